@@ -250,7 +250,7 @@ def init(
         else:
             write_new(drafted.text, out)
         console = stderr_console()
-        for sentence in drafted.said:
+        for sentence in drafted.notes:
             console.print(data_text(sentence))
 
 

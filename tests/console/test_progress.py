@@ -89,7 +89,7 @@ def test_a_training_that_goes_on_knows_the_epochs_before(config) -> None:
     terminal, clock = Terminal(80), Clock()
     progress = progress_on(terminal, clock)
     begin(progress, config)
-    progress.goes_on([epoch(1, 0.5), epoch(2, 0.1), epoch(3, 0.3)], 2)
+    progress.run_resumed([epoch(1, 0.5), epoch(2, 0.1), epoch(3, 0.3)], 2)
     progress.epoch_begins(4, 4, 422)
     progress.epoch_ends(epoch(4, 0.2), is_best=False)
     progress.stage("testing")

@@ -278,7 +278,7 @@ def test_columns_of_a_table_as_targets(tmp_path):
     assert list(dataset.inputs) == ["n", "word"]
     assert dataset.targets["kind"].tolist() == [row % 2 for row in range(30)]
     assert dataset.targets["size"].tolist() == [row / 2 for row in range(30)]
-    assert dataset.settled["target"] == Data.model_validate(data).target
+    assert dataset.inferred["target"] == Data.model_validate(data).target
     lines[3] = "3,,,x"
     (tmp_path / "a.csv").write_text("\n".join(["n,kind,size,word", *lines]))
     with pytest.raises(DataError) as error:

@@ -115,8 +115,8 @@ def check_tensorflow() -> list[Check]:
         return [Check("TensorFlow", "problem", f"cannot start {sys.executable}: {error}")]
     last_line = (done.stdout.strip().splitlines() or [""])[-1]
     if done.returncode != 0:
-        said = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        how = f"signal {-done.returncode}" if done.returncode < 0 else said
+        last_line = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        how = f"signal {-done.returncode}" if done.returncode < 0 else last_line
         remedy = pip_install("--force-reinstall", "tensorflow")
         return [Check("TensorFlow", "problem", f"import fails: {how}", remedy)]
     try:

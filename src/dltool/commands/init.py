@@ -24,7 +24,7 @@ class Drafted:
     """A config drafted for data, and messages for the user."""
 
     text: str
-    said: tuple[str, ...]
+    notes: tuple[str, ...]
 
 
 def config_for(what: str, target: str | None, out: Path | None) -> Drafted:
@@ -69,7 +69,7 @@ def draft_for(given: Path, target: str | None, out: Path | None) -> Drafted:
     except (ConfigError, DataError) as error:
         # The config is not written, so locations in it mean nothing.
         raise type(error)([replace(problem, place=None, related=()) for problem in error.problems]) from None
-    return Drafted(text, (*draft.said, *(() if out is None else (f"next  {command}",))))
+    return Drafted(text, (*draft.notes, *(() if out is None else (f"next  {command}",))))
 
 
 def is_folder(path: Path) -> bool:

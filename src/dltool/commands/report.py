@@ -13,7 +13,7 @@ from dltool.experiment.refusals import require_code
 from dltool.experiment.stages import Stages
 from dltool.runs.directory import open_run
 from dltool.runs.files import Run
-from dltool.runs.records import read_contents, words
+from dltool.runs.records import one_line, read_contents
 
 if TYPE_CHECKING:
     from dltool.experiment.listener import Progress
@@ -78,7 +78,7 @@ def subject_of(run: Run, progress: "Progress") -> "Subject":
         return replace(subject, assessment=kept_assessment(run, record.results), missing=lost)
     if record.run.status != "completed":
         reason = f": {record.run.reason}" if record.run.reason else ""
-        status = words(record.run.status)
+        status = one_line(record.run.status)
         return replace(subject, missing=f"The run is not complete and has no results. Its status is {status}{reason}.")
     if not len(dataset.split.test):
         return subject

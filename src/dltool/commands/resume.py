@@ -56,7 +56,8 @@ def resume(
 def missed_by(run: Run) -> tuple[str, ...]:
     """Describe the missed expectations in results.json."""
     # Imported after the lock is taken: it is slow.
-    from dltool.runs.records import read_results, said
+    from dltool.runs.records import in_sentence, read_results
 
-    missed = [(said(name), each) for name, each in read_results(run).expectations.items() if each.met is False]
-    return tuple(f"expected {name} {said(each.bound)}, got {said(each.value)}" for name, each in missed[:MOST_MISSED])
+    expectations = read_results(run).expectations
+    missed = [(name, each.bound, each.value) for name, each in expectations.items() if each.met is False]
+    return tuple("expected {} {}, got {}".format(*map(in_sentence, each)) for each in missed[:MOST_MISSED])

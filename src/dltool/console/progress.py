@@ -93,7 +93,7 @@ class TrainingProgress:
         if is_kept:
             self.say(f"run {run.path}")
 
-    def goes_on(self, history: Sequence["EpochRecord"], best_epoch: int | None) -> None:
+    def run_resumed(self, history: Sequence["EpochRecord"], best_epoch: int | None) -> None:
         self.course = [self.monitored(record) for record in history]
         self.best = next((record for record in history if record.epoch == best_epoch), None)
         where = f"after epoch {history[-1].epoch}" if history else "in epoch 1"

@@ -56,9 +56,9 @@ def show_runs(runs: Sequence["RunSummary"], differs: Mapping[Path, str], folder:
         console.print(shown, no_wrap=True, overflow="ellipsis")
         if is_test_below and row["test"]:
             console.print(Text(f"  {row['test']}"), no_wrap=True, overflow="ellipsis")
-    remarks = [f"{run.path}: {said}" for run in runs if (said := remark(run))]
-    for said in remarks[:MOST_REASONS]:
-        console.print(data_text(said), style="dim")
+    remarks = [f"{run.path}: {reason}" for run in runs if (reason := remark(run))]
+    for reason in remarks[:MOST_REASONS]:
+        console.print(data_text(reason), style="dim")
     if len(remarks) > MOST_REASONS:
         console.print(f"… and {len(remarks) - MOST_REASONS:,} more with a reason: --filter status=failed", style="dim")
     console.next_step(next_step(runs))

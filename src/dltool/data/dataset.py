@@ -39,7 +39,7 @@ class Dataset:
 
     Targets by name are (rows,) or (rows, …) of int32 class indices, or of float32; an autoencoder has none. `contents`
     describe the splits of the source, `fingerprint` is "sha256:…" over them. `warnings` are sentences for the user.
-    `settled` are keys of the config's `data` that reading inferred; `columns` describe a table. `starts` are the first
+    `inferred` are keys of the config's `data` that reading inferred; `columns` describe a table. `starts` are the first
     row of each split, and the file or array that it was read from."""
 
     all: Examples
@@ -47,7 +47,7 @@ class Dataset:
     facts: Facts
     contents: Mapping[str, PartDigests] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
-    settled: Mapping[str, Any] = field(default_factory=dict)
+    inferred: Mapping[str, Any] = field(default_factory=dict)
     columns: tuple[Column, ...] = ()
     starts: tuple[tuple[int, str], ...] = ()
 
@@ -66,7 +66,7 @@ class Dataset:
 
     def in_force(self, config: Config) -> Config:
         """Return the config with the values that reading inferred."""
-        return config.model_copy(update={"data": config.data.model_copy(update=dict(self.settled))})
+        return config.model_copy(update={"data": config.data.model_copy(update=dict(self.inferred))})
 
     def place_of(self, row: int) -> str:
         """Describe the origin of an example: its file and row, or its row in the source of its split."""
@@ -96,7 +96,7 @@ def load_data(data: Data, seed: int, most_rows: int | None = None) -> Dataset:
         MachineError: a dataset cannot be downloaded, or memory."""
     check_parts(data)
     source = load_sources(data)
-    declared = data.model_copy(update=dict(source.settled)).targets
+    declared = data.model_copy(update=dict(source.inferred)).targets
     labels = [read_labels(source, target.type, name) for name, target in declared.items()]
     sizes = sizes_of(data, source)
     is_taken: dict[PartName, bool] = {"training": False, "validation": sizes.taken_validation, "test": sizes.taken_test}
@@ -118,7 +118,7 @@ def load_data(data: Data, seed: int, most_rows: int | None = None) -> Dataset:
     repeated = duplicate_warnings(examples, split) if may_repeat(data) else ()
     release_memory()
     facts, warnings = facts_of(examples.inputs, types, described, split), (*source.warnings, *repeated)
-    return Dataset(examples, split, facts, contents, warnings, source.settled, source.columns, starts)
+    return Dataset(examples, split, facts, contents, warnings, source.inferred, source.columns, starts)
 
 
 def described_target(labels: Labels, targets: np.ndarray) -> TargetFacts:
@@ -144,7 +144,7 @@ def load_sources(data: Data) -> SourceExamples:
 
         return load_table_examples(data)
     found = load_source(data.source, ("data", "source"), data)
-    first = found.settled.get("source", data.source)
+    first = found.inferred.get("source", data.source)
     for role in ("validation", "test"):
         source = getattr(data, role)
         if source is not None:

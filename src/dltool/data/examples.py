@@ -88,7 +88,7 @@ class SourceExamples:
 
     `class_names` are those of the labels 0, 1, …, if the source knows them. `types` are those of a table's `columns`
     used as inputs without layers of their own. `divided` is a fixed division of the training rows, as windows have.
-    `settled` are keys of the config's `data` that reading inferred, such as the types of all columns. `warnings` are
+    `inferred` are keys of the config's `data` that reading inferred, such as the types of all columns. `warnings` are
     sentences for the user."""
 
     parts: Mapping[PartName, Examples]
@@ -96,7 +96,7 @@ class SourceExamples:
     warnings: tuple[str, ...] = ()
     types: Mapping[str, ColumnType] = field(default_factory=dict)
     divided: Split | None = None
-    settled: Mapping[str, Any] = field(default_factory=dict)
+    inferred: Mapping[str, Any] = field(default_factory=dict)
     columns: tuple[Column, ...] = ()
 
     @property

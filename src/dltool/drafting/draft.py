@@ -34,7 +34,7 @@ FEWEST = 10
 
 @dataclass(frozen=True)
 class Draft:
-    """The parts of a config that follow from the data. `title` says what it is; `said` is for the user's eyes too.
+    """The parts of a config that follow from the data. `title` says what it is; `notes` are messages for the user.
 
     `data`, `layers` and `training` are the lines of the sections. `metric` is accuracy or mean_absolute_error; `series`
     is the column that windows predict."""
@@ -44,7 +44,7 @@ class Draft:
     layers: Lines
     training: Lines
     metric: str
-    said: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     series: str | None = None
 
 

@@ -46,9 +46,9 @@ def draft_table(path: Path, named: str, target: str | None) -> Draft:
     uses = {other.name: use_of(other, table.rows, sniffed.columns.get(other.name)) for other in others}
     source = source_lines(sniffed, named)
     title = f"{in_comment(path.name)[1:-1]}: {counted(table.rows, 'row')}, {counted(len(table.columns), 'column')}."
-    said = (f'the target is "{name}": {why}',)
+    notes = (f'the target is "{name}": {why}',)
     if times is not None and times.step is not None:
-        return Draft(title, *series_parts(source, table, name, uses, times), "mean_absolute_error", said, name)
+        return Draft(title, *series_parts(source, table, name, uses, times), "mean_absolute_error", notes, name)
     uses |= telling(table, uses, name)
     goal, seen = target_of(column, is_number=is_number)
     data = [
@@ -69,7 +69,7 @@ def draft_table(path: Path, named: str, target: str | None) -> Draft:
     if not is_number:
         training += imbalance(column)
     last = number_layers(present(column), name) if is_number else [CLASSES]
-    return Draft(title, data, [*layers, *last], training, metric, said)
+    return Draft(title, data, [*layers, *last], training, metric, notes)
 
 
 def read_with_target(sniffed: Sniffed, target: str | None) -> tuple[Sniffed, Table, dict[str, Paths], str, str]:

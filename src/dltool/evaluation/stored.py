@@ -21,7 +21,7 @@ from dltool.evaluation.findings import Assessment, Baseline, Mistake, OutputAsse
 from dltool.evaluation.predictions import Columns, refuse_unclear, write_csv
 from dltool.evaluation.tasks import evaluators
 from dltool.runs.files import Run, encode_json
-from dltool.runs.records import Evaluation, KeptOutput, Results, numbers, read, words
+from dltool.runs.records import Evaluation, KeptOutput, Results, numbers, one_line, read
 from dltool.text import whole_text
 
 METRICS, PREDICTIONS, EXAMPLES, FIGURES = "metrics.json", "predictions.csv", "examples.npz", "figures"
@@ -154,4 +154,4 @@ def kept_figures(run: Run, kept: KeptOutput) -> Iterator[Figure]:
 
 def row_of(kept: Mapping[str, Any]) -> dict[str, Any]:
     known = numbers(kept)
-    return {words(name): known.get(name, words(kept[name])) for name in list(kept)[:MOST_COLUMNS]}
+    return {one_line(name): known.get(name, one_line(kept[name])) for name in list(kept)[:MOST_COLUMNS]}

@@ -25,7 +25,7 @@ class Progress(Observer, Protocol):
     def run_created(self, run: Run, *, is_kept: bool) -> None:
         """Report the new run directory, whose log takes over. `is_kept`: it remains when the command has ended."""
 
-    def goes_on(self, history: Sequence[EpochRecord], best_epoch: int | None) -> None:
+    def run_resumed(self, history: Sequence[EpochRecord], best_epoch: int | None) -> None:
         """Report that a run resumes after the epochs of `history`, of which `best_epoch` is the best, if any."""
 
     def ended_early(self, status: str) -> None:

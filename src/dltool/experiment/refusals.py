@@ -13,7 +13,7 @@ from dltool.errors import ConfigError, ConfigPath, Problem, RunError
 from dltool.keras_names import ALLOWED, options_for
 from dltool.runs.files import Run, digest
 from dltool.runs.recorded import MOST_SHOWN, differences
-from dltool.runs.records import RecordedFile, RunRecord, read_record, said
+from dltool.runs.records import RecordedFile, RunRecord, in_sentence, read_record
 
 if TYPE_CHECKING:
     from dltool.model.build import BuiltModel
@@ -80,7 +80,7 @@ def refuse_other_weights(record: RunRecord, built: "BuiltModel") -> None:
     for place, now in weight_files(built).items():
         was = record.weights.get(place, RecordedFile()).sha256
         if was != now["sha256"]:
-            changed.append(f"{now['file']} has changed since the run was made: its sha256 was {said(was)}")
+            changed.append(f"{now['file']} has changed since the run was made: its sha256 was {in_sentence(was)}")
     refuse(changed, "restore the old file, or train a new run")
 
 

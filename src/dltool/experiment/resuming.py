@@ -19,7 +19,7 @@ from dltool.runs.checkpoint_file import Checkpoint, has_checkpoints, newest_chec
 from dltool.runs.checkpoint_state import check_saved_state
 from dltool.runs.files import Run, digest
 from dltool.runs.recorded import Change, machine_changes
-from dltool.runs.records import RunRecord, read_record, said
+from dltool.runs.records import RunRecord, in_sentence, read_record
 from dltool.tracking import refuse_missing_extras
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def refuse_changes(
 
 def noted_resumption(record: RunRecord, changes: Sequence[Change], pinned: Mapping[str, Any]) -> dict[str, Any]:
     """Return the fields of run.json about resuming: the time, the allowed changes and, if any, the new machine."""
-    allowed = [{"what": change.what, "was": said(change.was), "now": said(change.now)} for change in changes]
+    allowed = [{"what": edit.what, "was": in_sentence(edit.was), "now": in_sentence(edit.now)} for edit in changes]
     entry = {"at": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "changes": allowed}
     fields = {"resumed": [*record.resumed, entry]}
     return fields | ({"machine": describe_machine(), "pinned": dict(pinned)} if changes else {})
@@ -160,7 +160,7 @@ def go_back_to(
         error.kept, error.can_resume = str(run.path), not run.is_complete()
         raise
     if state:
-        progress.goes_on(history, best_epoch)
+        progress.run_resumed(history, best_epoch)
 
 
 def finish_new_config(run: Run, record: RunRecord) -> None:

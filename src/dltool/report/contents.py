@@ -25,7 +25,7 @@ from dltool.report.layers import LayerTableRow, joined_inputs, layer_table
 from dltool.report.leakage import leakage_findings
 from dltool.report.verdict import Tile, Verdict, tiles, verdict
 from dltool.report.warnings import Finding, data_findings, history_findings, wide_intervals
-from dltool.runs.records import RunContents, numbers, words
+from dltool.runs.records import RunContents, numbers, one_line
 from dltool.text import number, value_text
 
 if TYPE_CHECKING:
@@ -147,8 +147,8 @@ def found_findings(
     for name, found in list(record.results.expectations.items())[:MOST_EXPECTATIONS]:
         if found.met is False:
             is_now = "unknown" if found.value is None else number(found.value)
-            said = f"{words(name)}: expected {words(found.bound)}, got {is_now}."
-            findings.append(Finding("expectation", "An expectation was not met", said, "Change the model or `expect`."))
+            text = f"{one_line(name)}: expected {one_line(found.bound)}, got {is_now}."
+            findings.append(Finding("expectation", "An expectation was not met", text, "Change the model or `expect`."))
     # Notes come last.
     return sorted(findings, key=lambda finding: finding.is_note)
 
@@ -176,19 +176,19 @@ def settings(config: Config, origins: Mapping[str, str]) -> dict[str, dict[str, 
 
 def environment(record: RunContents) -> dict[str, str]:
     run, machine, git = record.run, record.run.machine, record.run.git or {}
-    memory, commit = numbers(machine).get("memory"), words(git.get("commit"))
+    memory, commit = numbers(machine).get("memory"), one_line(git.get("commit"))
     dirty = ", with uncommitted changes" if git.get("dirty") is True else ""
     found = {
-        "seed": words(run.seed),
+        "seed": one_line(run.seed),
         "git commit": f"{commit}{dirty}" if commit else "",
-        "processor": words(machine.get("cpu")),
-        "cores": words(machine.get("cores")),
+        "processor": one_line(machine.get("cpu")),
+        "cores": one_line(machine.get("cores")),
         "memory": f"{memory / 2**30:.1f} GiB" if memory else "",
-        "system": words(machine.get("platform")),
-        "Python": words(machine.get("python")),
-        "versions": words(machine.get("versions")),
-        "environment variables": words(machine.get("environment")),
-        "pinned": words(run.pinned),
-        "own code": words([each.file for each in run.code]),
+        "system": one_line(machine.get("platform")),
+        "Python": one_line(machine.get("python")),
+        "versions": one_line(machine.get("versions")),
+        "environment variables": one_line(machine.get("environment")),
+        "pinned": one_line(run.pinned),
+        "own code": one_line([each.file for each in run.code]),
     }
     return {name: value for name, value in found.items() if value}

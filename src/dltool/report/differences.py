@@ -17,7 +17,7 @@ from dltool.evaluation.stored import ExampleValues, read_examples, recorded_metr
 from dltool.report.verdict import MORE_IS_BETTER, less_is_better
 from dltool.runs.configs import Values, different, recorded_values
 from dltool.runs.files import Run
-from dltool.runs.records import RunContents, read_contents, words
+from dltool.runs.records import RunContents, one_line, read_contents
 
 MOST_ROWS = 500
 """Differences of one kind, as untrusted runs may have any number."""
@@ -107,7 +107,7 @@ def config_rows(values: Sequence[Values], records: Sequence[RunContents]) -> Ite
         place = format_path(path)
         held = zip(records, values, strict=True)
         origins = tuple(record.origins.get(place, "") if path in each else "" for record, each in held)
-        yield ValueRow(place, tuple(words(each[path]) if path in each else "" for each in values), origins)
+        yield ValueRow(place, tuple(one_line(each[path]) if path in each else "" for each in values), origins)
 
 
 def losses_in(values: Values) -> Values:
@@ -124,7 +124,7 @@ def flattened(record: Mapping[str, Any], keys: Sequence[str]) -> dict[str, str]:
     for path, value in leaves(kept, ()):
         end = next((depth for depth, step in enumerate(path) if isinstance(step, int)), len(path))
         place = format_path(path[:end])
-        text = DIGEST.sub(r"\1", words(value))
+        text = DIGEST.sub(r"\1", one_line(value))
         found[place] = ", ".join(filter(None, (found.get(place), text)))
     return found
 
@@ -134,7 +134,7 @@ def rows(found: Sequence[Mapping[str, str]]) -> Iterator[ValueRow]:
     for name in list(names)[: MOST_ROWS * 10]:
         values = tuple(each.get(name, "") for each in found)
         if len(set(values)) > 1 and name not in REPEATED:
-            yield ValueRow(name, tuple(words(value) for value in values))
+            yield ValueRow(name, tuple(one_line(value) for value in values))
 
 
 def results_of(record: RunContents) -> dict[str, str]:
@@ -148,7 +148,7 @@ def results_of(record: RunContents) -> dict[str, str]:
         **{f"val_{name}": f"{value:.6g}" for name, value in results.validation.items()},
         "seconds": results.seconds.get("total"),
     }
-    return {name: words(value) for name, value in found.items()}
+    return {name: one_line(value) for name, value in found.items()}
 
 
 def are_same_examples(first: ExampleValues | None, other: ExampleValues | None) -> bool:
@@ -212,7 +212,7 @@ def remarks(
     """Yield what could not be compared, and why."""
     for record in records:
         if not record.results.test:
-            status = words(record.run.status)
+            status = one_line(record.run.status)
             why = "no test examples" if status == "completed" else f"its status is {status}"
             yield f"{record.path} has no test metrics: {why}"
     for row in metrics:

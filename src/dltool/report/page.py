@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 from dltool import text
 from dltool.evaluation.figures.figure import Figure
-from dltool.runs.records import words
+from dltool.runs.records import one_line
 
 TEMPLATES = Path(__file__).parent / "templates"
 WIDE = 400
@@ -33,7 +33,7 @@ class PageSection:
 
 def render(template: str, **values: Any) -> Markup:
     """Render a template as safe HTML: all but Markup is escaped, control characters are made visible. Templates have
-    the filters `number`, `duration`, `words`, `unbroken` and `keys`, and the function `figure`."""
+    the filters `number`, `duration`, `one_line`, `unbroken` and `keys`, and the function `figure`."""
     return Markup(environment().get_template(template).render(**values))
 
 
@@ -59,7 +59,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
         finalize=visible,
     )
-    made.filters |= {"number": text.number, "duration": text.duration, "words": words}
+    made.filters |= {"number": text.number, "duration": text.duration, "one_line": one_line}
     made.filters |= {"unbroken": unbroken, "keys": lambda rows: list(dict.fromkeys(chain.from_iterable(rows)))}
     made.globals["figure"] = figure
     return made

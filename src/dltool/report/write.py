@@ -8,7 +8,7 @@ from dltool.durable_files import atomic_write
 from dltool.report.contents import Contents
 from dltool.report.page import PageSection, render, render_page
 from dltool.runs.files import Run
-from dltool.runs.records import words
+from dltool.runs.records import one_line
 
 FORMAT = 1
 LAYER_KEYS = ("number", "title", "takes", "output", "parameters", "origin")
@@ -70,7 +70,7 @@ def as_json(found: Contents) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "run": record.path,
-        "status": words(record.run.status),
+        "status": one_line(record.run.status),
         "verdict": asdict(found.verdict),
         "test": {tile.name: asdict(tile.interval) for tile in found.tiles},
         "baselines": {tile.name: dict(tile.baselines) for tile in found.tiles if tile.baselines},

@@ -57,8 +57,8 @@ def differences_in_short(runs: Sequence[Path]) -> dict[Path, str]:
         paths = [path for path in different(list(values.values())) if path not in NOT_SHOWN]
         names = short_names(paths)
         for run, each in values.items():
-            said = [f"{names[path]}={shortened(str(each[path]), LONGEST_VALUE)}" for path in paths if path in each]
-            found[run] = listed(said, MOST_SHOWN, " ")
+            settings = [f"{names[path]}={shortened(str(each[path]), LONGEST_VALUE)}" for path in paths if path in each]
+            found[run] = listed(settings, MOST_SHOWN, " ")
     return found
 
 

@@ -20,7 +20,7 @@ from dltool.data.facts import DTYPES, Facts, InputFacts, is_for_layers
 from dltool.errors import ConfigError, Position, Problem, RunError
 from dltool.machine import describe_machine
 from dltool.runs.files import Run
-from dltool.runs.records import DataRecord, InputRecord, RecordedPart, RunRecord, TargetRecord, read_record, said
+from dltool.runs.records import DataRecord, InputRecord, RecordedPart, RunRecord, TargetRecord, in_sentence, read_record
 from dltool.text import listed, plural
 
 SOURCE_PATH = re.compile(r"data\.(source|validation|test)\.([a-z0-9_]+\.path|arrays\.[xy])")
@@ -45,7 +45,7 @@ class Change:
     now: Any
 
     def __str__(self) -> str:
-        return f"{self.what} was {said(self.was)} and is {said(self.now)}"
+        return f"{self.what} was {in_sentence(self.was)} and is {in_sentence(self.now)}"
 
 
 def machine_changes(record: RunRecord, pinned: Mapping[str, Any]) -> list[Change]:
@@ -193,7 +193,7 @@ def data_changes(recorded: DataRecord, dataset: Dataset) -> str:
     for name, target in dataset.facts.targets.items():
         known = (recorded.targets or {}).get(name)
         classes, was = list(target.class_names), None if known is None else known.class_names
-        found += [] if was == classes else [f"the classes, from {said(was)} to {said(classes)}"]
+        found += [] if was == classes else [f"the classes, from {in_sentence(was)} to {in_sentence(classes)}"]
     for part, contents in now["contents"].items():
         found += part_changes(part, recorded.contents.get(part, RecordedPart()), contents, bool(dataset.columns))
     return "; ".join(found) or "something that the run did not record"
@@ -204,7 +204,7 @@ def part_changes(part: str, was: RecordedPart, now: Mapping[str, Any], has_colum
         # With other rows, every column differs.
         difference = abs(now["rows"] - was.rows)
         more = "more" if now["rows"] > was.rows else "fewer"
-        yield f"{said(difference)} {more} {plural(difference, 'row')} in {part}"
+        yield f"{in_sentence(difference)} {more} {plural(difference, 'row')} in {part}"
     elif was.inputs is not None:
         inputs = was.inputs
         names = [name for name in {**inputs, **now["inputs"]} if inputs.get(name) != now["inputs"].get(name)]

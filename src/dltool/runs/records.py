@@ -35,21 +35,21 @@ MOST_ORIGINS = 5_000
 MOST_AXES = 8
 
 
-def words(value: Any) -> str:
+def one_line(value: Any) -> str:
     """Format a recorded value in one short line; empty for None."""
     if value is None:
         return ""
     if isinstance(value, list):
-        return ", ".join(words(item) for item in value[:MOST_ITEMS])[:LONGEST]
+        return ", ".join(one_line(item) for item in value[:MOST_ITEMS])[:LONGEST]
     if isinstance(value, Mapping):
-        parts = (f"{name} {words(item) or 'none'}" for name, item in list(value.items())[:MOST_ITEMS])
+        parts = (f"{name} {one_line(item) or 'none'}" for name, item in list(value.items())[:MOST_ITEMS])
         return ", ".join(parts)[:LONGEST]
     if isinstance(value, bool):
         return "yes" if value else "no"
     return (f"{value:,}" if isinstance(value, int) and value > 9999 else str(value))[:LONGEST]
 
 
-def said(value: Any) -> str:
+def in_sentence(value: Any) -> str:
     """Format a recorded value in a sentence."""
     if value is None:
         return "not set"
@@ -78,7 +78,7 @@ Count = Annotated[int, Field(ge=0, lt=2**63)]
 Size = Annotated[int, Field(ge=0, lt=2**31)]
 Number = Whole | Annotated[float, Field(gt=-LARGEST, lt=LARGEST)]
 Numbers = Annotated[dict[str, float], PlainValidator(numbers)]
-Words = Annotated[str, PlainValidator(words)]
+Words = Annotated[str, PlainValidator(one_line)]
 Shape = Annotated[list[Size], Field(max_length=MOST_AXES)]
 
 
@@ -301,6 +301,6 @@ def read_contents(run: Run) -> RunContents:
         read_record(run),
         read_results(run),
         tuple(run.read_metrics()[:MOST_EPOCHS]),
-        {place[:LONGEST]: words(origin) for place, origin in list(origins.items())[:MOST_ORIGINS]},
+        {place[:LONGEST]: one_line(origin) for place, origin in list(origins.items())[:MOST_ORIGINS]},
         run.read(run.config).decode("utf-8", "replace") if run.config.exists() else "",
     )

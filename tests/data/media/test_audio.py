@@ -43,7 +43,7 @@ def load_column(paths: np.ndarray, folder: Path, options: AudioColumn) -> Decode
 
 
 def form_of(loaded: SourceExamples) -> AudioForm:
-    options = loaded.settled["source"].options
+    options = loaded.inferred["source"].options
     return AudioForm(options.rate, round(options.seconds * options.rate))
 
 
@@ -178,7 +178,7 @@ def test_a_column_of_a_table_names_recordings(tmp_path):
     paths = np.array(["more/b.wav", "a.wav", "a.wav"], dtype=object)
     sounds = load_column(paths, tmp_path, AudioColumn(seconds=3 / 8000))
     assert sounds.rows[:].tolist() == [[-0.5, 0, 0], [0.5, 0.25, 0], [0.5, 0.25, 0]]
-    assert sounds.settled == {"rate": 8000, "seconds": 3 / 8000}
+    assert sounds.inferred == {"rate": 8000, "seconds": 3 / 8000}
 
 
 def test_rows_that_name_no_recording_are_listed(tmp_path):

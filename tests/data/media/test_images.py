@@ -99,7 +99,7 @@ def test_the_size_that_all_pictures_have_may_be_declared(cache, tmp_path, monkey
     path = write_folder(tmp_path / "files", class_folders(size=(4, 5)))
     first = load(path)
     monkeypatch.setattr("dltool.data.media.images.decode_all", None)
-    second = load(path, size=first.settled["source"].options.size)
+    second = load(path, size=first.inferred["source"].options.size)
     np.testing.assert_array_equal(digests(second), digests(first))
     np.testing.assert_array_equal(image(second), image(first))
 

@@ -51,11 +51,11 @@ def decode_clips(files: Members, options: Any, training: int, cache: int, digest
     headers = headers_of(files)[:training]
     form = audio_form(options.rate or headers[0].rate, options.seconds, headers, files)
     clips = DecodedClips(files, form)
-    settled = {"rate": form.rate, "seconds": form.seconds}
+    inferred = {"rate": form.rate, "seconds": form.seconds}
     if len(clips) * form.samples * 4 <= BUDGET:
-        return DecodedFiles(clips[:], settled)
+        return DecodedFiles(clips[:], inferred)
     found = file_digests(files, use_cache=cache > 0) if digests else None
-    return DecodedFiles(clips, settled, found)
+    return DecodedFiles(clips, inferred, found)
 
 
 CLIPS = Medium("audio", "audio", NOUN, EXTENSIONS, decode_clips)

@@ -23,11 +23,11 @@ from dltool.text import and_more, counted, near
 
 @dataclass(frozen=True)
 class DecodedFiles:
-    """`rows` (files, …). `digests` (files, 32) of uint8, if they are faster to compare than the rows. `settled` are
+    """`rows` (files, …). `digests` (files, 32) of uint8, if they are faster to compare than the rows. `inferred` are
     options of the source inferred from the files. `warnings` are sentences for the user."""
 
     rows: Rows
-    settled: Mapping[str, Any] = field(default_factory=dict)
+    inferred: Mapping[str, Any] = field(default_factory=dict)
     digests: np.ndarray | None = None
     warnings: tuple[str, ...] = ()
 
@@ -71,8 +71,8 @@ def load_class_folders(
         digests = {} if decoded.digests is None else {medium.input: decoded.digests[first:stop]}
         loaded[part] = replace(examples_of_items({medium.input: rows}, items, members, part), digests=digests)
         first = stop
-    settled = {"source": Source(medium.source, options.model_copy(update=dict(decoded.settled)))}
-    return SourceExamples(loaded, warnings=(*found.warnings, *decoded.warnings), settled=settled)
+    inferred = {"source": Source(medium.source, options.model_copy(update=dict(decoded.inferred)))}
+    return SourceExamples(loaded, warnings=(*found.warnings, *decoded.warnings), inferred=inferred)
 
 
 def files_named(paths: np.ndarray, folder: Path, place: ConfigPath, noun: str) -> Members:

@@ -54,7 +54,7 @@ class Readable:
     def first(self) -> Table:
         return self.tables["source"]
 
-    def settled(self, data: Data) -> dict[str, Any]:
+    def inferred(self, data: Data) -> dict[str, Any]:
         """Return the type of every column, as inferred by reading, which saves other commands doing so."""
         ignored = ColumnType("ignore", COLUMN_TYPES["ignore"].model_validate({}))
         names = [name for name in self.first.columns if name not in data.target_columns]
@@ -155,7 +155,7 @@ def load_table_examples(data: Data) -> SourceExamples:
     alone = len(read.types) == 1
     types = {name: kind for name, kind in read.types.items() if not (alone and is_for_layers(kind, data))}
     columns_read = tuple(read.first.columns.values())
-    return SourceExamples(parts, types=types, settled=read.settled(data), columns=columns_read)
+    return SourceExamples(parts, types=types, inferred=read.inferred(data), columns=columns_read)
 
 
 def input_types(data: Data, table: Table) -> dict[str, ColumnType]:

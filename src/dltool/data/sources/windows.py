@@ -58,7 +58,7 @@ def load_window_examples(data: Data) -> SourceExamples:
         {"training": examples},
         types=read.types,
         divided=split_of(found.parts),
-        settled=read.settled(data),
+        inferred=read.inferred(data),
         warnings=(*found.warnings, *(out_of_order(values, dates, series) if order is None else ())),
         columns=tuple(first.columns.values()),
     )

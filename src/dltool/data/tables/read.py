@@ -81,11 +81,11 @@ class TableReader:
         guesses = {name: self.guess(name) for name in self.file.names if name not in kinds and not self.wanted.like}
         self.build({**known, **guesses})
         problems = [self.invalid_problem(name, builder) for name, builder in known.items() if builder.invalid.count]
-        decided, doubts = self.settled(guesses)
+        inferred, doubts = self.infer_kinds(guesses)
         problems += doubts
         DataError.refuse(sorted(problems, key=lambda problem: problem.message))
         like = "" if self.wanted.like is None else f"as in {self.wanted.like.path.name}"
-        used = {*known, *(name for name, outcome in decided.items() if outcome.kind != "ignore")}
+        used = {*known, *(name for name, outcome in inferred.items() if outcome.kind != "ignore")}
         has_inputs = not used <= set(self.wanted.needed)
         columns: dict[str, Column] = {}
         for name in self.file.names:
@@ -93,7 +93,7 @@ class TableReader:
                 kind, declared = kinds[name]
                 why = "declared" if declared or not like else like
                 columns[name] = self.column(name, kind, known.get(name), why, declared)
-            elif outcome := decided.get(name):
+            elif outcome := inferred.get(name):
                 if outcome.is_counting and not has_inputs:
                     outcome = Decided("number", f"{outcome.why}, but there is no other input")
                 columns[name] = self.column(name, outcome.kind, guesses[name].builder, outcome.why, None)
@@ -128,17 +128,17 @@ class TableReader:
             raise DataError(Problem(self.place, f"{self.file.path} changed while it was read", "read it again"))
         self.rows = rows
 
-    def settled(self, guesses: dict[str, Guess]) -> tuple[dict[str, Decided], list[Problem]]:
+    def infer_kinds(self, guesses: dict[str, Guess]) -> tuple[dict[str, Decided], list[Problem]]:
         """Infer the kind of each undeclared column. Wrong suggestions are read again, and replaced in `guesses`."""
-        decided: dict[str, Decided] = {}
+        inferred: dict[str, Decided] = {}
         problems = []
         again = guesses
         while again:
-            unsettled, again = again, {}
-            for name, guess in unsettled.items():
+            pending, again = again, {}
+            for name, guess in pending.items():
                 outcome = guess.outcome()
                 if isinstance(outcome, Decided):
-                    decided[name] = outcome
+                    inferred[name] = outcome
                     continue
                 assert guess.builder is not None
                 if outcome is None:
@@ -149,7 +149,7 @@ class TableReader:
             if again:
                 self.build(again)
                 guesses |= again
-        return decided, problems
+        return inferred, problems
 
     def column(self, name: str, kind: Kind, builder: Builder | None, why: str, declared: ColumnType | None) -> Column:
         rows = self.rows or 0
