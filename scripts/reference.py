@@ -294,7 +294,7 @@ def loss_rows() -> Table:
 
 
 def takes(task: Task, family: LossFamily) -> bool:
-    refused = {each for entry in task.invalid if entry.of(ANY_TARGET) for each in entry.families}
+    refused = {each for entry in task.invalid if entry.applies(ANY_TARGET) for each in entry.families}
     return task.name in family.forms and family not in refused
 
 

@@ -6,6 +6,7 @@
 """
 
 import ast
+import importlib.util
 import re
 import sys
 from collections import Counter
@@ -246,6 +247,9 @@ def figures() -> Iterator[tuple[str, bool]]:
 
 
 def main() -> int:
+    if importlib.util.find_spec("typer") is None:
+        sys.stderr.write("the packages of dltool are missing: make setup, then .venv/bin/python scripts/structure.py\n")
+        return 2
     sys.path[:0] = [str(ROOT), str(ROOT / "src")]
     is_good = True
     for text, holds in figures():

@@ -54,7 +54,7 @@ def test_of_many_features_the_first_principal_components_are_taken() -> None:
     dataset = load_digits()
     data = dataset.data.astype(np.float32)
     scale = Standardized(data.copy())
-    features, measured = scale.table, np.concatenate([scale.of(data[:5]), scale.of(data[5:10])])
+    features, measured = scale.table, np.concatenate([scale.apply(data[:5]), scale.apply(data[5:10])])
     theirs = PCA(COMPONENTS, whiten=True).fit_transform(StandardScaler().fit_transform(dataset.data))
     np.testing.assert_allclose(np.abs(features[:, :10]), np.abs(theirs[:, :10]), rtol=1e-2, atol=1e-3)
     np.testing.assert_allclose(measured, features[:10, :-1], rtol=1e-4, atol=1e-4)

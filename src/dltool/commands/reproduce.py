@@ -104,7 +104,7 @@ def found_differences(run: Run, again: Run) -> Iterator[str]:
     lines, lines_again = run.read_metrics(), again.read_metrics()
     for line, other in zip(lines, lines_again, strict=False):
         for change in differences(line, other):
-            if change.what != "seconds":
+            if change.name != "seconds":
                 yield f"epoch {line.get('epoch')}: {change}"
     if len(lines) != len(lines_again):
         yield f"the number of epochs was {len(lines)} and is {len(lines_again)}"

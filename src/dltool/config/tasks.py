@@ -74,10 +74,10 @@ class DataFacts(Protocol):
 
 @dataclass(frozen=True)
 class InvalidLoss:
-    """Losses that do not fit targets of a condition (`of`). `fix` is the loss to use instead, or another remedy."""
+    """Losses that do not fit if `applies` returns true. `fix` is the loss to use instead, or another remedy."""
 
     families: Sequence[losses.LossFamily]
-    of: Callable[[TargetFacts], bool]
+    applies: Callable[[TargetFacts], bool]
     message: str
     fix: str
 
@@ -111,7 +111,7 @@ class Task:
         """Return why the loss does not fit the target."""
         family, (message, fix) = losses.family_of(loss), self.unfit
         for entry in self.invalid:
-            if any(family is each for each in entry.families) and entry.of(target):
+            if any(family is each for each in entry.families) and entry.applies(target):
                 sizes = {"shape": "x".join(map(str, target.shape)), "classes": len(target.class_names)}
                 return entry.message.format(**sizes), losses.like(loss, entry.fix)
         is_unfit = self.name not in family.forms and family is not losses.OTHER
@@ -138,21 +138,21 @@ class Task:
     def units_problem(self, units: int, loss: KerasObject, target: TargetFacts, dollar: str) -> Fix | None:
         """Return why `units` does not fit the number of outputs that the loss needs. `dollar` is how a config writes
         the number of classes."""
-        wanted = math.prod(target.shape)
-        fix = f"units: {dollar if self.has_classes else wanted}"
+        needed = math.prod(target.shape)
+        fix = f"units: {dollar if self.has_classes else needed}"
         # A layer acts on the last axis: Dense: 1 after an LSTM with return_sequences gives a number for each step.
-        is_fitting = units in (wanted, *target.shape[-1:])
-        return None if is_fitting else (f"{counted(units, 'output')} for {counted(wanted, self.noun)}", fix)
+        is_fitting = units in (needed, *target.shape[-1:])
+        return None if is_fitting else (f"{counted(units, 'output')} for {counted(needed, self.noun)}", fix)
 
     def shape_problem(self, output: Shape, loss: KerasObject, target: TargetFacts) -> Fix | None:
         """Return why outputs of this shape cannot be compared with the target."""
-        wanted = target.shape or (1,)
-        if output in (target.shape, wanted) or None in output:
+        needed = target.shape or (1,)
+        if output in (target.shape, needed) or None in output:
             return None
-        values = math.prod(wanted)
+        values = math.prod(needed)
         target_is = f"the target is {counted(values, self.noun)}"
         message = f"the model gives {shape_text(output)} for each example, and {target_is}"
-        return message, FLATTEN if len(output) > len(wanted) else f"units: {values}"
+        return message, FLATTEN if len(output) > len(needed) else f"units: {values}"
 
     def range_problem(self, loss: KerasObject, target: TargetFacts, activation: str | None) -> tuple[bool, Fix] | None:
         """Return whether the loss (or the activation) is at fault, and why: numbers that it cannot take (or reach)."""
@@ -196,8 +196,8 @@ class ClassTask(Task):
         return losses.family_of(loss) is losses.OVERLAP and outputs == 1 and len(target.class_names) == 2
 
     def units_problem(self, units: int, loss: KerasObject, target: TargetFacts, dollar: str) -> Fix | None:
-        wanted, classes = self.outputs_needed(loss, target), len(target.class_names)
-        if wanted is None or wanted == units or self.takes_one(units, loss, target):
+        needed, classes = self.outputs_needed(loss, target), len(target.class_names)
+        if needed is None or needed == units or self.takes_one(units, loss, target):
             return None
         message = f"{counted(units, 'output')} for {counted(classes, self.noun)}"
         if losses.family_of(loss).has_one_output:

@@ -1,4 +1,4 @@
-"""Checks a config with the facts of its data, as far as they are known."""
+"""Checks a config against the facts of its data."""
 
 from dltool.config.checks import static_checks
 from dltool.config.load import Document, build_config

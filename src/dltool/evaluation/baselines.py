@@ -32,8 +32,8 @@ def baselines_of(
     for output, rules, fitted in compared_outputs(config, dataset):
         name, true = output.head.name, output.goal(examples.targets).ravel()
         metric = f"{name}_{rules.metric}" if len(heads_of(config)) > 1 else rules.metric
-        decided = rules.decided(measured.outputs[name].reshape(len(kept), -1))
-        found.append(Baseline(MODEL, metric, float(rules.score(true[kept], decided))))
+        predicted = rules.predicted(measured.outputs[name].reshape(len(kept), -1))
+        found.append(Baseline(MODEL, metric, float(rules.score(true[kept], predicted))))
         found.append(Baseline(rules.constant_name, metric, float(rules.score(true, rules.constant(fitted)))))
         series = None if config.data.windows is None else examples.inputs.get(config.data.windows.target)
         if rules.can_repeat and series is not None:
@@ -68,7 +68,7 @@ class LinearTables:
 
     def standardized(self, table: np.ndarray) -> np.ndarray:
         """Return the measured table, standardized in blocks of one size. Raises ValueError: a value is not finite."""
-        blocks = [self.scale.of(table[first : first + BLOCK]) for first in range(0, len(table), BLOCK)]
+        blocks = [self.scale.apply(table[first : first + BLOCK]) for first in range(0, len(table), BLOCK)]
         return with_ones(np.concatenate(blocks))
 
     def note(self, fitted: int, true: int) -> str:

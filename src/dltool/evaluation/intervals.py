@@ -34,12 +34,12 @@ def metric_intervals(
         if name in metrics and np.isclose(values.mean(dtype=float), metrics[name], rtol=TOLERANCE, atol=1e-5)
     }
     found = {name: replace(each, value=metrics[name]) for name, each in mean_intervals(means, seed).items()}
-    wanted = model_targets(built, targets)
+    by_output = model_targets(built, targets)
     are_all_kept = len(measured.kept) == len(next(iter(measured.values.values())))
     for name, by_name in metrics_by_output(built).items() if are_all_kept else ():
         for metric_name, metric in by_name.items():
-            if metric_name not in found and name in wanted:
-                target = np.asarray(in_loss_form(built, name, wanted[name]))
+            if metric_name not in found and name in by_output:
+                target = np.asarray(in_loss_form(built, name, by_output[name]))
                 found |= state_intervals(metric_name, metric, metrics, (target, measured.outputs[name]), seed)
     return {name: found.get(name, Interval(value)) for name, value in metrics.items()}
 

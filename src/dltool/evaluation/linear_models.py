@@ -38,7 +38,7 @@ class Standardized:
             self.basis = principal_components(table)
         self.table = with_ones(table @ self.basis)
 
-    def of(self, block: np.ndarray) -> np.ndarray:
+    def apply(self, block: np.ndarray) -> np.ndarray:
         """Return another table, standardized by the mean and standard deviation of the first."""
         return np.asarray((block - self.mean) / self.deviation @ self.basis)
 

@@ -41,7 +41,7 @@ class Measurement:
     `values` (examples,) of float32 are those of each metric that is a mean over examples, accuracy as 0 or 1. `outputs`
     (kept, …) of float32 or float64 belong to the examples `kept`, ascending; so do masks of padded outputs, see `MASK`.
     A reconstruction is given as the mean squared error of each example. `features` are those of some examples, (rows,
-    columns), if they were wanted."""
+    columns), if requested."""
 
     metrics: Mapping[str, float]
     values: Mapping[str, np.ndarray]
@@ -68,19 +68,19 @@ def measure(built: BuiltModel, config: Config, examples: Examples, features: Fea
         built.core.reset_metrics()
         chosen = NONE if features is None else features.rows
         parts: list[tuple[Any, dict[str, np.ndarray], dict[str, np.ndarray]]] = []
-        found: list[np.ndarray] = []
+        feature_tables: list[np.ndarray] = []
         for first, (results, values, outputs, table) in in_batches(built, config, tables, step, len(examples), chosen):
             # A view would keep the whole array alive.
             kept = {name: some(each.numpy(), -first % stride, stride) for name, each in outputs.items()}
             parts.append((results, {name: each.numpy() for name, each in values.items()}, kept))
             if table is not None:
-                found.append(table.numpy())
+                feature_tables.append(table.numpy())
         return Measurement(
             logs_of(parts[-1][0]),
             with_loss(built, joined([part[1] for part in parts])),
             joined([part[2] for part in parts]),
             np.arange(0, len(examples), stride),
-            np.concatenate(found) if found else None,
+            np.concatenate(feature_tables) if feature_tables else None,
         )
 
 
@@ -89,19 +89,19 @@ def measuring_step(built: BuiltModel, tables: BatchTables, features: Features | 
     losses, metrics = loss_functions(built), metrics_by_output(built)
 
     def step(tensors: Any, rows: Any, positions: Any) -> tuple[Any, dict[str, Any], dict[str, Any], Any]:
-        given, wanted = tables.batch(tensors, rows)
+        inputs, targets = tables.batch(tensors, rows)
         # As Keras's `test_step`, which does not return the outputs.
-        found = built.core(given, training=False)
-        loss = built.core._compute_loss(given, wanted, found, training=False)
-        built.core._loss_tracker.update_state(loss, sample_weight=tf.shape(tf.nest.flatten(given)[0])[0])
-        results = built.core.compute_metrics(given, wanted, found)
-        heads = list(each_head(built, wanted, found))
+        outputs = built.core(inputs, training=False)
+        loss = built.core._compute_loss(inputs, targets, outputs, training=False)
+        built.core._loss_tracker.update_state(loss, sample_weight=tf.shape(tf.nest.flatten(inputs)[0])[0])
+        results = built.core.compute_metrics(inputs, targets, outputs)
+        heads = list(each_head(built, targets, outputs))
         values = example_values(built, heads, losses, metrics, tf.shape(rows)[0])
-        outputs = {head.name: squared_error(y, target) if head.target is None else y for head, target, y in heads}
-        outputs = {name: at_least_float32(each) for name, each in outputs.items()}
+        kept = {head.name: squared_error(y, target) if head.target is None else y for head, target, y in heads}
+        kept = {name: at_least_float32(each) for name, each in kept.items()}
         masks = {f"{head.name}{MASK}": getattr(y, "_keras_mask", None) for head, target, y in heads if head.target}
-        outputs |= {name: mask for name, mask in masks.items() if mask is not None and len(mask.shape) == 2}
-        return results, values, outputs, None if features is None else features.of_batch(given, positions)
+        kept |= {name: mask for name, mask in masks.items() if mask is not None and len(mask.shape) == 2}
+        return results, values, kept, None if features is None else features.of_batch(inputs, positions)
 
     return step
 
@@ -117,13 +117,13 @@ def predict(built: BuiltModel, config: Config, inputs: Mapping[str, Rows]) -> di
         tables = make_tables(built, inputs, {})
 
         def step(tensors: Any, rows: Any, _: Any) -> tuple[dict[str, Any], list[Any]]:
-            given, restored = tables.batch(tensors, rows)
-            values, also_given = {}, []
-            for head, target, output in each_head(built, restored, built.core(given, training=False)):
+            batch, targets = tables.batch(tensors, rows)
+            values, logits = {}, []
+            for head, target, output in each_head(built, targets, built.core(batch, training=False)):
                 exact = at_least_float32(output)
                 values[head.name] = squared_error(exact, target) if head.target is None else exact
-                also_given += before_sigmoid(head, output)
-            return values, also_given
+                logits += before_sigmoid(head, output)
+            return values, logits
 
         examples = len(next(iter(inputs.values())))
         batches = in_batches(built, config, tables, step, examples)
@@ -167,9 +167,9 @@ def before_sigmoid(head: OutputSpec, output: Any) -> list[Any]:
     return [output.op.inputs[0]] if is_binary and output.op.type == "Sigmoid" else []
 
 
-def squared_error(output: Any, restored: Any) -> Any:
+def squared_error(output: Any, target: Any) -> Any:
     """Return the mean squared error of each example, (examples,)."""
-    difference = tf.square(output - tf.cast(restored, output.dtype))
+    difference = tf.square(output - tf.cast(target, output.dtype))
     return tf.reduce_mean(tf.reshape(difference, [tf.shape(difference)[0], -1]), axis=1)
 
 
@@ -204,8 +204,8 @@ def loss_key(built: BuiltModel, head: OutputSpec) -> str:
 
 def loss_functions(built: BuiltModel) -> dict[str, Any]:
     """Return the compiled losses by output. Keras has no public access to them."""
-    found = built.core._compile_loss._flat_losses
-    return {each.path[0] if each.path else built.heads[0].name: each.loss for each in found}
+    losses = built.core._compile_loss._flat_losses
+    return {each.path[0] if each.path else built.heads[0].name: each.loss for each in losses}
 
 
 def metrics_by_output(built: BuiltModel) -> dict[str, dict[str, Any]]:

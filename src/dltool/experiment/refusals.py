@@ -60,7 +60,7 @@ def refuse_other_preprocessing(run: Run, record: RunRecord, largest_file: int) -
     """Raise RunError if a file of fitted preprocessing is missing, new or changed since the run was made."""
     files = [Path(folder) / name for folder, _, names in os.walk(run.preprocessing) for name in names]
     now = {file.relative_to(run.preprocessing).as_posix(): digest(run.read(file, largest_file)) for file in files}
-    changed = (f"{run.preprocessing}/{change.what}" for change in differences(record.preprocessing, now))
+    changed = (f"{run.preprocessing}/{change.name}" for change in differences(record.preprocessing, now))
     hint = "restore the old file, or train a new run"
     refuse((f"{file} differs from the fitted preprocessing of the run" for file in changed), hint)
 

@@ -126,7 +126,7 @@ def refuse_changes(
 
 def noted_resumption(record: RunRecord, changes: Sequence[Change], pinned: Mapping[str, Any]) -> dict[str, Any]:
     """Return the fields of run.json about resuming: the time, the allowed changes and, if any, the new machine."""
-    allowed = [{"what": edit.what, "was": in_sentence(edit.was), "now": in_sentence(edit.now)} for edit in changes]
+    allowed = [{"what": edit.name, "was": in_sentence(edit.old), "now": in_sentence(edit.new)} for edit in changes]
     entry = {"at": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "changes": allowed}
     fields = {"resumed": [*record.resumed, entry]}
     return fields | ({"machine": describe_machine(), "pinned": dict(pinned)} if changes else {})

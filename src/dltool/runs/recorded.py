@@ -38,14 +38,14 @@ PINNED = ("intra_op_threads", "op_determinism", "gpus", "keras", "onednn")
 
 @dataclass(frozen=True)
 class Change:
-    """A changed value. `was` and `now` are as in run.json."""
+    """A changed value and its config path or key; `old` and `new` are as in run.json."""
 
-    what: str
-    was: Any
-    now: Any
+    name: str
+    old: Any
+    new: Any
 
     def __str__(self) -> str:
-        return f"{self.what} was {in_sentence(self.was)} and is {in_sentence(self.now)}"
+        return f"{self.name} was {in_sentence(self.old)} and is {in_sentence(self.new)}"
 
 
 def machine_changes(record: RunRecord, pinned: Mapping[str, Any]) -> list[Change]:
@@ -66,14 +66,14 @@ def numbered(items: list[Any]) -> dict[str, Any]:
 def differences(was: Mapping[str, Any], now: Mapping[str, Any], above: str = "") -> Iterator[Change]:
     """Yield the changes leaf by leaf, in key order."""
     for key in dict.fromkeys([*was, *now]):
-        one, other = was.get(key), now.get(key)
+        old, new = was.get(key), now.get(key)
         name = f"{above}{'' if key[:1] == '[' or not above else '.'}{key}"[:LONGEST_KEY]
-        if isinstance(one, Mapping) and isinstance(other, Mapping):
-            yield from differences(one, other, name)
-        elif isinstance(one, list) and isinstance(other, list) and any(isinstance(item, Mapping) for item in one):
-            yield from differences(numbered(one), numbered(other), name)
-        elif one != other:
-            yield Change(name, one, other)
+        if isinstance(old, Mapping) and isinstance(new, Mapping):
+            yield from differences(old, new, name)
+        elif isinstance(old, list) and isinstance(new, list) and any(isinstance(item, Mapping) for item in old):
+            yield from differences(numbered(old), numbered(new), name)
+        elif old != new:
+            yield Change(name, old, new)
 
 
 def recorded_config(run: Run, may_differ: Collection[str] = ("training.epochs",)) -> Config:
@@ -89,16 +89,16 @@ def recorded_config(run: Run, may_differ: Collection[str] = ("training.epochs",)
             Problem(None, f"{run.resolved} was edited after the run was made: {edit}", edit_hint(edit))
             for edit in differences(plain_config(original), plain_config(config))
             # A path may have moved.
-            if edit.what not in may_differ
-            and not (isinstance(edit.was, str) and isinstance(edit.now, str) and SOURCE_PATH.fullmatch(edit.what))
+            if edit.name not in may_differ
+            and not (isinstance(edit.old, str) and isinstance(edit.new, str) and SOURCE_PATH.fullmatch(edit.name))
         )
         RunError.refuse(islice(problems, MOST_SHOWN))
     return config
 
 
 def edit_hint(edit: Change) -> str:
-    if edit.what == "training.epochs":
-        return f"put {edit.was} back; to change the number of epochs, use dltool resume --epochs {edit.now}"
+    if edit.name == "training.epochs":
+        return f"put {edit.old} back; to change the number of epochs, use dltool resume --epochs {edit.new}"
     return "put the old value back, or train a new run with the new one"
 
 

@@ -62,17 +62,17 @@ class Layout:
 
     def stored(self, indices: np.ndarray, names: Iterable[str]) -> dict[str, np.ndarray]:
         """Return these rows, as stored, of the inputs `names` and of all inputs preprocessed in advance."""
-        found: dict[str, np.ndarray] = {}
+        by_name: dict[str, np.ndarray] = {}
         raw: dict[str, Any] = {}
         for name in dict.fromkeys((*self.before, *names)):
             if name in self.looked_up:
                 codes, prepared = self.looked_up[name]
-                found[name] = prepared[codes[indices]]
+                by_name[name] = prepared[codes[indices]]
             elif name in self.before:
                 raw[name] = tensor(self.inputs[name][indices])
             else:
-                found[name] = self.inputs[name][indices]
-        return found | {name: np.asarray(values) for name, values in self.prepare(raw).items()}
+                by_name[name] = self.inputs[name][indices]
+        return by_name | {name: np.asarray(values) for name, values in self.prepare(raw).items()}
 
     def whole(self, group: Sequence[str]) -> np.ndarray | None:
         """Return the rows of a group as read, if a tensor can share their memory."""
@@ -102,9 +102,9 @@ class Layout:
             model = self.in_step.get(name)
             inputs[name] = values if model is None else model(values, training=False)
         targets = dict(zip(self.targets, gathered[len(self.groups) :], strict=True))
-        restored = next(iter(inputs.values()))
+        first_input = next(iter(inputs.values()))
         by_output = {
-            head.name: in_loss_form(self.built, head.name, targets[head.name]) if head.name in targets else restored
+            head.name: in_loss_form(self.built, head.name, targets[head.name]) if head.name in targets else first_input
             for head in self.built.heads
         }
         return self.built.structured(inputs), self.built.structured_outputs(by_output)
@@ -136,14 +136,14 @@ class Resident(BatchTables):
     def __init__(self, layout: Layout) -> None:
         super().__init__(layout)
         rows, size = layout.rows, max(1, BLOCK_BYTES // layout.row_bytes)
-        found = [layout.whole(group) for group in layout.groups]
-        groups = [group for group, table in zip(layout.groups, found, strict=True) if table is None]
-        found += [None] * len(layout.targets)
+        as_read = [layout.whole(group) for group in layout.groups]
+        groups = [group for group, table in zip(layout.groups, as_read, strict=True) if table is None]
+        as_read += [None] * len(layout.targets)
         tables = [
             aligned((rows, *spec.shape[1:]), spec.dtype.as_numpy_dtype) if table is None else table
-            for spec, table in zip(layout.specs, found, strict=True)
+            for spec, table in zip(layout.specs, as_read, strict=True)
         ]
-        made = [table for table, whole in zip(tables, found, strict=True) if whole is None]
+        made = [table for table, whole in zip(tables, as_read, strict=True) if whole is None]
         for first in range(0, rows, size):
             arrays = layout.arrays(np.arange(first, min(rows, first + size)), groups)
             for table, array in zip(made, arrays, strict=True):
@@ -269,8 +269,8 @@ def compiled(preprocessors: Mapping[str, keras.Model]) -> Any:
     def prepare(raw: Mapping[str, Any]) -> dict[str, Any]:
         return {name: model(raw[name], training=False) for name, model in preprocessors.items()}
 
-    found = preprocessors.items()
-    specs = {name: tf.TensorSpec((None, *model.input_shape[1:]), model.inputs[0].dtype) for name, model in found}
+    models = preprocessors.items()
+    specs = {name: tf.TensorSpec((None, *model.input_shape[1:]), model.inputs[0].dtype) for name, model in models}
     return tf.function(prepare, autograph=False, input_signature=[specs])
 
 
@@ -287,10 +287,10 @@ def preprocessed_values(preparation: keras.Model, rows: Coded) -> np.ndarray:
 def model_targets(built: BuiltModel, targets: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Return the targets by output name, as (examples, 1) if an example has one number. Keras's losses take both forms,
     some of its metrics only this one. Autoencoder outputs have no target."""
-    found = {head.name: targets[head.target] for head in built.heads if head.target is not None}
+    by_output = {head.name: targets[head.target] for head in built.heads if head.target is not None}
     return {
         name: values[:, None] if values.ndim == 1 and built.outputs[name].output_shape == (1,) else values
-        for name, values in found.items()
+        for name, values in by_output.items()
     }
 
 

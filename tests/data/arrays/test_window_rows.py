@@ -143,7 +143,7 @@ def test_windows_are_the_values_of_their_rows(rows, length, data):
     base = np.arange(rows * 2, dtype=np.float32).reshape(rows, 2)
     order = np.array(data.draw(st.permutations(range(rows))), dtype=np.float32)
     table = make_windows(options(length), training(rows), present(rows), None, ("time", order))
-    windows = table.of(base)
+    windows = table.windows_of(base)
     expected = [[base[row] for row in chosen[:-1]] for chosen in rows_of_windows(table)]
     assert windows.shape == (len(expected), length, 2)
     assert windows.dtype == np.float32
@@ -155,7 +155,7 @@ def test_windows_are_the_values_of_their_rows(rows, length, data):
 
 def test_windows_over_text_stay_coded():
     wind = coded(["N", "S", "S", "W"])
-    windows = make_windows(options(), training(4), present(4)).of(wind)
+    windows = make_windows(options(), training(4), present(4)).windows_of(wind)
     assert isinstance(windows, Coded)
     assert windows.shape == (2, 2)
     assert windows[:].tolist() == [["N", "S"], ["S", "S"]]
@@ -165,7 +165,7 @@ def test_windows_over_text_stay_coded():
 
 def test_windows_take_the_memory_of_their_starts():
     table = make_windows(options(1000), training(100_000), present(100_000))
-    assert table.of(np.zeros((100_000, 100), dtype=np.float32)).shape == (99_000, 1000, 100)
+    assert table.windows_of(np.zeros((100_000, 100), dtype=np.float32)).shape == (99_000, 1000, 100)
 
 
 def test_series_of_rows_without_a_time_are_divided_by_position():

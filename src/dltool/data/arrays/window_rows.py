@@ -38,10 +38,10 @@ class WindowTable:
         """Return (windows,): the table's row that holds the target of each window."""
         return np.asarray(self.rows[self.starts + self.length - 1 + self.horizon])
 
-    def of(self, base: Rows) -> Rows:
+    def windows_of(self, base: Rows) -> Rows:
         """Return windows over one column of the table: (windows, length, …), taken on demand. Text stays coded."""
         if isinstance(base, Coded):
-            return Coded(self.of(base.codes), base.values)
+            return Coded(self.windows_of(base.codes), base.values)
         return Windowed(base, self.rows, self.starts, self.length)
 
 

@@ -49,8 +49,8 @@ def load_window_examples(data: Data) -> SourceExamples:
     found = make_windows(windows, parts, ~is_missing(goal), series, order)
     labels = goal.take(found.target_rows) if isinstance(goal, Coded) else goal[found.target_rows]
     target = read.targets[ONE_TARGET].type
-    is_number = target is not None and target.name == "number"
-    inputs = {name: found.of(columns[name]) for name in read.types}
+    is_number = target is not None and not target.task.has_classes
+    inputs = {name: found.windows_of(columns[name]) for name in read.types}
     targets = {ONE_TARGET: labels if is_number else class_labels(labels)}
     places = places_of(read.tables, found.target_rows, order, dates)
     examples = Examples(inputs, targets, first.path.name, ("data", "source"), places=places)
@@ -156,4 +156,4 @@ def new_windows(windows: Windows, table: Table, inputs: Collection[str], name: s
         message = f"{name} has {table.rows:,} rows, and a window takes {windows.length:,} of one series without a gap"
         raise DataError(Problem(None, message))
     places = places_in(name, len(found.starts), found.target_rows + 1)
-    return Examples({name: found.of(table.columns[name].values) for name in inputs}, places=places), found.warnings
+    return Examples({key: found.windows_of(table.columns[key].values) for key in inputs}, places=places), found.warnings

@@ -31,7 +31,7 @@ MICRO = "micro average"
 class LabelEvaluator(Evaluator):
     """Evaluator of labels. Columns are "labels", those above 0.5, and "probability of NAME" for each."""
 
-    said = "labels"
+    column = "labels"
 
     @property
     def names(self) -> np.ndarray:
@@ -55,12 +55,12 @@ class LabelEvaluator(Evaluator):
             raise RunError(f"the model has {found.shape[1]} outputs, and the run has {classes} classes")
         return found
 
-    def decided(self, shares: np.ndarray) -> np.ndarray:
-        options = self.config.data.targets[str(self.head.target)].type
-        given = options.options if options else None
-        return self.labels_text(shares, given.separator if isinstance(given, MultiLabelTarget) else ",")
+    def predicted(self, shares: np.ndarray) -> np.ndarray:
+        target = self.config.data.targets[str(self.head.target)].type
+        options = target.options if target else None
+        return self.labels_text(shares, options.separator if isinstance(options, MultiLabelTarget) else ",")
 
-    def wanted(self, goal: np.ndarray) -> np.ndarray:
+    def true_labels(self, goal: np.ndarray) -> np.ndarray:
         return self.labels_text(goal, ",")
 
     def labels_text(self, values: np.ndarray, separator: str) -> np.ndarray:
@@ -72,11 +72,11 @@ class LabelEvaluator(Evaluator):
 
     def columns(self, values: np.ndarray) -> Columns:
         shares = self.shares(values)
-        return {self.said: self.decided(shares), **self.each_class(shares)}
+        return {self.column: self.predicted(shares), **self.each_class(shares)}
 
     def compared(self, targets: Mapping[str, np.ndarray], values: np.ndarray) -> Columns:
         goal, shares = self.goal(targets), self.shares(values)
-        columns = {"target": self.wanted(goal), "prediction": self.decided(shares)}
+        columns = {"target": self.true_labels(goal), "prediction": self.predicted(shares)}
         return columns | (self.each_class(shares) if shares.shape[1] <= MOST_PROBABILITIES else {})
 
     def findings(self, prefix: str, targets: Mapping[str, np.ndarray], values: np.ndarray, rows: np.ndarray) -> Found:
@@ -89,7 +89,7 @@ class LabelEvaluator(Evaluator):
 class ClassEvaluator(LabelEvaluator):
     """Evaluator of classes. Columns are "class", the most probable one, and "probability of NAME" for each."""
 
-    said = "class"
+    column = "class"
 
     @property
     def unclear(self) -> str:
@@ -106,10 +106,10 @@ class ClassEvaluator(LabelEvaluator):
         found = super().probabilities(values)
         return np.concatenate([1 - found, found], axis=1) if found.shape[1] == 1 else found
 
-    def decided(self, shares: np.ndarray) -> np.ndarray:
+    def predicted(self, shares: np.ndarray) -> np.ndarray:
         return np.asarray(self.names[shares.argmax(axis=1)])
 
-    def wanted(self, goal: np.ndarray) -> np.ndarray:
+    def true_labels(self, goal: np.ndarray) -> np.ndarray:
         return np.asarray(self.names[goal.ravel()])
 
     def compared(self, targets: Mapping[str, np.ndarray], values: np.ndarray) -> Columns:
@@ -138,7 +138,7 @@ class ClassEvaluator(LabelEvaluator):
             constant_name="majority class",
             linear_name="logistic regression",
             score=lambda targets, predicted: np.mean(targets == predicted),
-            decided=lambda values: self.probabilities(values).argmax(axis=1),
+            predicted=lambda values: self.probabilities(values).argmax(axis=1),
             constant=lambda fitted: np.bincount(fitted).argmax(),
             linear=lambda fitted, true, other: (other @ softmax_regression(fitted, true, classes)).argmax(axis=1),
             why_not_linear=why_not_logistic,
@@ -212,13 +212,13 @@ def with_curves(
         found = found[1:]
     chosen = np.sort(found[np.argsort(by_class[found], kind="stable")[:MOST_CURVES]])
     which = f" of the {len(chosen)} classes with the lowest AUC" if len(chosen) < len(found) else ""
-    each = [(names[int(index)], are_of_class[:, index], probabilities[:, index]) for index in chosen]
+    curves = [(names[int(index)], are_of_class[:, index], probabilities[:, index]) for index in chosen]
     if len(found) > 1:
-        each.append((MICRO, are_of_class.ravel(), probabilities.ravel()))
+        curves.append((MICRO, are_of_class.ravel(), probabilities.ravel()))
     name = f"{prefix}precision_recall"
     makers = [
-        lambda: figures().roc_figure(f"{prefix}roc", [roc(*given) for given in each], which),
-        lambda: figures().precision_recall_figure(name, [precision_recall(*given) for given in each], which),
+        lambda: figures().roc_figure(f"{prefix}roc", [roc(*curve) for curve in curves], which),
+        lambda: figures().precision_recall_figure(name, [precision_recall(*curve) for curve in curves], which),
     ]
     return makers, rows
 

@@ -27,14 +27,14 @@ NOTHING: Found = [], [], ()
 class Rules:
     """Baselines of an output by the `score` called `metric`: a constant and a linear model.
 
-    Targets and predictions are (examples,). `decided` turns outputs (examples, outputs) into predictions. `linear`
+    Targets and predictions are (examples,). `predicted` turns outputs (examples, outputs) into predictions. `linear`
     takes features and targets to fit, and other features. `can_repeat` allows the last value of a series."""
 
     metric: str
     constant_name: str
     linear_name: str
     score: Callable[[np.ndarray, np.ndarray], Any]
-    decided: Callable[[np.ndarray], np.ndarray]
+    predicted: Callable[[np.ndarray], np.ndarray]
     constant: Callable[[np.ndarray], Any]
     linear: Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
     why_not_linear: Callable[[np.ndarray], str] = lambda fitted: ""

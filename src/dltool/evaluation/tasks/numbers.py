@@ -57,7 +57,7 @@ class NumberEvaluator(Evaluator):
             constant_name="mean",
             linear_name="linear regression",
             score=lambda targets, predicted: np.mean(np.abs(targets - predicted)),
-            decided=lambda values: values[:, 0],
+            predicted=lambda values: values[:, 0],
             constant=np.mean,
             linear=lambda features, fitted, measured: measured @ linear_regression(features, fitted),
             can_repeat=True,
