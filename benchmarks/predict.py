@@ -39,24 +39,22 @@ def main(arguments: list[str]) -> None:
 def measure(folder: str, times: int) -> None:
     """Both in one process, in turn, after a first call of each."""
     os.chdir(folder)
-    from dltool.experiment.opening import recorded_data, recorded_experiment
+    from dltool.experiment.opening import best_model, recorded_data
     from dltool.runs.directory import open_run
 
     run = open_run(Path("runs/mnist/latest"))
     config, dataset = recorded_data(run)
-    experiment = recorded_experiment(run, config, dataset)
+    built = best_model(run, config, dataset.facts)
     import keras
 
     from dltool.evaluation.measure import predict
-    from dltool.model.saving import load_weights
 
-    load_weights(experiment.built.core, run.best_weights)
     saved = keras.models.load_model("runs/mnist/latest/model.keras")
     inputs = dataset.examples("test").inputs
     (images,) = inputs.values()
     array = np.asarray(images[np.arange(len(images))])
     ways: dict[str, Callable[[], object]] = {
-        "dltool": lambda: predict(experiment.built, config, inputs),
+        "dltool": lambda: predict(built, config, inputs),
         "model.predict": lambda: saved.predict(array, verbose=0),
     }
     seconds: dict[str, list[float]] = {name: [] for name in ways}

@@ -64,9 +64,8 @@ def without_drawing(monkeypatch: pytest.MonkeyPatch) -> None:
     from dltool.experiment import finishing, resuming
     from dltool.experiment.assessing import assessed
 
-    def undrawn(*arguments: Any) -> Any:
-        *subject, _warn = arguments
-        return assessed(*subject, None)
+    def undrawn(config: Any, dataset: Any, built: Any, examples: Any, warn: Any) -> Any:
+        return assessed(config, dataset, built, examples, None)
 
     for module in (finishing, evaluate):
         monkeypatch.setattr(module, "assessed", undrawn)

@@ -126,7 +126,8 @@ def picture_kinds() -> dict[str, Kind]:
     ):
         files = {
             f"images/{label}/{number}.{ending}": encoded(
-                pixels(9, 8, seed=10 * index + number), **{"kind": "PNG", **options}
+                pixels(9, 8, seed=10 * index + number),
+                **{"kind": "PNG", **options},  # type: ignore[arg-type]
             )
             for index, label in enumerate("ab")
             for number in range(6)

@@ -98,7 +98,11 @@ LOSS = ("training", "loss")
             NUMBER,
             {"Dense": 1},
             "sparse_categorical_crossentropy",
-            (LOSS, "the target is a number, and this loss is for classes", "loss: mean_squared_error"),
+            (
+                LOSS,
+                "the target is a number, and this loss is for classes",
+                "loss: mean_squared_error, or target: category under data if each number is a class",
+            ),
         ),
         (NUMBER, {"Dense": 3}, "mse", (LAST, "3 outputs for 1 number", "units: 1")),
         (

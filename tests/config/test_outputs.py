@@ -109,7 +109,11 @@ OF = ("model", "outputs")
         ),
         (
             {"outputs": {**OUTPUTS, "size": {"loss": "sparse_categorical_crossentropy"}}},
-            ((*OF, "size", "loss"), "the target is a number, and this loss is for classes", "loss: mean_squared_error"),
+            (
+                (*OF, "size", "loss"),
+                "the target is a number, and this loss is for classes",
+                "loss: mean_squared_error, or target: category under data if each number is a class",
+            ),
         ),
         (
             {"layers": [LAYERS[0], {"Dense": {"units": 7, "activation": "softmax", "name": "digit"}}, SIZE]},

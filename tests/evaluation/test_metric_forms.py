@@ -2,15 +2,17 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
 from sklearn import metrics as sk
 
-from dltool.config.checks import compared_by, heads_of, static_checks
+from dltool.config.checks import compared_by, static_checks
 from dltool.config.keras.objects import parse_keras_object
 from dltool.config.metric_forms import METRIC_FORMS, Adapted, adapted
+from dltool.config.outputs import heads_of
 from dltool.config.schema import Config
 from dltool.config.tasks import TargetFacts
 from dltool.data.examples import Examples
@@ -188,7 +190,7 @@ def binary_crossentropy(facit: Facit) -> float:
     return float(-np.mean(facit.targets * np.log(shares) + (1 - facit.targets) * np.log(1 - shares)))
 
 
-def best_at(facit: Facit, value: str) -> float:
+def best_at(value: str, facit: Facit) -> float:
     """Return the best value that any threshold reaches while the other is at least 0.5."""
     true, shares = facit.targets.ravel(), facit.shares.ravel()
     precision, recall, _ = sk.precision_recall_curve(true, shares)
@@ -251,7 +253,7 @@ REFERENCES: Mapping[str, Callable[[Facit], float]] = {
     "F1Score": lambda facit: fbeta(facit, 1),
     "FBetaScore": lambda facit: fbeta(facit, 2),
     **{
-        name: lambda facit, name=name: best_at(facit, name)
+        name: partial(best_at, name)
         for name in ("PrecisionAtRecall", "RecallAtPrecision", "SensitivityAtSpecificity", "SpecificityAtSensitivity")
     },
     "TruePositives": lambda facit: count(facit, 1, 1),

@@ -14,7 +14,7 @@ from tests.every_column import FILES, INPUTS, write_table
 
 from dltool.config.columns import parse_column_type
 from dltool.config.schema import Config
-from dltool.data.arrays.rows import aligned, coded
+from dltool.data.arrays.rows import Rows, aligned, coded
 from dltool.data.dataset import Dataset, load_data
 from dltool.data.facts import InputFacts
 from dltool.errors import DataError
@@ -153,7 +153,7 @@ def test_what_is_fed_are_the_rows_of_the_order_whatever_is_read_at_once(
 def test_the_next_rows_are_read_while_these_are_used(make_config, dataset, monkeypatch) -> None:
     read: list[str] = []
 
-    class Watched:
+    class Watched(Rows):
         shape, dtype = (118, 4), np.dtype(np.float32)
 
         def __len__(self) -> int:

@@ -265,6 +265,12 @@ NUMBER = Task(
             "the target is {shape} numbers, and this loss is for classes",
             "if each is a class, write target: category under data",
         ),
+        InvalidLoss(
+            (losses.SPARSE,),
+            lambda target: not target.shape,
+            NO_CLASSES[0],
+            "loss: mean_squared_error, or target: category under data if each number is a class",
+        ),
         InvalidLoss((losses.ONE_HOT, losses.SCORES), lambda target: target.shape in ONE_NUMBER, *NO_CLASSES),
         InvalidLoss(
             (losses.SIMILARITY,),

@@ -1,5 +1,6 @@
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -140,7 +141,7 @@ def test_recordings_beyond_the_budget_are_decoded_when_asked_for(cache, tmp_path
     options = AudioSource(path=str(tmp_path))
     here = load_audio(options).training.inputs["audio"]
     monkeypatch.setattr(audio, "BUDGET", 100)
-    there = load_audio(options).training.inputs["audio"]
+    there: Any = load_audio(options).training.inputs["audio"]
     assert isinstance(there.rows, DecodedRows)
     assert (there.shape, there.dtype, len(there)) == (here.shape, here.dtype, len(here))
     rows = np.array([7, 3, 3, 39])

@@ -76,7 +76,8 @@ def test_pictures_and_labels(cache, written, budget):
     assert labels.dtype == object
     assert list(examples.training.places["file"])[:2] == sorted(FILES)[:2]
     assert examples.warnings == ()
-    assert isinstance(examples.training.inputs["image"].rows, CacheRows if budget else DecodedRows)
+    images: Any = examples.training.inputs["image"]
+    assert isinstance(images.rows, CacheRows if budget else DecodedRows)
 
 
 def test_processes_decode_the_same(cache, written, monkeypatch):
@@ -139,7 +140,8 @@ def test_pictures_are_told_by_their_contents(cache, tmp_path, budget, kind):
     size, content = len(files["a/0.png"]), files["a/0.png"]
     path = written_anew(content)
     before, times = digests(load(path, budget)), os.stat(path if kind == "tar" else path / "a/0.png")
-    assert isinstance(load(path, budget).training.inputs["image"].rows, CacheRows if budget == 10**9 else DecodedRows)
+    images: Any = load(path, budget).training.inputs["image"]
+    assert isinstance(images.rows, CacheRows if budget == 10**9 else DecodedRows)
     assert list(cache.glob("*")) == [] if budget == 0 else list(cache.glob("*.digests"))
     changed_at = path if kind == "tar" else path / "a/0.png"
     os.utime(changed_at, ns=(0, 0))
@@ -265,7 +267,8 @@ def test_different_sizes_are_an_error_that_names_the_most_frequent_ones(cache, t
 
 
 def test_what_exceeds_the_budget_is_decoded_as_it_is_asked_for(cache, written):
-    assert isinstance(load(written, budget=4000).training.inputs["image"].rows, DecodedRows)
+    images: Any = load(written, budget=4000).training.inputs["image"]
+    assert isinstance(images.rows, DecodedRows)
     assert not list(cache.glob("*.pixels"))
 
 
