@@ -1,6 +1,7 @@
 """Of eight processes that resume one run at once, one does."""
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -49,5 +50,7 @@ def test_one_of_eight_wins_and_the_others_leave_at_once(
     assert all(seconds < 1 for seconds, _, _ in losers)
     # A core that is shared with other work takes as many times longer.
     assert all(waited < 3 * busy for _, _, waited in losers)
-    assert all(memory < 250_000 for _, memory, _ in losers)
+    # The kernel counts the peak of the process that forked it, this one, as its own.
+    most = max(250_000, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+    assert all(memory <= most for _, memory, _ in losers)
     assert essence(run) == straight("schedule")
