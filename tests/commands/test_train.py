@@ -139,6 +139,12 @@ def test_what_preprocessing_learnt_comes_from_the_training_rows_alone(finished) 
     np.testing.assert_allclose(np.ravel(layer.variance), rows.var(axis=0), rtol=1e-4)
 
 
+def test_half_precision_without_a_gpu_is_warned_of(train) -> None:
+    outcome, _ = train(TINY.replace("training:", "training:\n  precision: mixed_float16", 1))
+    assert outcome.code == 0, outcome.stderr
+    assert "mixed_float16 is many times slower than float32 without a GPU" in outcome.stderr
+
+
 def test_a_missed_expectation_is_exit_code_7_and_keeps_the_run(train) -> None:
     outcome, run = train(TINY + 'expect: {accuracy: "> 1", loss: "> 0", seconds: "< 1000", val_loss: "> 0"}\n')
     assert outcome.code == 7

@@ -63,6 +63,8 @@ def train(
             experiment = new_experiment(config, dataset, is_kept=is_kept)
             fitting = prepared_steps(experiment)
             fitting.profile.is_wanted = is_profiled
+            if config.training.precision == "mixed_float16" and not experiment.pinned["gpus"]:
+                progress.warn("mixed_float16 is many times slower than float32 without a GPU; try mixed_bfloat16")
         progress.prepared(config, dataset.facts, experiment.built.full.count_params(), overrides(document, config))
         git = git_commit(document.path.absolute().parent)
         with new_run(runs, document, experiment, fitting, progress, most_rows=most_rows, git=git) as run:
