@@ -437,3 +437,14 @@ def test_a_schedule_leaves_nothing_to_reduce_on_a_plateau():
 @pytest.mark.parametrize("name", ["RMSProp", "ADAM", "Sgd", "adamw"])
 def test_optimizers_are_named_in_any_case(name):
     assert problems(Facts(), optimizer={name: {"learning_rate": 0.1}}) == []
+
+
+def test_a_last_activation_is_found_behind_many_layers_and_branches():
+    assert problems(None, SOFTMAX, *[{"Dropout": 0.1}] * 3000) == []
+    branches = [{"Dense": {"units": 3, "name": "x0"} | SOFT}]
+    for number in range(60):
+        branches.append({"Dropout": {"rate": 0.1, "name": f"d{number}", "from": f"x{number}"}})
+        branches.append({"Average": {"name": f"x{number + 1}", "from": [f"x{number}", f"d{number}"]}})
+    assert problems(None, *branches) == []
+    (found,) = [each for each in problems(None, *branches, "ReLU") if "probabilities" in each[1]]
+    assert found[1].endswith("and relu gives none")

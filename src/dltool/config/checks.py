@@ -65,7 +65,7 @@ def head_problems(config: Config, head: OutputSpec, facts: DataFacts | None) -> 
     are_several = sum(bool(each.class_names) for each in facts.targets.values()) > 1
     dollar = f"$classes_{head.target}" if are_several else "$classes"
     problems += mismatch_problems(last, head, target, dollar)
-    return problems or metric_problems(head, compared_by(config, head, target))
+    return problems or metric_problems(head, target.task.compared(head.loss, target, last))
 
 
 def target_of(head: OutputSpec, targets: Mapping[str, TargetFacts]) -> TargetFacts | None:

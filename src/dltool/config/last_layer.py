@@ -68,18 +68,27 @@ def last_layer(layers: Sequence[KerasObject], index: int | None) -> LastLayer | 
     """Return what makes the output of the layer at `index`; None if the config does not show it."""
     if index is None or index < 0:
         return None
-    layer = defined(layers, layers[index])
+    made: list[LastLayer | None] = []
+    by_name: dict[Any, LastLayer | None] = {}
+    for number, entry in enumerate(layers[: index + 1]):
+        layer = defined(layers, entry)
+        # The first layer, and a name that no layer has, take an input of the model.
+        before = [by_name.get(name) for name in layer.sources] or made[-1:] or [None]
+        made.append(made_by(layer, number, before))
+        by_name[entry.arguments.get("name")] = made[-1]
+    return made[index]
+
+
+def made_by(layer: KerasObject, index: int, before: Sequence[LastLayer | None]) -> LastLayer | None:
+    """Return what makes the output of a layer, from what makes its inputs."""
     place = (*LAYERS, index, *layer.steps)
     activation = made_activation(layer)
     if activation is not None:
         if layer.kind == "layer" and layer.name and "activation" in arguments("layer", layer.name):
             place = (*place, "activation")
         return LastLayer(index, layer, features(layer), activation or None, place)
-    # The last layer of a name before this one; -1 for an input of the model.
-    before = {each.arguments.get("name"): i for i, each in enumerate(layers[:index])}
-    sources = [before.get(name, -1) for name in layer.sources] or [index - 1]
-    earlier = [last for each in sources if (last := last_layer(layers, each)) is not None]
-    return joined(layer, place, earlier) if earlier and len(earlier) == len(sources) else None
+    earlier = [last for last in before if last is not None]
+    return joined(layer, place, earlier) if len(earlier) == len(before) else None
 
 
 def defined(layers: Sequence[KerasObject], layer: KerasObject) -> KerasObject:
@@ -122,7 +131,7 @@ def own_activation(layer: KerasObject) -> str | None:
     return name_of(layer) if layer.name in ("ReLU", "LeakyReLU", "ELU", "PReLU") else None
 
 
-def joined(layer: KerasObject, place: ConfigPath, earlier: Sequence[LastLayer]) -> LastLayer | None:
+def joined(layer: KerasObject, place: ConfigPath, earlier: Sequence[LastLayer]) -> LastLayer:
     """Return what the layer makes of the values before it."""
     first, activations = earlier[0], {each.activation for each in earlier}
     own = own_activation(layer)

@@ -9,6 +9,7 @@ import keras
 
 from dltool.config.checks import compared_by, one_hot_classes, target_of
 from dltool.config.keras.objects import KerasObject
+from dltool.config.last_layer import LAYERS
 from dltool.config.metric_forms import Compared
 from dltool.config.outputs import OutputSpec, heads_of
 from dltool.config.schema import Config
@@ -20,7 +21,7 @@ from dltool.model.apply import Applied, Names, Placed, apply_layers
 from dltool.model.augmentation import build_augmentation, mixed_shape, refuse_value_ranges
 from dltool.model.inputs import Fitted, Preprocessed, layer_title, preprocess_inputs, scope_title, structure, wire
 from dltool.model.keras_objects import KERAS_ERRORS, parameter_budget, plain_message
-from dltool.model.placement import LAYERS, output_layers, refuse_idle_inputs, refuse_misplaced
+from dltool.model.placement import output_layers, refuse_idle_inputs, refuse_misplaced
 from dltool.text import Shape
 
 
@@ -160,7 +161,7 @@ def model(inputs: Any, outputs: Any, name: str) -> keras.Model:
     try:
         return keras.Model(inputs, outputs, name=name)
     except KERAS_ERRORS as error:
-        raise ConfigError(Problem(("model", "layers"), plain_message(error))) from error
+        raise ConfigError(Problem(LAYERS, plain_message(error))) from error
 
 
 @contextlib.contextmanager

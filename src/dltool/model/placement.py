@@ -6,6 +6,7 @@ import keras
 
 from dltool.config.checks import MIXING
 from dltool.config.keras.objects import keras_objects_in
+from dltool.config.last_layer import LAYERS
 from dltool.config.outputs import OutputSpec, layer_index, target_problems, unknown_layer
 from dltool.config.schema import Config
 from dltool.data.facts import Facts
@@ -15,7 +16,6 @@ from dltool.model.augmentation import AUGMENTATION
 from dltool.model.calls import calls
 from dltool.model.preprocessing import learns
 
-LAYERS: ConfigPath = ("model", "layers")
 PREPROCESSING: ConfigPath = ("data", "preprocessing")
 ARRAYS: ConfigPath = ("data", "source", "arrays", "x")
 TRAINING_ONLY = ("Rand", "AugMix", "Dropout", "SpatialDropout", "AlphaDropout", "Gaussian")
@@ -88,7 +88,7 @@ def refuse_misplaced(config: Config, facts: Facts) -> None:
         Problem((*PREPROCESSING, index, entry.name), f"{entry.name} acts in training only", f"it belongs at {where}")
         for index, entry in enumerate(lists[PREPROCESSING])
         for where in ["data.augmentation" if entry.name.startswith(("Rand", "Aug")) else "model.layers"]
-        if entry.name.startswith(TRAINING_ONLY) and entry.name != "RandomCrop" and entry.name not in MIXING
+        if entry.name.startswith(TRAINING_ONLY) and entry.name != "RandomCrop"
     ]
     ConfigError.refuse(problems)
 

@@ -5,9 +5,10 @@ from typing import TypeVar
 
 import numpy as np
 
+from dltool.config.checks import target_of
 from dltool.config.outputs import heads_of
 from dltool.config.schema import Config
-from dltool.config.tasks import TargetFacts, TargetKind
+from dltool.config.tasks import TargetKind
 from dltool.data.facts import Facts
 from dltool.errors import RunError
 from dltool.evaluation.figures.figure import file_word
@@ -34,9 +35,9 @@ def evaluators(config: Config, facts: Facts) -> list[Evaluator]:
     """Return an evaluator for each output. Raises RunError: the data has no such target."""
     found = []
     for head in heads_of(config):
-        if head.target is not None and head.target not in facts.targets:
-            raise RunError(f"the data has no target {head.target[:100]}")
-        target = TargetFacts("input") if head.target is None else facts.targets[head.target]
+        target = target_of(head, facts.targets)
+        if target is None:
+            raise RunError(f"the data has no target {str(head.target)[:100]}")
         found.append(EVALUATORS[target.kind](config, head, target))
     return found
 
