@@ -1,5 +1,6 @@
 """Builders of columns, block by block: they convert cells to values and note invalid cells."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -49,7 +50,7 @@ class InvalidCells:
             self.rows.setdefault(text, first_row + row)
 
 
-class Builder:
+class Builder(ABC):
     """The base class: rows, missing cells, invalid cells; `ends` are the smallest and the largest value, if any.
     `distinct` is None once there are many."""
 
@@ -85,9 +86,9 @@ class Builder:
         self.missing += missing
         self.rows += len(values)
 
+    @abstractmethod
     def values_of(self, cells: Cells) -> tuple[np.ndarray, int]:
         """Return the values (rows,), and how many are missing."""
-        raise NotImplementedError
 
     def widen(self, values: np.ndarray) -> None:
         low, high = values.min().item(), values.max().item()

@@ -1,5 +1,6 @@
 """A table: typed columns with their properties."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -25,7 +26,7 @@ class RowBlock:
     expected: int = 0
 
 
-class TableFile:
+class TableFile(ABC):
     """A table in a file; `row_word` is the noun for a row in messages, "line" or "row"."""
 
     path: Path
@@ -33,10 +34,10 @@ class TableFile:
     decimal = "."
     row_word = "line"
 
+    @abstractmethod
     def blocks(self, wants: Mapping[str, Want]) -> Iterator[RowBlock]:
         """Yield the columns that `wants` names, which is called for every block. A column wanted as numbers is text if
         some of its cells are no finite numbers."""
-        raise NotImplementedError
 
     def numbers_of(self, rows: Sequence[int]) -> list[int]:
         """Return the lines (or rows, counted from 1) of some rows, counted from 0."""
