@@ -96,3 +96,20 @@ def test_two_columns_of_one_name_get_two(sniff: Sniff) -> None:
     options = sniff(rows("{i},{i},{k}", "a,a,b")).options
     assert isinstance(options, CsvSource)
     assert options.names == ("a", "a_2", "b")
+
+
+def test_numbers_that_are_not_written_plainly_are_declared_and_never_taken_for_missing(sniff: Sniff) -> None:
+    lines = [f'"{1_000 + 37 * i:,}",${i}.50,{i} kg,{i},k{i}' for i in range(300)]
+    found = sniff("\n".join(["people,price,weight,few,key", *lines, '"1,000,000",n/a,7 kg,"1,234",k']) + "\n")
+    assert {name: declared for name, (declared, _) in found.columns.items()} == {
+        "people": {"number": {"thousands": ","}},
+        "price": {"number": {"strip": "$"}},
+        "weight": {"number": {"strip": "kg"}},
+        "few": {"number": {"thousands": ","}},
+    }
+    assert found.markers == {"n/a": ["price"]}
+
+
+def test_codes_are_found_wherever_their_leading_zero_stands(sniff: Sniff) -> None:
+    found = sniff("zip,n\n" + "".join(f"{10_000 + i},{i}.5\n" for i in range(20_000)) + "01067,2.5\n")
+    assert found.columns == {"zip": ("category", "integers with leading zeros are codes")}

@@ -33,8 +33,26 @@ MOST_PIXEL_VALUES = 100_000_000
 """The most values of one image, of one byte each."""
 
 
-class NumberColumn(Section):
-    """Numbers. The fill value and the scale are fitted to the training rows alone."""
+class WrittenNumber(Section):
+    """How the numbers of a column are written."""
+
+    thousands: Literal[",", ".", " ", "'", "_"] | None = None
+    """The mark between groups of digits, as in 1,234,567."""
+    decimal: Literal[".", ","] | None = None
+    """The decimal separator. Default: that of the file, or the other one where it separates groups of digits."""
+    strip: str = ""
+    """Characters to remove around a number, besides spaces, such as "$" or "kg". With "()", a number in parentheses is
+    negative."""
+
+    @model_validator(mode="after")
+    def marks_differ(self) -> Self:
+        if self.is_known and self.thousands is not None and self.thousands == self.decimal:
+            raise refusal(Problem(("thousands",), "thousands and decimal are the same", "remove one of the two"))
+        return self
+
+
+class ScaledNumber(Section):
+    """How numbers become an input."""
 
     missing: Literal["median", "mean", "error"] | float = "median"
     """The replacement for missing numbers: the median or mean of the training rows, a number, or `error` to refuse
@@ -44,6 +62,10 @@ class NumberColumn(Section):
     interquartile range 1. `log` is `standard` after sign(x) · log(1 + |x|)."""
     indicator: bool = False
     """Whether to add a second number that is 1 if the value is missing."""
+
+
+class NumberColumn(WrittenNumber, ScaledNumber):
+    """Numbers. The fill value and the scale are fitted to the training rows alone."""
 
 
 class CategoryColumn(Section):
@@ -196,7 +218,7 @@ class CategoryTarget(Section):
     """Class names to replace by others."""
 
 
-class NumberTarget(Section):
+class NumberTarget(WrittenNumber):
     """A number to predict."""
 
 

@@ -54,15 +54,18 @@ def type_of(column: Column, rows: int, declared: tuple[Any, str] | None) -> tupl
     written, why = declared or (None, column.why)
     if column.kind == "ignore":
         return "ignore", why
-    if written is not None:
+    if column.kind == "number":
+        return number_type(column, rows, written["number"] if written else {}, why if written else "")
+    if isinstance(written, Mapping):
         ((kind, options),) = written.items()
         return with_options(kind, options), why
-    if column.kind == "number":
-        return number_type(column, rows)
     if column.kind == "category" and isinstance(column.values, Coded):
         names = [str(value) for value in column.values.values if value]
+        seen = f"{counted(len(names), 'value')}: {in_comments(names, 3)}" + (f"; {why}" if written else "")
+        if len(names) > max(MANY_VALUES, rows / 2):
+            return "ignore", f"an identifier: {seen}"
         options = {} if len(names) <= MANY_VALUES else {"min_count": 5, "embedding": 8}
-        return with_options("category", options), f"{counted(len(names), 'value')}: {in_comments(names, 3)}"
+        return with_options("category", options), seen
     if column.kind == "text":
         return "{text: {max_tokens: 1000}}", why
     if column.kind == "date":
@@ -73,12 +76,14 @@ def type_of(column: Column, rows: int, declared: tuple[Any, str] | None) -> tupl
     return column.kind, why
 
 
-def number_type(column: Column, rows: int) -> tuple[str, str]:
+def number_type(column: Column, rows: int, declared: Mapping[str, Any], why: str) -> tuple[str, str]:
+    """Return the type of a column of numbers; `declared` says how these are written, `why` shows it."""
     values = present(column)[:MOST_COMPARED]
     is_whole = bool((values == np.round(values)).all())
     if is_whole and IDENTIFIER.fullmatch(column.name) and len(np.unique(values)) == len(values) and rows > 1:
         return "ignore", "an identifier: a different number in every row"
     seen = f"{column.low} to {column.high}" + (f", {column.distinct} distinct" if column.distinct else "")
+    seen += f", {why}" if why else ""
     options: dict[str, Any] = {}
     deviation = values.std()
     if values.min() >= 0 and deviation > 0 and np.mean(((values - values.mean()) / deviation) ** 3) > SKEWED:
@@ -86,7 +91,7 @@ def number_type(column: Column, rows: int) -> tuple[str, str]:
         seen += ", most of them small"
     if column.missing > MUCH_MISSING * rows:
         options["indicator"] = True
-    return with_options("number", options), seen
+    return with_options("number", {**declared, **options}), seen
 
 
 def with_options(kind: str, options: Mapping[str, Any]) -> str:

@@ -126,7 +126,7 @@ def scalar(text: str, *, is_key: bool = False) -> str:
     """Return a string as YAML, in `{…}` too: quoted if it would be read as something else, dollar signs doubled in
     values."""
     value = text if is_key else text.replace("$", "$$")
-    is_plain = PLAIN.fullmatch(value) and is_plain_text(value) and value.lower() not in OLD_BOOLEANS
+    is_plain = value != "." and PLAIN.fullmatch(value) and is_plain_text(value) and value.lower() not in OLD_BOOLEANS
     return value if is_plain else in_quotes(value)
 
 

@@ -1,13 +1,15 @@
 """Drafts for rows in the order of time: windows over a series, and the split by time."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from dltool.data.arrays.window_rows import duration
 from dltool.data.dates import SECONDS_A_DAY
 from dltool.data.tables.typed_table import Column, Table
-from dltool.drafting.column_uses import Use, input_lines, present
+from dltool.drafting.column_uses import Use, input_lines, present, with_options
 from dltool.drafting.draft import Lines, scalar, training_lines
 from dltool.drafting.media_columns import unlike
 from dltool.errors import ConfigError
@@ -67,7 +69,7 @@ def moments_of_parts(table: Table) -> np.ndarray | None:
 
 
 def series_parts(
-    source: Lines, table: Table, target: str, uses: dict[str, Use], times: TimeColumn
+    source: Lines, table: Table, target: str, written: Mapping[str, Any], uses: dict[str, Use], times: TimeColumn
 ) -> tuple[Lines, Lines, Lines]:
     """Data, layers and training of windows that say by how much the next value of the target differs from the last."""
     assert times.step is not None
@@ -75,7 +77,7 @@ def series_parts(
     column = table.columns[target]
     values = present(column, None if times.column is None else np.argsort(table.columns[times.column].values[:]))
     lost = f"; missing in {counted(column.missing, 'row')}, which are no targets" if column.missing else ""
-    uses |= {target: Use("{number: {scale: none}}", f"{column.low} to {column.high}{lost}")}
+    uses |= {target: Use(with_options("number", {"scale": "none", **written}), f"{column.low} to {column.high}{lost}")}
     uses = {name: in_windows(name, table.columns[name], uses[name], times) for name in table.columns}
     order = "" if times.column is None else f", order: {scalar(times.column)}"
     every = "month" if times.step in MONTH else duration(times.step)

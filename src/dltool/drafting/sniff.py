@@ -1,8 +1,9 @@
 """How a file of delimited text is written, inferred from its content: :func:`sniff_csv`."""
 
 import codecs
+import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice, product
@@ -12,10 +13,12 @@ from typing import Any
 import numpy as np
 
 from dltool.config.table_sources import CsvSource, TableOptions
-from dltool.data.tables.cells import NO_DATE, Texts, date_of, number_of
+from dltool.data.tables.builders import is_code
+from dltool.data.tables.cells import NO_DATE, Cells, Texts, as_texts, date_of
 from dltool.data.tables.csv_file import CsvFile
 from dltool.data.tables.csv_parser import Unreadable, dialect_of, numbered_records
 from dltool.data.tables.decompression import BUFFER, BYTE_ORDER_MARKS, NotText, lines_of, open_text, reading, unpacked
+from dltool.data.tables.number_format import NumberFormat, Writing, number_in
 from dltool.data.tables.typed_table import Want
 from dltool.errors import ConfigPath, DataError
 
@@ -30,6 +33,8 @@ MOST_ODD_TEXTS = 10
 RARE = 0.05
 """Other texts are predicted as missing numbers where they make up no more of a column."""
 DATE_FORMATS = ("%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y", "%Y/%m/%d", "%d-%m-%Y", "%d %b %Y", "%b %d, %Y")
+LEADING_ZERO = re.compile(rb"(?<![\w.:/-])0\d")
+"""In no number, date or time of day behind its first digit. A block of a file may begin within one."""
 TIME_FORMATS = ("", " %H:%M", " %H:%M:%S")
 
 
@@ -42,9 +47,8 @@ class Seen:
     has_more: bool = False
 
     def add(self, texts: Texts, decimal: str) -> None:
-        counts = np.bincount(texts.codes[texts.codes >= 0], minlength=len(texts.values)).tolist()
-        for text, count in zip(texts.values, counts, strict=True):
-            if not np.isnan(number_of(text, decimal)):
+        for text, count in counted_texts(texts):
+            if not np.isnan(NumberFormat(decimal).number(text)):
                 self.numbers += count
             elif text in self.texts or len(self.texts) < MOST_TEXTS:
                 self.texts[text] += count
@@ -139,7 +143,7 @@ def regularity(rows: Sequence[Sequence[str]]) -> float:
 def decimal_of(rows: Sequence[Sequence[str]]) -> str:
     cells = [cell for row in rows for cell in row]
     by_comma, by_point = (
-        sum(mark in cell and not np.isnan(number_of(cell, mark)) for cell in cells) for mark in (",", ".")
+        sum(mark in cell and not np.isnan(NumberFormat(mark).number(cell)) for cell in cells) for mark in (",", ".")
     )
     return "," if by_comma > by_point else "."
 
@@ -154,9 +158,9 @@ def names_of(rows: Sequence[Sequence[str]], decimal: str) -> dict[str, Any]:
     numeric = [
         index
         for index, cells in enumerate(columns)
-        if cells and 2 * sum(not np.isnan(number_of(cell, decimal)) for cell in cells) > len(cells)
+        if cells and 2 * sum(not np.isnan(NumberFormat(decimal).number(cell)) for cell in cells) > len(cells)
     ]
-    above = [index for index in numeric if np.isnan(number_of(first[index], decimal))]
+    above = [index for index in numeric if np.isnan(NumberFormat(decimal).number(first[index]))]
     texts = [index for index in range(len(first)) if index not in numeric and columns[index]]
     are_new = len({*first}) == len(first) and not any(first[index] in columns[index] for index in texts)
     # If no column holds numbers: a text that stands above texts that come again and again, and is none of them.
@@ -172,7 +176,7 @@ def names_of(rows: Sequence[Sequence[str]], decimal: str) -> dict[str, Any]:
         names[fresh] = None
     if [*names] != first:
         return {"header": True, "names": tuple(names)}
-    return {"header": True} if any(not np.isnan(number_of(name, decimal)) for name in first) else {}
+    return {"header": True} if any(not np.isnan(NumberFormat(decimal).number(name)) for name in first) else {}
 
 
 def surveyed(options: CsvSource, place: ConfigPath) -> Sniffed:
@@ -190,7 +194,16 @@ def surveyed(options: CsvSource, place: ConfigPath) -> Sniffed:
                 wants[name] = "text"
     markers: dict[str, list[str]] = {}
     columns: dict[str, tuple[Any, str]] = {}
+    formats = number_formats(file, [name for name, column in seen.items() if any(map(number_in, column.texts))])
+    codes = columns_of_codes(file, [name for name, column in seen.items() if column.numbers and not column.texts])
     for name, column in seen.items():
+        if name in formats:
+            writing = formats[name]
+            example = next(text for text in column.texts if number_in(text))
+            columns[name] = {"number": writing.options()}, f'numbers such as "{example}"'
+            for text in sorted(writing.odd):
+                markers.setdefault(text, []).append(name)
+            continue
         known = MARKERS_AMONG_NUMBERS if column.is_mostly_numbers else MARKERS
         found = {text for text in column.texts if text.lower() in known}
         odd = {text: count for text, count in column.texts.items() if text not in found}
@@ -202,6 +215,8 @@ def surveyed(options: CsvSource, place: ConfigPath) -> Sniffed:
                 are_few = not column.has_more and len(odd) <= MOST_TEXTS // 10
                 declared = {"category": {"min_count": 5}} if are_few else "ignore"
                 columns[name] = declared, f"numbers mixed with strings: {shown}"
+        elif name in codes:
+            columns[name] = "category", "integers with leading zeros are codes"
         elif not column.numbers:
             written = date_format([*odd])
             if written is not None:
@@ -210,6 +225,37 @@ def surveyed(options: CsvSource, place: ConfigPath) -> Sniffed:
             markers.setdefault(text, []).append(name)
     kind = "tsv" if options.delimiter == "\t" else "csv"
     return Sniffed(kind, options.model_copy(update={"missing": tuple(markers)}), columns, markers)
+
+
+def number_formats(file: CsvFile, names: Sequence[str]) -> dict[str, Writing]:
+    """Return the columns of `names` whose numbers are not written plainly, as all of their cells show."""
+    writings = {name: Writing(file.decimal) for name in names}
+    for block in file.blocks(dict.fromkeys(names, "text")) if names else ():
+        for name, writing in writings.items():
+            for text, count in counted_texts(block.columns[name]):
+                writing.add(text, count)
+    few = {name: writing for name, writing in writings.items() if len(writing.odd) <= MOST_ODD_TEXTS}
+    return {name: writing for name, writing in few.items() if writing.options()}
+
+
+def columns_of_codes(file: CsvFile, names: Sequence[str]) -> set[str]:
+    """Return the columns of `names` that hold integers with leading zeros."""
+    codes: set[str] = set()
+    for block in file.blocks(dict.fromkeys(names, "text")) if names and has_leading_zeros(file) else ():
+        codes |= {name for name in names if any(is_code(text) for text in as_texts(block.columns[name]).values)}
+    return codes
+
+
+def has_leading_zeros(file: CsvFile) -> bool:
+    with file.opened() as stream:
+        return any(LEADING_ZERO.search(piece) for piece in iter(lambda: stream.read(BUFFER), b""))
+
+
+def counted_texts(cells: Cells) -> Iterator[tuple[str, int]]:
+    """Yield each text with the number of its cells."""
+    texts = as_texts(cells)
+    counts = np.bincount(texts.codes[texts.codes >= 0], minlength=len(texts.values)).tolist()
+    yield from ((text, count) for text, count in zip(texts.values, counts, strict=True) if count)
 
 
 def date_format(texts: Sequence[str]) -> str | None:

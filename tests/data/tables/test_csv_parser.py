@@ -4,8 +4,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dltool.config.table_sources import CsvSource
-from dltool.data.tables.cells import Texts, number_of
+from dltool.data.tables.cells import Texts
 from dltool.data.tables.csv_parser import BlockParser
+from dltool.data.tables.number_format import NumberFormat
 
 PARSER = BlockParser(["a", "b"], CsvSource(path="table.csv"))
 COMMA = BlockParser(["a", "b"], CsvSource(path="table.csv", delimiter=";", decimal=","))
@@ -35,5 +36,5 @@ def test_pyarrow_takes_no_text_for_a_number_that_is_none(parser, delimiter, deci
     if isinstance(cells, Texts):
         assert [cells.values[code] for code in cells.codes if code >= 0] == [text.strip()] * bool(text.strip())
         return
-    np.testing.assert_array_equal(cells, [number_of(text.strip(), decimal)])
+    np.testing.assert_array_equal(cells, [NumberFormat(decimal).number(text.strip())])
     assert np.isfinite(cells[0]) or not text.strip()

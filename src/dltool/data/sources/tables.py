@@ -116,7 +116,7 @@ def column_of(target: TargetType | None) -> ColumnType | None:
         return ColumnType("category", CategoryColumn(strip=target.options.strip, replace=target.options.replace))
     if isinstance(target.options, MultiLabelTarget):
         return ColumnType("category", CategoryColumn())
-    return ColumnType("number", NumberColumn())
+    return ColumnType("number", NumberColumn(**target.options.model_dump()))
 
 
 def named_columns(data: Data) -> Iterator[tuple[tuple[str, str], str]]:

@@ -18,9 +18,9 @@ from dltool.data.tables.cells import (
     boolean_of,
     date_of,
     date_text,
-    number_of,
     number_text,
 )
+from dltool.data.tables.number_format import PLAIN, NumberFormat
 from dltool.data.tables.stores import Stores
 from dltool.data.tables.typed_table import Want
 
@@ -116,26 +116,33 @@ class Builder(ABC):
 
 
 class NumberBuilder(Builder):
-    """float32, NaN if missing. `is_counting`: integers, each of them one more than the last."""
+    """float32, or float64 if it `is_exact`; NaN if missing. `is_counting`: integers, each one more than the last.
+    `has_codes`: some cells that were read as text have leading zeros."""
 
-    want: Want = "number"
     noun = "number"
-    dtype = np.float32
+    dtype: type = np.float32
+    has_codes = False
 
-    def __init__(self, stores: Stores, decimal: str = ".") -> None:
+    def __init__(self, stores: Stores, written: NumberFormat = PLAIN, *, is_exact: bool = False) -> None:
+        # Targets, groups and orders are compared: integers from 2**24 on are equal to others in float32.
+        self.dtype = np.float64 if is_exact else np.float32
         super().__init__(stores)
-        self.decimal = decimal
+        self.written = written
+        # A parser of numbers knows no groups of digits, and would take "1.234" for a little more than one.
+        self.want = "number" if written.is_plain else "text"
         self.is_whole = self.is_counting = True
         self.last: float | None = None
 
     def values_of(self, cells: Cells) -> tuple[np.ndarray, int]:
+        if isinstance(cells, Texts):
+            self.has_codes = self.has_codes or any(map(is_code, cells.values))
         if isinstance(cells, Texts) or cells.dtype != np.float64:
-            cells = self.parsed(cells, lambda text: number_of(text, self.decimal), np.float64, np.nan)
+            cells = self.parsed(cells, self.written.number, np.float64, np.nan)
         # The sum is faster than a check of every cell.
         absent = int(np.count_nonzero(np.isnan(cells))) if np.isnan(cells.sum()) else 0
         self.note(cells[~np.isnan(cells)] if absent else cells)
         self.is_counting = self.is_counting and not absent
-        return cells.astype(np.float32), absent
+        return cells.astype(self.dtype), absent
 
     def note(self, numbers: np.ndarray) -> None:
         if not len(numbers):
@@ -203,10 +210,11 @@ class TextBuilder(Builder):
         self, stores: Stores, options: CategoryColumn | None = None, most: int | None = None, decimal: str = "."
     ) -> None:
         super().__init__(stores)
-        self.options, self.most, self.decimal = options, most, decimal
+        self.options, self.most, self.written = options, most, NumberFormat(decimal)
         self.numbers: dict[str, int] = {}
         self.is_dropped = False
         self.spaced = self.words = self.numeric = self.dated = 0
+        self.has_codes = False
 
     def values_of(self, cells: Cells) -> tuple[np.ndarray, int]:
         texts = as_texts(cells)
@@ -235,8 +243,9 @@ class TextBuilder(Builder):
             self.words += count * words
             self.spaced += count * (words > 1)
             # Most texts do not even begin like a number or a date.
-            is_number = value[:1] in NUMBER_STARTS and not np.isnan(number_of(value, self.decimal))
+            is_number = value[:1] in NUMBER_STARTS and not np.isnan(self.written.number(value))
             self.numeric += count * is_number
+            self.has_codes = self.has_codes or is_code(value)
             self.dated += count * (value[4:5] == "-" and date_of(value) != NO_DATE)
 
     @property
@@ -244,17 +253,24 @@ class TextBuilder(Builder):
         return None if self.is_dropped else len(self.numbers) - ("" in self.numbers)
 
 
-def builder_for(kind: str, stores: Stores, decimal: str, declared: ColumnType | None = None) -> Builder:
+def builder_for(
+    kind: str, stores: Stores, decimal: str, declared: ColumnType | None = None, *, is_exact: bool = False
+) -> Builder:
     """Return the builder for a kind of column, with the options of its declared type."""
     options = None if declared is None else declared.options
     match kind:
         case "number":
-            return NumberBuilder(stores, decimal)
+            return NumberBuilder(stores, NumberFormat.of(options, decimal), is_exact=is_exact)
         case "boolean":
             return BooleanBuilder(stores)
         case "date":
             return DateBuilder(stores, options.format if isinstance(options, DateColumn) else None)
     return TextBuilder(stores, options if isinstance(options, CategoryColumn) else None)
+
+
+def is_code(text: str) -> bool:
+    """Return whether the text is digits after a zero, such as a postal code: no quantity is written so."""
+    return text[:1] == "0" and len(text) > 1 and text.isdecimal()
 
 
 def tidied(text: str, options: CategoryColumn) -> str:

@@ -15,7 +15,6 @@ NO_DATE = np.iinfo(np.int64).min
 TRUE, FALSE = ("true", "yes", "t", "y"), ("false", "no", "f", "n")
 BOOLEAN_WORDS = frozenset((*TRUE, *FALSE))
 BOOLEANS: Mapping[str, float] = {**dict.fromkeys((*TRUE, "1", "1.0"), 1.0), **dict.fromkeys((*FALSE, "0", "0.0"), 0.0)}
-NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 ISO_DATE = re.compile(
     r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}([.,]\d{1,9})?)?( ?(Z|[+-]\d{2}(:?\d{2})?))?)?", re.ASCII
 )
@@ -24,7 +23,6 @@ SECOND = timedelta(seconds=1)
 FIRST_DATE = (datetime(1, 1, 1, tzinfo=UTC) - EPOCH) // SECOND
 LAST_DATE = (datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC) - EPOCH) // SECOND
 """The years 1 to 9999, in seconds since 1970."""
-LARGEST = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True)
@@ -68,14 +66,6 @@ def number_text(value: float) -> str:
 def date_text(seconds: int) -> str:
     moment = EPOCH + timedelta(seconds=seconds)
     return moment.date().isoformat() if seconds % 86_400 == 0 else moment.replace(tzinfo=None).isoformat(" ")
-
-
-def number_of(text: str, decimal: str = ".") -> float:
-    """Return the number that `text` represents, or NaN: also for "nan", "inf" and numbers too large for float32."""
-    if decimal != ".":
-        text = text.translate({ord("."): "x", ord(decimal): "."})
-    value = float(text) if NUMBER.fullmatch(text) else np.nan
-    return value if abs(value) <= LARGEST else np.nan
 
 
 def boolean_of(text: str) -> float:

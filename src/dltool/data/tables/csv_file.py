@@ -14,9 +14,10 @@ import numpy as np
 
 from dltool.config.table_sources import CsvSource
 from dltool.data.files.paths import require
-from dltool.data.tables.cells import number_of, texts_of
+from dltool.data.tables.cells import texts_of
 from dltool.data.tables.csv_parser import BlockParser, Dialect, Misshapen, Unreadable, dialect_of, numbered_records
 from dltool.data.tables.decompression import LONGEST_LINE, LineTooLong, lines_of, open_text
+from dltool.data.tables.number_format import PLAIN
 from dltool.data.tables.typed_table import RowBlock, TableFile, Want, lines_at
 from dltool.errors import ConfigPath, DataError, Problem
 from dltool.machine import usable_cores
@@ -75,7 +76,7 @@ class CsvFile(TableFile):
 
     def check_names(self, names: Sequence[str]) -> None:
         # Years are common column names, other numbers are not.
-        numbers = [name for name in names if not np.isnan(number_of(name)) and not YEAR.fullmatch(name)]
+        numbers = [name for name in names if not np.isnan(PLAIN.number(name)) and not YEAR.fullmatch(name)]
         if numbers and self.options.header is None:
             message = f'{self.path}: its first line should have the names of the columns, "{numbers[0]}" is a number'
             hint = "write header: false if that line is a row, or header: true if these are names"

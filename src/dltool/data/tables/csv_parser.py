@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dltool.config.table_sources import CsvSource
-from dltool.data.tables.cells import LARGEST, Cells, is_valid, texts_of, texts_of_dictionary, values_of
+from dltool.data.tables.cells import Cells, is_valid, texts_of, texts_of_dictionary, values_of
 from dltool.data.tables.decompression import LONGEST_LINE, decoded
+from dltool.data.tables.number_format import LARGEST
 from dltool.data.tables.typed_table import RowBlock, Want
 
 if TYPE_CHECKING:

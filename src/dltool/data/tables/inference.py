@@ -6,6 +6,7 @@ after a wrong suggestion the column is read again. In this order:
 - No value at all: ignored.
 - Only true/false, yes/no, t/f, y/n, in any case: boolean. A column with a use, such as a target, stays text: the words
 are its classes.
+- Integers with leading zeros: codes, which are texts as below.
 - Numbers: a number, even with few distinct integers. Ignored if all are equal, or if they count the rows (1, 2, 3, …
 from any start, ten rows or more), unless there would be no other input.
 - Dates in ISO 8601: a date.
@@ -13,6 +14,7 @@ from any start, ten rows or more), unless there would be no other input.
 one in a hundred cells, for they may stand for missing values. There is no error, and the column holds categories, if at
 most ten distinct numbers come five times each and more than one in a hundred cells is none: 0, 1, 2, 3+.
 - The same text in every row: ignored.
+- Numbers with marks of thousands, a currency or a unit: an error that names how to declare them.
 - A category, unless most rows have a text of their own: half as many distinct texts as rows, and these are more than 50
 or of four words each; or more than 100,000 distinct texts. Such a column is text if at least half of its cells have
 several words, and else ignored as an identifier."""
@@ -24,6 +26,7 @@ import numpy as np
 
 from dltool.data.tables.builders import BooleanBuilder, Builder, DateBuilder, NumberBuilder, TextBuilder, builder_for
 from dltool.data.tables.cells import BOOLEAN_WORDS, Cells, Texts, texts_of
+from dltool.data.tables.number_format import format_of
 from dltool.data.tables.stores import Stores
 from dltool.data.tables.typed_table import Want
 
@@ -60,7 +63,7 @@ class Guess:
     def build(self, suggestion: Suggestion) -> Builder:
         if suggestion == "text":
             return TextBuilder(self.stores, most=MOST_CATEGORIES, decimal=self.decimal)
-        return builder_for(suggestion, self.stores, self.decimal)
+        return builder_for(suggestion, self.stores, self.decimal, is_exact=self.is_needed)
 
     def append(self, cells: Cells) -> None:
         if self.builder is None:
@@ -81,6 +84,8 @@ class Guess:
             return Decided("ignore", "no value at all")
         if builder.invalid.count:
             return None if is_doubtful(builder) else "text"
+        if isinstance(builder, TextBuilder) and format_of(filter(None, builder.numbers), self.decimal):
+            return None
         if isinstance(builder, TextBuilder):
             return self.text_outcome(builder)
         if self.is_constant(builder):
@@ -94,7 +99,9 @@ class Guess:
     def is_constant(self, builder: Builder) -> bool:
         return builder.distinct == 1 and not builder.missing and builder.rows > 1 and not self.is_needed
 
-    def number_outcome(self, builder: NumberBuilder) -> Decided:
+    def number_outcome(self, builder: NumberBuilder) -> Decided | Suggestion:
+        if builder.has_codes:
+            return "text"
         if builder.is_counting and builder.rows >= FEW_ROWS and not self.is_needed:
             return Decided("ignore", "row numbers", is_counting=True)
         if not builder.is_whole:
@@ -105,7 +112,7 @@ class Guess:
     def text_outcome(self, builder: TextBuilder) -> Decided | Suggestion:
         if builder.most is None:
             return Decided("text", "distinct texts of several words")
-        if not self.is_final and 2 * builder.numeric >= builder.present:
+        if not self.is_final and not builder.has_codes and 2 * builder.numeric >= builder.present:
             return "number"
         if not self.is_final and 2 * builder.dated >= builder.present:
             return "date"
@@ -153,5 +160,5 @@ def suggested(cells: Cells, decimal: str, is_needed: bool) -> Suggestion | None:
     reader = TextBuilder(Stores(None, None, ()), most=0, decimal=decimal)
     reader.note(texts_of(used))
     if 2 * reader.numeric >= len(used):
-        return "number"
+        return "text" if reader.has_codes else "number"
     return "date" if 2 * reader.dated >= len(used) else "text"

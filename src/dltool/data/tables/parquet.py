@@ -10,7 +10,6 @@ from dltool.config.table_sources import ParquetSource
 from dltool.data.files.paths import require, unreadable
 from dltool.data.tables.cells import (
     FIRST_DATE,
-    LARGEST,
     LAST_DATE,
     NO_DATE,
     Cells,
@@ -19,6 +18,7 @@ from dltool.data.tables.cells import (
     texts_of_dictionary,
     values_of,
 )
+from dltool.data.tables.number_format import LARGEST
 from dltool.data.tables.typed_table import RowBlock, TableFile, Want
 from dltool.errors import ConfigPath, DataError, Problem
 

@@ -2,7 +2,7 @@
 
 :mod:`dltool.data.tables.inference` infers the kind of undeclared columns."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +11,11 @@ import numpy as np
 from dltool.config.choices import Choice
 from dltool.config.columns import ColumnType
 from dltool.config.table_sources import CsvSource, JsonLinesSource, ParquetSource
-from dltool.data.tables.builders import BooleanBuilder, Builder, DateBuilder, NumberBuilder, builder_for
-from dltool.data.tables.cells import NUMBER
+from dltool.data.tables.builders import BooleanBuilder, Builder, DateBuilder, NumberBuilder, TextBuilder, builder_for
 from dltool.data.tables.csv_file import CsvFile
 from dltool.data.tables.inference import Decided, Guess, Suggestion
 from dltool.data.tables.json_lines import JsonLinesFile
+from dltool.data.tables.number_format import NUMBER, PLAIN, format_of
 from dltool.data.tables.parquet import ParquetFile
 from dltool.data.tables.stores import Stores
 from dltool.data.tables.typed_table import Column, ColumnRequest, Kind, Table, TableFile
@@ -74,7 +74,7 @@ class TableReader:
         DataError.refuse(self.absent_problems())
         kinds = self.known_kinds()
         known = {
-            name: builder_for(kind, self.stores, self.file.decimal, declared)
+            name: builder_for(kind, self.stores, self.file.decimal, declared, is_exact=name in self.wanted.needed)
             for name, (kind, declared) in kinds.items()
             if kind != "ignore"
         }
@@ -141,7 +141,9 @@ class TableReader:
                     inferred[name] = outcome
                     continue
                 assert guess.builder is not None
-                if outcome is None:
+                if outcome is None and isinstance(guess.builder, TextBuilder):
+                    problems.append(self.format_problem(name, guess.builder))
+                elif outcome is None:
                     problems.append(self.invalid_problem(name, guess.builder))
                 else:
                     self.stores.drop(guess.builder.store)
@@ -201,9 +203,18 @@ class TableReader:
         related = () if declared_at is None or name not in self.wanted.declared else ((declared_at, "declared here"),)
         return Problem(self.place, message, self.hint_for(name, builder), related=related)
 
+    def format_problem(self, name: str, builder: TextBuilder) -> Problem:
+        texts = [text for text in builder.numbers if text]
+        message = f"{self.file.path}: {name} holds numbers that are not written plainly, such as {quoted(texts[0])}"
+        hint = f"write {number_declaration(name, texts, self.file.decimal)}; or, for categories, {name}: category"
+        return Problem(self.wanted.places.get(name, self.place), message, hint)
+
     def hint_for(self, name: str, builder: Builder) -> str:
         hints = []
         invalid = builder.invalid
+        declaration = number_declaration(name, [*invalid.rows], self.file.decimal)
+        if declaration and isinstance(builder, NumberBuilder) and builder.written.is_plain:
+            return f"say how its numbers are written: {declaration}"
         is_marker = not invalid.more_texts and len(invalid.rows) <= MOST_TEXTS and builder.present
         if isinstance(self.file, CsvFile) and is_marker:
             markers = ", ".join(quoted(text) for text in (*self.file.options.missing, *invalid.rows))
@@ -217,9 +228,16 @@ class TableReader:
         return "; ".join(hints)
 
 
+def number_declaration(name: str, texts: Sequence[str], decimal: str) -> str:
+    """Return how to declare a column whose numbers are not written plainly; empty if they are something else."""
+    options = format_of(texts, decimal)
+    written = ", ".join(f"{key}: {quoted(value)}" for key, value in options.items())
+    return f"{name}: {{number: {{{written}}}}}" if options else ""
+
+
 def complaint(builder: Builder, text: str) -> str:
     if isinstance(builder, NumberBuilder):
-        return "too large for float32" if NUMBER.fullmatch(text) and builder.decimal == "." else "no number"
+        return "too large for float32" if NUMBER.fullmatch(text) and builder.written == PLAIN else "no number"
     if isinstance(builder, DateBuilder):
         return "no date" if builder.written is None else f'no date written as "{builder.written}"'
     return "neither true nor false"

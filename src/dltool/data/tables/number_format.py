@@ -1,0 +1,160 @@
+"""How the numbers of a column are written: with marks of thousands, a currency, a unit, parentheses for negatives.
+
+`NumberFormat` reads them; `Writing` finds the format of a column from all of its texts."""
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from dltool.config.columns import WrittenNumber
+
+LARGEST = float(np.finfo(np.float32).max)
+NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+SPACES = {ord(space): " " for space in "\u00a0\u2009\u202f"} | {ord("\u2019"): "'", ord("\u2212"): "-"}
+"""Spaces that do not break, the apostrophe and the minus sign of typesetters."""
+OTHER = {".": ",", ",": "."}
+MARKS = (" ", "'", "_")
+CODES = re.compile(r"[A-Z]{3}|US\$|Rs\.?|R\$|kr\.?|Fr\.?|zł|Kč", re.ASCII)
+"""Currencies in letters, before a number; behind it any word is a unit."""
+WRITTEN = re.compile(
+    r"\(?[+-]? ?(?P<before>[^\d\s.,()'+-]{0,4}) ?[+-]?(?P<number>\d[\d.,'_ ]*|[.,]\d+)(?P<after>.*?)\)?"
+)
+UNIT = re.compile(r"%|‰|[^\W\d_][\w/²³°·]{0,11}( [^\W\d_][\w/²³°·]{0,11})?|°[CF]?")
+FEW_VALUES = 10
+"""Numbers with a unit are categories, such as sizes, if no more of them are distinct."""
+USUAL_SHARE = 0.95
+MOST_ODD = 10
+SAMPLE = 100
+"""Texts with more odd ones than that among the first so many are no numbers."""
+
+
+@dataclass(frozen=True)
+class NumberFormat:
+    """`thousands` stands between groups of digits; `strip` are characters around the number; with parentheses in it, a
+    number in parentheses is negative, as in accounts."""
+
+    decimal: str = "."
+    thousands: str = ""
+    strip: str = ""
+
+    @classmethod
+    def of(cls, options: Any, decimal: str) -> "NumberFormat":
+        """Return the format that the options of a column declare in a file with that decimal mark."""
+        if not isinstance(options, WrittenNumber):
+            return cls(decimal)
+        thousands = options.thousands or ""
+        usual = OTHER[thousands] if thousands == decimal else decimal
+        return cls(options.decimal or usual, thousands, options.strip)
+
+    @property
+    def is_plain(self) -> bool:
+        return not (self.thousands or self.strip)
+
+    @cached_property
+    def grouped(self) -> re.Pattern[str]:
+        """Groups of three digits, or of two before the last one as in India."""
+        mark = re.escape(self.thousands)
+        return re.compile(rf"([+-]?[1-9]\d{{0,2}}(?:{mark}\d{{2,3}})*{mark}\d{{3}})(?!\d)", re.ASCII)
+
+    def number(self, text: str) -> float:
+        """Return the number that `text` represents, or NaN: also for "nan", "inf" and numbers too large for float32."""
+        if not self.is_plain:
+            text = self.bare(text)
+        if self.decimal != ".":
+            text = text.translate({ord("."): "x", ord(self.decimal): "."})
+        value = float(text) if NUMBER.fullmatch(text) else np.nan
+        return value if abs(value) <= LARGEST else np.nan
+
+    def bare(self, text: str) -> str:
+        """Return the text without what is around the number and between its groups of digits."""
+        text = text.translate(SPACES)
+        is_negative = "(" in self.strip and text.startswith("(") and text.endswith(")")
+        text = text.strip(self.strip + " ")
+        sign = text[:1] if text[:1] in ("+", "-") else ""
+        text = sign + text[len(sign) :].lstrip(self.strip + " ")
+        if self.thousands and (match := self.grouped.match(text)):
+            text = match[1].replace(self.thousands, "") + text[match.end() :]
+        return text if not is_negative else f"-{text}"
+
+
+PLAIN = NumberFormat()
+
+
+class Writing:
+    """What the texts of a column say about how its numbers are written; `decimal` is the mark of the file.
+
+    `odd` are texts that no format reads, each with its count, until there are more than `MOST_ODD`."""
+
+    def __init__(self, decimal: str) -> None:
+        other = OTHER[decimal]
+        pairs = ((decimal, other), (other, decimal))
+        self.decimal = decimal
+        self.read = {NumberFormat(mark, each): 0 for mark, foreign in pairs for each in ("", foreign, *MARKS)}
+        self.cells = self.bare = 0
+        self.around: set[str] = set()
+        self.few: set[str] = set()
+        self.odd: Counter[str] = Counter()
+        self.has_parentheses = False
+
+    def add(self, text: str, count: int = 1) -> None:
+        self.cells += count
+        parts = number_in(text.translate(SPACES))
+        if parts is None:
+            if text in self.odd or len(self.odd) <= MOST_ODD:
+                self.odd[text] += count
+            return
+        before, number, after = parts
+        self.around |= {*filter(None, (before, after))}
+        self.bare += count * (not before and not after)
+        self.has_parentheses |= text.endswith(")")
+        if len(self.few) <= FEW_VALUES:
+            self.few.add(text)
+        for candidate in self.read:
+            self.read[candidate] += count * (not np.isnan(candidate.number(number)))
+
+    def options(self) -> dict[str, str]:
+        """Return how to declare the column: nothing if its numbers are plain, are of several units, or are none.
+
+        "1,234" is taken for 1234: a decimal comma would be that of the file, or show in another cell."""
+        best = max(self.read, key=self.read.__getitem__)
+        units = {mark for mark in self.around if not is_currency(mark)}
+        if self.read[best] < USUAL_SHARE * self.cells or len(self.around) > 1 or (units and self.bare):
+            return {}
+        if units - {"%"} and len(self.few) <= FEW_VALUES:
+            return {}
+        strip = dict.fromkeys([*"".join(self.around), *"()" * self.has_parentheses])
+        implied = OTHER[best.thousands] if best.thousands == self.decimal else self.decimal
+        decimal = best.decimal if best.decimal != implied else ""
+        options = {"thousands": best.thousands, "decimal": decimal, "strip": "".join(strip)}
+        return {key: value for key, value in options.items() if value}
+
+
+def number_in(text: str) -> tuple[str, str, str] | None:
+    """Return what stands before a number, the number, and what stands behind; None if it is no number with a currency
+    or a unit."""
+    match = WRITTEN.fullmatch(text)
+    if match is None:
+        return None
+    before, after = match["before"], match["after"].strip()
+    is_number = (not before or is_currency(before)) and (not after or is_currency(after) or UNIT.fullmatch(after))
+    return (before, match["number"].strip(), after) if is_number else None
+
+
+def is_currency(mark: str) -> bool:
+    return any(unicodedata.category(character) == "Sc" for character in mark) or bool(CODES.fullmatch(mark))
+
+
+def format_of(texts: Iterable[str], decimal: str) -> dict[str, str]:
+    """Return how to declare a column of these texts: :meth:`Writing.options`."""
+    writing = Writing(decimal)
+    for number, text in enumerate(texts, 1):
+        writing.add(text)
+        if number == SAMPLE and len(writing.odd) > MOST_ODD:
+            return {}
+    return writing.options()

@@ -1,0 +1,136 @@
+"""Numbers with marks of thousands, currencies and units are read as what they are, or not at all."""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dltool.config.columns import NumberColumn
+from dltool.data.tables.number_format import NumberFormat, format_of
+from dltool.data.tables.typed_table import Table
+from dltool.errors import DataError
+
+AROUND = ["{}", "${}", "€ {}", "{} €", "{}%", "{} kg", "{} km/h", "US${}", "CHF {}", "({})"]
+
+
+def grouped(value: float, decimal: str, thousands: str) -> str:
+    """Write a number with two decimal places, by Python's own format."""
+    return f"{value:,.2f}".translate({ord(","): thousands, ord("."): decimal})
+
+
+marks = st.sampled_from([(".", ","), (",", "."), (".", " "), (",", " "), (".", "'"), (",", "\u00a0"), (".", "_")])
+cents = st.integers(-(10**9), 10**9).map(lambda number: number / 100)
+
+
+@given(st.lists(cents, min_size=20, unique=True), marks, st.sampled_from(AROUND), st.sampled_from([".", ","]))
+def test_the_format_of_a_column_is_found_and_gives_its_numbers(values, marks, around, of_file) -> None:
+    if around == "({})":
+        texts = [around.format(grouped(-x, *marks)) if x < 0 else grouped(x, *marks) for x in values]
+    else:
+        texts = [around.format(grouped(x, *marks)) for x in values]
+    # One number of each size decides between marks of thousands and of decimals.
+    texts += [around.format(grouped(1_234_567.25, *marks)), around.format(grouped(0.25, *marks))]
+    options = format_of(texts, of_file)
+    written = NumberFormat.of(NumberColumn(**options), of_file)
+    expected = [abs(x) if around == "({})" and x == 0 else x for x in values] + [1_234_567.25, 0.25]
+    if around == "({})":
+        expected[-2:] = [-1_234_567.25, -0.25]
+    np.testing.assert_array_equal([written.number(text) for text in texts], expected)
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ["1", "2.5", "-3e4"],
+        [f"A{number}" for number in range(20)],
+        [f"area_{number}" for number in range(20)],
+        [f"{number} kg" if number % 2 else f"{number} g" for number in range(20)],
+        [f"${number}" if number % 2 else f"€{number}" for number in range(20)],
+        [f"{number}%" if number % 2 else f"0.{number}" for number in range(20)],
+        [f"192.168.{number}.1" for number in range(20)],
+        [f"1.{number}.0" for number in range(20)],
+        [f"2024-01-{number:02}" for number in range(1, 20)],
+        [f"{number:02}.01.2024" for number in range(1, 20)],
+        [f"{number}:30" for number in range(20)],
+        ["2 doors", "4 doors", "5 doors"],
+        [],
+    ],
+    ids=lambda texts: str(texts[-1:]),
+)
+def test_plain_numbers_and_other_texts_have_no_format(texts) -> None:
+    assert format_of(texts, ".") == {}
+
+
+@pytest.mark.parametrize(
+    ("options", "text", "number"),
+    [
+        ({"thousands": ","}, "1,234.5", 1234.5),
+        ({"thousands": ","}, "12,34,567", 1_234_567),
+        ({"thousands": ","}, "1,23", math.nan),
+        ({"thousands": ","}, "1,2345", math.nan),
+        ({"thousands": ","}, "0,123", math.nan),
+        ({"thousands": ","}, "999", 999),
+        ({"thousands": "."}, "1.234,5", 1234.5),
+        ({"thousands": " "}, "1\u202f234", 1234),
+        ({"thousands": "'"}, "1\u2019234.5", 1234.5),
+        ({"strip": "$"}, "-$5", -5),
+        ({"strip": "$"}, "$-5", -5),
+        ({"strip": "$"}, "\u22125$", -5),
+        ({"strip": "()"}, "(5)", -5),
+        ({"strip": "$"}, "(5)", math.nan),
+        ({"strip": "%"}, "5 %", 5),
+        ({"strip": "%"}, "five %", math.nan),
+        ({"decimal": ","}, "1.5", math.nan),
+    ],
+)
+def test_a_number_is_read_as_declared_or_not_at_all(options, text, number) -> None:
+    assert NumberFormat.of(NumberColumn(**options), ".").number(text) == pytest.approx(number, nan_ok=True)
+
+
+def test_declared_marks_hold_in_every_block_of_a_file(read: Callable[..., Table]) -> None:
+    # Later blocks are parsed as numbers, where "1.234" would be a little more than one.
+    values = [1_234 + number for number in range(30_000)]
+    text = "a;b\n" + "".join(f"{value:,} €;{value}\n".replace(",", ".") for value in values)
+    table = read(text, {"a": {"number": {"thousands": ".", "strip": "€"}}, "b": "number"}, delimiter=";")
+    np.testing.assert_array_equal(table.columns["a"].values[:], table.columns["b"].values[:])
+
+
+@pytest.mark.parametrize(
+    ("cells", "message", "hint"),
+    [
+        (
+            [f"${number},000" for number in range(1, 40)],
+            'table.csv: a holds numbers that are not written plainly, such as "$1,000"',
+            'write a: {number: {thousands: ",", strip: "$"}}; or, for categories, a: category',
+        ),
+        (
+            [*range(40), "1,234"],
+            'table.csv, line 42: a is "1,234", which is no number',
+            'say how its numbers are written: a: {number: {thousands: ","}}',
+        ),
+    ],
+)
+def test_an_undeclared_column_of_such_numbers_is_an_error_with_the_way_out(
+    read, tmp_path, cells, message, hint
+) -> None:
+    with pytest.raises(DataError) as error:
+        read("a;b\n" + "".join(f"{cell};{number % 7}.5\n" for number, cell in enumerate(cells)), delimiter=";")
+    (problem,) = error.value.problems
+    assert (problem.message.replace(f"{tmp_path}/", ""), problem.hint) == (message, hint)
+
+
+def test_leading_zeros_make_a_code_of_a_number(read) -> None:
+    codes = ["01067", "80331", "20095"] * 10
+    table = read("zip,n\n" + "".join(f"{code},{number}.5\n" for number, code in enumerate(codes)))
+    assert table.columns["zip"].kind == "category"
+    assert {*table.columns["zip"].values[:]} == {*codes}
+
+
+@pytest.mark.parametrize("first", [2**24, 999_999_990, 2**53 - 20])
+def test_integers_of_a_target_or_group_are_exact(read, first) -> None:
+    numbers = [first + number for number in range(10)]
+    table = read("key,n\n" + "".join(f"{number},{number % 7}.5\n" for number in numbers * 3), needed=["key"])
+    assert [int(value) for value in np.unique(table.columns["key"].values[:])] == numbers
