@@ -3,7 +3,7 @@
 import codecs
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice, product
@@ -180,8 +180,32 @@ def names_of(rows: Sequence[Sequence[str]], decimal: str) -> dict[str, Any]:
 
 
 def surveyed(options: CsvSource, place: ConfigPath) -> Sniffed:
-    """Read all cells once, for missing markers and for columns that need to be declared."""
+    """Read all cells, for missing markers and for columns that need to be declared."""
     file = CsvFile(options, place)
+    seen = seen_in(file)
+    markers: dict[str, list[str]] = {}
+    columns: dict[str, tuple[Any, str]] = {}
+    formats = number_formats(file, [name for name, column in seen.items() if any(map(number_in, column.texts))])
+    codes = columns_of_codes(file, [name for name, column in seen.items() if column.numbers and not column.texts])
+    for name, column in seen.items():
+        declared: tuple[Any, str] | None = None
+        if name in formats:
+            example = next(text for text in column.texts if number_in(text))
+            declared = {"number": formats[name].options()}, f'numbers such as "{example}"'
+            absent: Iterable[str] = formats[name].odd
+        elif name in codes:
+            declared, absent = ("category", "integers with leading zeros are codes"), ()
+        else:
+            declared, absent = declaration_of(column)
+        columns |= {} if declared is None else {name: declared}
+        for text in sorted(absent):
+            markers.setdefault(text, []).append(name)
+    kind = "tsv" if options.delimiter == "\t" else "csv"
+    return Sniffed(kind, options.model_copy(update={"missing": tuple(markers)}), columns, markers)
+
+
+def seen_in(file: CsvFile) -> dict[str, Seen]:
+    """Read all cells once."""
     seen = {name: Seen() for name in file.names}
     wants: dict[str, Want] = dict.fromkeys(file.names, "number")
     for block in file.blocks(wants):
@@ -189,42 +213,28 @@ def surveyed(options: CsvSource, place: ConfigPath) -> Sniffed:
             if not isinstance(cells, Texts):
                 seen[name].numbers += int(np.count_nonzero(~np.isnan(cells)))
                 continue
-            seen[name].add(cells, options.decimal)
+            seen[name].add(cells, file.decimal)
             if not seen[name].is_mostly_numbers:
                 wants[name] = "text"
-    markers: dict[str, list[str]] = {}
-    columns: dict[str, tuple[Any, str]] = {}
-    formats = number_formats(file, [name for name, column in seen.items() if any(map(number_in, column.texts))])
-    codes = columns_of_codes(file, [name for name, column in seen.items() if column.numbers and not column.texts])
-    for name, column in seen.items():
-        if name in formats:
-            writing = formats[name]
-            example = next(text for text in column.texts if number_in(text))
-            columns[name] = {"number": writing.options()}, f'numbers such as "{example}"'
-            for text in sorted(writing.odd):
-                markers.setdefault(text, []).append(name)
-            continue
-        known = MARKERS_AMONG_NUMBERS if column.is_mostly_numbers else MARKERS
-        found = {text for text in column.texts if text.lower() in known}
-        odd = {text: count for text, count in column.texts.items() if text not in found}
-        if column.numbers >= max(1, sum(odd.values())) and odd:
-            shown = ", ".join(f'"{text[:20]}"' for text in list(odd)[:3])
-            if not column.has_more and len(odd) <= MOST_ODD_TEXTS and sum(odd.values()) <= RARE * column.numbers:
-                found |= odd.keys()
-            else:
-                are_few = not column.has_more and len(odd) <= MOST_TEXTS // 10
-                declared = {"category": {"min_count": 5}} if are_few else "ignore"
-                columns[name] = declared, f"numbers mixed with strings: {shown}"
-        elif name in codes:
-            columns[name] = "category", "integers with leading zeros are codes"
-        elif not column.numbers:
-            written = date_format([*odd])
-            if written is not None:
-                columns[name] = {"date": {"format": written}}, f"dates such as {next(iter(odd))}"
-        for text in sorted(found):
-            markers.setdefault(text, []).append(name)
-    kind = "tsv" if options.delimiter == "\t" else "csv"
-    return Sniffed(kind, options.model_copy(update={"missing": tuple(markers)}), columns, markers)
+    return seen
+
+
+def declaration_of(column: Seen) -> tuple[tuple[Any, str] | None, Iterable[str]]:
+    """Return how to declare a column and why, if that is needed, and the texts that mark a missing value."""
+    known = MARKERS_AMONG_NUMBERS if column.is_mostly_numbers else MARKERS
+    found = {text for text in column.texts if text.lower() in known}
+    odd = {text: count for text, count in column.texts.items() if text not in found}
+    if column.numbers >= max(1, sum(odd.values())) and odd:
+        if not column.has_more and len(odd) <= MOST_ODD_TEXTS and sum(odd.values()) <= RARE * column.numbers:
+            return None, found | odd.keys()
+        shown = ", ".join(f'"{text[:20]}"' for text in list(odd)[:3])
+        are_few = not column.has_more and len(odd) <= MOST_TEXTS // 10
+        declared = {"category": {"min_count": 5}} if are_few else "ignore"
+        return (declared, f"numbers mixed with strings: {shown}"), found
+    written = None if column.numbers else date_format([*odd])
+    if written is None:
+        return None, found
+    return ({"date": {"format": written}}, f"dates such as {next(iter(odd))}"), found
 
 
 def number_formats(file: CsvFile, names: Sequence[str]) -> dict[str, Writing]:

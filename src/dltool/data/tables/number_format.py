@@ -23,7 +23,7 @@ MARKS = (" ", "'", "_")
 CODES = re.compile(r"[A-Z]{3}|US\$|Rs\.?|R\$|kr\.?|Fr\.?|zł|Kč", re.ASCII)
 """Currencies in letters, before a number; behind it any word is a unit."""
 WRITTEN = re.compile(
-    r"\(?[+-]? ?(?P<before>[^\d\s.,()'+-]{0,4}) ?[+-]?(?P<number>\d[\d.,'_ ]*|[.,]\d+)(?P<after>.*?)\)?"
+    r"\(?[+-]? ?(?P<before>[^\d\s.,()'+-]{0,4}) ?[+-]?(?P<number>\d(?:[\d.,'_ ]*\d)?|[.,]\d+)(?P<after>.*?)\)?"
 )
 UNIT = re.compile(r"%|‰|[^\W\d_][\w/²³°·]{0,11}( [^\W\d_][\w/²³°·]{0,11})?|°[CF]?")
 FEW_VALUES = 10

@@ -231,7 +231,7 @@ class TableReader:
 def number_declaration(name: str, texts: Sequence[str], decimal: str) -> str:
     """Return how to declare a column whose numbers are not written plainly; empty if they are something else."""
     options = format_of(texts, decimal)
-    written = ", ".join(f"{key}: {quoted(value)}" for key, value in options.items())
+    written = ", ".join(f"{key}: {quoted(value.replace(chr(36), 2 * chr(36)))}" for key, value in options.items())
     return f"{name}: {{number: {{{written}}}}}" if options else ""
 
 
