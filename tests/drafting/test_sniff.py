@@ -113,3 +113,24 @@ def test_numbers_that_are_not_written_plainly_are_declared_and_never_taken_for_m
 def test_codes_are_found_wherever_their_leading_zero_stands(sniff: Sniff) -> None:
     found = sniff("zip,n\n" + "".join(f"{10_000 + i},{i}.5\n" for i in range(20_000)) + "01067,2.5\n")
     assert found.columns == {"zip": ("category", "integers with leading zeros are codes")}
+
+
+def test_a_rare_cell_that_is_no_date_is_missing(sniff: Sniff) -> None:
+    found = sniff("day,x\n" + "".join(f"{1 + i % 28:02}/02/2020,{i}.5\n" for i in range(200)) + "00/00/0000,1.5\n")
+    assert found.columns["day"][0] == {"date": {"format": "%d/%m/%Y"}}
+    assert found.markers == {"00/00/0000": ["day"]}
+
+
+@pytest.mark.parametrize(
+    ("name", "first", "declared"),
+    [
+        ("timestamp", 1_700_000_000, {"date": {"format": "unix"}}),
+        ("created_at", 1_700_000_000_000, {"date": {"format": "unix_ms"}}),
+        ("date", 20210101, {"date": {"format": "%Y%m%d"}}),
+        ("amount", 1_700_000_000, None),
+        ("date", 20215000, None),
+    ],
+)
+def test_integers_of_a_column_that_is_called_a_time_are_moments(sniff: Sniff, name: str, first: int, declared) -> None:
+    found = sniff(f"{name},x\n" + "".join(f"{first + i},{i % 7}.5\n" for i in range(28)))
+    assert dict(found.columns) == ({} if declared is None else {name: (declared, f'dates such as "{first}"')})

@@ -106,10 +106,17 @@ class BooleanColumn(Section):
 DatePart = Literal["year", "month", "day", "weekday", "day_of_year", "hour", "minute", "second", "elapsed"]
 
 
+UNIX: Mapping[str, int] = {"unix": 1, "unix_ms": 1_000}
+"""Formats of dates that are numbers since 1970: how many of them are a second."""
+
+
 def checked_format(text: str) -> str:
     """Return the format of a date. Raises PydanticCustomError: strptime reads no date by it."""
+    if text in UNIX:
+        return text
+    of_month = text.replace("%q", "%m")
     try:
-        datetime.strptime(datetime(2026, 1, 31, tzinfo=UTC).strftime(text), text)  # noqa: DTZ007 - the format may have a zone
+        datetime.strptime(datetime(2026, 1, 31, tzinfo=UTC).strftime(of_month), of_month)  # noqa: DTZ007 - the format may have a zone
     except (ValueError, re.error):
         message = f"strptime reads no date in the format {quoted(text)}"
         refuse(Problem((), message, 'for example "%d.%m.%Y"; a part cannot occur twice'))
@@ -123,7 +130,8 @@ class DateColumn(Section):
     """The numbers to extract. Months and days count from 1, weekdays from 0 (Monday); `elapsed` is the date as a number
     of days."""
     format: Annotated[str, AfterValidator(checked_format)] | None = None
-    """The format as in Python's strptime, such as "%d.%m.%Y". Default: ISO 8601."""
+    """The format as in Python's strptime, such as "%d.%m.%Y", in which "%q" is a quarter; or `unix` or `unix_ms`, the
+    seconds or milliseconds since 1970. Default: ISO 8601."""
     missing: Literal["median", "error"] = "median"
     """The replacement for missing dates: the median of the training rows, or `error` to refuse them."""
 

@@ -49,14 +49,20 @@ def use_of(column: Column, rows: int, declared: tuple[Any, str] | None) -> Use:
     return Use(kind, seen + missing)
 
 
+def as_written(declared: tuple[Any, str] | None, kind: str) -> Mapping[str, Any]:
+    """Return the options with which a column of a kind is declared, such as the format of its dates."""
+    options: Mapping[str, Any] = declared[0].get(kind, {}) if declared and isinstance(declared[0], Mapping) else {}
+    return options
+
+
 def type_of(column: Column, rows: int, declared: tuple[Any, str] | None) -> tuple[str, str]:
     """Return the type as YAML, and what was seen of the column."""
     written, why = declared or (None, column.why)
     if column.kind == "ignore":
         return "ignore", why
     if column.kind == "number":
-        return number_type(column, rows, written["number"] if written else {}, why if written else "")
-    if isinstance(written, Mapping):
+        return number_type(column, rows, as_written(declared, "number"), why if declared else "")
+    if isinstance(written, Mapping) and column.kind != "date":
         ((kind, options),) = written.items()
         return with_options(kind, options), why
     if column.kind == "category" and isinstance(column.values, Coded):
@@ -71,8 +77,9 @@ def type_of(column: Column, rows: int, declared: tuple[Any, str] | None) -> tupl
     if column.kind == "date":
         times = np.asarray(column.values[:])
         has_hours = bool((times[times != np.iinfo(np.int64).min] % SECONDS_A_DAY).any())
-        parts = "[year, month, weekday, hour]" if has_hours else "[year, month, day, weekday]"
-        return f"{{date: {{parts: {parts}}}}}", f"{column.low} to {column.high}"
+        parts = ("year", "month", "weekday", "hour") if has_hours else ("year", "month", "day", "weekday")
+        seen = f"{column.low} to {column.high}" + (f", {why}" if written else "")
+        return with_options("date", {**as_written(declared, "date"), "parts": parts}), seen
     return column.kind, why
 
 

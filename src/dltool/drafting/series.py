@@ -9,12 +9,14 @@ import numpy as np
 from dltool.data.arrays.window_rows import duration
 from dltool.data.dates import SECONDS_A_DAY
 from dltool.data.tables.typed_table import Column, Table
-from dltool.drafting.column_uses import Use, input_lines, present, with_options
+from dltool.drafting.column_uses import Use, as_written, input_lines, present, with_options
 from dltool.drafting.draft import Lines, scalar, training_lines
 from dltool.drafting.media_columns import unlike
 from dltool.errors import ConfigError
 from dltool.text import counted
 
+Declared = Mapping[str, tuple[Any, str]]
+"""Columns that must be declared: how, and why."""
 PARTS_OF_TIME = ("year", "month", "day", "hour", "minute", "second")
 LENGTHS = {1: 60, 60: 60, 3_600: 24, SECONDS_A_DAY: 14, 7 * SECONDS_A_DAY: 8}
 """How many rows windows have, by the seconds from row to row; 12 elsewhere, as of months."""
@@ -69,7 +71,7 @@ def moments_of_parts(table: Table) -> np.ndarray | None:
 
 
 def series_parts(
-    source: Lines, table: Table, target: str, written: Mapping[str, Any], uses: dict[str, Use], times: TimeColumn
+    source: Lines, table: Table, target: str, declared: Declared, uses: dict[str, Use], times: TimeColumn
 ) -> tuple[Lines, Lines, Lines]:
     """Data, layers and training of windows that say by how much the next value of the target differs from the last."""
     assert times.step is not None
@@ -77,8 +79,9 @@ def series_parts(
     column = table.columns[target]
     values = present(column, None if times.column is None else np.argsort(table.columns[times.column].values[:]))
     lost = f"; missing in {counted(column.missing, 'row')}, which are no targets" if column.missing else ""
+    written = as_written(declared.get(target), "number")
     uses |= {target: Use(with_options("number", {"scale": "none", **written}), f"{column.low} to {column.high}{lost}")}
-    uses = {name: in_windows(name, table.columns[name], uses[name], times) for name in table.columns}
+    uses = {name: in_windows(table.columns[name], uses[name], declared, times) for name in table.columns}
     order = "" if times.column is None else f", order: {scalar(times.column)}"
     every = "month" if times.step in MONTH else duration(times.step)
     own = scalar(target)
@@ -107,15 +110,16 @@ def series_parts(
     return data, layers, training_lines(table.rows, "mean_absolute_error", "mean_absolute_error")
 
 
-def in_windows(name: str, column: Column, use: Use, times: TimeColumn) -> Use:
+def in_windows(column: Column, use: Use, declared: Declared, times: TimeColumn) -> Use:
+    name = column.name
     if use.kind != "ignore" and column.kind == "text":
         return Use("ignore", "text has no use in windows")
     if use.kind != "ignore" and name.lower() == "year":
         return Use("ignore", "the years of the test are not among those of the training")
     if name == times.column:
         step = times.step or 0
-        parts = ["month", *["weekday"] * (step <= SECONDS_A_DAY), *["hour"] * (step < SECONDS_A_DAY)]
-        return replace(use, kind=f"{{date: {{parts: [{', '.join(parts)}]}}}}")
+        parts = ("month", *["weekday"] * (step <= SECONDS_A_DAY), *["hour"] * (step < SECONDS_A_DAY))
+        return replace(use, kind=with_options("date", {**as_written(declared.get(name), "date"), "parts": parts}))
     return use
 
 

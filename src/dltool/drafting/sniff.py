@@ -14,9 +14,10 @@ import numpy as np
 
 from dltool.config.table_sources import CsvSource, TableOptions
 from dltool.data.tables.builders import is_code
-from dltool.data.tables.cells import NO_DATE, Cells, Texts, as_texts, date_of
+from dltool.data.tables.cells import Cells, Texts, as_texts
 from dltool.data.tables.csv_file import CsvFile
 from dltool.data.tables.csv_parser import Unreadable, dialect_of, numbered_records
+from dltool.data.tables.date_format import DateWriting, formats_of
 from dltool.data.tables.decompression import BUFFER, BYTE_ORDER_MARKS, NotText, lines_of, open_text, reading, unpacked
 from dltool.data.tables.number_format import NumberFormat, Writing, number_in
 from dltool.data.tables.typed_table import Want
@@ -32,28 +33,52 @@ MOST_TEXTS = 1_000
 MOST_ODD_TEXTS = 10
 RARE = 0.05
 """Other texts are predicted as missing numbers where they make up no more of a column."""
-DATE_FORMATS = ("%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y", "%Y/%m/%d", "%d-%m-%Y", "%d %b %Y", "%b %d, %Y")
+MOMENT = re.compile(r"(?i:.*(time|date|stamp|epoch|day)|(.*[_ ])?(at|ts|on|dt))|.*[a-z](At|On)")
+MOMENTS = {8: "%Y%m%d", 9: "unix", 10: "unix", 12: "unix_ms", 13: "unix_ms"}
+"""Formats of integers in columns of such names, by the digits of the largest."""
 LEADING_ZERO = re.compile(rb"(?<![\w.:/-])0\d")
 """In no number, date or time of day behind its first digit. A block of a file may begin within one."""
-TIME_FORMATS = ("", " %H:%M", " %H:%M:%S")
 
 
 @dataclass
 class Seen:
     """The cells of a column: how many are numbers, and the other texts; `has_more` of them than are kept."""
 
+    name: str
     numbers: int = 0
+    largest: float = 0.0
+    is_whole: bool = True
     texts: Counter[str] = field(default_factory=Counter)
     has_more: bool = False
 
+    def note(self, numbers: np.ndarray) -> None:
+        self.numbers += len(numbers)
+        self.largest = max(self.largest, float(numbers.max(initial=0)))
+        self.is_whole = self.is_whole and bool((numbers == np.trunc(numbers)).all())
+
     def add(self, texts: Texts, decimal: str) -> None:
         for text, count in counted_texts(texts):
-            if not np.isnan(NumberFormat(decimal).number(text)):
+            if not np.isnan(number := NumberFormat(decimal).number(text)):
                 self.numbers += count
+                self.largest, self.is_whole = max(self.largest, number), self.is_whole and number.is_integer()
             elif text in self.texts or len(self.texts) < MOST_TEXTS:
                 self.texts[text] += count
             else:
                 self.has_more = True
+
+    @property
+    def may_be_written(self) -> bool:
+        """Return whether some of the texts may be numbers or dates that are not written plainly."""
+        return bool(self.moments) or any(
+            number_in(text) or any(formats_of(text)) for text in islice(self.texts, SAMPLE)
+        )
+
+    @property
+    def moments(self) -> Sequence[str]:
+        """Return the format in which the numbers of a column that is called a time or a date may be moments."""
+        digits = len(str(int(self.largest)))
+        is_called = self.is_whole and MOMENT.fullmatch(self.name)
+        return [MOMENTS[digits]] if is_called and digits in MOMENTS else []
 
     @property
     def is_mostly_numbers(self) -> bool:
@@ -185,16 +210,15 @@ def surveyed(options: CsvSource, place: ConfigPath) -> Sniffed:
     seen = seen_in(file)
     markers: dict[str, list[str]] = {}
     columns: dict[str, tuple[Any, str]] = {}
-    formats = number_formats(file, [name for name, column in seen.items() if any(map(number_in, column.texts))])
+    formats = formats_in(file, {name: column for name, column in seen.items() if column.may_be_written})
     codes = columns_of_codes(file, [name for name, column in seen.items() if column.numbers and not column.texts])
     for name, column in seen.items():
         declared: tuple[Any, str] | None = None
+        absent: Iterable[str] = ()
         if name in formats:
-            example = next(text for text in column.texts if number_in(text))
-            declared = {"number": formats[name].options()}, f'numbers such as "{example}"'
-            absent: Iterable[str] = formats[name].odd
+            declared, absent = formats[name]
         elif name in codes:
-            declared, absent = ("category", "integers with leading zeros are codes"), ()
+            declared = "category", "integers with leading zeros are codes"
         else:
             declared, absent = declaration_of(column)
         columns |= {} if declared is None else {name: declared}
@@ -206,12 +230,12 @@ def surveyed(options: CsvSource, place: ConfigPath) -> Sniffed:
 
 def seen_in(file: CsvFile) -> dict[str, Seen]:
     """Read all cells once."""
-    seen = {name: Seen() for name in file.names}
+    seen = {name: Seen(name) for name in file.names}
     wants: dict[str, Want] = dict.fromkeys(file.names, "number")
     for block in file.blocks(wants):
         for name, cells in block.columns.items():
             if not isinstance(cells, Texts):
-                seen[name].numbers += int(np.count_nonzero(~np.isnan(cells)))
+                seen[name].note(cells[~np.isnan(cells)])
                 continue
             seen[name].add(cells, file.decimal)
             if not seen[name].is_mostly_numbers:
@@ -231,21 +255,27 @@ def declaration_of(column: Seen) -> tuple[tuple[Any, str] | None, Iterable[str]]
         are_few = not column.has_more and len(odd) <= MOST_TEXTS // 10
         declared = {"category": {"min_count": 5}} if are_few else "ignore"
         return (declared, f"numbers mixed with strings: {shown}"), found
-    written = None if column.numbers else date_format([*odd])
-    if written is None:
-        return None, found
-    return ({"date": {"format": written}}, f"dates such as {next(iter(odd))}"), found
+    return None, found
 
 
-def number_formats(file: CsvFile, names: Sequence[str]) -> dict[str, Writing]:
-    """Return the columns of `names` whose numbers are not written plainly, as all of their cells show."""
-    writings = {name: Writing(file.decimal) for name in names}
-    for block in file.blocks(dict.fromkeys(names, "text")) if names else ():
-        for name, writing in writings.items():
+def formats_in(file: CsvFile, columns: Mapping[str, Seen]) -> dict[str, tuple[tuple[Any, str], Iterable[str]]]:
+    """Return how to declare the `columns` whose numbers or dates are not written plainly, as all of their cells show,
+    and the texts that mark a missing value."""
+    writings = {name: (Writing(file.decimal), DateWriting(*column.moments)) for name, column in columns.items()}
+    for block in file.blocks(dict.fromkeys(columns, "text")) if columns else ():
+        for name, both in writings.items():
             for text, count in counted_texts(block.columns[name]):
-                writing.add(text, count)
-    few = {name: writing for name, writing in writings.items() if len(writing.odd) <= MOST_ODD_TEXTS}
-    return {name: writing for name, writing in few.items() if writing.options()}
+                for writing in both:
+                    writing.add(text, count)
+    found: dict[str, tuple[tuple[Any, str], Iterable[str]]] = {}
+    for name, (numbers, dates) in writings.items():
+        if len(numbers.odd) <= MOST_ODD_TEXTS and (options := numbers.options()):
+            found[name] = ({"number": options}, f'numbers such as "{numbers.example}"'), numbers.odd
+        elif (formats := dates.formats()) and (formats != [None] or dates.odd):
+            other = f'; "{formats[1]}" would read them too' if len(formats) > 1 else ""
+            declared = "date" if formats[0] is None else {"date": {"format": formats[0]}}
+            found[name] = (declared, f'dates such as "{dates.example}"{other}'), dates.odd
+    return found
 
 
 def columns_of_codes(file: CsvFile, names: Sequence[str]) -> set[str]:
@@ -266,9 +296,3 @@ def counted_texts(cells: Cells) -> Iterator[tuple[str, int]]:
     texts = as_texts(cells)
     counts = np.bincount(texts.codes[texts.codes >= 0], minlength=len(texts.values)).tolist()
     yield from ((text, count) for text, count in zip(texts.values, counts, strict=True) if count)
-
-
-def date_format(texts: Sequence[str]) -> str | None:
-    """Return the format of strptime, other than ISO 8601, in which all the strings are dates."""
-    formats = (date + time for date, time in product(DATE_FORMATS, TIME_FORMATS))
-    return next((each for each in formats if texts and all(date_of(text, each) != NO_DATE for text in texts)), None)

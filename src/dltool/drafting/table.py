@@ -14,7 +14,7 @@ from dltool.data.files.paths import require
 from dltool.data.sources.tables import are_classes, in_memory, table_in_reach
 from dltool.data.split.by_column import numbered
 from dltool.data.tables.typed_table import Column, ColumnRequest, Table
-from dltool.drafting.column_uses import input_lines, present, telling, use_of, value_of, with_options
+from dltool.drafting.column_uses import as_written, input_lines, present, telling, use_of, value_of, with_options
 from dltool.drafting.draft import Draft, Lines, in_comment, in_comments, scalar, split_line, training_lines
 from dltool.drafting.folder import CLASSES, LOSS, TEXT_LAYERS, TEXTS, words_of
 from dltool.drafting.media_columns import Paths, may_be_paths, paths_in, with_paths
@@ -45,13 +45,13 @@ def draft_table(path: Path, named: str, target: str | None) -> Draft:
     times = times_of(table) if is_number and not paths else None
     others = [other for other in table.columns.values() if other.name != name]
     uses = {other.name: use_of(other, table.rows, sniffed.columns.get(other.name)) for other in others}
-    written = as_written(sniffed, name)
+    written = as_written(sniffed.columns.get(name), "number")
     source = source_lines(sniffed, named)
     title = f"{in_comment(path.name)[1:-1]}: {counted(table.rows, 'row')}, {counted(len(table.columns), 'column')}."
     notes = (f'the target is "{name}": {why}',)
     if times is not None and times.step is not None:
         return Draft(
-            title, *series_parts(source, table, name, written, uses, times), "mean_absolute_error", notes, name
+            title, *series_parts(source, table, name, sniffed.columns, uses, times), "mean_absolute_error", notes, name
         )
     uses |= telling(table, uses, name)
     goal, seen = target_of(column, written, is_number=is_number)
@@ -154,13 +154,6 @@ def chosen(table: Table, target: str | None) -> tuple[str, str]:
         return known, "chosen by its name"
     last = "the last column" if able[-1] == list(table.columns)[-1] else "the last column that can be predicted"
     return able[-1], f"chosen as {last}"
-
-
-def as_written(sniffed: Sniffed, name: str) -> Mapping[str, Any]:
-    """Return the options that say how the numbers of a column are written."""
-    declared, _ = sniffed.columns.get(name, ({}, ""))
-    options: Mapping[str, Any] = declared.get("number", {}) if isinstance(declared, Mapping) else {}
-    return options
 
 
 def target_of(column: Column, written: Mapping[str, Any], *, is_number: bool) -> tuple[str, str]:

@@ -16,10 +16,10 @@ from dltool.data.tables.cells import (
     Texts,
     as_texts,
     boolean_of,
-    date_of,
     date_text,
     number_text,
 )
+from dltool.data.tables.date_format import date_of
 from dltool.data.tables.number_format import PLAIN, NumberFormat
 from dltool.data.tables.stores import Stores
 from dltool.data.tables.typed_table import Want

@@ -1,6 +1,5 @@
 """The cells of one column in one block of rows, and their values as numbers, dates and booleans."""
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -15,9 +14,6 @@ NO_DATE = np.iinfo(np.int64).min
 TRUE, FALSE = ("true", "yes", "t", "y"), ("false", "no", "f", "n")
 BOOLEAN_WORDS = frozenset((*TRUE, *FALSE))
 BOOLEANS: Mapping[str, float] = {**dict.fromkeys((*TRUE, "1", "1.0"), 1.0), **dict.fromkeys((*FALSE, "0", "0.0"), 0.0)}
-ISO_DATE = re.compile(
-    r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}([.,]\d{1,9})?)?( ?(Z|[+-]\d{2}(:?\d{2})?))?)?", re.ASCII
-)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
 FIRST_DATE = (datetime(1, 1, 1, tzinfo=UTC) - EPOCH) // SECOND
@@ -70,24 +66,6 @@ def date_text(seconds: int) -> str:
 
 def boolean_of(text: str) -> float:
     return BOOLEANS.get(text.lower(), np.nan)
-
-
-def date_of(text: str, written: str | None = None) -> int:
-    """Return seconds since 1970-01-01T00:00, rounded down, or NO_DATE. A time with a zone is converted to UTC.
-    `written` is a format of strptime; ISO 8601 by default."""
-    try:
-        if written is not None:
-            moment = datetime.strptime(text, written)  # noqa: DTZ007 - the format may have a zone
-        elif ISO_DATE.fullmatch(text):
-            moment = datetime.fromisoformat(text.replace(" Z", "Z").replace(" +", "+").replace(" -", "-"))
-        else:
-            return NO_DATE
-    except ValueError:
-        return NO_DATE
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    seconds = (moment - EPOCH) // SECOND
-    return seconds if FIRST_DATE <= seconds <= LAST_DATE else NO_DATE
 
 
 # --- Arrow arrays by their buffers: pyarrow's own way imports pandas wherever that is installed ---

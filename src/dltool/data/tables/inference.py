@@ -14,7 +14,8 @@ from any start, ten rows or more), unless there would be no other input.
 one in a hundred cells, for they may stand for missing values. There is no error, and the column holds categories, if at
 most ten distinct numbers come five times each and more than one in a hundred cells is none: 0, 1, 2, 3+.
 - The same text in every row: ignored.
-- Numbers with marks of thousands, a currency or a unit: an error that names how to declare them.
+- Numbers with marks of thousands, a currency or a unit, or dates in another format: an error that names how to declare
+them.
 - A category, unless most rows have a text of their own: half as many distinct texts as rows, and these are more than 50
 or of four words each; or more than 100,000 distinct texts. Such a column is text if at least half of its cells have
 several words, and else ignored as an identifier."""
@@ -26,6 +27,7 @@ import numpy as np
 
 from dltool.data.tables.builders import BooleanBuilder, Builder, DateBuilder, NumberBuilder, TextBuilder, builder_for
 from dltool.data.tables.cells import BOOLEAN_WORDS, Cells, Texts, texts_of
+from dltool.data.tables.date_format import date_formats
 from dltool.data.tables.number_format import format_of
 from dltool.data.tables.stores import Stores
 from dltool.data.tables.typed_table import Want
@@ -84,10 +86,10 @@ class Guess:
             return Decided("ignore", "no value at all")
         if builder.invalid.count:
             return None if is_doubtful(builder) else "text"
-        if isinstance(builder, TextBuilder) and format_of(filter(None, builder.numbers), self.decimal):
-            return None
         if isinstance(builder, TextBuilder):
-            return self.text_outcome(builder)
+            texts = [text for text in builder.numbers if text]
+            is_written = format_of(texts, self.decimal) or date_formats(texts)
+            return None if is_written else self.text_outcome(builder)
         if self.is_constant(builder):
             return Decided("ignore", f"the same {builder.noun} in every row")
         if isinstance(builder, NumberBuilder):

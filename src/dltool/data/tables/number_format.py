@@ -101,6 +101,7 @@ class Writing:
         self.few: set[str] = set()
         self.odd: Counter[str] = Counter()
         self.has_parentheses = False
+        self.example = ""
 
     def add(self, text: str, count: int = 1) -> None:
         self.cells += count
@@ -110,6 +111,7 @@ class Writing:
                 self.odd[text] += count
             return
         before, number, after = parts
+        self.example = self.example or text
         self.around |= {*filter(None, (before, after))}
         self.bare += count * (not before and not after)
         self.has_parentheses |= text.endswith(")")

@@ -13,6 +13,7 @@ from dltool.config.columns import ColumnType
 from dltool.config.table_sources import CsvSource, JsonLinesSource, ParquetSource
 from dltool.data.tables.builders import BooleanBuilder, Builder, DateBuilder, NumberBuilder, TextBuilder, builder_for
 from dltool.data.tables.csv_file import CsvFile
+from dltool.data.tables.date_format import date_formats
 from dltool.data.tables.inference import Decided, Guess, Suggestion
 from dltool.data.tables.json_lines import JsonLinesFile
 from dltool.data.tables.number_format import NUMBER, PLAIN, format_of
@@ -205,8 +206,11 @@ class TableReader:
 
     def format_problem(self, name: str, builder: TextBuilder) -> Problem:
         texts = [text for text in builder.numbers if text]
-        message = f"{self.file.path}: {name} holds numbers that are not written plainly, such as {quoted(texts[0])}"
-        hint = f"write {number_declaration(name, texts, self.file.decimal)}; or, for categories, {name}: category"
+        what, declared = "numbers that are not written plainly", number_declaration(name, texts, self.file.decimal)
+        if not declared:
+            what, declared = "dates that are not in ISO 8601", date_declaration(name, texts)
+        message = f"{self.file.path}: {name} holds {what}, such as {quoted(texts[0])}"
+        hint = f"write {declared}; or, for categories, {name}: category"
         return Problem(self.wanted.places.get(name, self.place), message, hint)
 
     def hint_for(self, name: str, builder: Builder) -> str:
@@ -222,7 +226,8 @@ class TableReader:
         if self.wanted.like is not None:
             hints.append(f"{self.wanted.like.path.name} has {NOUNS[type(builder)]} there")
         elif isinstance(builder, DateBuilder) and builder.written is None:
-            hints.append(f'say how its dates are written: {name}: {{date: {{format: "%d.%m.%Y"}}}}')
+            usual = f'{name}: {{date: {{format: "%d.%m.%Y"}}}}'
+            hints.append(f"say how its dates are written: {date_declaration(name, [*invalid.rows]) or usual}")
         elif name not in self.wanted.declared:
             hints.append(f"if the column holds categories, declare it: {name}: category")
         return "; ".join(hints)
@@ -233,6 +238,12 @@ def number_declaration(name: str, texts: Sequence[str], decimal: str) -> str:
     options = format_of(texts, decimal)
     written = ", ".join(f"{key}: {quoted(value.replace(chr(36), 2 * chr(36)))}" for key, value in options.items())
     return f"{name}: {{number: {{{written}}}}}" if options else ""
+
+
+def date_declaration(name: str, texts: Sequence[str]) -> str:
+    """Return how to declare a column of dates, and how else if its cells do not say it; empty if they are no dates."""
+    declared = [f"{name}: {{date: {{format: {quoted(each)}}}}}" for each in date_formats(texts)]
+    return " or ".join(declared[:2])
 
 
 def complaint(builder: Builder, text: str) -> str:

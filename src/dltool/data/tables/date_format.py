@@ -1,0 +1,163 @@
+"""How the dates of a column are written: :func:`date_of` reads one, `DateWriting` finds the format of a column."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from itertools import product
+
+from dltool.config.columns import UNIX
+from dltool.data.tables.cells import EPOCH, FIRST_DATE, LAST_DATE, NO_DATE, SECOND
+
+CLOCK = r"\d{2}:\d{2}(:\d{2}([.,]\d{1,9})?)?( ?(Z|[+-]\d{2}(:?\d{2})?))?"
+ISO_DATE = re.compile(rf"\d{{4}}-(\d{{2}}(-\d{{2}}([T ]{CLOCK})?)?|W\d{{2}}(-\d)?)", re.ASCII)
+ISO_MONTH = 7
+"""Characters of a month, such as 1949-01."""
+INTEGER = re.compile(r"-?\d{1,15}(\.\d*)?", re.ASCII)
+QUARTER = re.compile(r"(?<=[Qq])[1-4]", re.ASCII)
+TIME = re.compile(
+    r"(?P<between>[T ]|, )(?P<hour>\d{1,2})(?P<minute>:\d{2})(?P<second>:\d{2})?(?P<part>\.\d{1,6})?"
+    r"(?P<half> ?[AaPp][Mm])?(?P<space> ?)(?P<zone>Z|[+-]\d{2}:?\d{2}|[A-Z]{2,5})?",
+    re.ASCII,
+)
+PIECE = re.compile(r"\d+|[^\W\d_]+|.")
+MONTHS = tuple(datetime(2000, month, 1, tzinfo=UTC).strftime("%B").lower() for month in range(1, 13))
+DAYS = tuple(datetime(2001, 1, day, tzinfo=UTC).strftime("%A").lower() for day in range(1, 8))
+ORDERS = ("dmy", "mdy", "ymd", "my", "ym")
+FEW, SAMPLE = 20, 100
+"""Texts that suggest formats, and texts after which the unlikely ones are dropped."""
+MOST_ODD = 10
+USUAL_SHARE = 0.95
+
+
+def date_of(text: str, written: str | None = None) -> int:
+    """Return seconds since 1970-01-01T00:00, rounded down, or NO_DATE. A time with a zone is converted to UTC.
+    `written` is a format of strptime, in which `%q` is a quarter, or one of `UNIX`; ISO 8601 by default."""
+    try:
+        if written is not None and written in UNIX:
+            seconds = int(float(text) // UNIX[written]) if INTEGER.fullmatch(text) else NO_DATE
+            return seconds if FIRST_DATE <= seconds <= LAST_DATE else NO_DATE
+        if written is not None:
+            of_month = written.replace("%q", "%m")
+            moment = datetime.strptime(in_months(text, written), of_month)  # noqa: DTZ007 - it may have a zone
+        elif ISO_DATE.fullmatch(text):
+            whole = f"{text}-01" if len(text) == ISO_MONTH else text
+            moment = datetime.fromisoformat(whole.replace(" Z", "Z").replace(" +", "+").replace(" -", "-"))
+        else:
+            return NO_DATE
+    except ValueError:
+        return NO_DATE
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    seconds = (moment - EPOCH) // SECOND
+    return seconds if FIRST_DATE <= seconds <= LAST_DATE else NO_DATE
+
+
+def in_months(text: str, written: str) -> str:
+    """Return the text with the first month of its quarter instead of the quarter, if the format has one."""
+    if "%q" not in written:
+        return text
+    months, quarters = QUARTER.subn(lambda match: f"{3 * int(match[0]) - 2:02}", text, count=1)
+    return months if quarters else ""
+
+
+class DateWriting:
+    """What the texts of a column say about the format of its dates; None is ISO 8601.
+
+    `odd` are texts that are no dates in any of its formats, each with its count, until there are more than
+    `MOST_ODD`."""
+
+    def __init__(self, *formats: str) -> None:
+        """Read nothing yet; `formats` are looked for besides those that the texts suggest."""
+        self.read: dict[str | None, int] = dict.fromkeys((None, *formats), 0)
+        self.cells = self.texts = 0
+        self.odd: Counter[str] = Counter()
+        self.example = ""
+
+    def add(self, text: str, count: int = 1) -> None:
+        self.cells += count
+        self.texts += 1
+        if self.texts <= FEW:
+            self.read |= {each: 0 for each in formats_of(text) if each not in self.read}
+        elif self.texts == SAMPLE:
+            # strptime keeps five formats only, and is many times slower with more.
+            likely = USUAL_SHARE * max(self.read.values())
+            self.read = {each: count for each, count in self.read.items() if count >= likely or each is None}
+        fitting = [each for each in self.read if date_of(text, each) != NO_DATE]
+        for each in fitting:
+            self.read[each] += count
+        self.example = self.example or (text if fitting else "")
+        if not fitting and (text in self.odd or len(self.odd) <= MOST_ODD):
+            self.odd[text] += count
+
+    def formats(self) -> list[str | None]:
+        """Return the formats that read nearly all cells: several if the cells do not say what is the day and what the
+        month; those with points or hyphens begin with the day, others with the month."""
+        most = max(self.read.values())
+        if not most or most < USUAL_SHARE * self.cells or len(self.odd) > MOST_ODD:
+            return []
+        if self.read[None] == most:
+            return [None]
+        best = [each for each, count in self.read.items() if count == most and each is not None]
+        return [*sorted(best, key=lambda each: (each.startswith("%d") == ("/" in each), len(each)))]
+
+
+def date_formats(texts: Iterable[str]) -> list[str]:
+    """Return the formats of the dates of a column of these texts: :meth:`DateWriting.formats`."""
+    writing = DateWriting()
+    for number, text in enumerate(texts, 1):
+        writing.add(text)
+        if number == SAMPLE and len(writing.odd) > MOST_ODD:
+            return []
+    return [each for each in writing.formats() if each is not None]
+
+
+def formats_of(text: str) -> Iterator[str]:
+    """Yield the formats in which a text may be a date, other than ISO 8601."""
+    clock = TIME.search(text)
+    if clock is None or clock.end() != len(text):
+        day, suffix = text, ""
+    else:
+        day, suffix = text[: clock.start()], format_of_time(clock)
+    pieces = PIECE.findall(day)
+    choices = [codes_of(piece, before) for piece, before in zip(pieces, ["", *pieces], strict=False)]
+    if len(pieces) > 12:
+        return
+    for codes in product(*choices):
+        order = "".join(code[1].lower() for code in codes if code[:1] == "%" and code[1] in "dmbBYyq")
+        order = order.replace("b", "m").replace("q", "m")
+        if order in ORDERS:
+            yield "".join(codes) + suffix
+
+
+def codes_of(piece: str, before: str) -> tuple[str, ...]:
+    """Return what a piece of a date may be in strptime's format; nothing if it is part of no date."""
+    if piece.isdecimal():
+        if before in ("Q", "q"):
+            return ("%q",)
+        return {1: ("%d", "%m"), 2: ("%d", "%m", "%y"), 4: ("%Y",), 8: ("%Y%m%d",)}.get(len(piece), ())
+    word = piece.lower()
+    if not piece.isalpha():
+        return (piece,) if piece in " ,./-" else ()
+    if word in ("q", "t"):
+        return (piece,)
+    names = (("%B", MONTHS), ("%A", DAYS))
+    whole = [code for code, words in names if word in words]
+    return (*whole, *(code.lower() for code, words in names if word in [each[:3] for each in words]))
+
+
+def format_of_time(clock: re.Match[str]) -> str:
+    zone = clock["zone"] or ""
+    return "".join(
+        [
+            clock["between"],
+            "%I" if clock["half"] else "%H",
+            ":%M",
+            ":%S" * bool(clock["second"]),
+            ".%f" * bool(clock["part"]),
+            "" if not clock["half"] else clock["half"][:-2] + "%p",
+            clock["space"],
+            # strptime knows few names of zones.
+            "%z" if zone[:1] in ("Z", "+", "-") and zone else zone,
+        ]
+    )
