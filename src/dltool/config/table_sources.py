@@ -1,6 +1,7 @@
 """Data sources that are tables: `csv: file.csv`, `tsv: …`, `json_lines: …`, `parquet: …`."""
 
 from collections import Counter
+from collections.abc import Collection
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
@@ -12,7 +13,12 @@ from dltool.text import quoted
 
 Text = Annotated[str, Field(min_length=1)]
 Character = Annotated[str, Field(min_length=1, max_length=1)]
+Line = Annotated[int, Field(ge=1, le=10_000)]
+SkippedLines = Annotated[int, Field(ge=0, le=10_000)] | Annotated[tuple[Line, ...], Field(strict=False)]
 Texts = Annotated[tuple[Text, ...], Field(strict=False)]
+
+
+WHITESPACE = "whitespace"
 
 
 class CsvSource(Section):
@@ -22,7 +28,8 @@ class CsvSource(Section):
     path: str
     """The path of the file."""
     delimiter: Text = ","
-    """The string between two fields. If it has several characters, fields cannot be quoted."""
+    """The string between two fields, or `whitespace`: any number of spaces and tabs. Fields cannot be quoted if it has
+    several characters."""
     header: bool | None = None
     """Whether the first line contains the column names. Default: true unless `names` are given."""
     names: Texts = ()
@@ -37,6 +44,14 @@ class CsvSource(Section):
     """Lines that begin with this character are skipped."""
     decimal: Literal[".", ","] = "."
     """The decimal separator of numbers."""
+    skip_rows: SkippedLines = 0
+    """The number of lines to skip at the beginning, or the lines themselves, counted from 1: `[2]` is a row of units
+    below the names."""
+
+    @property
+    def skipped_lines(self) -> Collection[int]:
+        """Return the lines to skip, counted from 1."""
+        return range(1, self.skip_rows + 1) if isinstance(self.skip_rows, int) else self.skip_rows
 
     @property
     def has_header(self) -> bool:

@@ -24,6 +24,7 @@ SKEWED = 2.0
 MUCH_MISSING = 0.05
 MANY_VALUES = 30
 FEW_ROWS_A_VALUE = 5
+FIRST_STAND_IN = 99
 TELLING = 0.999
 """The least correlation at which another number is taken to be the target itself."""
 
@@ -90,7 +91,7 @@ def number_type(column: Column, rows: int, declared: Mapping[str, Any], why: str
     if is_whole and IDENTIFIER.fullmatch(column.name) and len(np.unique(values)) == len(values) and rows > 1:
         return "ignore", "an identifier: a different number in every row"
     seen = f"{column.low} to {column.high}" + (f", {column.distinct} distinct" if column.distinct else "")
-    seen += f", {why}" if why else ""
+    seen += (f", {why}" if why else "") + stand_in(values)
     options: dict[str, Any] = {}
     deviation = values.std()
     if values.min() >= 0 and deviation > 0 and np.mean(((values - values.mean()) / deviation) ** 3) > SKEWED:
@@ -99,6 +100,17 @@ def number_type(column: Column, rows: int, declared: Mapping[str, Any], why: str
     if column.missing > MUCH_MISSING * rows:
         options["indicator"] = True
     return with_options("number", {**declared, **options}), seen
+
+
+def stand_in(values: np.ndarray) -> str:
+    """Return a remark on a number such as -999, far from all others, that stands for a missing value in some rows."""
+    for odd in (values.min(), values.max()):
+        others = values[values != odd]
+        is_odd = len(others) and {*f"{abs(odd):g}"} == {"9"} and abs(odd) >= FIRST_STAND_IN
+        if is_odd and np.abs(others - odd).min() > np.ptp(others):
+            rows = counted(len(values) - len(others), "row")
+            return f'; {odd:g} in {rows}: if it stands for a missing value, add missing: ["{odd:g}"] to the source'
+    return ""
 
 
 def with_options(kind: str, options: Mapping[str, Any]) -> str:
@@ -110,7 +122,7 @@ def with_options(kind: str, options: Mapping[str, Any]) -> str:
 def value_of(value: Any) -> str:
     """Return the value of an option as YAML."""
     if isinstance(value, tuple):
-        return f"[{', '.join(map(scalar, value))}]"
+        return f"[{', '.join(map(value_of, value))}]"
     return scalar(value) if isinstance(value, str) else json.dumps(value)
 
 

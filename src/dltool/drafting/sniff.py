@@ -5,14 +5,14 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice, product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from dltool.config.table_sources import CsvSource, TableOptions
+from dltool.config.table_sources import WHITESPACE, CsvSource, TableOptions
 from dltool.data.tables.builders import is_code
 from dltool.data.tables.cells import Cells, Texts, as_texts
 from dltool.data.tables.csv_file import CsvFile
@@ -21,14 +21,13 @@ from dltool.data.tables.date_format import DateWriting, formats_of
 from dltool.data.tables.decompression import BUFFER, BYTE_ORDER_MARKS, NotText, lines_of, open_text, reading, unpacked
 from dltool.data.tables.number_format import NumberFormat, Writing, number_in
 from dltool.data.tables.typed_table import Want
+from dltool.drafting.header import MARKERS, MARKERS_AMONG_NUMBERS, Records, is_text, options_of
 from dltool.errors import ConfigPath, DataError
 
 SAMPLE = 500
 """Records that decide on delimiter, quotes and header; the encoding and missing markers are looked for in all."""
 # The likelier ones last: commas stand in texts and decimals too.
 DELIMITERS = (",", "|", ";", "\t")
-MARKERS = {"?", "na", "n/a", "#n/a", "n.a.", "nan", "null", "none", "nil", "-", "--", ".", "#null!", "#value!"}
-MARKERS_AMONG_NUMBERS = MARKERS | {"missing", "unknown", "inf", "-inf", "undefined", "not available"}
 MOST_TEXTS = 1_000
 MOST_ODD_TEXTS = 10
 RARE = 0.05
@@ -89,12 +88,13 @@ class Seen:
 class Sniffed:
     """A source's kind and options, and the columns that are not what they seem: by name, how to declare them and why.
 
-    `markers` are the missing markers with the columns in which they are."""
+    `markers` are the missing markers with the columns in which they are; `remarks` are on the first lines."""
 
     kind: str
     options: TableOptions
     columns: Mapping[str, tuple[Any, str]] = field(default_factory=dict)
     markers: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
 
 
 def sniff_csv(path: Path, place: ConfigPath) -> Sniffed:
@@ -110,21 +110,29 @@ def sniff_csv(path: Path, place: ConfigPath) -> Sniffed:
             CsvSource(path=str(path), delimiter=delimiter, quote=quote, encoding=encoding, comment=comment)
             for comment, quote, delimiter in product(comments, (None, '"'), DELIMITERS)
         ]
+        # As R writes tables; fields that runs of spaces separate cannot be quoted.
+        spaced = [CsvSource(path=str(path), delimiter=each, encoding=encoding) for each in (" ", WHITESPACE)]
+        candidates += spaced
         samples = [records_of(lines, options) for options in candidates]
-    best = max(range(len(candidates)), key=lambda index: (regularity(samples[index]), index))
-    if not regularity(samples[best]):
-        best = -len(DELIMITERS)
+    best = max(range(len(candidates) - len(spaced)), key=lambda index: (regularity(samples[index]), index))
+    if regularity(samples[best]) < 1 and any(map(holds_numbers, samples[-len(spaced) :])):
+        best = -2 if holds_numbers(samples[-2]) else -1
+    elif not regularity(samples[best]):
+        best = -len(DELIMITERS) - len(spaced)
     options, rows = candidates[best], samples[best]
-    decimal = decimal_of(rows) if options.delimiter != "," else "."
-    options = options.model_copy(update={"decimal": decimal, **names_of(rows, decimal)})
+    decimal = decimal_of([fields for _, fields in rows]) if options.delimiter != "," else "."
+    found, remarks = options_of(rows, decimal)
+    options = options.model_copy(update={"decimal": decimal, **found})
     try:
-        return surveyed(options, place)
+        sniffed = surveyed(options, place)
     except DataError:
         # A quote far below that is never closed.
+        if options.quote is None:
+            raise
         with suppress(DataError):
-            if options.quote is not None:
-                return surveyed(options.model_copy(update={"quote": None}), place)
+            return surveyed(options.model_copy(update={"quote": None}), place)
         raise
+    return replace(sniffed, remarks=remarks)
 
 
 def encoding_of(path: Path, place: ConfigPath) -> str:
@@ -146,23 +154,34 @@ def encoding_of(path: Path, place: ConfigPath) -> str:
     return "utf-8"
 
 
-def records_of(lines: Sequence[bytes], options: CsvSource) -> list[list[str]]:
-    """Return the records of some lines, without a last one that goes on after them; none if these are no records."""
-    records: list[list[str]] = []
+def records_of(lines: Sequence[bytes], options: CsvSource) -> list[tuple[int, list[str]]]:
+    """Return the records of some lines with the line of each, without a last one that goes on after them; none if these
+    are no records."""
+    records: list[tuple[int, list[str]]] = []
     try:
-        records.extend(fields for _, fields in numbered_records(iter(lines), dialect_of(options)))
+        records.extend(numbered_records(iter(lines), dialect_of(options)))
     except Unreadable as error:
         if len(lines) < SAMPLE or "never closed" not in error.what:
             return []
     return records
 
 
-def regularity(rows: Sequence[Sequence[str]]) -> float:
+def regularity(rows: Records) -> float:
     """Return the share of rows with the most frequent number of fields; 0 if that is one."""
     if not rows:
         return 0.0
-    width, count = Counter(map(len, rows)).most_common(1)[0]
+    width, count = Counter(len(fields) for _, fields in rows).most_common(1)[0]
     return count / len(rows) if width > 1 else 0.0
+
+
+def holds_numbers(rows: Records) -> bool:
+    """Return whether all records have as many fields, the names perhaps one less, and some column holds numbers: texts
+    with spaces do not."""
+    width, *others = [len(fields) for _, fields in rows] or [0]
+    is_regular = len({*others}) == 1 and others[0] > 1 and others[0] - 1 <= width <= others[0]
+    return is_regular and any(
+        all(not is_text(fields[index], ".") for _, fields in rows[1:]) for index in range(others[0])
+    )
 
 
 def decimal_of(rows: Sequence[Sequence[str]]) -> str:
@@ -171,37 +190,6 @@ def decimal_of(rows: Sequence[Sequence[str]]) -> str:
         sum(mark in cell and not np.isnan(NumberFormat(mark).number(cell)) for cell in cells) for mark in (",", ".")
     )
     return "," if by_comma > by_point else "."
-
-
-def names_of(rows: Sequence[Sequence[str]], decimal: str) -> dict[str, Any]:
-    """Return `header` and `names` unless they are the default. The first row has names if it has strings above numbers,
-    or else if none of its strings is a value of its column."""
-    if len(rows) < 2:
-        return {}
-    first, *others = rows
-    columns = [[row[index] for row in others if index < len(row) and row[index]] for index in range(len(first))]
-    numeric = [
-        index
-        for index, cells in enumerate(columns)
-        if cells and 2 * sum(not np.isnan(NumberFormat(decimal).number(cell)) for cell in cells) > len(cells)
-    ]
-    above = [index for index in numeric if np.isnan(NumberFormat(decimal).number(first[index]))]
-    texts = [index for index in range(len(first)) if index not in numeric and columns[index]]
-    are_new = len({*first}) == len(first) and not any(first[index] in columns[index] for index in texts)
-    # If no column holds numbers: a text that stands above texts that come again and again, and is none of them.
-    repeating = [index for index in texts if 2 * len({*columns[index]}) <= len(columns[index])]
-    has_names = 2 * len(above) > len(numeric) or (are_new and bool(repeating or not numeric))
-    if not has_names:
-        return {"header": False}
-    names: dict[str, None] = {}
-    for number, name in enumerate(first, 1):
-        fresh = name or f"column_{number}"
-        while fresh in names:
-            fresh = f"{fresh}_{number}"
-        names[fresh] = None
-    if [*names] != first:
-        return {"header": True, "names": tuple(names)}
-    return {"header": True} if any(not np.isnan(NumberFormat(decimal).number(name)) for name in first) else {}
 
 
 def surveyed(options: CsvSource, place: ConfigPath) -> Sniffed:

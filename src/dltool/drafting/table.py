@@ -119,7 +119,7 @@ def source_lines(sniffed: Sniffed, named: str) -> Lines:
     unsaid = {"path", "delimiter"} if kind == "tsv" else {"path"}
     given = sniffed.options.model_dump(exclude_defaults=True, exclude=unsaid)
     written = [f"path: {named}", *(f"{key}: {value_of(value)}" for key, value in given.items())]
-    remarks = []
+    remarks = [*sniffed.remarks]
     if "header" in given:
         remarks.append("the first line has names" if given["header"] else "the first line is a row")
     for marker, columns in sniffed.markers.items():

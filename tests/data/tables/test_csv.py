@@ -159,9 +159,35 @@ def test_rows_with_too_many_or_too_few_fields_are_all_named(problems, monkeypatc
 
 
 def test_many_ragged_rows_are_counted(problems):
-    messages = problems("a,b\n" + "1,2,3\n" * 25)
+    messages = problems("a,b\n" + "1,2,3\n" * 24 + "1\n")
     assert len(messages) == 11
     assert messages[-1] == "table.csv: 25 lines in all have another number of fields than 2"
+
+
+def test_rows_that_all_have_a_field_more_than_the_names_are_one_problem(problems):
+    assert problems("a,b\n" + "1,2,\n" * 25) == ["table.csv: its first line has 2 fields, its rows have 3"]
+
+
+def test_lines_are_skipped_and_the_others_keep_their_numbers(read, problems):
+    text = "sep=,\nmade today\n\na,b\nkm,h\n1,2\n3,4\n"
+    table = read(text, {"a": "number", "b": "number"}, skip_rows=[1, 2, 5])
+    assert table.columns["a"].values[:].tolist() == [1, 3]
+    assert table.names_of([1]) == ["table.csv, line 7"]
+    assert problems(text.replace("3", "x"), {"a": "number"}, skip_rows=(1, 2, 5))[0].startswith(
+        "table.csv, line 7: a is"
+    )
+
+
+def test_names_may_be_given_where_the_first_line_has_too_few(read):
+    table = read("a b\nx 1 2\ny 3 4\n", delimiter=" ", header=True, names=["row", "a", "b"])
+    assert table.columns["b"].values[:].tolist() == [2, 4]
+
+
+def test_runs_of_spaces_and_tabs_separate_fields(read):
+    lines = [f"  {number:6}   {number}.5\t \tx{number % 2} " for number in range(40_000)]
+    table = read("\n".join(["a  b c", *lines]), {"a": "number"}, delimiter="whitespace")
+    np.testing.assert_array_equal(table.columns["a"].values[:], np.arange(40_000))
+    assert table.columns["c"].values[39_999] == "x1"
 
 
 @pytest.mark.parametrize(

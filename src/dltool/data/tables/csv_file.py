@@ -6,9 +6,10 @@ import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
+from typing import Any, cast
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from dltool.config.table_sources import CsvSource
 from dltool.data.files.paths import require
 from dltool.data.tables.cells import texts_of
 from dltool.data.tables.csv_parser import BlockParser, Dialect, Misshapen, Unreadable, dialect_of, numbered_records
-from dltool.data.tables.decompression import LONGEST_LINE, LineTooLong, lines_of, open_text
+from dltool.data.tables.decompression import BUFFER, LONGEST_LINE, Joined, LineTooLong, lines_of, open_text
 from dltool.data.tables.number_format import PLAIN
 from dltool.data.tables.typed_table import RowBlock, TableFile, Want, lines_at
 from dltool.errors import ConfigPath, DataError, Problem
@@ -56,7 +57,9 @@ class CsvFile(TableFile):
             raise DataError(Problem(self.place, f"{self.path} has no rows: it is empty"))
         if self.options.has_header and len(first) == 1:
             raise DataError(Problem(self.place, f"{self.path} has no rows: there is nothing after its first line"))
-        width, given = len(first[0]), self.options.names
+        given = self.options.names
+        # Names may be given because those of the file are too few.
+        width = len(first[-1 if given else 0])
         if self.options.has_header and not given:
             self.check_names(first[0])
             return tuple(first[0])
@@ -97,8 +100,14 @@ class CsvFile(TableFile):
                 problems.append(Problem(self.place, message, "write names: […] and header: true to rename them"))
         DataError.refuse(problems)
 
-    def opened(self) -> AbstractContextManager[io.BufferedReader]:
-        return open_text(self.path, self.place, self.options.encoding)
+    @contextmanager
+    def opened(self) -> Iterator[io.BufferedReader]:
+        """Open the text, with blank lines instead of those to skip, so that the others keep their numbers."""
+        skipped = self.options.skipped_lines
+        with open_text(self.path, self.place, self.options.encoding) as stream:
+            first = list(islice(lines_of(stream), max(skipped, default=0)))
+            head = b"".join(b"\n" if number in skipped else line for number, line in enumerate(first, 1))
+            yield io.BufferedReader(cast("Any", Joined(head, stream)), BUFFER) if head else stream
 
     def blocks(self, wants: Mapping[str, Want]) -> Iterator[RowBlock]:
         """Yield the columns. Raises DataError: rows with too many or too few fields, all of them counted; quotes that
@@ -159,15 +168,20 @@ class CsvFile(TableFile):
     def misshapen(self, error: Misshapen | Unreadable) -> DataError:
         """Describe the malformed rows of the file, which is read again from its beginning."""
         problems: list[Problem] = []
-        count, width = 0, len(self.names)
+        count, width, widths = 0, len(self.names), set[int]()
         try:
             for line, fields in self.records():
                 count += len(fields) != width
+                widths.add(len(fields))
                 if len(fields) != width and count <= MOST_SHOWN:
                     message = f"{self.path}, line {line:,}: expected {width} fields, found {len(fields)}"
                     problems.append(Problem(self.place, message))
         except Unreadable as found:
             problems.append(self.problem_of(found))
+        if widths == {width + 1}:
+            message = f"{self.path}: its first line has {width} fields, its rows have {width + 1}"
+            hint = "name all columns: {names: […], header: true}"
+            return DataError(Problem(self.place, message, hint))
         if count > MOST_SHOWN:
             message = f"{self.path}: {count:,} lines in all have another number of fields than {width}"
             problems.append(Problem(self.place, message, "is the delimiter right?"))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dltool.config.table_sources import CsvSource
+from dltool.config.table_sources import WHITESPACE, CsvSource
 from dltool.data.tables.cells import Cells, is_valid, texts_of, texts_of_dictionary, values_of
 from dltool.data.tables.decompression import LONGEST_LINE, decoded
 from dltool.data.tables.number_format import LARGEST
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 UNIT = "\x1f"
 """Replaces a delimiter of several characters, which neither csv nor pyarrow supports."""
+RUN, ENDS = re.compile(rb"[ \t]+"), re.compile(rb"(?m)^[ \t]+|[ \t]+(?=\r?$)")
 
 
 @dataclass(eq=False)
@@ -37,19 +38,27 @@ class Misshapen(Exception):
 
 @dataclass(frozen=True)
 class Dialect:
-    """The format of fields. `comment` and `quote` may be absent; `several` is a delimiter of several bytes, which
-    pyarrow and csv do not support."""
+    """The format of fields. `comment` and `quote` may be absent; `several` is a delimiter of several bytes or runs of
+    spaces and tabs, which pyarrow and csv do not support."""
 
     delimiter: str
     quote: str | None
     comment: bytes | None
-    several: str | None
+    several: bytes | None
+
+    def plain(self, data: bytes) -> bytes:
+        """Return lines with `delimiter` instead of `several`."""
+        if self.several is None:
+            return data
+        if self.several == WHITESPACE.encode():
+            return RUN.sub(UNIT.encode(), ENDS.sub(b"", data))
+        return data.replace(self.several, UNIT.encode())
 
 
 def dialect_of(options: CsvSource) -> Dialect:
     comment = None if options.comment is None else options.comment.encode()
     if len(options.delimiter.encode()) > 1:
-        return Dialect(UNIT, None, comment, options.delimiter)
+        return Dialect(UNIT, None, comment, options.delimiter.encode())
     return Dialect(options.delimiter, options.quote, comment, None)
 
 
@@ -66,13 +75,13 @@ def numbered_records(lines: Iterable[bytes], dialect: Dialect) -> Iterator[tuple
     def texts() -> Iterator[str]:
         nonlocal begins, at_start, is_blank
         for number, line in enumerate(lines, 1):
-            text = decoded(line)
+            text = decoded(dialect.plain(line))
             if at_start and dialect.comment is not None and line.startswith(dialect.comment):
                 continue
             if at_start:
                 begins, is_blank = number, not text.strip()
             at_start = False
-            yield text.replace(dialect.several, UNIT) if dialect.several is not None else text
+            yield text
 
     csv.field_size_limit(LONGEST_LINE)
     reader = csv.reader(
@@ -129,8 +138,7 @@ class BlockParser:
         decoded(data)
         for pattern in self.removed:
             data = pattern.sub(b"", data)
-        several = self.dialect.several
-        return data if several is None else data.replace(several.encode(), self.dialect.delimiter.encode())
+        return self.dialect.plain(data)
 
     def block(self, data: bytes, wants: Mapping[str, Want]) -> RowBlock:
         """Parse text as :meth:`plain` returns it. Raises ArrowInvalid: a column wanted as numbers has other cells."""

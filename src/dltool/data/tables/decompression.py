@@ -52,6 +52,19 @@ class Recoded(io.RawIOBase):
         return count
 
 
+class Joined(io.RawIOBase):
+    """Some bytes, and then those of a stream."""
+
+    def __init__(self, head: bytes, rest: BinaryIO) -> None:
+        self.head, self.rest = io.BytesIO(head), rest
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        return self.head.readinto(buffer) or cast("Any", self.rest).readinto(buffer)
+
+
 def decoded(data: bytes) -> str:
     """Decode UTF-8. Raises NotText."""
     try:
