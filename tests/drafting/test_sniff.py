@@ -47,7 +47,7 @@ def given(sniffed: Sniffed) -> dict[str, Any]:
         (rows("good film {i},{k}"), {"header": False}),
         (rows("good film {i},{k}", "review,letter"), {}),
         (rows("{i},{i}.5,{k}", "2019,2020,letter"), {"header": True}),
-        (rows("{i},{i}.5,{k}", ",a,letter"), {"header": True, "names": ("column_1", "a", "letter")}),
+        (rows("{i},{i}.5,{k}", ",a,letter"), {"header": True, "names": ("index", "a", "letter")}),
         (rows("{i},{i}.5,{k}", "a,b,a"), {"header": True, "names": ("a", "b", "a_3")}),
         (rows('{i}\t"so" he said\t{k}', "number\ttext\tletter"), {"delimiter": "\t", "quote": None}),
         (rows('{i},"a\nb, ""{i}""",{k}', "number,text,letter"), {}),

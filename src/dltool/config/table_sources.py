@@ -95,7 +95,8 @@ class TsvSource(CsvSource):
 
 
 class JsonLinesSource(Section):
-    """A UTF-8 text file with one JSON object per line. `.gz`, `.bz2`, `.xz` and `.zst` are decompressed."""
+    """A UTF-8 text file with one JSON object per line, or one array of objects. `.gz`, `.bz2`, `.xz` and `.zst` are
+    decompressed."""
 
     path: str
     """The path of the file."""

@@ -104,10 +104,11 @@ def names_of(rows: Sequence[Sequence[str]], decimal: str) -> dict[str, Any]:
 
 
 def distinct_names(first: Sequence[str]) -> tuple[str, ...]:
-    """Return the names, with one for each column that has none or that of another."""
+    """Return the names, with one for each column that has none or that of another. A first column without a name is the
+    index of a data frame."""
     names: dict[str, None] = {}
     for number, name in enumerate(first, 1):
-        fresh = name or f"column_{number}"
+        fresh = name or ("index" if number == 1 else f"column_{number}")
         while fresh in names:
             fresh = f"{fresh}_{number}"
         names[fresh] = None

@@ -1,9 +1,15 @@
+import json
+
 import pytest
 
 from dltool.config.choices import Choice
+from dltool.config.columns import parse_column_type
 from dltool.config.table_sources import JsonLinesSource
 from dltool.data.tables.read import read_table
+from dltool.data.tables.typed_table import ColumnRequest
 from dltool.errors import DataError
+
+ONE_OBJECT = 'table.jsonl is one JSON object; a table has one for each row, which is orient="records" in pandas'
 
 
 @pytest.fixture
@@ -15,9 +21,9 @@ def source(tmp_path):
     return written
 
 
-def problems_of(source):
+def problems_of(source, wanted=None):
     with pytest.raises(DataError) as error:
-        read_table(source, ())
+        read_table(source, (), wanted)
     return [problem.message[problem.message.index("table.jsonl") :] for problem in error.value.problems]
 
 
@@ -44,6 +50,24 @@ def test_a_text_among_numbers_is_named_with_its_line(source):
     assert problems_of(source(text)) == ['table.jsonl, line 101: a is "N/A", which is no number']
 
 
+@pytest.mark.parametrize("indent", [None, 2])
+def test_an_array_of_objects_is_a_table(source, indent):
+    records = [{"a": number, "b": "xy"[number % 2]} for number in range(30)]
+    table = read_table(source(json.dumps(records, indent=indent)), ())
+    assert table.columns["b"].values[:].tolist() == [record["b"] for record in records]
+    assert table.names_of([1]) == ["table.jsonl, row 2"]
+
+
+def test_nested_values_are_ignored_unless_they_are_used(source):
+    given = source('{"a": 1.5, "b": 1}\n{"a": 2.5, "b": {"c": 1}}\n{"a": 3, "b": []}\n')
+    column = read_table(given, ()).columns["b"]
+    assert (column.kind, column.why) == ("ignore", "holds lists or objects")
+    for used in (ColumnRequest(needed=["b"]), ColumnRequest(declared={"b": parse_column_type("text")})):
+        assert problems_of(given, used) == ["table.jsonl: b holds lists or objects"]
+    ignored = ColumnRequest(declared={"b": parse_column_type("ignore")})
+    assert read_table(given, (), ignored).columns["b"].kind == "ignore"
+
+
 @pytest.mark.parametrize(
     ("text", "messages"),
     [
@@ -57,15 +81,10 @@ def test_a_text_among_numbers_is_named_with_its_line(source):
                 'table.jsonl, line 4: duplicate key "a"',
             ],
         ),
-        (
-            '{"a": 1, "b": 1}\n{"a": [1], "b": {"c": 1}}\n{"a": []}\n',
-            [
-                "table.jsonl, line 2: a holds lists or objects; expected single values",
-                "table.jsonl, line 2: b holds lists or objects; expected single values",
-            ],
-        ),
         ('{"": 1}\n', ["table.jsonl: a key is empty"]),
-        ("[" * 100_000, ["table.jsonl, line 1: nested too deeply"]),
+        ("[" * 100_000, ["table.jsonl: nested too deeply"]),
+        ('{"a": [1, 2], "b": [3, 4]}', [ONE_OBJECT]),
+        ('{\n  "a": {"0": 1}\n}', [ONE_OBJECT]),
         (b'{"a": 1}\n{"a": "\xe9"}\n', ["table.jsonl, line 2: byte 16 (0xe9) is not UTF-8"]),
         ('{"a": 1}\n{"a": NaN}\n{"a": 2.5}\n', ['table.jsonl, line 2: a is "nan", which is no number']),
     ],

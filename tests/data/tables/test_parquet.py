@@ -69,10 +69,20 @@ def test_whole_numbers_as_categories_keep_all_their_digits(written):
     assert list(table.columns["b"].values[:]) == ["1", "2.5", ""]
 
 
-def test_nested_values_are_refused_by_name(written):
-    table = {"a": [[1], [2]], "b": [{"c": 1}, None], "d": [b"x", b"y"], "e": [1, 2]}
-    messages = problems_of(written(table))
-    assert [message.split(" holds ")[0] for message in messages] == [f"table.parquet: {name}" for name in "abd"]
+def test_values_that_are_not_single_and_the_index_are_ignored_unless_they_are_used(written):
+    source = written(
+        {
+            "a": [[1], [2]],
+            "b": [{"c": 1}, None],
+            "d": [b"x", b"y"],
+            "e": [1.5, 2],
+            "__index_level_0__": [7, 3],
+        }
+    )
+    table = read_table(source, ())
+    assert [name for name, column in table.columns.items() if column.kind != "ignore"] == ["e"]
+    assert table.columns["a"].why == "holds values of the type list<element: int64>"
+    assert problems_of(source, ColumnRequest(needed=["d"])) == ["table.parquet: d holds values of the type binary"]
 
 
 def test_infinity_and_what_float32_cannot_hold_are_errors(written):

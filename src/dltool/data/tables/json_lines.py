@@ -1,4 +1,4 @@
-"""JSON lines: one object a line, with single values."""
+"""JSON: one object a line, or an array of objects; single values are read."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,10 +15,14 @@ from dltool.errors import ConfigPath, DataError, Problem
 
 RECORDS_PER_BLOCK = 10_000
 MOST_SHOWN = 10
+ONE_OBJECT = ' is one JSON object; a table has one for each row, which is orient="records" in pandas'
+NESTED = "lists or objects"
+PEEKED = 1 << 16
 
 
 class JsonLinesFile(TableFile):
-    """A file of JSON lines. Its columns are all keys that occur; an absent key is a missing value.
+    """A file of JSON lines, or an array of objects. Its columns are all keys that occur; an absent key is a missing
+    value.
 
     Single values are read as text: a number and a string of the same digits are equal."""
 
@@ -27,12 +31,14 @@ class JsonLinesFile(TableFile):
         are not JSON objects, nested values; all of them counted."""
         self.place = place
         self.path = require(options.path, place)
+        self.unusable: dict[str, str] = {}
+        self.items = self.items_of_array()
+        self.row_word = "line" if self.items is None else "row"
         self.names = self.find_names()
 
     def find_names(self) -> tuple[str, ...]:
         names: dict[str, None] = {}
         wrong: list[tuple[int, str]] = []
-        nested: dict[str, int] = {}
         rows = 0
         for line, text in self.texts():
             try:
@@ -42,27 +48,48 @@ class JsonLinesFile(TableFile):
                 continue
             rows += 1
             names |= dict.fromkeys(record)
-            for name, value in record.items():
-                if isinstance(value, list | dict):
-                    nested.setdefault(name, line)
-        faults = [f", line {line:,}: {what}" for line, what in wrong[:MOST_SHOWN]]
+            self.unusable |= {name: NESTED for name, value in record.items() if isinstance(value, list | dict)}
+        faults = [f", {self.row_word} {line:,}: {what}" for line, what in wrong[:MOST_SHOWN]]
         if len(wrong) > MOST_SHOWN:
-            faults.append(f": {len(wrong):,} lines in all are no objects")
-        what = "holds lists or objects; expected single values"
-        faults += [f", line {line:,}: {name} {what}" for name, line in nested.items()]
+            faults.append(f": {len(wrong):,} {self.row_word}s in all are no objects")
         if "" in names:
             faults.append(": a key is empty")
         if not faults and not names:
             faults.append(f" has no rows: {'its objects are' if rows else 'it is'} empty")
+        if rows == 1 and not faults and names.keys() <= self.unusable.keys():
+            faults.append(ONE_OBJECT)
         DataError.refuse(Problem(self.place, f"{self.path}{fault}") for fault in faults)
         return tuple(names)
 
     def texts(self) -> Iterator[tuple[int, str]]:
-        """Yield (line, text) of the lines that are not blank."""
+        """Yield (line, text) of the lines that are not blank; of an array, (row, text) of its items."""
+        if self.items is not None:
+            yield from enumerate(self.items, 1)
+            return
         with open_text(self.path, self.place) as stream:
             for number, line in enumerate(lines_of(stream), 1):
                 if text := decoded(line).strip():
                     yield number, text
+
+    def items_of_array(self) -> list[str] | None:
+        """Return the text of each item, if the file is an array. Raises DataError: it is another value, or no JSON."""
+        with open_text(self.path, self.place) as stream:
+            beginning = stream.peek(PEEKED)[:PEEKED].lstrip()
+            is_object = beginning[:1] == b"{" and not beginning.partition(b"\n")[0].rstrip().endswith(b"}")
+            if beginning[:1] != b"[" and not is_object:
+                return None
+            text = decoded(stream.read())
+        try:
+            value = json.loads(text, object_pairs_hook=without_repeats)
+        except (ValueError, RecursionError) as error:
+            if is_object or "Extra data" in str(error):
+                return None
+            what = "nested too deeply" if isinstance(error, RecursionError) else f"no JSON: {error}"
+            raise DataError(Problem(self.place, f"{self.path}: {what}")) from None
+        if isinstance(value, dict):
+            hint = 'write an array of objects, or one object a line; pandas does with orient="records"'
+            raise DataError(Problem(self.place, f"{self.path} is one JSON object; a table has one for each row", hint))
+        return [json.dumps(item, ensure_ascii=False) for item in value]
 
     def blocks(self, wants: Mapping[str, Want]) -> Iterator[RowBlock]:
         return blocks_of((parsed(text) for _, text in self.texts()), wants)

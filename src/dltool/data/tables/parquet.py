@@ -1,5 +1,6 @@
 """Parquet files."""
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,7 @@ from dltool.errors import ConfigPath, DataError, Problem
 if TYPE_CHECKING:
     import pyarrow as pa
 
+INDEX = re.compile(r"__index_level_\d+__")
 ROWS_PER_BLOCK = 1 << 15
 PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 TEXTS = ("string", "large_string", "string_view")
@@ -33,20 +35,24 @@ SINGLE = (*TEXTS, "boolean", "integer", "floating", "decimal", "date", "timestam
 
 
 class ParquetFile(TableFile):
-    """A Parquet file of single values: numbers, booleans, dates and texts."""
+    """A Parquet file. Numbers, booleans, dates and texts are read; lists, bytes and the like are unusable."""
 
     row_word = "row"
 
     def __init__(self, options: ParquetSource, place: ConfigPath) -> None:
         """Open the file; `place` is the config path of its path. Raises DataError: no such file, not Parquet, no rows,
-        or columns of other types, all of them named."""
+        or columns without a name of their own."""
         self.place = place
         self.path = require(options.path, place)
         with self.opened() as file:
             schema, rows = file.schema_arrow, file.metadata.num_rows
         self.names = tuple(schema.names)
-        what = "expected numbers, texts, dates or truth values"
-        faults = [f": {field.name} holds {field.type}; {what}" for field in schema if not is_single(field.type)]
+        self.unusable = {
+            field.name: f"values of the type {field.type}" for field in schema if not is_single(field.type)
+        }
+        # pandas writes the index of a frame so.
+        self.unusable |= {name: "the index of a data frame" for name in self.names if INDEX.fullmatch(name)}
+        faults = []
         twice = sorted({name for name in self.names if self.names.count(name) > 1})
         faults += [f': two columns are called "{name}"' for name in twice]
         faults += [": a column has no name"] * ("" in self.names)

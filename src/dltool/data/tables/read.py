@@ -2,7 +2,7 @@
 
 :mod:`dltool.data.tables.inference` infers the kind of undeclared columns."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from dltool.text import counted, did_you_mean, listed, near, plural, quoted
 
 MOST_NAMES = 12
 MOST_TEXTS = 3
+ONLY_IGNORED = "numbers, texts, dates, true and false are read; a column of other values can only be ignored"
 NOUNS: Mapping[type[Builder], str] = {NumberBuilder: "numbers", DateBuilder: "dates", BooleanBuilder: "true and false"}
 
 
@@ -79,6 +80,7 @@ class TableReader:
             for name, (kind, declared) in kinds.items()
             if kind != "ignore"
         }
+        DataError.refuse(self.unusable_problems(known))
         guesses = {name: self.guess(name) for name in self.file.names if name not in kinds and not self.wanted.like}
         self.build({**known, **guesses})
         problems = [self.invalid_problem(name, builder) for name, builder in known.items() if builder.invalid.count]
@@ -92,7 +94,7 @@ class TableReader:
         for name in self.file.names:
             if name in kinds:
                 kind, declared = kinds[name]
-                why = "declared" if declared or not like else like
+                why = "declared" if declared else like or f"holds {self.file.unusable[name]}"
                 columns[name] = self.column(name, kind, known.get(name), why, declared)
             elif outcome := inferred.get(name):
                 if outcome.is_counting and not has_inputs:
@@ -107,6 +109,8 @@ class TableReader:
             kinds = {name: (declared.name, declared) for name, declared in self.wanted.declared.items()}
         else:
             kinds = {name: (column.kind, column.declared) for name, column in self.wanted.like.columns.items()}
+        if self.wanted.like is None:
+            kinds = {**dict.fromkeys(self.file.unusable, ("ignore", None)), **kinds}
         return {name: kinds[name] for name in self.file.names if name in kinds}
 
     def guess(self, name: str, suggestion: Suggestion | None = None) -> Guess:
@@ -164,6 +168,13 @@ class TableReader:
             self.stores.drop(builder.store)
         values = nothing if kind == "ignore" else builder.finish()
         return Column(name, kind, values, why, builder.missing, builder.distinct, *builder.range, declared)
+
+    def unusable_problems(self, used: Collection[str]) -> Iterator[Problem]:
+        """Yield a problem for each column of other values than single ones that is used, as an input or otherwise."""
+        for name, what in self.file.unusable.items():
+            if name in used or name in self.wanted.needed:
+                place = self.wanted.places.get(name, self.place)
+                yield Problem(place, f"{self.file.path}: {name} holds {what}", ONLY_IGNORED)
 
     def absent_problems(self) -> Iterator[Problem]:
         """Yield a problem for each missing required column."""

@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 
 from dltool.config.columns import ColumnType
@@ -27,10 +28,12 @@ class RowBlock:
 
 
 class TableFile(ABC):
-    """A table in a file; `row_word` is the noun for a row in messages, "line" or "row"."""
+    """A table in a file; `row_word` is the noun for a row in messages, "line" or "row". `unusable` are the columns that
+    are no single values, each with what it holds: they can only be ignored."""
 
     path: Path
     names: tuple[str, ...]
+    unusable: Mapping[str, str] = MappingProxyType({})
     decimal = "."
     row_word = "line"
 
