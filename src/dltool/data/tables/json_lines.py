@@ -87,8 +87,7 @@ class JsonLinesFile(TableFile):
             what = "nested too deeply" if isinstance(error, RecursionError) else f"no JSON: {error}"
             raise DataError(Problem(self.place, f"{self.path}: {what}")) from None
         if isinstance(value, dict):
-            hint = 'write an array of objects, or one object a line; pandas does with orient="records"'
-            raise DataError(Problem(self.place, f"{self.path} is one JSON object; a table has one for each row", hint))
+            raise DataError(Problem(self.place, f"{self.path}{ONE_OBJECT}"))
         return [json.dumps(item, ensure_ascii=False) for item in value]
 
     def blocks(self, wants: Mapping[str, Want]) -> Iterator[RowBlock]:
