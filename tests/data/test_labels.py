@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from dltool.config.columns import Target, TargetType, parse_target
 from dltool.data.arrays.cleaning import clean_labels
 from dltool.data.examples import Examples, SourceExamples
-from dltool.data.labels import read_labels
+from dltool.data.labels import Labels, read_labels, spelling_warnings
 from dltool.errors import DataError
 
 PLACE = ("data", "source")
@@ -114,3 +114,20 @@ def test_text_labels_do_not_match_numbers():
     labels = read_labels(source(part([0, 1])), None)
     with pytest.raises(DataError, match="the labels of x_test are text; those of the source are numbers"):
         labels.encode(part(["0", "1"], "x_test"))
+
+
+@pytest.mark.parametrize(
+    ("names", "alike", "way"),
+    [
+        (("CAT", "Cat", "cat", "dog"), '"CAT", "Cat", "cat"', "case: lower"),
+        (("No", "Y", "no", "yes"), '"No", "no"; "Y", "yes"', 'replace: {"No": "no", "Y": "yes"}'),
+    ],
+)
+def test_classes_that_differ_in_spelling_alone_are_warned_of(names: tuple[str, ...], alike: str, way: str) -> None:
+    (warning,) = spelling_warnings([Labels("category", "target", np.asarray, names)])
+    assert warning == f"classes of the target that may be the same: {alike}; {way} in its type merges them"
+
+
+@pytest.mark.parametrize("names", [("1", "2", "yes"), ("cat", "cats"), ("no", "yes"), ()])
+def test_other_classes_are_not(names: tuple[str, ...]) -> None:
+    assert spelling_warnings([Labels("category", "target", np.asarray, names)]) == ()

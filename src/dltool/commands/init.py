@@ -65,11 +65,11 @@ def draft_for(given: Path, target: str | None, out: Path | None) -> Drafted:
             draft = draft_folder(path, named)
         else:
             raise ConfigError(f"{given} has no columns: its folders or files are the classes", "omit --target")
-        text = written(draft, stem, command, folder)
+        text, warnings = written(draft, stem, command, folder)
     except (ConfigError, DataError) as error:
         # The config is not written, so locations in it mean nothing.
         raise type(error)([replace(problem, place=None, related=()) for problem in error.problems]) from None
-    return Drafted(text, (*draft.notes, *(() if out is None else (f"next  {command}",))))
+    return Drafted(text, (*draft.notes, *warnings, *(() if out is None else (f"next  {command}",))))
 
 
 def is_folder(path: Path) -> bool:

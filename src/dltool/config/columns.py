@@ -82,6 +82,8 @@ class CategoryColumn(Section):
     """The dimension of a trainable embedding, instead of one-hot vectors."""
     strip: str = ""
     """Characters to remove from both ends of a value, besides spaces."""
+    case: Literal["keep", "lower", "upper"] = "keep"
+    """Whether to write all values in lower or upper case, so that `Cat` and `cat` are the same."""
     replace: dict[str, str] = Field(default_factory=dict)
     """Values to replace by others, such as `{m: male}`."""
 
@@ -222,6 +224,8 @@ class CategoryTarget(Section):
 
     strip: str = ""
     """Characters to remove from both ends of a class name, besides spaces."""
+    case: Literal["keep", "lower", "upper"] = "keep"
+    """Whether to write all class names in lower or upper case, so that `Cat` and `cat` are the same."""
     replace: dict[str, str] = Field(default_factory=dict)
     """Class names to replace by others."""
 

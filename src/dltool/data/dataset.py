@@ -17,7 +17,7 @@ from dltool.data.arrays.rows import Coded, Rows, is_text
 from dltool.data.examples import Examples, SourceExamples, check_alike, stacked
 from dltool.data.facts import Facts, InputFacts
 from dltool.data.files.class_folders import PartName
-from dltool.data.labels import Labels, read_labels
+from dltool.data.labels import Labels, read_labels, spelling_warnings
 from dltool.data.sources.arrays import load_arrays
 from dltool.data.sources.builtin_datasets import load_bundled, load_keras_dataset
 from dltool.data.sources.catalog import published
@@ -116,8 +116,9 @@ def load_data(data: Data, seed: int, most_rows: int | None = None) -> Dataset:
         types = {name: lenient(kind) for name, kind in types.items()}
     contents = contents_of({**examples.inputs, **examples.digests}, examples.targets, ranges)
     repeated = duplicate_warnings(examples, split) if may_repeat(data) else ()
+    warnings = (*source.warnings, *spelling_warnings(labels), *repeated)
     release_memory()
-    facts, warnings = facts_of(examples.inputs, types, described, split), (*source.warnings, *repeated)
+    facts = facts_of(examples.inputs, types, described, split)
     return Dataset(examples, split, facts, contents, warnings, source.inferred, source.columns, starts)
 
 

@@ -1,6 +1,6 @@
 """Encodes labels as class indices 0…classes-1, float32 numbers, or a 0 or 1 for each of several labels."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ from dltool.config.tasks import TargetKind
 from dltool.data.arrays.rows import Coded, is_text
 from dltool.data.examples import Examples, SourceExamples
 from dltool.data.split.by_column import distinct
+from dltool.data.tables.cells import BOOLEANS
 from dltool.errors import ConfigPath, DataError, Problem
 from dltool.text import counted, listed
 
@@ -116,6 +117,24 @@ READERS: Mapping[str, Callable[[SourceExamples, str, Any], Labels]] = {
     "number": read_numbers,
     "multi_label": read_several,
 }
+
+
+def spelling_warnings(labels: Sequence[Labels]) -> tuple[str, ...]:
+    """Return a warning for each target with classes that differ in case or spaces alone, or are the same truth value."""
+    warnings = []
+    for each in labels:
+        are_boolean = all(name.lower() in BOOLEANS for name in each.class_names)
+        alike: dict[Any, list[str]] = {}
+        for name in each.class_names:
+            folded = " ".join(name.casefold().split())
+            alike.setdefault(BOOLEANS[name.lower()] if are_boolean else folded, []).append(name)
+        same = [names for names in alike.values() if len(names) > 1]
+        if same:
+            shown = "; ".join(listed([f'"{name}"' for name in names], SHOWN) for names in same[:SHOWN])
+            merged = ", ".join(f'"{name}": "{names[-1]}"' for names in same for name in names[:-1])
+            way = f"replace: {{{merged}}}" if are_boolean else "case: lower"
+            warnings.append(f"classes of the target that may be the same: {shown}; {way} in its type merges them")
+    return tuple(warnings)
 
 
 def place_of(name: str) -> ConfigPath:

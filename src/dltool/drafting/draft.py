@@ -48,8 +48,8 @@ class Draft:
     series: str | None = None
 
 
-def written(draft: Draft, stem: str, command: str, folder: Path) -> str:
-    """Return the text of the config. `command` trains it, `folder` is its folder.
+def written(draft: Draft, stem: str, command: str, folder: Path) -> tuple[str, tuple[str, ...]]:
+    """Return the text of the config, and warnings about the data. `command` trains it, `folder` is its folder.
 
     The config is loaded with its data once, for the baseline and so that none is written that cannot be trained.
 
@@ -61,7 +61,7 @@ def written(draft: Draft, stem: str, command: str, folder: Path) -> str:
     config = build_config(document)
     dataset = load_data(config.data, config.seed)
     checked_with(document, dataset.facts)
-    return text_of(draft, name, command, *baseline(dataset, draft))
+    return text_of(draft, name, command, *baseline(dataset, draft)), dataset.warnings
 
 
 def baseline(dataset: Dataset, draft: Draft) -> tuple[str, str]:

@@ -204,3 +204,9 @@ def test_folders_pipes_and_devices_are_refused(tmp_path, name):
         with pytest.raises(DataError) as error:
             read_table(Choice(name, sections[name](path=str(path))), ("source",), ColumnRequest())
         assert error.value.problems[0].place == ("source", name, "path")
+
+
+def test_values_that_differ_in_case_are_merged_on_request(read):
+    declared = {"a": {"category": {"case": "lower", "replace": {"katze": "cat"}}}}
+    table = read("a,b\nCat,1.5\n CAT,2\nKatze,3\ndog,4\n", declared)
+    assert table.columns["a"].values[:].tolist() == ["cat", "cat", "cat", "dog"]

@@ -274,6 +274,8 @@ def is_code(text: str) -> bool:
 
 
 def tidied(text: str, options: CategoryColumn) -> str:
-    """Return the text without the characters to strip and surrounding spaces, then replaced."""
+    """Return the text without the characters to strip and surrounding spaces, in the case of the options, then
+    replaced."""
     stripped = text.strip(options.strip + " ") if options.strip else text
-    return options.replace.get(stripped, stripped)
+    cased = stripped if options.case == "keep" else getattr(stripped, options.case)()
+    return options.replace.get(cased, cased)
