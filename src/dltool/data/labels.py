@@ -120,7 +120,7 @@ READERS: Mapping[str, Callable[[SourceExamples, str, Any], Labels]] = {
 
 
 def spelling_warnings(labels: Sequence[Labels]) -> tuple[str, ...]:
-    """Return a warning for each target with classes that differ in case or spaces alone, or are the same truth value."""
+    """Return a warning for each target whose classes differ in case or spaces alone, or are the same truth value."""
     warnings = []
     for each in labels:
         are_boolean = all(name.lower() in BOOLEANS for name in each.class_names)
