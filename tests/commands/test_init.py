@@ -395,3 +395,37 @@ def test_what_is_drafted_trains_as_it_stands_and_beats_the_baseline_that_it_name
     assert "expect: {" in Path("mine.yaml").read_text("utf-8")
     outcome = dltool("train", "mine.yaml")
     assert outcome.code == 0, outcome.stdout + outcome.stderr
+
+
+# --- files as people have them ---
+
+
+def test_texts_without_spaces_are_texts_of_characters(drafted) -> None:
+    generator = np.random.default_rng(0)
+    texts = ["".join(generator.choice(list("很好看的电影" if i % 2 else "太差了没意思"), 12)) for i in range(ROWS)]
+    Path("reviews.csv").write_text("review,label\n" + "".join(f"{text},{i % 2}\n" for i, text in enumerate(texts)))
+    data = drafted("reviews.csv")["data"]
+    assert data["inputs"]["review"] == {"text": {"max_tokens": 1000, "split": "character", "ngrams": 2}}
+    for i, text in enumerate(texts):
+        folder = Path("reviews", "ab"[i % 2])
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{i}.txt").write_text(text, encoding="utf-8")
+    (layer,) = drafted("reviews")["data"]["preprocessing"]
+    assert layer["TextVectorization"] == {"max_tokens": 20_000, "output_sequence_length": 12, "split": "character"}
+
+
+def test_numbers_dates_and_codes_of_a_spreadsheet_are_drafted_as_what_they_are(drafted) -> None:
+    lines = [
+        f'{i},"${1_000 + 37 * i:,}",{10 + i % 40}%,{1 + i % 28:02}.{1 + i % 12:02}.2021,0{i % 9}37,{"yn"[i % 3 == 0]}'
+        for i in range(ROWS)
+    ]
+    Path("sales.csv").write_text("\n".join(["made today", ",price,share,day,shop,sold", *lines]) + "\n")
+    data = drafted("sales.csv")["data"]
+    assert data["source"]["csv"]["skip_rows"] == 1
+    assert data["inputs"] == {
+        "index": "ignore",
+        "price": {"number": {"thousands": ",", "strip": "$$"}},
+        "share": {"number": {"strip": "%"}},
+        "day": {"date": {"format": "%d.%m.%Y", "parts": ["year", "month", "day", "weekday"]}},
+        "shop": "category",
+    }

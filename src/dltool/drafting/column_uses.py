@@ -14,6 +14,7 @@ from dltool.data.sources.tables import in_memory
 from dltool.data.split.by_column import Values, is_missing, numbered
 from dltool.data.tables.typed_table import Column, Table
 from dltool.drafting.draft import in_comments, scalar
+from dltool.drafting.folder import are_unspaced
 from dltool.text import counted
 
 IDENTIFIER = re.compile(r"(?:.*[_ .-])?(?:id|uuid|guid|key|index|idx|nr|rowid)|.*[a-z]I[Dd]|Unnamed: 0", re.ASCII)
@@ -74,7 +75,9 @@ def type_of(column: Column, rows: int, declared: tuple[Any, str] | None) -> tupl
         options = {} if len(names) <= MANY_VALUES else {"min_count": 5, "embedding": 8}
         return with_options("category", options), seen
     if column.kind == "text":
-        return "{text: {max_tokens: 1000}}", why
+        texts = column.values.values[:MOST_LISTED] if isinstance(column.values, Coded) else ()
+        of_characters = {"split": "character", "ngrams": 2} if are_unspaced(texts) else {}
+        return with_options("text", {"max_tokens": 1000, **of_characters}), why
     if column.kind == "date":
         times = np.asarray(column.values[:])
         has_hours = bool((times[times != np.iinfo(np.int64).min] % SECONDS_A_DAY).any())

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from dltool.data.media.audio import headers_of
 from dltool.data.media.clip import ClipHeader
 from dltool.data.media.image_decode import opened, size_of
 from dltool.data.sources.folders import load_texts
+from dltool.data.tables.cells import word_count
 from dltool.data.tables.decompression import BYTE_ORDER_MARKS
 from dltool.drafting.draft import Draft, Lines, in_comment, in_comments, split_line, training_lines
 from dltool.errors import DataError
@@ -245,10 +247,17 @@ def encoding_of(members: Members) -> str:
 def words_of(texts: Rows) -> Lines:
     """Preprocessing: as many words of a text as nearly all have."""
     sample = texts[np.linspace(0, len(texts) - 1, min(len(texts), 10 * SAMPLE)).astype(int)]
-    counts = np.array([len(str(text).split()) for text in sample])
+    is_unspaced = are_unspaced(sample)
+    counts = np.array([len(text) if is_unspaced else len(text.split()) for text in map(str, sample)])
     length = int(np.clip(np.quantile(counts, 0.95), 4, 400))
-    layer = f"TextVectorization: {{max_tokens: {MOST_TOKENS}, output_sequence_length: {length}}}"
+    split, what = (", split: character", "characters") if is_unspaced else ("", "words")
+    layer = f"TextVectorization: {{max_tokens: {MOST_TOKENS}, output_sequence_length: {length}{split}}}"
     return [
         ("preprocessing:", ""),
-        (f"  - {layer}", f"texts have a median of {int(np.median(counts))} words, {counts.max():,} at most"),
+        (f"  - {layer}", f"texts have a median of {int(np.median(counts))} {what}, {counts.max():,} at most"),
     ]
+
+
+def are_unspaced(texts: Iterable[Any]) -> bool:
+    """Return whether most texts are of a script without spaces between words."""
+    return bool(np.median([word_count(text) > 2 * len(text.split()) for text in map(str, texts)] or [False]))

@@ -18,6 +18,7 @@ from dltool.data.tables.cells import (
     boolean_of,
     date_text,
     number_text,
+    word_count,
 )
 from dltool.data.tables.date_format import date_of
 from dltool.data.tables.number_format import PLAIN, NumberFormat
@@ -239,7 +240,7 @@ class TextBuilder(Builder):
     def note(self, texts: Texts) -> None:
         counts = np.bincount(texts.codes + 1, minlength=len(texts.values) + 1)[1:].tolist()
         for value, count in zip(texts.values, counts, strict=True):
-            words = len(value.split())
+            words = word_count(value)
             self.words += count * words
             self.spaced += count * (words > 1)
             # Most texts do not even begin like a number or a date.

@@ -1,5 +1,6 @@
 """The cells of one column in one block of rows, and their values as numbers, dates and booleans."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -14,6 +15,8 @@ NO_DATE = np.iinfo(np.int64).min
 TRUE, FALSE = ("true", "yes", "t", "y"), ("false", "no", "f", "n")
 BOOLEAN_WORDS = frozenset((*TRUE, *FALSE))
 BOOLEANS: Mapping[str, float] = {**dict.fromkeys((*TRUE, "1", "1.0"), 1.0), **dict.fromkeys((*FALSE, "0", "0.0"), 0.0)}
+UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]")
+"""Characters of Thai, Lao, Burmese, Khmer, Japanese and Chinese."""
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
 FIRST_DATE = (datetime(1, 1, 1, tzinfo=UTC) - EPOCH) // SECOND
@@ -62,6 +65,11 @@ def number_text(value: float) -> str:
 def date_text(seconds: int) -> str:
     moment = EPOCH + timedelta(seconds=seconds)
     return moment.date().isoformat() if seconds % 86_400 == 0 else moment.replace(tzinfo=None).isoformat(" ")
+
+
+def word_count(text: str) -> int:
+    """Return the number of words; of scripts without spaces between words each character is one."""
+    return len(text.split()) if text.isascii() else max(len(text.split()), len(UNSPACED.findall(text)))
 
 
 def boolean_of(text: str) -> float:
