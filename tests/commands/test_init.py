@@ -407,10 +407,10 @@ def test_texts_without_spaces_are_texts_of_characters(drafted) -> None:
     data = drafted("reviews.csv")["data"]
     assert data["inputs"]["review"] == {"text": {"max_tokens": 1000, "split": "character", "ngrams": 2}}
     for i, text in enumerate(texts):
-        folder = Path("reviews", "ab"[i % 2])
+        folder = Path("texts", "ab"[i % 2])
         folder.mkdir(parents=True, exist_ok=True)
         (folder / f"{i}.txt").write_text(text, encoding="utf-8")
-    (layer,) = drafted("reviews")["data"]["preprocessing"]
+    (layer,) = drafted("texts")["data"]["preprocessing"]
     assert layer["TextVectorization"] == {"max_tokens": 20_000, "output_sequence_length": 12, "split": "character"}
 
 
@@ -419,12 +419,12 @@ def test_numbers_dates_and_codes_of_a_spreadsheet_are_drafted_as_what_they_are(d
         f'{i},"${1_000 + 37 * i:,}",{10 + i % 40}%,{1 + i % 28:02}.{1 + i % 12:02}.2021,0{i % 9}37,{"yn"[i % 3 == 0]}'
         for i in range(ROWS)
     ]
-    Path("sales.csv").write_text("\n".join(["made today", ",price,share,day,shop,sold", *lines]) + "\n")
+    Path("sales.csv").write_text("\n".join(["made today", ",fee,share,day,shop,sold", *lines]) + "\n")
     data = drafted("sales.csv")["data"]
     assert data["source"]["csv"]["skip_rows"] == 1
     assert data["inputs"] == {
         "index": "ignore",
-        "price": {"number": {"thousands": ",", "strip": "$$"}},
+        "fee": {"number": {"thousands": ",", "strip": "$$"}},
         "share": {"number": {"strip": "%"}},
         "day": {"date": {"format": "%d.%m.%Y", "parts": ["year", "month", "day", "weekday"]}},
         "shop": "category",
