@@ -416,7 +416,7 @@ def test_texts_without_spaces_are_texts_of_characters(drafted) -> None:
 
 def test_numbers_dates_and_codes_of_a_spreadsheet_are_drafted_as_what_they_are(drafted) -> None:
     lines = [
-        f'{i},"${1_000 + 37 * i:,}",{10 + i % 40}%,{1 + i % 28:02}.{1 + i % 12:02}.2021,0{i % 9}37,{"yn"[i % 3 == 0]}'
+        f'{i},"${1_000 + 37 * i:,}",{10 + i % 40}%,{1 + i % 28:02}.{1 + i % 12:02}.2021,0{i % 7}37,{"yn"[i % 3 == 0]}'
         for i in range(ROWS)
     ]
     Path("sales.csv").write_text("\n".join(["made today", ",fee,share,day,shop,sold", *lines]) + "\n")
