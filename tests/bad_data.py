@@ -156,7 +156,7 @@ BAD_DATA: dict[str, Bad] = {
     # tables
     "missing-file": people(("people.csv", "poeple.csv")),
     "missing-folder-of-the-file": people(("people.csv", "daat/people.csv"), files={"data/people.csv": table()}),
-    "directory-for-a-table": people(files={"people.csv/part.csv": table()}),
+    "directory-for-a-table": people(files={"people.csv/part.png": b"no table"}),
     "header-only": people(files={"people.csv": table([])}),
     "empty-table": people(files={"people.csv": b""}),
     "missing-column": people(("target: label", "target: lable")),

@@ -13,6 +13,7 @@ from dltool.text import quoted
 
 Text = Annotated[str, Field(min_length=1)]
 Character = Annotated[str, Field(min_length=1, max_length=1)]
+Paths = str | Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
 Line = Annotated[int, Field(ge=1, le=10_000)]
 SkippedLines = Annotated[int, Field(ge=0, le=10_000)] | Annotated[tuple[Line, ...], Field(strict=False)]
 Texts = Annotated[tuple[Text, ...], Field(strict=False)]
@@ -25,8 +26,9 @@ class CsvSource(Section):
     """A text file with one row per line. Spaces around a field are ignored. `.gz`, `.bz2`, `.xz` and `.zst` are
     decompressed."""
 
-    path: str
-    """The path of the file."""
+    path: Paths
+    """The path of the file, or of a folder or zip of files with the same columns; a pattern such as `part-*.csv`; or a
+    list of paths."""
     delimiter: Text = ","
     """The string between two fields, or `whitespace`: any number of spaces and tabs. Fields cannot be quoted if it has
     several characters."""
@@ -98,15 +100,15 @@ class JsonLinesSource(Section):
     """A UTF-8 text file with one JSON object per line, or one array of objects. `.gz`, `.bz2`, `.xz` and `.zst` are
     decompressed."""
 
-    path: str
-    """The path of the file."""
+    path: Paths
+    """The path of the file, folder or pattern, or a list of paths, as of `csv`."""
 
 
 class ParquetSource(Section):
     """A Parquet file."""
 
-    path: str
-    """The path of the file."""
+    path: Paths
+    """The path of the file, folder or pattern, or a list of paths, as of `csv`."""
 
 
 TableOptions = CsvSource | JsonLinesSource | ParquetSource

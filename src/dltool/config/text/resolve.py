@@ -176,7 +176,9 @@ def data_paths(root: Node) -> Iterator[tuple[ConfigPath, Node]]:
             found = [((*place, name, option), child) for option, child in below if option in PATH_OPTIONS]
             # `mnist: a.npz` is short for `mnist: {path: a.npz}`.
             short = ((*place, name), entry.node)
-            yield from ((path, node) for path, node in found or [short] if isinstance(node.value, str))
+            for path, node in found or [short]:
+                several = [((*path, step), child) for step, child in children(node) if isinstance(step, int)]
+                yield from ((each, child) for each, child in several or [(path, node)] if isinstance(child.value, str))
 
 
 def weight_paths(root: Node) -> Iterator[tuple[ConfigPath, Node]]:

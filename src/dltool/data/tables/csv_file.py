@@ -14,11 +14,19 @@ from typing import Any, cast
 import numpy as np
 
 from dltool.config.table_sources import CsvSource
-from dltool.data.files.paths import require
 from dltool.data.tables.cells import texts_of
 from dltool.data.tables.csv_parser import BlockParser, Dialect, Misshapen, Unreadable, dialect_of, numbered_records
-from dltool.data.tables.decompression import BUFFER, LONGEST_LINE, Joined, LineTooLong, lines_of, open_text
+from dltool.data.tables.decompression import (
+    BUFFER,
+    LONGEST_LINE,
+    Joined,
+    LineTooLong,
+    lines_of,
+    open_text,
+    stored_bytes,
+)
 from dltool.data.tables.number_format import PLAIN
+from dltool.data.tables.several_files import table_path
 from dltool.data.tables.typed_table import RowBlock, TableFile, Want, lines_at
 from dltool.errors import ConfigPath, DataError, Problem
 from dltool.machine import usable_cores
@@ -41,7 +49,7 @@ class CsvFile(TableFile):
         """Open the file; `place` is the config path of its path. Raises DataError: no such file, no rows, empty or
         duplicate names, or text in another encoding."""
         self.options, self.place = options, place
-        self.path = require(options.path, place)
+        self.path = table_path(options.path, place)
         self.dialect = dialect_of(options)
         self.decimal = options.decimal
         self.missing = frozenset(options.missing)
@@ -132,7 +140,7 @@ class CsvFile(TableFile):
                 # The first block suggests the kinds by which the others are parsed.
                 for first in islice(pieces, 1):
                     block = parser.parse(first, dict(wants))
-                    yield replace(block, expected=block.rows * int(1.05 * self.path.stat().st_size) // len(first))
+                    yield replace(block, expected=block.rows * int(1.05 * stored_bytes(self.path)) // len(first))
                 for piece in pieces:
                     waiting.append(pool.submit(parser.parse, piece, dict(wants)))
                     if len(waiting) > threads:

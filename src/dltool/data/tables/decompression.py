@@ -5,6 +5,7 @@ import codecs
 import gzip
 import io
 import lzma
+import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ LONGEST_LINE = 64 << 20
 BUFFER = 1 << 20
 BYTE_ORDER_MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 OPENERS: Mapping[str, Callable[[Path], Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
-DAMAGED = (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile)
+DAMAGED = (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile, zipfile.BadZipFile)
 
 
 class NotText(Exception):
@@ -80,8 +81,21 @@ def is_utf8(encoding: str) -> bool:
     return codecs.lookup(encoding).name in {"utf-8", "utf-8-sig", "ascii"}
 
 
+def zip_of(path: Path) -> Path | None:
+    """Return the zip in which a file is: `archive.zip` of `archive.zip/part.csv`."""
+    return next((parent for parent in path.parents if parent.suffix.lower() == ".zip" and parent.is_file()), None)
+
+
+def stored_bytes(path: Path) -> int:
+    """Return the size of a file, or of its zip."""
+    return (zip_of(path) or path).stat().st_size
+
+
 def unpacked(path: Path) -> BinaryIO:
-    """Open the file, decompressed according to its name."""
+    """Open the file, decompressed according to its name. It may be in a zip: `archive.zip/part.csv`."""
+    archive = zip_of(path)
+    if archive is not None:
+        return cast("BinaryIO", zipfile.ZipFile(archive).open(path.relative_to(archive).as_posix()))
     ending = path.suffix.lower()
     if ending == ".zst":
         import pyarrow as pa

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from dltool.config.table_sources import JsonLinesSource
-from dltool.data.files.paths import require
 from dltool.data.tables.cells import texts_of
 from dltool.data.tables.decompression import decoded, lines_of, open_text
+from dltool.data.tables.several_files import table_path
 from dltool.data.tables.typed_table import RowBlock, TableFile, Want, lines_at
 from dltool.errors import ConfigPath, DataError, Problem
 
@@ -30,7 +30,7 @@ class JsonLinesFile(TableFile):
         """Open the file; `place` is the config path of its path. Raises DataError: no such file, no rows, lines that
         are not JSON objects, nested values; all of them counted."""
         self.place = place
-        self.path = require(options.path, place)
+        self.path = table_path(options.path, place)
         self.unusable: dict[str, str] = {}
         self.items = self.items_of_array()
         self.row_word = "line" if self.items is None else "row"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dltool.config.table_sources import ParquetSource
-from dltool.data.files.paths import require, unreadable
+from dltool.data.files.paths import unreadable
 from dltool.data.tables.cells import (
     FIRST_DATE,
     LAST_DATE,
@@ -20,6 +20,7 @@ from dltool.data.tables.cells import (
     values_of,
 )
 from dltool.data.tables.number_format import LARGEST
+from dltool.data.tables.several_files import table_path
 from dltool.data.tables.typed_table import RowBlock, TableFile, Want
 from dltool.errors import ConfigPath, DataError, Problem
 
@@ -43,7 +44,7 @@ class ParquetFile(TableFile):
         """Open the file; `place` is the config path of its path. Raises DataError: no such file, not Parquet, no rows,
         or columns without a name of their own."""
         self.place = place
-        self.path = require(options.path, place)
+        self.path = table_path(options.path, place)
         with self.opened() as file:
             schema, rows = file.schema_arrow, file.metadata.num_rows
         self.names = tuple(schema.names)

@@ -10,6 +10,7 @@ import numpy as np
 
 from dltool.config.choices import Choice
 from dltool.config.columns import ColumnType
+from dltool.config.section import Section
 from dltool.config.table_sources import CsvSource, JsonLinesSource, ParquetSource
 from dltool.data.tables.builders import BooleanBuilder, Builder, DateBuilder, NumberBuilder, TextBuilder, builder_for
 from dltool.data.tables.csv_file import CsvFile
@@ -18,6 +19,7 @@ from dltool.data.tables.inference import Decided, Guess, Suggestion
 from dltool.data.tables.json_lines import JsonLinesFile
 from dltool.data.tables.number_format import NUMBER, PLAIN, format_of
 from dltool.data.tables.parquet import ParquetFile
+from dltool.data.tables.several_files import joined, parts_of
 from dltool.data.tables.stores import Stores
 from dltool.data.tables.typed_table import Column, ColumnRequest, Kind, Table, TableFile
 from dltool.errors import ConfigPath, DataError, Problem
@@ -53,8 +55,16 @@ def read_table(
 
 
 def open_table(source: Choice, place: ConfigPath, wanted: ColumnRequest) -> TableFile:
-    """Open a table file; `place` is the config path of its path. Raises DataError: no such file, or not a table."""
-    options = source.options
+    """Open the files of a table; `place` is the config path of its path.
+
+    Raises DataError: no such file, not a table, or files of different columns."""
+    options: Any = source.options
+    parts = parts_of(options.path, source.name, place)
+    return joined(parts, lambda path: open_file(options.model_copy(update={"path": str(path)}), place, wanted), place)
+
+
+def open_file(options: Section, place: ConfigPath, wanted: ColumnRequest) -> TableFile:
+    """Open one file. Raises DataError as :func:`open_table`."""
     if isinstance(options, CsvSource):
         names = () if wanted.like is None else tuple(wanted.like.columns)
         without_optional = tuple(name for name in names if name not in wanted.optional)
@@ -201,9 +211,12 @@ class TableReader:
         """Return the problem of a column's invalid cells: the first by its line, the others by number and text."""
         invalid = builder.invalid
         texts = list(invalid.rows)[:MOST_TEXTS]
-        lines = self.file.numbers_of([invalid.rows[text] for text in texts])
-        places = [f"{quoted(text)} ({self.file.row_word} {line:,})" for text, line in zip(texts, lines, strict=True)]
-        first = f"{self.file.path}, {self.file.row_word} {lines[0]:,}: {name} is {quoted(texts[0])}"
+        word = self.file.row_word
+        found = self.file.places_of([invalid.rows[text] for text in texts])
+        path, line = found[0]
+        where = [f"{word} {number:,}" if each == path else f"{each.name}, {word} {number:,}" for each, number in found]
+        places = [f"{quoted(text)} ({each})" for text, each in zip(texts, where, strict=True)]
+        first = f"{path}, {word} {line:,}: {name} is {quoted(texts[0])}"
         message = f"{first}, which is {complaint(builder, texts[0])}"
         if invalid.count > 1:
             others = invalid.count - 1

@@ -46,6 +46,10 @@ class TableFile(ABC):
         """Return the lines (or rows, counted from 1) of some rows, counted from 0."""
         return [row + 1 for row in rows]
 
+    def places_of(self, rows: Sequence[int]) -> list[tuple[Path, int]]:
+        """Return the file and the line of some rows, which have been read."""
+        return [(self.path, number) for number in self.numbers_of(rows)]
+
 
 def lines_at(records: Iterable[tuple[int, Any]], rows: Sequence[int]) -> list[int]:
     """Return the lines of some rows of the (line, content) of every row, read up to the last of them."""
@@ -90,7 +94,7 @@ class Table:
 
     def names_of(self, rows: Sequence[int]) -> list[str]:
         """Return the names of rows, counted from 0, for messages: "adult.csv, line 12". Reads the file up to there."""
-        return [f"{self.path.name}, {self.file.row_word} {number:,}" for number in self.file.numbers_of(rows)]
+        return [f"{path.name}, {self.file.row_word} {number:,}" for path, number in self.file.places_of(rows)]
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,151 @@
+"""Several files of one table: lists, patterns, folders and zips of files with the same columns."""
+
+import glob
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from dltool.data.files.archives import list_zip
+from dltool.data.files.listing import NOT_DATA, natural_key
+from dltool.data.files.paths import require
+from dltool.data.tables.cells import Texts
+from dltool.data.tables.decompression import zip_of
+from dltool.data.tables.typed_table import RowBlock, TableFile, Want
+from dltool.errors import ConfigPath, DataError, Problem
+from dltool.text import did_you_mean, listed, near
+
+PACKED = (".gz", ".bz2", ".xz", ".zst")
+ENDINGS: Mapping[str, tuple[str, ...]] = {
+    "csv": (".csv", ".txt", ".dat", ".tsv"),
+    "tsv": (".tsv", ".tab", ".txt"),
+    "json_lines": (".jsonl", ".ndjson", ".json"),
+    "parquet": (".parquet", ".pq"),
+}
+"""The files that belong to the table, of those in a folder or a zip."""
+PARTITION = re.compile(r"([^=/]+)=([^/]*)")
+"""A folder that holds the rows with one value of a column, as Hive names it."""
+MOST_SHOWN = 5
+
+Part = tuple[Path, Mapping[str, str]]
+"""A file, and the columns that its folders name with their value."""
+
+
+def parts_of(path: str | Sequence[str], kind: str, place: ConfigPath) -> list[Part]:
+    """Return the files that a path names, which may be a pattern, a folder, a zip, or a list of these.
+
+    Raises DataError: there is no such file, or none of that kind in the folder."""
+    if not isinstance(path, str):
+        return [part for index, each in enumerate(path) for part in parts_of(each, kind, (*place, index))]
+    if not glob.has_magic(path) or Path(path).exists():
+        return parts_in(path, kind, place)
+    matching = sorted(glob.glob(path, recursive=True), key=natural_key)
+    if not matching:
+        raise DataError(Problem(place, f"no file matches {path}"))
+    return [part for each in matching for part in parts_in(each, kind, place)]
+
+
+def parts_in(path: str, kind: str, place: ConfigPath) -> list[Part]:
+    """Return the files of a folder or a zip, in natural order, or the file itself."""
+    found = Path(path).expanduser().absolute()
+    is_zip = found.suffix.lower() == ".zip" and found.is_file()
+    if not is_zip and not found.is_dir():
+        return [(table_path(path, place), {})]
+    if is_zip:
+        names = [member.name for member in list_zip(found, place)[0]]
+    else:
+        names = [each.relative_to(found).as_posix() for each in found.rglob("*") if each.is_file()]
+    tables = [name for name in names if not NOT_DATA.search(name) and is_table(name, kind)]
+    if not tables:
+        raise DataError(Problem(place, f"{found} holds no file that ends in {' or '.join(ENDINGS[kind])}"))
+    return [
+        (found / name, dict(PARTITION.findall(name.rpartition("/")[0]))) for name in sorted(tables, key=natural_key)
+    ]
+
+
+def is_table(name: str, kind: str) -> bool:
+    stem = name.lower()
+    for packed in PACKED:
+        stem = stem.removesuffix(packed)
+    return stem.endswith(ENDINGS[kind])
+
+
+def table_path(path: str | Sequence[str], place: ConfigPath) -> Path:
+    """Return the absolute path of one file, perhaps in a zip. Raises DataError: there is none."""
+    assert isinstance(path, str)
+    found = Path(path).expanduser().absolute()
+    archive = zip_of(found)
+    if archive is None:
+        return require(path, place)
+    name = found.relative_to(archive).as_posix()
+    names = [member.name for member in list_zip(archive, place)[0]]
+    if name not in names:
+        hint = did_you_mean(near(name, names, MOST_SHOWN)) or f"it has {listed(names, MOST_SHOWN)}"
+        raise DataError(Problem(place, f"{archive} has no file {name}", hint))
+    return found
+
+
+def joined(parts: Sequence[Part], opened: Callable[[Path], TableFile], place: ConfigPath) -> TableFile:
+    """Open the parts of a table. Raises DataError: their columns differ, or the errors of opening them."""
+    if len(parts) == 1 and not parts[0][1]:
+        return opened(parts[0][0])
+    files = [opened(path) for path, _ in parts]
+    first = {*files[0].names, *parts[0][1]}
+    for file, (_, constants) in zip(files, parts, strict=True):
+        if first != {*file.names, *constants}:
+            others = sorted(first ^ {*file.names, *constants})
+            message = f"{file.path} has other columns than {files[0].path.name}: {listed(others, MOST_SHOWN)}"
+            raise DataError(Problem(place, message, "the files of one table have the same columns; name those that do"))
+    return SeveralFiles(files, [constants for _, constants in parts])
+
+
+@dataclass(frozen=True)
+class Others(Mapping[str, Want]):
+    """The columns of `wants`, which changes from block to block, less the `constants`; `usual` if none is left."""
+
+    wants: Mapping[str, Want]
+    constants: Collection[str]
+    usual: str
+
+    def __getitem__(self, name: str) -> Want:
+        return self.wants.get(name, "text")
+
+    def __iter__(self) -> Iterator[str]:
+        own = [name for name in self.wants if name not in self.constants]
+        # One column counts the rows.
+        return iter(own or [self.usual])
+
+    def __len__(self) -> int:
+        return len(list(iter(self)))
+
+
+class SeveralFiles(TableFile):
+    """The rows of `files`, one after another; `constants` are further columns of each, with one value."""
+
+    def __init__(self, files: Sequence[TableFile], constants: Sequence[Mapping[str, str]]) -> None:
+        self.files, self.constants = files, constants
+        self.path, self.decimal, self.row_word = files[0].path, files[0].decimal, files[0].row_word
+        self.names = tuple(dict.fromkeys((*files[0].names, *constants[0])))
+        self.unusable = {name: what for file in files for name, what in file.unusable.items()}
+        self.rows = [0] * len(files)
+
+    def blocks(self, wants: Mapping[str, Want]) -> Iterator[RowBlock]:
+        for index, (file, constants) in enumerate(zip(self.files, self.constants, strict=True)):
+            self.rows[index] = 0
+            for block in file.blocks(Others(wants, constants, file.names[0])):
+                self.rows[index] += block.rows
+                codes = np.zeros(block.rows, np.int32)
+                values = {name: Texts(codes, [value]) for name, value in constants.items() if name in wants}
+                yield RowBlock(block.rows, {**block.columns, **values})
+
+    def places_of(self, rows: Sequence[int]) -> list[tuple[Path, int]]:
+        ends = np.cumsum(self.rows)
+        found: dict[int, tuple[Path, int]] = {}
+        for index in np.unique(np.searchsorted(ends, rows, side="right")).tolist():
+            first = int(ends[index]) - self.rows[index]
+            own = sorted({row for row in rows if first <= row < ends[index]})
+            places = self.files[index].places_of([row - first for row in own])
+            found |= dict(zip(own, places, strict=True))
+        return [found[row] for row in rows]
