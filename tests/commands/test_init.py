@@ -429,3 +429,31 @@ def test_numbers_dates_and_codes_of_a_spreadsheet_are_drafted_as_what_they_are(d
         "day": {"date": {"format": "%d.%m.%Y", "parts": ["year", "month", "day", "weekday"]}},
         "shop": "category",
     }
+
+
+def test_the_parts_of_a_table_in_a_folder_or_a_zip_are_one_source(drafted) -> None:
+    Path("parts").mkdir()
+    for number in range(3):
+        table("x,y", "{x},{k}", f"parts/{number}.csv", rows=40)
+    data = drafted("parts")["data"]
+    assert (data["source"], data["target"]) == ({"csv": {"path": "parts"}}, {"y": "category"})
+    with zipfile.ZipFile("parts.zip", "w") as archive:
+        for number in range(3):
+            archive.write(f"parts/{number}.csv")
+    assert drafted("parts.zip")["data"]["source"] == {"csv": {"path": "parts.zip"}}
+
+
+@pytest.mark.parametrize("given", ["data", "data/train.csv"])
+def test_a_test_file_beside_the_training_file_is_used_if_it_has_the_target(drafted, dltool, given: str) -> None:
+    Path("data").mkdir()
+    table("x,y", "{x},{k}", "data/train.csv")
+    table("x,y", "{x},{k}", "data/test.csv", rows=40)
+    table("x,guess", "{x},a", "data/sample_submission.csv")
+    data = drafted(given)["data"]
+    assert data["source"] == {"csv": {"path": "data/train.csv"}}
+    assert data["test"] == {"csv": {"path": "data/test.csv"}}
+    assert data["split"] == {"validation": 0.15}
+    table("x", "{x}", "data/test.csv", rows=40)
+    outcome = dltool("init", given)
+    assert "test" not in yaml.safe_load(outcome.stdout)["data"]
+    assert "test.csv is not used, it has no y: dltool predict takes it after training" in outcome.stderr

@@ -51,18 +51,24 @@ def draft_for(given: Path, target: str | None, out: Path | None) -> Drafted:
     from dltool.drafting.draft import path_scalar, written
     from dltool.drafting.folder import draft_folder
     from dltool.drafting.table import draft_table
+    from dltool.drafting.table_files import table_files
 
     folder = Path.cwd() if out is None else out.absolute().parent
-    path, named = Path(os.path.abspath(given)), path_scalar(given, folder)
+    path = Path(os.path.abspath(given))
+
+    def named(each: Path) -> str:
+        return path_scalar(each if given.is_absolute() else Path(os.path.relpath(each)), folder)
+
     if path.name.lower().endswith(WORKBOOKS):
         raise DataError(f"{given} is a workbook", "save the sheet with the data as CSV")
     stem = path.name.split(".")[0] or path.name
     command = f"dltool train {shlex.quote(str(out or f'{stem}.yaml'))}"
     try:
-        if not is_folder(path):
-            draft = draft_table(path, named, target)
+        files = table_files(path) if path.suffix.lower() == ".zip" or path.is_dir() or not is_folder(path) else None
+        if files is not None:
+            draft = draft_table(files, named, target)
         elif target is None:
-            draft = draft_folder(path, named)
+            draft = draft_folder(path, named(path))
         else:
             raise ConfigError(f"{given} has no columns: its folders or files are the classes", "omit --target")
         text, warnings = written(draft, stem, command, folder)

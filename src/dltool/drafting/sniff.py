@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from dltool.config.choices import Choice
 from dltool.config.table_sources import WHITESPACE, CsvSource, TableOptions
 from dltool.data.tables.builders import is_code
 from dltool.data.tables.cells import Cells, Texts, as_texts
@@ -20,7 +21,9 @@ from dltool.data.tables.csv_parser import Unreadable, dialect_of, numbered_recor
 from dltool.data.tables.date_format import DateWriting, formats_of
 from dltool.data.tables.decompression import BUFFER, BYTE_ORDER_MARKS, NotText, lines_of, open_text, reading, unpacked
 from dltool.data.tables.number_format import NumberFormat, Writing, number_in
-from dltool.data.tables.typed_table import Want
+from dltool.data.tables.read import open_table
+from dltool.data.tables.several_files import SeveralFiles
+from dltool.data.tables.typed_table import ColumnRequest, TableFile, Want
 from dltool.drafting.header import MARKERS, MARKERS_AMONG_NUMBERS, Records, is_text, options_of
 from dltool.errors import ConfigPath, DataError
 
@@ -97,8 +100,10 @@ class Sniffed:
     remarks: tuple[str, ...] = ()
 
 
-def sniff_csv(path: Path, place: ConfigPath) -> Sniffed:
+def sniff_csv(path: Path, place: ConfigPath, whole: Path | None = None) -> Sniffed:
     """Delimiter, decimal point, quotes, comments, encoding, names of columns, missing markers, formats of dates.
+
+    `path` may be one of the files of the folder or zip `whole`, all of which are read for what is in the cells.
 
     Raises DataError: the file cannot be read as a table, with every problem."""
     encoding = encoding_of(path, place)
@@ -122,7 +127,7 @@ def sniff_csv(path: Path, place: ConfigPath) -> Sniffed:
     options, rows = candidates[best], samples[best]
     decimal = decimal_of([fields for _, fields in rows]) if options.delimiter != "," else "."
     found, remarks = options_of(rows, decimal)
-    options = options.model_copy(update={"decimal": decimal, **found})
+    options = options.model_copy(update={"decimal": decimal, **found, "path": str(whole or path)})
     try:
         sniffed = surveyed(options, place)
     except DataError:
@@ -194,7 +199,8 @@ def decimal_of(rows: Sequence[Sequence[str]]) -> str:
 
 def surveyed(options: CsvSource, place: ConfigPath) -> Sniffed:
     """Read all cells, for missing markers and for columns that need to be declared."""
-    file = CsvFile(options, place)
+    kind = "tsv" if options.delimiter == "\t" else "csv"
+    file = open_table(Choice(kind, options), place, ColumnRequest())
     seen = seen_in(file)
     markers: dict[str, list[str]] = {}
     columns: dict[str, tuple[Any, str]] = {}
@@ -212,11 +218,10 @@ def surveyed(options: CsvSource, place: ConfigPath) -> Sniffed:
         columns |= {} if declared is None else {name: declared}
         for text in sorted(absent):
             markers.setdefault(text, []).append(name)
-    kind = "tsv" if options.delimiter == "\t" else "csv"
     return Sniffed(kind, options.model_copy(update={"missing": tuple(markers)}), columns, markers)
 
 
-def seen_in(file: CsvFile) -> dict[str, Seen]:
+def seen_in(file: TableFile) -> dict[str, Seen]:
     """Read all cells once."""
     seen = {name: Seen(name) for name in file.names}
     wants: dict[str, Want] = dict.fromkeys(file.names, "number")
@@ -246,7 +251,7 @@ def declaration_of(column: Seen) -> tuple[tuple[Any, str] | None, Iterable[str]]
     return None, found
 
 
-def formats_in(file: CsvFile, columns: Mapping[str, Seen]) -> dict[str, tuple[tuple[Any, str], Iterable[str]]]:
+def formats_in(file: TableFile, columns: Mapping[str, Seen]) -> dict[str, tuple[tuple[Any, str], Iterable[str]]]:
     """Return how to declare the `columns` whose numbers or dates are not written plainly, as all of their cells show,
     and the texts that mark a missing value."""
     writings = {name: (Writing(file.decimal), DateWriting(*column.moments)) for name, column in columns.items()}
@@ -266,7 +271,7 @@ def formats_in(file: CsvFile, columns: Mapping[str, Seen]) -> dict[str, tuple[tu
     return found
 
 
-def columns_of_codes(file: CsvFile, names: Sequence[str]) -> set[str]:
+def columns_of_codes(file: TableFile, names: Sequence[str]) -> set[str]:
     """Return the columns of `names` that hold integers with leading zeros."""
     codes: set[str] = set()
     for block in file.blocks(dict.fromkeys(names, "text")) if names and has_leading_zeros(file) else ():
@@ -274,7 +279,10 @@ def columns_of_codes(file: CsvFile, names: Sequence[str]) -> set[str]:
     return codes
 
 
-def has_leading_zeros(file: CsvFile) -> bool:
+def has_leading_zeros(file: TableFile) -> bool:
+    if isinstance(file, SeveralFiles):
+        return any(map(has_leading_zeros, file.files))
+    assert isinstance(file, CsvFile)
     with file.opened() as stream:
         return any(LEADING_ZERO.search(piece) for piece in iter(lambda: stream.read(BUFFER), b""))
 

@@ -1,6 +1,6 @@
 """Draft a config for a table: read it, choose the target, and write the sections of the config."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,9 +10,10 @@ import numpy as np
 from dltool.config.columns import parse_column_type
 from dltool.config.sources import Source
 from dltool.config.table_sources import JsonLinesSource, ParquetSource
-from dltool.data.files.paths import require
 from dltool.data.sources.tables import are_classes, in_memory, table_in_reach
 from dltool.data.split.by_column import numbered
+from dltool.data.tables.read import open_table
+from dltool.data.tables.several_files import is_table
 from dltool.data.tables.typed_table import Column, ColumnRequest, Table
 from dltool.drafting.column_uses import as_written, input_lines, present, telling, use_of, value_of, with_options
 from dltool.drafting.draft import Draft, Lines, in_comment, in_comments, scalar, split_line, training_lines
@@ -20,6 +21,7 @@ from dltool.drafting.folder import CLASSES, LOSS, TEXT_LAYERS, TEXTS, words_of
 from dltool.drafting.media_columns import Paths, may_be_paths, paths_in, with_paths
 from dltool.drafting.series import TimeColumn, series_parts, spread, times_of
 from dltool.drafting.sniff import Sniffed, sniff_csv
+from dltool.drafting.table_files import ROLES, TableFiles
 from dltool.errors import ConfigError
 from dltool.text import counted, listed
 
@@ -28,27 +30,26 @@ TARGETS = (
     *("default", "fraud", "is_fraud", "sentiment", "quality", "price", "medv", "class", "category"),
 )
 """Names of columns that mostly are the target, in this order."""
-JSON_LINES, PARQUET = (".jsonl", ".ndjson", ".json"), (".parquet", ".pq")
-PACKED = (".gz", ".bz2", ".xz", ".zst")
 
 
-def draft_table(path: Path, named: str, target: str | None) -> Draft:
-    """Draft a config for a table. `named` is the path as YAML; `target` the column to predict, if it is given.
+def draft_table(files: TableFiles, named: Callable[[Path], str], target: str | None) -> Draft:
+    """Draft a config for a table. `named` gives a path as YAML; `target` is the column to predict, if it is given.
 
     Raises:
         ConfigError: no such column, or it cannot be predicted.
         DataError: the table cannot be read, with every problem."""
-    require(str(path), ())
-    sniffed, table, paths, name, why = read_with_target(sniffed_file(path), target)
+    path = files.path
+    sniffed, table, paths, name, why = read_with_target(sniffed_file(files), target)
     column = table.columns[name]
     is_number = column.kind == "number" and not are_classes(column)
     times = times_of(table) if is_number and not paths else None
-    others = [other for other in table.columns.values() if other.name != name]
-    uses = {other.name: use_of(other, table.rows, sniffed.columns.get(other.name)) for other in others}
+    inputs = [other for other in table.columns.values() if other.name != name]
+    uses = {other.name: use_of(other, table.rows, sniffed.columns.get(other.name)) for other in inputs}
     written = as_written(sniffed.columns.get(name), "number")
-    source = source_lines(sniffed, named)
+    source = source_lines(sniffed, named(path))
     title = f"{in_comment(path.name)[1:-1]}: {counted(table.rows, 'row')}, {counted(len(table.columns), 'column')}."
-    notes = (f'the target is "{name}": {why}',)
+    others, unlike_it = other_files(sniffed, table, files)
+    notes = (f'the target is "{name}": {why}', *unlike_it)
     if times is not None and times.step is not None:
         return Draft(
             title, *series_parts(source, table, name, sniffed.columns, uses, times), "mean_absolute_error", notes, name
@@ -57,18 +58,19 @@ def draft_table(path: Path, named: str, target: str | None) -> Draft:
     goal, seen = target_of(column, written, is_number=is_number)
     data = [
         *source,
+        *(line for role in others for line in source_lines(others[role], named(files.others[role]), role)),
         (f"target: {{{scalar(name, is_key=True)}: {goal}}}", f"{why}; {seen}"),
         *input_lines(uses, table),
-        division(table, column, times, is_number=is_number),
+        *division(table, column, times, others, is_number=is_number),
     ]
     metric, loss = ("mean_absolute_error", "mean_absolute_error") if is_number else ("accuracy", LOSS)
     layers: Lines = dense_layers(table.rows)
     training = training_lines(table.rows, loss, metric)
-    inputs = [other for other, use in uses.items() if use.kind != "ignore"]
+    used = [other for other, use in uses.items() if use.kind != "ignore"]
     if paths:
-        layers = [*with_paths(paths, [other for other in inputs if other not in paths]), *layers]
-    if [table.columns[other].kind for other in inputs] == ["text"]:
-        data += words_of(table.columns[inputs[0]].values)
+        layers = [*with_paths(paths, [other for other in used if other not in paths]), *layers]
+    if [table.columns[other].kind for other in used] == ["text"]:
+        data += words_of(table.columns[used[0]].values)
         layers, training = TEXT_LAYERS, training_lines(table.rows, loss, metric, TEXTS)
     if not is_number:
         training += imbalance(column)
@@ -98,15 +100,29 @@ def read_with_target(sniffed: Sniffed, target: str | None) -> tuple[Sniffed, Tab
     return sniffed, table, paths, name, why
 
 
-def sniffed_file(path: Path) -> Sniffed:
-    """Return how the file is written: by its name, and as delimited text by its content."""
-    suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() not in PACKED]
-    ending = suffixes[-1] if suffixes else ""
-    if ending in JSON_LINES:
-        return Sniffed("json_lines", JsonLinesSource(path=str(path)))
-    if ending in PARQUET:
-        return Sniffed("parquet", ParquetSource(path=str(path)))
-    return sniff_csv(path, ())
+def sniffed_file(files: TableFiles) -> Sniffed:
+    """Return how the files are written: by their name, and as delimited text by their content."""
+    if is_table(files.first.name, "json_lines"):
+        return Sniffed("json_lines", JsonLinesSource(path=str(files.path)))
+    if is_table(files.first.name, "parquet"):
+        return Sniffed("parquet", ParquetSource(path=str(files.path)))
+    return sniff_csv(files.first, (), files.path)
+
+
+def other_files(sniffed: Sniffed, table: Table, files: TableFiles) -> tuple[dict[str, Sniffed], list[str]]:
+    """Return the files for validation and test that have all columns of the table, and remarks on the others."""
+    found: dict[str, Sniffed] = {}
+    remarks = []
+    for role, path in files.others.items():
+        options = sniffed.options.model_copy(update={"path": str(path)})
+        names = open_table(Source(sniffed.kind, options), (), ColumnRequest()).names
+        absent = [name for name in table.columns if name not in names]
+        if absent:
+            lacking = f"has no {listed(absent, 3)}: dltool predict takes it after training"
+            remarks.append(f"{path.name} is not used, it {lacking}")
+        else:
+            found[role] = replace(sniffed, options=options)
+    return found, remarks
 
 
 def read(sniffed: Sniffed, needed: Sequence[str] = ()) -> Table:
@@ -114,7 +130,7 @@ def read(sniffed: Sniffed, needed: Sequence[str] = ()) -> Table:
     return table_in_reach(Source(sniffed.kind, sniffed.options), (), ColumnRequest(declared=types, needed=needed))
 
 
-def source_lines(sniffed: Sniffed, named: str) -> Lines:
+def source_lines(sniffed: Sniffed, named: str, role: str = "source") -> Lines:
     kind = sniffed.kind
     unsaid = {"path", "delimiter"} if kind == "tsv" else {"path"}
     given = sniffed.options.model_dump(exclude_defaults=True, exclude=unsaid)
@@ -125,8 +141,8 @@ def source_lines(sniffed: Sniffed, named: str) -> Lines:
     for marker, columns in sniffed.markers.items():
         remarks.append(f"{in_comment(marker)} stands in {in_comments(columns, 3)}")
     if sum(map(len, written)) < 80:
-        return [(f"source: {{{kind}: {{{', '.join(written)}}}}}", "; ".join(remarks[:3]))]
-    return [("source:", "; ".join(remarks[:3])), (f"  {kind}:", ""), *((f"    {line}", "") for line in written)]
+        return [(f"{role}: {{{kind}: {{{', '.join(written)}}}}}", "; ".join(remarks[:3]))]
+    return [(f"{role}:", "; ".join(remarks[:3])), (f"  {kind}:", ""), *((f"    {line}", "") for line in written)]
 
 
 def chosen(table: Table, target: str | None) -> tuple[str, str]:
@@ -176,7 +192,19 @@ def classes_of(column: Column) -> tuple[np.ndarray, np.ndarray]:
     return names, counts
 
 
-def division(table: Table, column: Column, times: TimeColumn | None, *, is_number: bool) -> tuple[str, str]:
+def division(
+    table: Table, column: Column, times: TimeColumn | None, others: Collection[str], *, is_number: bool
+) -> Lines:
+    """Return the line of the split, unless all splits have files of their own."""
+    if len(others) == len(ROLES):
+        return []
+    if others:
+        (role,) = ROLES.keys() - others
+        return [(f"split: {{{role}: 0.15}}", f"{listed([*others], 2)} has a file of its own")]
+    return [whole_division(table, column, times, is_number=is_number)]
+
+
+def whole_division(table: Table, column: Column, times: TimeColumn | None, *, is_number: bool) -> tuple[str, str]:
     line = split_line(table.rows)
     if times is not None and (times.column is not None or "time" not in table.columns):
         order = scalar(times.column) if times.column is not None else "time"

@@ -80,7 +80,8 @@ def test_files_of_other_columns_are_no_part_of_the_table(parts: Path) -> None:
     assert problem_of(str(parts)) == f"{parts}/part-11.csv has other columns than part-2.csv: c"
     (parts / "part-11.csv").write_text("b,a\nx,1.5\n")
     table = read(str(parts))
-    assert (table.rows, table.columns["a"].values[60], table.columns["b"].values[60]) == (61, 1.5, "x")
+    assert table.rows == 61
+    assert [table.columns[name].values[[60]].tolist() for name in "ab"] == [[1.5], ["x"]]
 
 
 @pytest.mark.parametrize(
