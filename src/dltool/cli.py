@@ -14,7 +14,7 @@ from typer import Argument, Option
 
 from dltool import __version__
 from dltool.console.frame import frame
-from dltool.console.options import AllowedCode, ConfigFile, Json, Quiet, RunFolder, RunsFolder, Settings
+from dltool.console.options import AllowedCode, ConfigFile, Json, MovedData, Quiet, RunFolder, RunsFolder, Settings
 from dltool.console.runs_app import runs_app
 from dltool.console.safe_streams import safe_streams
 from dltool.imports import begin_own_process
@@ -83,6 +83,7 @@ def resume(
     allow_change: Annotated[
         bool, Option("--allow-change", help="Resume although the machine or package versions differ.")
     ] = False,
+    moved: MovedData = None,
     allow_code: AllowedCode = None,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -91,7 +92,7 @@ def resume(
     with frame(as_json, allow_code) as within:
         from dltool.commands.resume import resume as run_resume
 
-        work = partial(run_resume, run, epochs=epochs, allow_change=allow_change)
+        work = partial(run_resume, run, epochs=epochs, allow_change=allow_change, settings=moved or ())
         within.carry_out(work, is_silent=quiet or as_json, is_quiet=quiet)
 
 
@@ -99,6 +100,7 @@ def resume(
 def reproduce(
     run: RunFolder,
     into: Annotated[Path | None, Option(metavar="DIR", help="Keep the second run below this folder.")] = None,
+    moved: MovedData = None,
     allow_code: AllowedCode = None,
     as_json: Json = False,
     quiet: Annotated[bool, Option("--quiet", help="Print only warnings, errors and the result.")] = False,
@@ -107,7 +109,7 @@ def reproduce(
     with frame(as_json, allow_code) as within:
         from dltool.commands.reproduce import reproduce as run_reproduce
 
-        within.carry_out(partial(run_reproduce, run, into=into), is_silent=quiet or as_json)
+        within.carry_out(partial(run_reproduce, run, into=into, settings=moved or ()), is_silent=quiet or as_json)
 
 
 @app.command()
@@ -124,6 +126,7 @@ def evaluate(
             help="Metrics that replace the config's: accuracy,AUC or, as YAML, {F1Score: {average: macro}}.",
         ),
     ] = None,
+    moved: MovedData = None,
     allow_code: AllowedCode = None,
     as_json: Json = False,
 ) -> None:
@@ -131,7 +134,7 @@ def evaluate(
     with frame(as_json, allow_code) as within:
         from dltool.commands.evaluate import evaluate as run_evaluate
 
-        within.carry_out(partial(run_evaluate, run, split, data, metrics or ()))
+        within.carry_out(partial(run_evaluate, run, split, data, metrics or (), moved or ()))
 
 
 @app.command()
@@ -140,6 +143,7 @@ def report(
     out: Annotated[
         Path | None, Option(metavar="FILE.html", help="Write the page to this file instead of the run.")
     ] = None,
+    moved: MovedData = None,
     allow_code: AllowedCode = None,
     as_json: Json = False,
 ) -> None:
@@ -147,7 +151,7 @@ def report(
     with frame(as_json, allow_code) as within:
         from dltool.commands.report import report as run_report
 
-        within.carry_out(partial(run_report, run, out), is_silent=as_json)
+        within.carry_out(partial(run_report, run, out, moved or ()), is_silent=as_json)
 
 
 @app.command()

@@ -81,8 +81,9 @@ def test_steps_an_epoch_round_up_and_follow_the_batch_size(load) -> None:
 
 
 def test_environment_variables_may_stand_inside_text(load, monkeypatch) -> None:
-    monkeypatch.setenv("DLTOOL_TEST_NAME", "night")
-    assert load(GOOD.replace("name: example", "name: run-$(env.DLTOOL_TEST_NAME)-1")).name == "run-night-1"
+    monkeypatch.setenv("DLTOOL_TEST_NAME", "1.10")
+    text = GOOD.replace("source: iris", "source: {mnist: /data/$(env.DLTOOL_TEST_NAME)/a.npz}")
+    assert load(text).data.source.options.path == "/data/1.10/a.npz"
 
 
 def test_two_dollars_are_one(load) -> None:

@@ -5,16 +5,16 @@ There is no `eval`: an expression is parsed by Python's own grammar and walked h
 
 import ast
 import operator
-import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeGuard
 
 from dltool.config.keras.objects import UNKNOWN
 from dltool.config.text.scalars import AmbiguousScalar, resolve_scalar
 from dltool.config.text.tree import Node, size, with_children
 from dltool.config.text.yaml_reader import MOST_NODES
+from dltool.environment import variable
 from dltool.errors import ConfigError, ConfigPath, Problem
 from dltool.text import near, value_text
 
@@ -28,6 +28,7 @@ OWN_NAMES = (*DATA_FACTS, "epochs", "steps_per_epoch", "env")
 
 NAME = re.compile(r"\$([A-Za-z_]\w*)")
 MARK = re.compile(r"\$\$|\$\{[^}]*\}?|\$\(")
+VARIABLE = re.compile(r"\$\(env\.(\w+)\)")
 LONGEST = 200
 LARGEST_POWER = 64
 
@@ -44,6 +45,10 @@ OPERATORS: Mapping[type[ast.operator], Callable[[Any, Any], Any]] = {
 
 class BadExpression(ValueError):
     """An expression that cannot be evaluated: the message, and perhaps a hint what to write instead."""
+
+
+class NotSet(BadExpression):
+    """A variable that the environment lacks."""
 
 
 @dataclass
@@ -76,9 +81,8 @@ class Substitution:
         if match := NAME.fullmatch(text):
             return self.named(match[1], node)
         if text.startswith("$(") and closing(text, 1) == len(text) - 1:
-            name = text[2:-1].strip()
-            return self.named(name, node) if name in self.variables else replace(node, value=self.evaluate(name))
-        return replace(node, value=self.interpolate(text))
+            return self.evaluate(text[2:-1], node)
+        return self.interpolate(node)
 
     def named(self, name: str, use: Node) -> Node:
         value = self.lookup(name)
@@ -93,7 +97,8 @@ class Substitution:
         # A scalar is shown where it is used; a collection keeps the positions of its own lines.
         if isinstance(value.value, Mapping | tuple):
             return value
-        return replace(use, value=value.value, defined=value.defined or value.position)
+        defined = value.defined or value.position
+        return replace(use, value=value.value, defined=defined, expression=value.expression)
 
     def lookup(self, name: str) -> Any:
         """Return a variable as a resolved node, or the plain value of a fact."""
@@ -127,12 +132,17 @@ class Substitution:
             self.resolving.pop()
         return self.resolved[name]
 
-    def interpolate(self, text: str) -> Any:
-        pieces, start = [], 0
+    def interpolate(self, node: Node) -> Node:
+        text, start = node.value, 0
+        pieces: list[str] = []
+        sources: list[str] = []
+        defined, is_dependent = None, False
         while match := MARK.search(text, start):
             pieces.append(text[start : match.start()])
+            sources.append(doubled(pieces[-1]))
             if match[0] == "$$":
                 pieces.append("$")
+                sources.append("$$")
                 start = match.end()
             elif match[0].startswith("${"):
                 inside = match[0][2:].removesuffix("}")
@@ -142,19 +152,25 @@ class Substitution:
                 end = closing(text, match.end() - 1)
                 if end is None:
                     raise BadExpression("this $( is never closed")
-                value = self.evaluate(text[match.end() : end])
-                if value is UNKNOWN:
-                    return UNKNOWN
-                if isinstance(value, Mapping | tuple | list):
+                found = self.evaluate(text[match.end() : end], node)
+                if found.value is UNKNOWN:
+                    return replace(node, value=UNKNOWN)
+                if isinstance(found.value, Mapping | tuple | list):
                     raise BadExpression("a list or a mapping cannot be inserted into a string")
-                pieces.append(value_text(value))
+                defined = defined if any(pieces) else found.defined
+                is_dependent = is_dependent or bool(found.expression)
+                pieces.append(inserted(found))
+                sources.append(found.expression or doubled(pieces[-1]))
                 start = end + 1
         if text.startswith("$") and not text.startswith(("$$", "$(")):
             raise BadExpression(f"{text[:40]} is neither a name nor an expression", "for a dollar sign write $$")
-        return "".join([*pieces, text[start:]])
+        source = "".join([*sources, doubled(text[start:])]) if is_dependent else ""
+        return replace(node, value="".join([*pieces, text[start:]]), defined=defined, expression=source)
 
-    def evaluate(self, expression: str) -> Any:
+    def evaluate(self, expression: str, use: Node) -> Node:
         """Return the number, or the text of an environment variable; UNKNOWN if any operand is."""
+        if expression.strip() in self.variables:
+            return self.named(expression.strip(), use)
         if len(expression) > LONGEST:
             raise BadExpression(f"an expression of more than {LONGEST} characters")
         try:
@@ -163,7 +179,21 @@ class Substitution:
             raise BadExpression(
                 f"{expression.strip() or 'nothing'} is not arithmetic", "numbers, names and + - * / // % **"
             ) from None
-        return self.walk(tree)
+        value = self.walk(tree)
+        return replace(use, value=value, expression="" if value is UNKNOWN else self.source(tree))
+
+    def source(self, tree: ast.expr) -> str:
+        """Return an expression that needs the environment alone, with the values of other names; none if it does not
+        depend on the environment."""
+        found = {each.id: self.lookup(each.id) for each in ast.walk(tree) if is_name(each)}
+        texts = {
+            name: (value.expression[2:-1] or repr(value.value)) if isinstance(value, Node) else repr(value)
+            for name, value in found.items()
+        }
+        uses_variable = any(isinstance(each, ast.Attribute) for each in ast.walk(tree))
+        if not uses_variable and not any(isinstance(value, Node) and value.expression for value in found.values()):
+            return ""
+        return f"$({ast.unparse(Names(texts).visit(tree))})"
 
     def walk(self, tree: ast.AST) -> Any:
         match tree:
@@ -183,13 +213,39 @@ class Substitution:
         raise BadExpression(f"{what} is not allowed in $( )", "numbers, names, env.NAME and + - * / // % **")
 
 
+class Names(ast.NodeTransformer):
+    """Replaces names by expressions."""
+
+    def __init__(self, texts: Mapping[str, str]) -> None:
+        self.texts = texts
+
+    def visit_Name(self, name: ast.Name) -> ast.expr:
+        return ast.parse(self.texts[name.id], mode="eval").body if is_name(name) else name
+
+
+def is_name(tree: ast.AST) -> TypeGuard[ast.Name]:
+    return isinstance(tree, ast.Name) and tree.id != "env"
+
+
+def doubled(text: str) -> str:
+    """Return a text as a config writes it."""
+    return text.replace("$", "$$")
+
+
+def inserted(found: Node) -> str:
+    """Return a value inside a text; a variable of the environment unchanged: 1.10 is not 1.1 there."""
+    match = VARIABLE.fullmatch(found.expression)
+    return (match and variable(match[1])) or value_text(found.value)
+
+
 def environment_value(name: str) -> Any:
-    if name not in os.environ:
-        raise BadExpression(f"the environment variable {name} is not set", f"set it: {name}=… dltool …")
+    value = variable(name)
+    if value is None:
+        raise NotSet(f"the environment variable {name} is not set", f"set it: {name}=… dltool …")
     try:
-        return resolve_scalar(os.environ[name])
+        return resolve_scalar(value)
     except AmbiguousScalar:
-        return os.environ[name]
+        return value
 
 
 def number(value: Any) -> Any:
