@@ -5,8 +5,10 @@ import errno
 import json
 import os
 import sys
+import traceback
 from functools import partial
 from pathlib import Path
+from types import TracebackType
 from typing import Annotated
 
 import typer
@@ -17,6 +19,7 @@ from dltool.console.frame import frame
 from dltool.console.options import AllowedCode, ConfigFile, Json, MovedData, Quiet, RunFolder, RunsFolder, Settings
 from dltool.console.runs_app import runs_app
 from dltool.console.safe_streams import safe_streams
+from dltool.environment import concealed
 from dltool.imports import begin_own_process
 from dltool.text import os_words
 
@@ -151,7 +154,7 @@ def report(
     with frame(as_json, allow_code) as within:
         from dltool.commands.report import report as run_report
 
-        within.carry_out(partial(run_report, run, out, moved or ()), is_silent=as_json)
+        within.carry_out(partial(run_report, run, out, settings=moved or ()), is_silent=as_json)
 
 
 @app.command()
@@ -242,13 +245,16 @@ def init(
     """Print a starter config: dltool init penguins.csv > penguins.yaml"""
     with frame():
         from dltool.commands.init import config_for, templates, write_new
+        from dltool.console.capture import captured_chatter
         from dltool.console.consoles import data_text, stderr_console
         from dltool.console.table_layout import show_templates
 
         if show_list or what is None:
             show_templates(templates())
             return
-        drafted = config_for(what, target, out)
+        with captured_chatter():
+            # Decoders print what they think of each file.
+            drafted = config_for(what, target, out)
         if out is None:
             sys.stdout.write(drafted.text)
         else:
@@ -300,9 +306,14 @@ def doctor(as_json: Json = False) -> None:
 def main() -> None:
     """Run the command line of this process; ends in SystemExit."""
     begin_own_process()
+    sys.excepthook = show_bug
     with safe_streams():
         code = run_app()
     sys.exit(code)
+
+
+def show_bug(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    sys.stderr.write(concealed("".join(traceback.format_exception(kind, error, trace))))
 
 
 def run_app() -> "int | str | None":

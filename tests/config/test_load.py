@@ -146,6 +146,45 @@ def test_a_setting_reaches_into_lists(load, setting, value) -> None:
     assert dict(dense(load(GOOD, setting))) == value
 
 
+@pytest.mark.parametrize(
+    ("settings", "metrics"),
+    [
+        (["training.metrics+=AUC"], ["accuracy", "AUC"]),
+        (["training.metrics+=[AUC, Recall]"], ["accuracy", "AUC", "Recall"]),
+        (["training.metrics+=AUC", "training.metrics+={Recall: {name: r}}"], ["accuracy", "AUC", "Recall"]),
+        (["training.metrics=null", "training.metrics+=AUC"], ["AUC"]),
+        (["training={optimizer: adam, loss: mse, epochs: 1}", "training.metrics+=AUC"], ["AUC"]),
+    ],
+)
+def test_a_setting_appends_to_a_list(load, settings, metrics) -> None:
+    assert [metric.name for metric in load(GOOD, *settings).training.metrics] == metrics
+
+
+def test_a_setting_appends_to_a_list_in_a_list_and_to_a_missing_one(load) -> None:
+    config = load(
+        GOOD, "data.preprocessing+={Normalization: {axis: [1]}}", "data.preprocessing[0].Normalization.axis+=2"
+    )
+    assert config.data.preprocessing[0].arguments["axis"] == [1, 2]
+    (callback,) = load(GOOD, "training.callbacks+={EarlyStopping: {patience: 3}}").training.callbacks
+    assert dict(callback.arguments) == {"patience": 3}
+
+
+@pytest.mark.parametrize(
+    ("text", "setting", "message", "hint"),
+    [
+        (GOOD, "training.epochs+=1", "this is not a list", "write training.epochs=VALUE to replace it"),
+        (GOOD, "training.metrics[0]+=AUC", "this is not a list", "write training.metrics[0]=VALUE to replace it"),
+        (GOOD, "training.metrics[3]+=AUC", "the list has no item [3]", "its items are [0] to [0]"),
+        (GOOD.replace("[accuracy]", "$all"), "training.metrics+=AUC", "this is not a list", "append to vars.all"),
+    ],
+)
+def test_only_a_list_can_be_appended_to(load, text, setting, message, hint) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load("vars: {all: [accuracy]}\n" + text, setting)
+    (problem,) = caught.value.problems
+    assert (problem.message, problem.hint) == (message, hint)
+
+
 def test_a_setting_below_the_short_form_keeps_its_value(load) -> None:
     config = load(
         GOOD.replace("Dense: {units: 8, activation: relu}", "Dense: 8"), "model.layers[0].Dense.activation=relu"
@@ -198,6 +237,33 @@ def test_a_path_made_by_an_expression_is_relative_to_the_file_of_the_expression(
     assert load(text).data.source.options.path == str(tmp_path / "a.npz")
     config = load(GOOD, f"data.source.mnist={written.replace('$h', '$(env.HERE)')}")
     assert config.data.source.options.path == str(tmp_path / "below/a.npz")
+
+
+@pytest.mark.parametrize(
+    ("written", "setting", "path"),
+    [
+        ("$(data)/a.npz", "vars.data=other", "below/other/a.npz"),
+        ("$(data)/$(name)", "vars.data=other", "below/other/a.npz"),
+        ("$(all)/a.npz", "vars.data=other", "below/other/sub/a.npz"),
+        ("$(data)/$(name)", "vars.name=../b.npz", "bases/b.npz"),
+        ("files/$(name)", "vars.name=b.npz", "files/b.npz"),
+        ("./$(data)/a.npz", "vars.data=other", "other/a.npz"),
+        ("$(data)/a.npz", "seed=1", "bases/data/a.npz"),
+        ("$(own)/a.npz", "seed=1", "own/a.npz"),
+        ("$(data)/a.npz", "vars.data=/data", "/data/a.npz"),
+    ],
+)
+def test_a_path_begins_in_the_folder_where_its_first_characters_are_written(
+    load, tmp_path, monkeypatch, written, setting, path
+) -> None:
+    for folder in ("below", "bases"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "bases/base.yaml").write_text('vars: {data: data, name: a.npz, all: "$(data)/sub"}\n', encoding="utf-8")
+    monkeypatch.chdir(tmp_path / "below")
+    text = "extends: bases/base.yaml\nvars: {own: own}\n" + GOOD.replace(
+        "source: iris", f'source: {{mnist: "{written}"}}'
+    )
+    assert load(text, setting).data.source.options.path == str(tmp_path / path)
 
 
 def test_a_path_in_a_resolved_config_is_absolute(load, tmp_path, monkeypatch) -> None:

@@ -34,7 +34,7 @@ class ReportOutcome:
         return {"file": str(self.file), **self.numbers}
 
 
-def report(path: Path, out: Path | None, settings: Sequence[str] = (), *, progress: "Progress") -> ReportOutcome:
+def report(path: Path, out: Path | None, progress: "Progress", settings: Sequence[str] = ()) -> ReportOutcome:
     """Write the report of the run at `path`: into the run, or the page alone to `out`. `settings` are `--set`
     arguments with locations of the data.
 
