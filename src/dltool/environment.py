@@ -4,8 +4,8 @@ expression `$(env.NAME)` instead."""
 import os
 import re
 
-SHORTEST = 4
-"""Fewer characters are no secret, and occur in other words."""
+SHORTEST, LONG = 3, 8
+"""Characters: fewer than the first are no secret; fewer than the second may be a word, unless in quotes or a path."""
 LOGIN = re.compile(r"(?<=://)[^\s/@]+@")
 EXPRESSIONS: dict[str, str] = {}
 """The expression of each value that a config of this process has read: like the environment, it is of the process."""
@@ -29,5 +29,9 @@ def concealed(text: str) -> str:
     """Return a message or a log with values as their expressions, and URLs without the name and password in them."""
     if EXPRESSIONS:
         longest_first = sorted(EXPRESSIONS, key=len, reverse=True)
-        text = re.sub("|".join(map(re.escape, longest_first)), lambda match: EXPRESSIONS[match[0]], text)
+        patterns = (
+            re.escape(value) if len(value) >= LONG else rf"(?<=[\"'/]){re.escape(value)}(?=[\"'/])"
+            for value in longest_first
+        )
+        text = re.sub("|".join(patterns), lambda match: EXPRESSIONS[match[0]], text)
     return LOGIN.sub("…@", text) if "@" in text else text

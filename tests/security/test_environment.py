@@ -177,6 +177,15 @@ def test_a_long_value_is_not_shown_in_part(environment, trained, dltool):
     assert SECRET not in outcome.stderr
 
 
+def test_a_short_value_is_left_in_words(environment, trained, dltool):
+    environment.setenv("FOLDER", str(trained / "data"))
+    environment.setenv("TOKEN", "list")
+    outcome = dltool("check", trained / "hidden.yaml", "--set", "training.callbacks=$token")
+    assert 'expected a list, got the string "$(env.TOKEN)"' in outcome.stderr
+    outcome = dltool("check", trained / "hidden.yaml", "--set", "training.epochs=the $(token)")
+    assert 'expected an integer, got the string "the $(env.TOKEN)"' in outcome.stderr
+
+
 def test_a_name_that_keras_knows_may_come_from_the_environment(environment, trained):
     environment.setenv("FOLDER", "/data")
     environment.setenv("OPTIMIZER", "adam")

@@ -1,6 +1,5 @@
 """A config with its data and its model, from a config file or from a run directory."""
 
-import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -8,17 +7,16 @@ from typing import TYPE_CHECKING, Any
 from dltool.config.schema import Config
 from dltool.data.dataset import Dataset, load_data
 from dltool.data.facts import Facts
-from dltool.errors import ConfigError, DataError, Problem, RunError, UnreadableConfig
+from dltool.errors import ConfigError, DataError, RunError, UnreadableConfig
 from dltool.experiment.refusals import refuse_files, refuse_other_preprocessing, refuse_other_weights
 from dltool.imports import is_own_process
 from dltool.runs.files import Run
 from dltool.runs.recorded import (
     as_run_error,
     data_changes,
-    data_locations,
     recorded_config,
     recorded_facts,
-    refuse_unset,
+    refuse_missing_data,
 )
 from dltool.runs.records import read_record, recorded_threads
 
@@ -73,12 +71,7 @@ def recorded_data(
     its data is missing or has changed."""
     record = read_record(run)
     config = recorded_config(run, may_differ, settings)
-    refuse_unset(config, DataError, "data.")
-    DataError.refuse(
-        Problem(None, f"no such file: {path}", f"if the data of the run has moved: --set {place}=NEW")
-        for place, path in data_locations(config).items()
-        if not os.path.exists(os.path.expanduser(path))
-    )
+    refuse_missing_data(config)
     dataset = load_data(config.data, config.seed, record.most_rows)
     if changes := data_changes(record.data, dataset):
         hint = "restore the old data, or train a new run"

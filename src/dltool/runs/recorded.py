@@ -13,13 +13,12 @@ from dltool.config.schema import Config, Data
 from dltool.config.sources import TABLE_SOURCES
 from dltool.config.tasks import TASKS, TargetFacts
 from dltool.config.text.dump import Expression, leaves, plain_config
-from dltool.config.text.expressions import VARIABLE
 from dltool.config.text.tree import format_path
 from dltool.config.text.yaml_reader import MOST_BYTES
 from dltool.data.arrays.fingerprint import split_hash
 from dltool.data.dataset import Dataset
 from dltool.data.facts import DTYPES, Facts, InputFacts, is_for_layers
-from dltool.errors import ConfigError, DltoolError, Position, Problem, RunError
+from dltool.errors import ConfigError, DataError, DltoolError, Position, Problem, RunError
 from dltool.machine import describe_machine
 from dltool.runs.files import Run, digest
 from dltool.runs.records import DataRecord, InputRecord, RecordedPart, RunRecord, TargetRecord, in_sentence, read_record
@@ -102,10 +101,10 @@ def recorded_config(
             and not (isinstance(edit.old, str) and isinstance(edit.new, str) and SOURCE_PATH.fullmatch(edit.name))
         )
         RunError.refuse(islice(problems, MOST_SHOWN))
-    now, values = environment_digests(config, str(record.id)), expressions(config)
     RunError.refuse(
-        Problem(None, f"{place}: {values[place]} was another value when the run was made", "put the old value back")
-        for place, found in now.items()
+        Problem(None, f"{place}: {text} was another value when the run was made", "put the old value back")
+        for place, found in environment_digests(config, str(record.id)).items()
+        for text in [values(config)[place]]
         if place not in may_differ and record.environment.get(place, found) != found
     )
     return config
@@ -127,34 +126,34 @@ def environment_digests(config: Config, run_id: str) -> dict[str, str]:
     changed, and are too few to find it. Locations and arguments of callbacks may change."""
     return {
         place: digest(f"{run_id} {each.value!r}".encode())[-4:]
-        for place, each in expressions(config).items()
-        if not MAY_CHANGE.fullmatch(place)
+        for place, each in values(config).items()
+        if isinstance(each, Expression) and not MAY_CHANGE.fullmatch(place)
     }
 
 
-def expressions(config: Config) -> dict[str, Expression]:
-    """Return the values that the environment gives, by path."""
-    found = {format_path(path): value for path, value in leaves(plain_config(config), ())}
-    return {place: value for place, value in found.items() if isinstance(value, Expression)}
+def values(config: Config) -> dict[str, Any]:
+    """Return every value of a config, or its Expression, by path."""
+    return {format_path(path): value for path, value in leaves(plain_config(config), ())}
 
 
-def data_locations(config: Config) -> dict[str, str]:
-    """Return the files and folders of the data, by path."""
-    found = {format_path(path): value for path, value in leaves(plain_config(config), ())}
-    return {
-        place: value.value if isinstance(value, Expression) else value
-        for place, value in found.items()
-        if SOURCE_PATH.fullmatch(place)
-    }
+def refuse_missing_data(config: Config) -> None:
+    """Raise DataError if files or folders of the data do not exist."""
+    refuse_unset(config, DataError, "data.")
+    DataError.refuse(
+        Problem(None, f"no such file: {path}", f"if the data of the run has moved: --set {place}=NEW")
+        for place, value in values(config).items()
+        for path in [value.value if isinstance(value, Expression) else value]
+        if SOURCE_PATH.fullmatch(place) and not os.path.exists(os.path.expanduser(path))
+    )
 
 
 def refuse_unset(config: Config, kind: type[DltoolError], *places: str) -> None:
     """Raise an error of this kind if values at paths that begin with `places` need variables that are not set."""
     kind.refuse(
         Problem(None, f"{place}: the environment variable {name} is not set", f"set it: {name}=… dltool …")
-        for place, value in expressions(config).items()
-        if value.value == value and place.startswith(places)
-        for name in VARIABLE.findall(value)
+        for place, value in values(config).items()
+        if isinstance(value, Expression) and value.value == value and place.startswith(places)
+        for name in re.findall(r"env\.(\w+)", value)
         if name not in os.environ
     )
 

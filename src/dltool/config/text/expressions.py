@@ -8,13 +8,13 @@ import operator
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeGuard
+from typing import Any
 
 from dltool.config.keras.objects import UNKNOWN
 from dltool.config.text.scalars import AmbiguousScalar, resolve_scalar
 from dltool.config.text.tree import Node, size, with_children
 from dltool.config.text.yaml_reader import MOST_NODES
-from dltool.environment import variable
+from dltool.environment import conceal, variable
 from dltool.errors import ConfigError, ConfigPath, Problem
 from dltool.text import near, value_text
 
@@ -28,6 +28,7 @@ OWN_NAMES = (*DATA_FACTS, "epochs", "steps_per_epoch", "env")
 
 NAME = re.compile(r"\$([A-Za-z_]\w*)")
 MARK = re.compile(r"\$\$|\$\{[^}]*\}?|\$\(")
+WORD = re.compile(r"(?<![\w.])[A-Za-z_]\w*")
 VARIABLE = re.compile(r"\$\(env\.(\w+)\)")
 LONGEST = 200
 LARGEST_POWER = 64
@@ -134,15 +135,13 @@ class Substitution:
 
     def interpolate(self, node: Node) -> Node:
         text, start = node.value, 0
-        pieces: list[str] = []
-        sources: list[str] = []
+        # Values, and what gives them again.
+        pieces: list[tuple[str, str]] = []
         defined, is_dependent = None, False
         while match := MARK.search(text, start):
-            pieces.append(text[start : match.start()])
-            sources.append(doubled(pieces[-1]))
+            pieces.append((text[start : match.start()], doubled(text[start : match.start()])))
             if match[0] == "$$":
-                pieces.append("$")
-                sources.append("$$")
+                pieces.append(("$", "$$"))
                 start = match.end()
             elif match[0].startswith("${"):
                 inside = match[0][2:].removesuffix("}")
@@ -157,15 +156,17 @@ class Substitution:
                     return replace(node, value=UNKNOWN)
                 if isinstance(found.value, Mapping | tuple | list):
                     raise BadExpression("a list or a mapping cannot be inserted into a string")
-                defined = defined if any(pieces) else found.defined
+                defined = defined if any(piece for piece, _ in pieces) else found.defined
                 is_dependent = is_dependent or bool(found.expression)
-                pieces.append(inserted(found))
-                sources.append(found.expression or doubled(pieces[-1]))
+                pieces.append((inserted(found), found.expression or doubled(inserted(found))))
                 start = end + 1
         if text.startswith("$") and not text.startswith(("$$", "$(")):
             raise BadExpression(f"{text[:40]} is neither a name nor an expression", "for a dollar sign write $$")
-        source = "".join([*sources, doubled(text[start:])]) if is_dependent else ""
-        return replace(node, value="".join([*pieces, text[start:]]), defined=defined, expression=source)
+        pieces.append((text[start:], doubled(text[start:])))
+        value, expression = map("".join, zip(*pieces, strict=True))
+        if is_dependent:
+            conceal(value, expression)
+        return replace(node, value=value, defined=defined, expression=expression if is_dependent else "")
 
     def evaluate(self, expression: str, use: Node) -> Node:
         """Return the number, or the text of an environment variable; UNKNOWN if any operand is."""
@@ -185,15 +186,15 @@ class Substitution:
     def source(self, tree: ast.expr) -> str:
         """Return an expression that needs the environment alone, with the values of other names; none if it does not
         depend on the environment."""
-        found = {each.id: self.lookup(each.id) for each in ast.walk(tree) if is_name(each)}
-        texts = {
-            name: (value.expression[2:-1] or repr(value.value)) if isinstance(value, Node) else repr(value)
-            for name, value in found.items()
-        }
-        uses_variable = any(isinstance(each, ast.Attribute) for each in ast.walk(tree))
-        if not uses_variable and not any(isinstance(value, Node) and value.expression for value in found.values()):
-            return ""
-        return f"$({ast.unparse(Names(texts).visit(tree))})"
+
+        def inlined(match: re.Match[str]) -> str:
+            if match[0] == "env":
+                return "env"
+            found = self.lookup(match[0])
+            return f"({found.expression[2:-1] or found.value})" if isinstance(found, Node) else f"({found})"
+
+        text = WORD.sub(inlined, ast.unparse(tree))
+        return f"$({ast.unparse(ast.parse(text, mode='eval'))})" if "env." in text else ""
 
     def walk(self, tree: ast.AST) -> Any:
         match tree:
@@ -211,20 +212,6 @@ class Substitution:
                 return calculate(type(op), number(self.walk(left)), number(self.walk(right)))
         what = {ast.Call: "a function call", ast.Attribute: "an attribute"}.get(type(tree), "this")
         raise BadExpression(f"{what} is not allowed in $( )", "numbers, names, env.NAME and + - * / // % **")
-
-
-class Names(ast.NodeTransformer):
-    """Replaces names by expressions."""
-
-    def __init__(self, texts: Mapping[str, str]) -> None:
-        self.texts = texts
-
-    def visit_Name(self, name: ast.Name) -> ast.expr:
-        return ast.parse(self.texts[name.id], mode="eval").body if is_name(name) else name
-
-
-def is_name(tree: ast.AST) -> TypeGuard[ast.Name]:
-    return isinstance(tree, ast.Name) and tree.id != "env"
 
 
 def doubled(text: str) -> str:
