@@ -6,7 +6,7 @@ import pytest
 from tests.bad_configs import GOOD
 
 from dltool.config.keras.objects import UNKNOWN
-from dltool.config.load import build_config, read_document, with_option
+from dltool.config.load import build_config, read_document, read_recorded, with_option
 from dltool.config.text.dump import dump_yaml, origins, plain_config
 from dltool.config.text.tree import find
 from dltool.errors import ConfigError
@@ -199,6 +199,25 @@ def test_a_setting_with_another_optimizer_drops_the_old_one(load) -> None:
 
 def test_later_settings_win(load) -> None:
     assert load(GOOD, "training.epochs=1", "training.epochs=5").training.epochs == 5
+
+
+def test_arithmetic_is_recorded_with_its_other_values(load, monkeypatch) -> None:
+    monkeypatch.setenv("SIZE", "3")
+    names = "vars: {a: -2, b: 0.5, c: $(env.SIZE - 1), long: $(c" + " + 1" * 45 + ")}\n"
+    for written, units, recorded in (
+        ("$(env.SIZE * (a + classes) ** 2)", 3, "$(env.SIZE * (-2 + 3) ** 2)"),
+        ("$(a ** 2 * c)", 8, "$((-2) ** 2 * (env.SIZE - 1))"),
+        ("$(c // b)", 4, "$((env.SIZE - 1) // 0.5)"),
+        ("$(+c)", 2, "$(+(env.SIZE - 1))"),
+        ("$(a * a)", 4, "4"),
+    ):
+        config = load(names + GOOD.replace("units: 8", f"units: {written}"))
+        assert config.model.layers[0].arguments["units"] == units
+        assert f"units: {recorded}\n" in dump_yaml(config)
+        again = read_recorded(dump_yaml(config).encode(), "resolved.yaml")
+        assert dump_yaml(again) == dump_yaml(config)
+    with pytest.raises(ConfigError, match="more than 200 characters with the variables in it"):
+        load(names + GOOD.replace("units: 8", f"units: $(long{' + 1' * 20})"))
 
 
 def test_data_paths_are_relative_to_their_file_and_settings_to_the_working_directory(

@@ -194,7 +194,12 @@ class Substitution:
             return f"({found.expression[2:-1] or found.value})" if isinstance(found, Node) else f"({found})"
 
         text = WORD.sub(inlined, ast.unparse(tree))
-        return f"$({ast.unparse(ast.parse(text, mode='eval'))})" if "env." in text else ""
+        if "env." not in text:
+            return ""
+        text = ast.unparse(ast.parse(text, mode="eval"))
+        if len(text) > LONGEST:
+            raise BadExpression(f"an expression of more than {LONGEST} characters with the variables in it")
+        return f"$({text})"
 
     def walk(self, tree: ast.AST) -> Any:
         match tree:
