@@ -191,7 +191,7 @@ def test_a_name_that_keras_knows_may_come_from_the_environment(environment, trai
     environment.setenv("OPTIMIZER", "adam")
     settings = ["training.optimizer=$(env.OPTIMIZER)", "model.layers=[{Dense: 2}]"]
     config = build_config(read_document(trained / "hidden.yaml", settings))
-    assert config.training.optimizer.name == "adam"
+    assert config.training.parts[0].optimizer.name == "adam"
     assert "optimizer: $(env.OPTIMIZER)" in dump_yaml(config)
 
 
