@@ -14,6 +14,7 @@ from tests.in_process import command
 
 from dltool.config.load import build_config, read_document
 from dltool.config.text.dump import dump_yaml, leaves
+from dltool.runs.checkpoint_file import newest_checkpoint
 
 SECRET = "Xyzzy9plugh-4F"
 CONFIG = """\
@@ -77,6 +78,9 @@ def test_no_file_of_a_run_holds_a_value_from_the_environment(trained):
     texts = dict(contents(trained / "runs"))
     assert len(texts) > 15
     assert [name for name, content in texts.items() if SECRET.encode() in content] == []
+    checkpoint, _ = newest_checkpoint(trained / "runs/hidden/0001/checkpoints")
+    assert "patience" in str(checkpoint.state)
+    assert SECRET not in str(checkpoint.state)
 
 
 def test_the_resolved_config_has_expressions_that_need_the_environment_alone(trained):
@@ -137,17 +141,23 @@ def test_another_number_than_that_of_the_training_is_refused_without_being_shown
     outcome = dltool("evaluate", run)
     assert (outcome.code, "0.0456" in outcome.stderr) == (4, False)
     assert "$(env.RATE) was another value when the run was made" in outcome.stderr
-    record = (run / "run.json").read_text("utf-8")
-    assert "0.0123" not in record
+    assert "0.0123" not in (run / "run.json").read_text("utf-8")
+    environment.setenv("RATE", "fast")
+    outcome = dltool("evaluate", run)
+    assert (outcome.code, 'got the string "$(env.RATE)"' in outcome.stderr) == (4, True)
+    environment.setenv("RATE", VALUES["RATE"])
+    environment.setenv("SIZE", "large")
+    outcome = dltool("evaluate", run)
+    assert (outcome.code, "arithmetic needs numbers" in outcome.stderr) == (4, True)
 
 
 def test_a_run_may_read_the_environment_only(run, environment, dltool):
-    for written in ("$(1 + 1)", "$(env.SIZE + epochs)", "$size"):
+    plain, alone = "without $ names and expressions", "a run's config refers to the environment only"
+    for written, words in (("$(1 + 1)", plain), ("$size", plain), ("$(env.SIZE + epochs)", alone)):
         text = (run / "resolved.yaml").read_text("utf-8").replace("$(env.SIZE // 4)", written)
         (run / "resolved.yaml").write_text(text, encoding="utf-8")
         outcome = dltool("evaluate", run)
-        assert outcome.code == 4
-        assert "without $ names and expressions" in outcome.stderr
+        assert (outcome.code, words in outcome.stderr) == (4, True)
         (run / "resolved.yaml").write_text(text.replace(written, "$(env.SIZE // 4)"), encoding="utf-8")
 
 

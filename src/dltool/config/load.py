@@ -113,7 +113,7 @@ def read_recorded(content: bytes, shown_as: str, settings: Iterable[str] = ()) -
     """Read the config of a run's resolved.yaml, which is not trusted and must hold plain values only, or expressions of
     the environment alone. `settings` are `--set` arguments.
 
-    Paths and arguments of callbacks keep the expression of a variable that is not set, see :func:`unset_problems`.
+    Paths and arguments of callbacks keep the expression of a variable that is not set.
     Raises ConfigError: it extends a file, has variables or other `$` expressions, a variable that is not set is needed,
     or it is invalid. Problems have positions."""
     root = parse_yaml(decode(content, shown_as), shown_as)
@@ -142,11 +142,14 @@ def recorded_values(node: Node, path: ConfigPath, private: Collection[ConfigPath
     if not isinstance(node.value, str) or "$" not in node.value:
         return node
     try:
-        found = Substitution({}, {}).substitute(node)
+        found = Substitution({}, {}, home="a run's config refers to the environment only").substitute(node)
     except NotSet as error:
         problems += [] if path in private else [Problem(path, *error.args)]
         return replace(node, expression=node.value)
-    except BadExpression:
+    except BadExpression as error:
+        if "env." in node.value:
+            problems.append(Problem(path, *error.args))
+            return node
         found = node
     if "$" in node.value.replace("$$", "") and not found.expression:
         problems.append(Problem(path, "a run's config holds plain values only, without $ names and expressions"))

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 
+from dltool.config.text.expressions import NAME
 from dltool.config.text.tree import MappingEntry, Node, find
 from dltool.config.text.yaml_reader import parse_yaml
 from dltool.errors import ConfigError, ConfigPath, Position, Problem
@@ -11,7 +12,6 @@ from dltool.keras_names import first_argument
 
 SOURCE_PLACES = (("data", "source"), ("data", "validation"), ("data", "test"))
 NAMES_ONE_THING = {*SOURCE_PLACES, ("training", "optimizer"), ("training", "loss")}
-NAME = re.compile(r"\$[A-Za-z_]\w*")
 STEP = re.compile(r"([A-Za-z_][\w-]*)|\[([0-9]+)\]")
 
 

@@ -184,11 +184,11 @@ def with_absolute_paths(root: Node, folders: Mapping[str, Path]) -> Node:
 def public_texts(root: Node) -> Iterator[Problem]:
     """Yield the texts from the environment that would be written into a run: all but paths, arguments of callbacks and
     names that Keras or dltool itself knows."""
-    hidden = private_places(root)
+    private = private_places(root)
     for path, node in scalars(root):
         # Bounds are numbers.
         is_text = isinstance(node.value, str) and bool(node.expression) and path[0] != "expect"
-        if is_text and path not in hidden and node.value not in SOURCES and not find_all(node.value):
+        if is_text and path not in private and node.value not in SOURCES and not find_all(node.value):
             yield Problem(path, f"the text of {node.expression} would be written into the run here", INSTEAD)
 
 
