@@ -221,7 +221,7 @@ def environment_page() -> str:
     others = table(("variable", "meaning"), [[code(name), text] for name, text in OTHER_VARIABLES.items()])
     parts = [
         "# Environment variables\n",
-        "A config reads any variable as `$(env.NAME)`; its value is then part of the run.\n",
+        "A config reads any variable as `$(env.NAME)`; the run records the expression, not the value.\n",
         "## Variables of dltool and its packages\n",
         others,
         "## Variables that may change results\n",

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from dltool import cli
+from dltool.environment import EXPRESSIONS
 from dltool.imports import SELDOM, prefer_onednn
 
 # As in every process of dltool. TensorFlow reads the first when it is imported.
@@ -43,6 +44,12 @@ def pinned_threads() -> None:
         from dltool.training.numerics import pin
 
         pin(0)
+
+
+@pytest.fixture(autouse=True)
+def forgotten_environment() -> None:
+    """Let no test conceal what another one has read from the environment: a process has one command."""
+    EXPRESSIONS.clear()
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ PROJECT = Path(__file__).parents[1]
 
 # A module imports from its own row and the rows above it.
 ROWS = [
-    {"errors", "text", "__init__"},
+    {"environment", "errors", "text", "__init__"},
     {"durable_files", "imports", "installation", "machine"},
     {"keras_names"},
     {"config"},

@@ -5,8 +5,10 @@ import errno
 import json
 import os
 import sys
+import traceback
 from functools import partial
 from pathlib import Path
+from types import TracebackType
 from typing import Annotated
 
 import typer
@@ -14,9 +16,10 @@ from typer import Argument, Option
 
 from dltool import __version__
 from dltool.console.frame import frame
-from dltool.console.options import AllowedCode, ConfigFile, Json, Quiet, RunFolder, RunsFolder, Settings
+from dltool.console.options import AllowedCode, ConfigFile, Json, MovedData, Quiet, RunFolder, RunsFolder, Settings
 from dltool.console.runs_app import runs_app
 from dltool.console.safe_streams import safe_streams
+from dltool.environment import concealed
 from dltool.imports import begin_own_process
 from dltool.text import os_words
 
@@ -83,6 +86,7 @@ def resume(
     allow_change: Annotated[
         bool, Option("--allow-change", help="Resume although the machine or package versions differ.")
     ] = False,
+    moved: MovedData = None,
     allow_code: AllowedCode = None,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -91,7 +95,7 @@ def resume(
     with frame(as_json, allow_code) as within:
         from dltool.commands.resume import resume as run_resume
 
-        work = partial(run_resume, run, epochs=epochs, allow_change=allow_change)
+        work = partial(run_resume, run, epochs=epochs, allow_change=allow_change, settings=moved or ())
         within.carry_out(work, is_silent=quiet or as_json, is_quiet=quiet)
 
 
@@ -99,6 +103,7 @@ def resume(
 def reproduce(
     run: RunFolder,
     into: Annotated[Path | None, Option(metavar="DIR", help="Keep the second run below this folder.")] = None,
+    moved: MovedData = None,
     allow_code: AllowedCode = None,
     as_json: Json = False,
     quiet: Annotated[bool, Option("--quiet", help="Print only warnings, errors and the result.")] = False,
@@ -107,7 +112,7 @@ def reproduce(
     with frame(as_json, allow_code) as within:
         from dltool.commands.reproduce import reproduce as run_reproduce
 
-        within.carry_out(partial(run_reproduce, run, into=into), is_silent=quiet or as_json)
+        within.carry_out(partial(run_reproduce, run, into=into, settings=moved or ()), is_silent=quiet or as_json)
 
 
 @app.command()
@@ -124,6 +129,7 @@ def evaluate(
             help="Metrics that replace the config's: accuracy,AUC or, as YAML, {F1Score: {average: macro}}.",
         ),
     ] = None,
+    moved: MovedData = None,
     allow_code: AllowedCode = None,
     as_json: Json = False,
 ) -> None:
@@ -131,7 +137,7 @@ def evaluate(
     with frame(as_json, allow_code) as within:
         from dltool.commands.evaluate import evaluate as run_evaluate
 
-        within.carry_out(partial(run_evaluate, run, split, data, metrics or ()))
+        within.carry_out(partial(run_evaluate, run, split, data, metrics or (), moved or ()))
 
 
 @app.command()
@@ -140,6 +146,7 @@ def report(
     out: Annotated[
         Path | None, Option(metavar="FILE.html", help="Write the page to this file instead of the run.")
     ] = None,
+    moved: MovedData = None,
     allow_code: AllowedCode = None,
     as_json: Json = False,
 ) -> None:
@@ -147,7 +154,7 @@ def report(
     with frame(as_json, allow_code) as within:
         from dltool.commands.report import report as run_report
 
-        within.carry_out(partial(run_report, run, out), is_silent=as_json)
+        within.carry_out(partial(run_report, run, out, settings=moved or ()), is_silent=as_json)
 
 
 @app.command()
@@ -238,13 +245,16 @@ def init(
     """Print a starter config: dltool init penguins.csv > penguins.yaml"""
     with frame():
         from dltool.commands.init import config_for, templates, write_new
+        from dltool.console.capture import captured_chatter
         from dltool.console.consoles import data_text, stderr_console
         from dltool.console.table_layout import show_templates
 
         if show_list or what is None:
             show_templates(templates())
             return
-        drafted = config_for(what, target, out)
+        with captured_chatter():
+            # Decoders print what they think of each file.
+            drafted = config_for(what, target, out)
         if out is None:
             sys.stdout.write(drafted.text)
         else:
@@ -296,9 +306,14 @@ def doctor(as_json: Json = False) -> None:
 def main() -> None:
     """Run the command line of this process; ends in SystemExit."""
     begin_own_process()
+    sys.excepthook = show_bug
     with safe_streams():
         code = run_app()
     sys.exit(code)
+
+
+def show_bug(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    sys.stderr.write(concealed("".join(traceback.format_exception(kind, error, trace))))
 
 
 def run_app() -> "int | str | None":

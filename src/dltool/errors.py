@@ -15,8 +15,10 @@ turns a path into file, line and column."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
+
+from dltool.environment import concealed
 
 ConfigPath = tuple[str | int, ...]
 
@@ -79,7 +81,10 @@ class DltoolError(Exception):
     def __init__(self, problems: str | Problem | Iterable[Problem], hint: str = "") -> None:
         if isinstance(problems, str):
             problems = Problem(None, problems, hint)
-        self.problems = (problems,) if isinstance(problems, Problem) else tuple(problems)
+        problems = (problems,) if isinstance(problems, Problem) else problems
+        self.problems = tuple(
+            replace(problem, message=concealed(problem.message), hint=concealed(problem.hint)) for problem in problems
+        )
         super().__init__("\n".join(problem.message for problem in self.problems))
 
     @classmethod

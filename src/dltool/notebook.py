@@ -43,8 +43,8 @@ def train(
 ) -> "TrainedRun":
     """Train, validate and test the model of a config, as `dltool train` does, and return the run.
 
-    `settings` are as for `--set`, by path: `{"training.epochs": 1}`; the other arguments are the options of the same
-    names. Raises DltoolError, with the same message as on the command line."""
+    `settings` are as for `--set`, by path: `{"training.epochs": 1, "training.metrics+": "AUC"}`; the other arguments
+    are the options of the same names. Raises DltoolError, with the same message as on the command line."""
     prefer_onednn()
     with plain_errors():
         from dltool.config.load import read_document

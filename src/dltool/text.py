@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 from unicodedata import category
 
+from dltool.environment import concealed
+
 ESCAPED = {*"\u061c\u200e\u200f\u2028\u2029", *map(chr, range(0x202A, 0x202F)), *map(chr, range(0x2066, 0x206A))}
 """Bidirectional characters, and the separators of lines and paragraphs: escaped as control characters are."""
 LONGEST_NAME = 200
@@ -81,6 +83,8 @@ def counted(count: int, singular: str, several: str = "") -> str:
 
 
 def shortened(text: str, longest: int) -> str:
+    # A part of a value could not be recognised later.
+    text = concealed(text)
     return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 

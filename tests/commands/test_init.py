@@ -49,9 +49,26 @@ def drafted(dltool):
 
 
 def test_a_template_stays_a_template_whatever_lies_in_the_folder(dltool) -> None:
+    assert dltool("init", "digits").stderr == ""
     Path("digits").mkdir()
-    assert "source: digits" in dltool("init", "digits").stdout
-    assert dltool("init", "digits", "--target", "y").code == 2
+    outcome = dltool("init", "digits")
+    assert "source: digits" in outcome.stdout
+    assert outcome.stderr == "digits is a template; for the folder of this name: dltool init ./digits\n"
+    outcome = dltool("init", "digits", "--target", "y")
+    assert (outcome.code, "dltool init ./digits" in outcome.stderr) == (2, True)
+
+
+def test_what_decoders_print_about_files_is_not_shown(dltool) -> None:
+    soundfile = pytest.importorskip("soundfile")
+    for name in ("a", "b"):
+        Path("clips", name).mkdir(parents=True)
+        for number in range(6):
+            file = Path("clips", name, f"{number}.mp3")
+            soundfile.write(file, np.random.default_rng(number).normal(size=16000) / 10, 16000)
+            content = file.read_bytes()
+            file.write_bytes(content[:500] + b"\x01\x02garbage" * 30 + content[500:])
+    outcome = dltool("init", "clips")
+    assert (outcome.code, outcome.stderr) == (0, "")
 
 
 def test_a_name_that_is_neither_template_nor_data_is_refused(dltool) -> None:

@@ -6,7 +6,7 @@ import pytest
 from tests.bad_configs import GOOD
 
 from dltool.config.keras.objects import UNKNOWN
-from dltool.config.load import build_config, read_document, with_option
+from dltool.config.load import build_config, read_document, read_recorded, with_option
 from dltool.config.text.dump import dump_yaml, origins, plain_config
 from dltool.config.text.tree import find
 from dltool.errors import ConfigError
@@ -81,8 +81,9 @@ def test_steps_an_epoch_round_up_and_follow_the_batch_size(load) -> None:
 
 
 def test_environment_variables_may_stand_inside_text(load, monkeypatch) -> None:
-    monkeypatch.setenv("DLTOOL_TEST_NAME", "night")
-    assert load(GOOD.replace("name: example", "name: run-$(env.DLTOOL_TEST_NAME)-1")).name == "run-night-1"
+    monkeypatch.setenv("DLTOOL_TEST_NAME", "1.10")
+    text = GOOD.replace("source: iris", "source: {mnist: /data/$(env.DLTOOL_TEST_NAME)/a.npz}")
+    assert load(text).data.source.options.path == "/data/1.10/a.npz"
 
 
 def test_two_dollars_are_one(load) -> None:
@@ -145,6 +146,45 @@ def test_a_setting_reaches_into_lists(load, setting, value) -> None:
     assert dict(dense(load(GOOD, setting))) == value
 
 
+@pytest.mark.parametrize(
+    ("settings", "metrics"),
+    [
+        (["training.metrics+=AUC"], ["accuracy", "AUC"]),
+        (["training.metrics+=[AUC, Recall]"], ["accuracy", "AUC", "Recall"]),
+        (["training.metrics+=AUC", "training.metrics+={Recall: {name: r}}"], ["accuracy", "AUC", "Recall"]),
+        (["training.metrics=null", "training.metrics+=AUC"], ["AUC"]),
+        (["training={optimizer: adam, loss: mse, epochs: 1}", "training.metrics+=AUC"], ["AUC"]),
+    ],
+)
+def test_a_setting_appends_to_a_list(load, settings, metrics) -> None:
+    assert [metric.name for metric in load(GOOD, *settings).training.metrics] == metrics
+
+
+def test_a_setting_appends_to_a_list_in_a_list_and_to_a_missing_one(load) -> None:
+    config = load(
+        GOOD, "data.preprocessing+={Normalization: {axis: [1]}}", "data.preprocessing[0].Normalization.axis+=2"
+    )
+    assert config.data.preprocessing[0].arguments["axis"] == [1, 2]
+    (callback,) = load(GOOD, "training.callbacks+={EarlyStopping: {patience: 3}}").training.callbacks
+    assert dict(callback.arguments) == {"patience": 3}
+
+
+@pytest.mark.parametrize(
+    ("text", "setting", "message", "hint"),
+    [
+        (GOOD, "training.epochs+=1", "this is not a list", "write training.epochs=VALUE to replace it"),
+        (GOOD, "training.metrics[0]+=AUC", "this is not a list", "write training.metrics[0]=VALUE to replace it"),
+        (GOOD, "training.metrics[3]+=AUC", "the list has no item [3]", "its items are [0] to [0]"),
+        (GOOD.replace("[accuracy]", "$all"), "training.metrics+=AUC", "this is not a list", "append to vars.all"),
+    ],
+)
+def test_only_a_list_can_be_appended_to(load, text, setting, message, hint) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load("vars: {all: [accuracy]}\n" + text, setting)
+    (problem,) = caught.value.problems
+    assert (problem.message, problem.hint) == (message, hint)
+
+
 def test_a_setting_below_the_short_form_keeps_its_value(load) -> None:
     config = load(
         GOOD.replace("Dense: {units: 8, activation: relu}", "Dense: 8"), "model.layers[0].Dense.activation=relu"
@@ -159,6 +199,25 @@ def test_a_setting_with_another_optimizer_drops_the_old_one(load) -> None:
 
 def test_later_settings_win(load) -> None:
     assert load(GOOD, "training.epochs=1", "training.epochs=5").training.epochs == 5
+
+
+def test_arithmetic_is_recorded_with_its_other_values(load, monkeypatch) -> None:
+    monkeypatch.setenv("SIZE", "3")
+    names = "vars: {a: -2, c: $(env.SIZE - 1), long: $(c" + " + 1" * 45 + ")}\n"
+    for written, units, recorded in (
+        ("$(env.SIZE * (a + classes) ** 2)", 3, "$(env.SIZE * (-2 + 3) ** 2)"),
+        ("$(a ** 2 * c)", 8, "$((-2) ** 2 * (env.SIZE - 1))"),
+        ("$(c * 2 + 7 // 2)", 7, "$((env.SIZE - 1) * 2 + 7 // 2)"),
+        ("$(+c)", 2, "$(+(env.SIZE - 1))"),
+        ("$(a * a)", 4, "4"),
+    ):
+        config = load(names + GOOD.replace("units: 8", f"units: {written}"))
+        assert config.model.layers[0].arguments["units"] == units
+        assert f"units: {recorded}\n" in dump_yaml(config)
+        again = read_recorded(dump_yaml(config).encode(), "resolved.yaml")
+        assert dump_yaml(again) == dump_yaml(config)
+    with pytest.raises(ConfigError, match="more than 200 characters with the variables in it"):
+        load(names + GOOD.replace("units: 8", f"units: $(long{' + 1' * 20})"))
 
 
 def test_data_paths_are_relative_to_their_file_and_settings_to_the_working_directory(
@@ -197,6 +256,33 @@ def test_a_path_made_by_an_expression_is_relative_to_the_file_of_the_expression(
     assert load(text).data.source.options.path == str(tmp_path / "a.npz")
     config = load(GOOD, f"data.source.mnist={written.replace('$h', '$(env.HERE)')}")
     assert config.data.source.options.path == str(tmp_path / "below/a.npz")
+
+
+@pytest.mark.parametrize(
+    ("written", "setting", "path"),
+    [
+        ("$(data)/a.npz", "vars.data=other", "below/other/a.npz"),
+        ("$(data)/$(name)", "vars.data=other", "below/other/a.npz"),
+        ("$(all)/a.npz", "vars.data=other", "below/other/sub/a.npz"),
+        ("$(data)/$(name)", "vars.name=../b.npz", "bases/b.npz"),
+        ("files/$(name)", "vars.name=b.npz", "files/b.npz"),
+        ("./$(data)/a.npz", "vars.data=other", "other/a.npz"),
+        ("$(data)/a.npz", "seed=1", "bases/data/a.npz"),
+        ("$(own)/a.npz", "seed=1", "own/a.npz"),
+        ("$(data)/a.npz", "vars.data=/data", "/data/a.npz"),
+    ],
+)
+def test_a_path_begins_in_the_folder_where_its_first_characters_are_written(
+    load, tmp_path, monkeypatch, written, setting, path
+) -> None:
+    for folder in ("below", "bases"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "bases/base.yaml").write_text('vars: {data: data, name: a.npz, all: "$(data)/sub"}\n', encoding="utf-8")
+    monkeypatch.chdir(tmp_path / "below")
+    text = "extends: bases/base.yaml\nvars: {own: own}\n" + GOOD.replace(
+        "source: iris", f'source: {{mnist: "{written}"}}'
+    )
+    assert load(text, setting).data.source.options.path == str(tmp_path / path)
 
 
 def test_a_path_in_a_resolved_config_is_absolute(load, tmp_path, monkeypatch) -> None:

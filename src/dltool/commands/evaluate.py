@@ -46,13 +46,15 @@ def evaluate(
     split: str | None = None,
     file: Path | None = None,
     metrics: Sequence[str] = (),
+    settings: Sequence[str] = (),
     *,
     progress: "Progress",
     draws: bool = True,
 ) -> EvaluationOutcome:
     """Evaluate the best weights of the run at `path` on the examples of `split` (default: test), or of `file`.
 
-    `metrics` replace those of the config. Unless it `draws`, there are no figures and no baselines.
+    `metrics` replace those of the config; `settings` are `--set` arguments with locations of the data. Unless it
+    `draws`, there are no figures and no baselines.
 
     Raises ConfigError: `split` is unknown or empty, or a metric does not fit the model; DataError: the data has changed
     since the run was trained, or `file` cannot be read; RunError: the run is damaged."""
@@ -64,7 +66,7 @@ def evaluate(
     run = open_run(path)
     require_code(run, f"evaluate {run.path}")
     with Stages(progress).reading():
-        config, dataset = recorded_data(run)
+        config, dataset = recorded_data(run, settings=settings)
         changed = with_metrics(config, dataset.facts.targets, metrics) if metrics else config
         examples = new_examples(config, file) if file is not None else dataset.examples(cast("SplitName", split))
         if not len(examples):

@@ -42,9 +42,13 @@ def config_for(what: str, target: str | None, out: Path | None) -> Drafted:
             return draft_for(path, target, out)
         hint = did_you_mean(near(what, texts)) or "`dltool init --list` names the templates"
         raise ConfigError(f'"{what}" is neither a template nor a file or folder', hint)
+    also = (
+        f"for the {'folder' if path.is_dir() else 'file'} of this name: dltool init ./{what}" if path.exists() else ""
+    )
     if target is not None:
-        raise ConfigError("--target does not apply to templates", "omit --target")
-    return Drafted(texts[what].replace("configs/", ""), () if out is None else (f"next  dltool train {out}",))
+        raise ConfigError(f"--target does not apply to the template {what}", also or "omit --target")
+    notes = (*([f"{what} is a template; {also}"] if also else []), *([f"next  dltool train {out}"] if out else []))
+    return Drafted(texts[what].replace("configs/", ""), notes)
 
 
 def draft_for(given: Path, target: str | None, out: Path | None) -> Drafted:

@@ -1,6 +1,7 @@
 """`dltool report RUN`: the report of a run, as one self-contained HTML file and as JSON."""
 
 import contextlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,8 +34,9 @@ class ReportOutcome:
         return {"file": str(self.file), **self.numbers}
 
 
-def report(path: Path, out: Path | None, progress: "Progress") -> ReportOutcome:
-    """Write the report of the run at `path`: into the run, or the page alone to `out`.
+def report(path: Path, out: Path | None, progress: "Progress", settings: Sequence[str] = ()) -> ReportOutcome:
+    """Write the report of the run at `path`: into the run, or the page alone to `out`. `settings` are `--set`
+    arguments with locations of the data.
 
     If the data is missing or has changed, the report says so and uses the run's own records.
 
@@ -44,7 +46,7 @@ def report(path: Path, out: Path | None, progress: "Progress") -> ReportOutcome:
     run = open_run(path)
     require_code(run, f"report {run.path}")
     with run.locked() if out is None else contextlib.nullcontext():
-        subject = subject_of(run, progress)
+        subject = subject_of(run, progress, settings)
         from dltool.report.contents import contents
         from dltool.report.write import as_json, html, write_report
 
@@ -57,12 +59,12 @@ def report(path: Path, out: Path | None, progress: "Progress") -> ReportOutcome:
     return ReportOutcome(run.path, out or run.report, as_json(found), found.missing)
 
 
-def subject_of(run: Run, progress: "Progress") -> "Subject":
+def subject_of(run: Run, progress: "Progress", settings: Sequence[str]) -> "Subject":
     """Return the subject of the report, from the run directory and, if available, its data."""
     dataset, lost = None, ""
     with Stages(progress).reading():
         try:
-            config, dataset = recorded_data(run)
+            config, dataset = recorded_data(run, settings=settings)
             facts = dataset.facts
         except (DataError, MachineError) as error:
             config, facts = recorded_kind(run)

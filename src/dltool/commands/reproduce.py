@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ from dltool.experiment.stages import Stages
 from dltool.runs.checkpoint_file import Checkpoint, newest_checkpoint
 from dltool.runs.directory import open_run, refuse_no_runs_folder
 from dltool.runs.files import Run
-from dltool.runs.recorded import chosen, differences, machine_changes
+from dltool.runs.recorded import chosen, differences, machine_changes, refuse_unset
 from dltool.runs.records import read_record, recorded_threads
 
 if TYPE_CHECKING:
@@ -42,8 +42,9 @@ class Reproduction:
         return {**found, "first_difference": self.difference or None}
 
 
-def reproduce(path: Path, *, into: Path | None, progress: "Progress") -> Reproduction:
+def reproduce(path: Path, *, into: Path | None, settings: Sequence[str] = (), progress: "Progress") -> Reproduction:
     """Train the completed run at `path` again, below `into` or in a temporary folder, and compare.
+    `settings` are `--set` arguments with locations of the data.
 
     Raises ConfigError: `into` cannot hold runs; MachineError: it is not writable; DataError: the data has changed;
     RunError: the run is not complete, or damaged; DltoolError: training fails."""
@@ -62,7 +63,7 @@ def reproduce(path: Path, *, into: Path | None, progress: "Progress") -> Reprodu
     last_checkpoint(run)
     kept = temporary_runs("dltool-reproduce-") if into is None else contextlib.nullcontext(into)
     with stop_requests() as stops, kept as folder:
-        again = train_again(run, folder, into is not None, progress, stops)
+        again = train_again(run, folder, into is not None, settings, progress, stops)
         progress.stage("comparing")
         difference = next(found_differences(run, again), "")
         epochs = len(run.read_metrics())
@@ -77,10 +78,13 @@ def last_checkpoint(run: Run) -> Checkpoint:
     return checkpoint
 
 
-def train_again(run: Run, folder: Path, is_kept: bool, progress: "Progress", stops: StopRequests) -> Run:
+def train_again(
+    run: Run, folder: Path, is_kept: bool, settings: Sequence[str], progress: "Progress", stops: StopRequests
+) -> Run:
     stages = Stages(progress, stops)
     with stages.reading(trains=True):
-        config, dataset = recorded_data(run)
+        config, dataset = recorded_data(run, settings=settings)
+        refuse_unset(config, RunError, "training.callbacks", "model.layers")
         config = config.model_copy(update={"track": ()})
         refuse_files(run, config)
     old = read_record(run)

@@ -1,5 +1,6 @@
 """`dltool resume RUN`: resume an interrupted run; the result is bit-identical to an uninterrupted one."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,11 +29,12 @@ class AlreadyComplete:
 
 
 def resume(
-    path: Path, *, epochs: int | None, allow_change: bool, progress: "Progress"
+    path: Path, *, epochs: int | None, allow_change: bool, settings: Sequence[str] = (), progress: "Progress"
 ) -> "TrainingOutcome | AlreadyComplete":
     """Resume from the newest valid checkpoint, unless the run is complete.
 
-    `epochs` changes the number of epochs. `allow_change` resumes on a different machine.
+    `epochs` changes the number of epochs. `allow_change` resumes on a different machine. `settings`
+    are `--set` arguments with locations of the data.
 
     Raises DataError: the data has changed; MachineError: the machine differs in a way that can change result bits;
     RunError: the run is in use, or damaged; DltoolError: training fails."""
@@ -47,7 +49,7 @@ def resume(
         try:
             from dltool.experiment.resuming import resume_locked
 
-            return resume_locked(run, epochs, allow_change, progress, stops)
+            return resume_locked(run, epochs, allow_change, settings, progress, stops)
         except StopNow as stop:
             stop.kept, stop.can_resume = str(run.path), not run.is_complete()
             raise

@@ -6,7 +6,7 @@ such as `$classes` may be unknown, and again with the facts of the data."""
 
 import os
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,10 @@ from dltool.config.last_layer import LAYERS
 from dltool.config.layer_checks import independent
 from dltool.config.schema import Config
 from dltool.config.text.blocks import Uses, WrittenLayer
+from dltool.config.text.expressions import BadExpression, NotSet, Substitution
 from dltool.config.text.merge import apply_setting, merge
-from dltool.config.text.resolve import NOT_EXPERIMENT, resolve
-from dltool.config.text.tree import MappingEntry, Node, find, format_path, position_of, with_children
+from dltool.config.text.resolve import NOT_EXPERIMENT, private_places, public_texts, resolve, with_absolute_paths
+from dltool.config.text.tree import MappingEntry, Node, find, format_path, position_of, scalars, with_children
 from dltool.config.text.yaml_reader import YAML, decode, near_files, parse_yaml, read_bytes
 from dltool.config.validate import validate
 from dltool.config.wording import named
@@ -108,33 +109,57 @@ def with_option(document: Document, option: str, value: str | int) -> Document:
     return replace(document, root=root, texts={**document.texts, shown_as: str(value)})
 
 
-def read_recorded(content: bytes, shown_as: str) -> Config:
-    """Read the config of a run's resolved.yaml, which is not trusted and must hold plain values only. Raises
-    ConfigError: it extends a file, has variables or `$` expressions, or is invalid. Problems have positions."""
+def read_recorded(content: bytes, shown_as: str, settings: Iterable[str] = ()) -> Config:
+    """Read the config of a run's resolved.yaml, which is not trusted and must hold plain values only, or expressions of
+    the environment alone. `settings` are `--set` arguments.
+
+    Paths and arguments of callbacks keep the expression of a variable that is not set.
+    Raises ConfigError: it extends a file, has variables or other `$` expressions, a variable that is not set is needed,
+    or it is invalid. Problems have positions."""
     root = parse_yaml(decode(content, shown_as), shown_as)
     if not isinstance(root.value, Mapping):
         raise ConfigError(Problem(root.position, f"expected a mapping, got {named(root.value)}"))
     message = "a run's config must be complete, without references"
     problems = [Problem((key,), message, at_key=True) for key in NOT_EXPERIMENT if key in root.value]
+    for argument in settings:
+        root = apply_setting(root, argument)
     config = None
-    plain = without_doubled_dollars(root, (), problems)
+    plain = recorded_values(root, (), private_places(root), problems)
     if not problems:
+        plain = with_absolute_paths(plain, {f"--set {argument}": Path.cwd() for argument in settings})
         config, problems = validate(plain)
+        problems = problems or list(public_texts(plain))
     if config is None or problems:
         raise ConfigError(positioned(root, problem) for problem in problems)
-    return config
+    return with_expressions(config, plain)
 
 
-def without_doubled_dollars(node: Node, path: ConfigPath, problems: list[Problem]) -> Node:
-    """Return the tree with `$$` as `$`; any other dollar sign is a problem."""
-    node = with_children(node, lambda step, child: without_doubled_dollars(child, (*path, step), problems))
+def recorded_values(node: Node, path: ConfigPath, private: Collection[ConfigPath], problems: list[Problem]) -> Node:
+    """Return the tree with `$$` as `$` and expressions of the environment replaced; any other `$` is a problem."""
+    node = with_children(node, lambda step, child: recorded_values(child, (*path, step), private, problems))
     if isinstance(node.value, Mapping):
         return replace(node, value={key.replace("$$", "$"): entry for key, entry in node.value.items()})
-    if not isinstance(node.value, str):
+    if not isinstance(node.value, str) or "$" not in node.value:
         return node
-    if "$" in node.value.replace("$$", ""):
+    try:
+        found = Substitution({}, {}, home="a run's config refers to the environment only").substitute(node)
+    except NotSet as error:
+        problems += [] if path in private else [Problem(path, *error.args)]
+        return replace(node, expression=node.value)
+    except BadExpression as error:
+        if "env." in node.value:
+            problems.append(Problem(path, *error.args))
+            return node
+        found = node
+    if "$" in node.value.replace("$$", "") and not found.expression:
         problems.append(Problem(path, "a run's config holds plain values only, without $ names and expressions"))
-    return replace(node, value=node.value.replace("$$", "$"))
+    return found
+
+
+def with_expressions(config: Config, tree: Node) -> Config:
+    """Return the config with the expressions of the values that depend on the environment, by path."""
+    config._expressions.update({path: (node.value, node.expression) for path, node in scalars(tree) if node.expression})
+    return config
 
 
 def positioned(root: Node, problem: Problem) -> Problem:
@@ -180,6 +205,7 @@ def build_config(document: Document, facts: Mapping[str, Any] | None = None) -> 
     depend on the data are UNKNOWN and not checked. Raises ConfigError: every error found."""
     resolved, document.layers[:], problems = resolve(document.root, document.path.stem, document.folders, facts)
     config, found = validate(resolved)
+    found = found or list(public_texts(resolved))
     # What could not be resolved has left UNKNOWN behind, which is an error in some places, but not another one.
     known = {problem.place for problem in problems}
     problems += [
@@ -189,7 +215,7 @@ def build_config(document: Document, facts: Mapping[str, Any] | None = None) -> 
     ]
     if config is None or problems:
         raise ConfigError(in_order(document, problems))
-    return in_force(config, facts)
+    return in_force(with_expressions(config, resolved), facts)
 
 
 def in_order(document: Document, problems: Iterable[Problem]) -> list[Problem]:

@@ -7,7 +7,7 @@ the fields of :mod:`dltool.config.keras.fields` name their kind."""
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, PrivateAttr, model_validator
 
 from dltool.config.data_options import Data, SplitOptions, Windows
 from dltool.config.keras.fields import Callback, Entry, Loss, Metric, Optimizer, schema_of
@@ -211,3 +211,5 @@ class Config(Section):
     expect: dict[str, Expectation] = Field(default_factory=dict)
     """Bounds on test metrics, `val_` metrics of the best epoch, `seconds` and `parameters`. If one is missed, the exit
     code is 7."""
+    _expressions: dict[ConfigPath, tuple[Any, str]] = PrivateAttr(default_factory=dict)
+    # Values that depend on the environment, with their expressions, by path in the resolved text.

@@ -14,6 +14,7 @@ from typing import TextIO
 
 from dltool.console.safe_streams import message_stream
 from dltool.durable_files import disk_errors, open_in_place
+from dltool.environment import EXPRESSIONS, concealed
 
 
 @dataclass
@@ -29,6 +30,9 @@ class Capture:
         self.file.seek(0)
         with disk_errors(log):
             new = open(open_in_place(log, os.O_APPEND), "a+", encoding="utf-8", errors="replace")  # noqa: SIM115
+            if EXPRESSIONS:
+                # Callbacks may print what they read from the environment: until the end of the capture, it is there.
+                os.fchmod(new.fileno(), 0o600)
             new.write(self.file.read())
             new.flush()
         os.dup2(new.fileno(), 2)
@@ -39,8 +43,18 @@ class Capture:
         """Write a line of our own to the log."""
         # The log is optional: other files report a full disk.
         with contextlib.suppress(OSError):
-            self.file.write(line + "\n")
+            self.file.write(concealed(line) + "\n")
             self.file.flush()
+
+    def conceal(self) -> None:
+        """Remove values of the environment that native code or a callback has printed."""
+        with contextlib.suppress(OSError):
+            self.file.seek(0)
+            text = self.file.read()
+            if (changed := concealed(text)) != text:
+                self.file.truncate(0)
+                self.file.write(changed)
+                self.file.flush()
 
 
 @contextlib.contextmanager
@@ -61,6 +75,7 @@ def captured_chatter(notebook: TextIO | None = None) -> Iterator[Capture]:
         sys.stdout.flush()
         sys.stdout = stdout
         os.dup2(before.fileno(), 2)
+        capture.conceal()
         with contextlib.suppress(OSError):
             capture.file.close()
         before.close()

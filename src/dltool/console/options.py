@@ -11,7 +11,19 @@ RunFolder = Annotated[
 ]
 Settings = Annotated[
     list[str] | None,
-    Option("--set", metavar="KEY=VALUE", help="Override a value, such as training.epochs=1. Repeatable."),
+    Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Override a value, such as training.epochs=1, or append to a list: training.metrics+=AUC. Repeatable.",
+    ),
+]
+MovedData = Annotated[
+    list[str] | None,
+    Option(
+        "--set",
+        metavar="KEY=PATH",
+        help="The new location of the data, such as data.source.csv.path=new/place.csv. Repeatable.",
+    ),
 ]
 Json = Annotated[bool, Option("--json", help="Print one JSON document on stdout.")]
 RunsFolder = Annotated[

@@ -11,6 +11,7 @@ from dltool.console.capture import Capture
 from dltool.console.epochs import EpochTable, RunningEpoch, labelled
 from dltool.console.glyphs import glyphs_for
 from dltool.console.live import LiveLines, can_be_live, fitted, width_of
+from dltool.environment import concealed
 from dltool.text import duration, number, printable
 
 if TYPE_CHECKING:
@@ -76,6 +77,7 @@ class TrainingProgress:
             self.tick()
 
     def warn(self, message: str) -> None:
+        message = concealed(message)
         self.capture.write(f"warning: {message}")
         self.put(f"warning: {message}", bold="warning:")
 

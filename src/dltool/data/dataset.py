@@ -25,6 +25,7 @@ from dltool.data.split.at_random import Split, few_rows
 from dltool.data.split.divide import divide_parts, ranges_of, sizes_of, strata_of
 from dltool.data.split.sizes import check_parts, check_stratify
 from dltool.data.tables.typed_table import Column
+from dltool.environment import concealed
 from dltool.errors import ConfigPath, DataError, Problem
 from dltool.machine import release_memory
 from dltool.text import counted
@@ -116,7 +117,7 @@ def load_data(data: Data, seed: int, most_rows: int | None = None) -> Dataset:
         types = {name: lenient(kind) for name, kind in types.items()}
     contents = contents_of({**examples.inputs, **examples.digests}, examples.targets, ranges)
     repeated = duplicate_warnings(examples, split) if may_repeat(data) else ()
-    warnings = (*source.warnings, *spelling_warnings(labels), *repeated)
+    warnings = tuple(map(concealed, (*source.warnings, *spelling_warnings(labels), *repeated)))
     release_memory()
     facts = facts_of(examples.inputs, types, described, split)
     return Dataset(examples, split, facts, contents, warnings, source.inferred, source.columns, starts)

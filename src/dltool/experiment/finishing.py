@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from dltool.config.expectations import missed_expectations
 from dltool.durable_files import disk_errors, sync
+from dltool.environment import concealed
 from dltool.errors import DltoolError, Interrupted, MachineError
 from dltool.experiment.assessing import assessed
 from dltool.experiment.opening import Experiment
@@ -136,7 +137,7 @@ def recorded_status(run: Run, progress: "Progress", tracking: Tracking) -> Itera
             error.can_resume = isinstance(error, MachineError) and is_resumable(run)
         # This write may fail for the same reason; report the first error.
         with contextlib.suppress(DltoolError):
-            run.update("failed", reason=str(error) or type(error).__name__, exit_code=code)
+            run.update("failed", reason=concealed(str(error)) or type(error).__name__, exit_code=code)
         tracking.close("failed")
         progress.ended_early("failed")
         raise

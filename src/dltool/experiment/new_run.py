@@ -23,7 +23,7 @@ from dltool.keras_names import ALLOWED
 from dltool.machine import describe_machine
 from dltool.runs.directory import create
 from dltool.runs.files import Run, encode_json
-from dltool.runs.recorded import recorded_contents
+from dltool.runs.recorded import environment_digests, recorded_contents
 
 if TYPE_CHECKING:
     from dltool.experiment.listener import Progress
@@ -37,8 +37,9 @@ def new_run(
     """Create the run, with more `fields` of run.json; hold its lock. Raises as :func:`dltool.runs.directory.create`."""
     config, dataset = experiment.config, experiment.dataset
     outside = places_outside(config, RESUMED_PARTS)
+    run_id = secrets.token_hex(16)
     record = {
-        "id": secrets.token_hex(16),
+        "id": run_id,
         "command": "train",
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "config": document.shown_as,
@@ -46,6 +47,7 @@ def new_run(
         "resumable": not outside,
         "most_rows": None,
         "data": {**recorded_contents(dataset), **dataset.facts.record(), "warnings": list(dataset.warnings)},
+        "environment": environment_digests(config, run_id),
         "machine": describe_machine(),
         "pinned": dict(experiment.pinned),
         "strategy": asdict(fitting.steps.strategy),

@@ -1,6 +1,6 @@
 """A config with its data and its model, from a config file or from a run directory."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,13 @@ from dltool.errors import ConfigError, DataError, RunError, UnreadableConfig
 from dltool.experiment.refusals import refuse_files, refuse_other_preprocessing, refuse_other_weights
 from dltool.imports import is_own_process
 from dltool.runs.files import Run
-from dltool.runs.recorded import as_run_error, data_changes, recorded_config, recorded_facts
+from dltool.runs.recorded import (
+    as_run_error,
+    data_changes,
+    recorded_config,
+    recorded_facts,
+    refuse_missing_data,
+)
 from dltool.runs.records import read_record, recorded_threads
 
 if TYPE_CHECKING:
@@ -56,12 +62,16 @@ def prepared_steps(experiment: Experiment, strategy: "Strategy | None" = None) -
     return prepare_fit(experiment.built, experiment.config, experiment.dataset, strategy=strategy)
 
 
-def recorded_data(run: Run, may_differ: Collection[str] = ("training.epochs",)) -> tuple[Config, Dataset]:
-    """Read the config and the data of a run. For `may_differ` see :func:`recorded_config`.
+def recorded_data(
+    run: Run, may_differ: Collection[str] = ("training.epochs",), settings: Sequence[str] = ()
+) -> tuple[Config, Dataset]:
+    """Read the config and the data of a run. For `may_differ` and `settings` see :func:`recorded_config`.
 
-    Raises RunError: the run's files are damaged, or its config was edited; DataError: its data has changed."""
+    Raises RunError: the run's files are damaged, or its config was edited; ConfigError: a setting is wrong; DataError:
+    its data is missing or has changed."""
     record = read_record(run)
-    config = recorded_config(run, may_differ)
+    config = recorded_config(run, may_differ, settings)
+    refuse_missing_data(config)
     dataset = load_data(config.data, config.seed, record.most_rows)
     if changes := data_changes(record.data, dataset):
         hint = "restore the old data, or train a new run"

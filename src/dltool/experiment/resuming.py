@@ -18,7 +18,7 @@ from dltool.machine import describe_machine
 from dltool.runs.checkpoint_file import Checkpoint, has_checkpoints, newest_checkpoint
 from dltool.runs.checkpoint_state import check_saved_state
 from dltool.runs.files import Run, digest
-from dltool.runs.recorded import Change, machine_changes
+from dltool.runs.recorded import Change, machine_changes, refuse_unset
 from dltool.runs.records import RunRecord, in_sentence, read_record
 from dltool.tracking import refuse_missing_extras
 
@@ -27,7 +27,12 @@ if TYPE_CHECKING:
 
 
 def resume_locked(
-    run: Run, epochs: int | None, allow_change: bool, progress: "Progress", stops: StopRequests
+    run: Run,
+    epochs: int | None,
+    allow_change: bool,
+    settings: Sequence[str],
+    progress: "Progress",
+    stops: StopRequests,
 ) -> TrainingOutcome:
     """Resume as :func:`dltool.commands.resume.resume`."""
     stages = Stages(progress, stops)
@@ -36,7 +41,8 @@ def resume_locked(
     finish_new_config(run, record)
     checkpoint = usable_checkpoint(run, progress)
     with stages.reading(trains=True):
-        config, dataset = recorded_data(run, () if epochs is None else ("training.epochs",))
+        config, dataset = recorded_data(run, () if epochs is None else ("training.epochs",), settings)
+        refuse_unset(config, RunError, "training.callbacks", *(() if checkpoint else ("model.layers",)))
         refuse_missing_extras(config.track)
         # recorded_model checks the model's files.
         refuse_files(run, config, ("training",))

@@ -1,6 +1,7 @@
 """The config, the data and the machine of a run as it recorded them: verified, and compared with those of today."""
 
 import math
+import os
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,19 +12,22 @@ from dltool.config.load import read_recorded
 from dltool.config.schema import Config, Data
 from dltool.config.sources import TABLE_SOURCES
 from dltool.config.tasks import TASKS, TargetFacts
-from dltool.config.text.dump import plain_config
+from dltool.config.text.dump import Expression, leaves, plain_config
 from dltool.config.text.tree import format_path
 from dltool.config.text.yaml_reader import MOST_BYTES
 from dltool.data.arrays.fingerprint import split_hash
 from dltool.data.dataset import Dataset
 from dltool.data.facts import DTYPES, Facts, InputFacts, is_for_layers
-from dltool.errors import ConfigError, Position, Problem, RunError
+from dltool.errors import ConfigError, DataError, DltoolError, Position, Problem, RunError
 from dltool.machine import describe_machine
-from dltool.runs.files import Run
+from dltool.runs.files import Run, digest
 from dltool.runs.records import DataRecord, InputRecord, RecordedPart, RunRecord, TargetRecord, in_sentence, read_record
 from dltool.text import listed, plural
 
-SOURCE_PATH = re.compile(r"data\.(source|validation|test)\.([a-z0-9_]+\.path|arrays\.[xy])")
+LOCATION = r"data\.(source|validation|test)\.([a-z0-9_]+\.path|arrays\.[xy])"
+SOURCE_PATH = re.compile(LOCATION)
+MAY_CHANGE = re.compile(rf"expect\..*|{LOCATION}|training\.callbacks\[.*|model\.layers\[\d+\]\.backbone\.\w+\.weights")
+"""Values that leave the training alone."""
 MOST_SHOWN = 10
 """Most problems shown: an untrusted file may have any number."""
 LONGEST_NAME, LONGEST_KEY = 100, 300
@@ -76,13 +80,17 @@ def differences(was: Mapping[str, Any], now: Mapping[str, Any], above: str = "")
             yield Change(name, old, new)
 
 
-def recorded_config(run: Run, may_differ: Collection[str] = ("training.epochs",)) -> Config:
+def recorded_config(
+    run: Run, may_differ: Collection[str] = ("training.epochs",), settings: Sequence[str] = ()
+) -> Config:
     """Return the config in resolved.yaml if it is the one that the run was trained with.
 
-    The paths `may_differ` may differ, and the location of the data, whose contents are compared instead. Raises
-    RunError: the config is invalid or was edited."""
-    content, text = run.read(run.resolved, MOST_BYTES), read_record(run).resolved
-    config = valid_config(content, str(run.resolved))
+    The paths `may_differ` may differ, and the location of the data, whose contents are compared instead; `settings` are
+    `--set` arguments with such locations. Raises RunError: the config is invalid or was edited, or the environment
+    gives other values; ConfigError: a setting is not the location of data."""
+    record, content = read_record(run), run.read(run.resolved, MOST_BYTES)
+    text = record.resolved
+    config = valid_config(content, str(run.resolved), list(map(location, settings)))
     if text is not None and text.encode("utf-8", "replace") != content:
         original = valid_config(text.encode("utf-8", "replace"), f"{run.record}: resolved")
         problems = (
@@ -93,7 +101,61 @@ def recorded_config(run: Run, may_differ: Collection[str] = ("training.epochs",)
             and not (isinstance(edit.old, str) and isinstance(edit.new, str) and SOURCE_PATH.fullmatch(edit.name))
         )
         RunError.refuse(islice(problems, MOST_SHOWN))
+    RunError.refuse(
+        Problem(None, f"{place}: {text} was another value when the run was made", "put the old value back")
+        for place, found in environment_digests(config, str(record.id)).items()
+        for text in [values(config)[place]]
+        if place not in may_differ and record.environment.get(place, found) != found
+    )
     return config
+
+
+def location(setting: str) -> str:
+    """Return a `--set` argument that is the location of data: `data.source.csv=new.csv` sets its path. Raises
+    ConfigError: it is something else."""
+    key, equals, value = setting.partition("=")
+    full = next((full for full in (key, f"{key}.path") if SOURCE_PATH.fullmatch(full)), None)
+    if full is None or not equals:
+        message = f"--set {setting}: of a run, only the location of its data can be set"
+        raise ConfigError(message, "for example --set data.source.csv.path=new/place.csv")
+    return f"{full}={value}"
+
+
+def environment_digests(config: Config, run_id: str) -> dict[str, str]:
+    """Return a digest of each value that the environment gives, by path, for run.json: 16 bits show that a value has
+    changed, and are too few to find it. Locations and arguments of callbacks may change."""
+    return {
+        place: digest(f"{run_id} {each.value!r}".encode())[-4:]
+        for place, each in values(config).items()
+        if isinstance(each, Expression) and not MAY_CHANGE.fullmatch(place)
+    }
+
+
+def values(config: Config) -> dict[str, Any]:
+    """Return every value of a config, or its Expression, by path."""
+    return {format_path(path): value for path, value in leaves(plain_config(config), ())}
+
+
+def refuse_missing_data(config: Config) -> None:
+    """Raise DataError if files or folders of the data do not exist."""
+    refuse_unset(config, DataError, "data.")
+    DataError.refuse(
+        Problem(None, f"no such file: {path}", f"if the data of the run has moved: --set {place}=NEW")
+        for place, value in values(config).items()
+        for path in [value.value if isinstance(value, Expression) else value]
+        if SOURCE_PATH.fullmatch(place) and not os.path.exists(os.path.expanduser(path))
+    )
+
+
+def refuse_unset(config: Config, kind: type[DltoolError], *places: str) -> None:
+    """Raise an error of this kind if values at paths that begin with `places` need variables that are not set."""
+    kind.refuse(
+        Problem(None, f"{place}: the environment variable {name} is not set", f"set it: {name}=… dltool …")
+        for place, value in values(config).items()
+        if isinstance(value, Expression) and value.value == value and place.startswith(places)
+        for name in re.findall(r"env\.(\w+)", value)
+        if name not in os.environ
+    )
 
 
 def edit_hint(edit: Change) -> str:
@@ -102,9 +164,9 @@ def edit_hint(edit: Change) -> str:
     return "put the old value back, or train a new run with the new one"
 
 
-def valid_config(content: bytes, shown_as: str) -> Config:
+def valid_config(content: bytes, shown_as: str, settings: Sequence[str] = ()) -> Config:
     try:
-        return read_recorded(content, shown_as)
+        return read_recorded(content, shown_as, settings)
     except ConfigError as error:
         raise as_run_error(error) from None
 

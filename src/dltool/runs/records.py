@@ -162,6 +162,7 @@ class RunRecord(Lenient):
     """run.json."""
 
     refused = {"most_rows": "most_rows is not a number of rows", "code": "code is not a list of files"}
+    id: str | None = None
     status: str = ""
     reason: Words = ""
     exit_code: int | None = None
@@ -180,6 +181,7 @@ class RunRecord(Lenient):
     resumed: list[Any] = []
     git: dict[str, Any] | None = None
     code: list[RecordedFile] = []
+    environment: dict[str, Any] = {}
 
 
 class BestEpoch(Lenient):

@@ -14,7 +14,8 @@ from dltool.model.build import BuiltModel
 from dltool.model.keras_objects import make
 from dltool.training.checkpointing import direction
 
-PLAIN = (bool, int, float, str, type(None))
+PLAIN = (bool, int, float, type(None))
+"""Strings are not saved: they come from the config, and some from the environment."""
 
 
 def make_callbacks(config: Config, built: BuiltModel) -> list[keras.callbacks.Callback]:
@@ -80,7 +81,7 @@ def restore_callback(callback: Any, plain: Mapping[str, Any], arrays: Mapping[st
 
 
 def is_alike(fresh: Any, saved: Any) -> bool:
-    """Return whether an attribute, `fresh` in a new callback, may become `saved`. Strings come from the config."""
+    """Return whether an attribute, `fresh` in a new callback, may become `saved`. Older checkpoints have strings."""
     if isinstance(fresh, bool) or isinstance(saved, bool):
         return isinstance(fresh, bool) and isinstance(saved, bool)
     if isinstance(fresh, str) or isinstance(saved, str):

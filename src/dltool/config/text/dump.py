@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import yaml
 
@@ -18,8 +18,20 @@ from dltool.config.text.tree import children, find, is_argument
 from dltool.errors import ConfigPath
 
 
+class Expression(str):
+    """The expression of a `value` that depends on the environment: it is shown and recorded instead of the value."""
+
+    def __new__(cls, text: str, value: Any) -> Self:
+        expression = super().__new__(cls, text)
+        expression.value = value
+        return expression
+
+    value: Any
+
+
 def plain_config(section: Section) -> dict[str, Any]:
-    """Return a section as dicts, lists and scalars, without values that are None, or empty by default."""
+    """Return a section as dicts, lists and scalars, without values that are None, or empty by default. Of a whole
+    config, values that depend on the environment are Expressions."""
     keys = keys_of(type(section))
     given = {key: getattr(section, field) for key, field in zip(keys, type(section).model_fields, strict=True)}
     defaults = {
@@ -27,9 +39,23 @@ def plain_config(section: Section) -> dict[str, Any]:
         for key, field in keys.items()
     }
     values = {key: (value, plain(value)) for key, value in given.items()}
-    return {
+    found = {
         key: written for key, (value, written) in values.items() if value != defaults[key] or written not in (None, {})
     }
+    return expressed(found, (), section._expressions) if isinstance(section, Config) else found
+
+
+def expressed(value: Any, path: ConfigPath, expressions: Mapping[ConfigPath, tuple[Any, str]]) -> Any:
+    """Return plain data with the expressions of values that have not changed since. `Dense: 10` has that of its first
+    argument."""
+    if not expressions:
+        return value
+    if isinstance(value, Mapping):
+        return {key: expressed(item, (*path, key), expressions) for key, item in value.items()}
+    if isinstance(value, list):
+        return [expressed(item, (*path, index), expressions) for index, item in enumerate(value)]
+    known = (expressions.get(path[:depth]) for depth in range(len(path), 0, -1))
+    return next((Expression(text, value) for old, text in filter(None, known) if old == value), value)
 
 
 def plain(value: Any) -> Any:
@@ -76,6 +102,7 @@ class CoreDumper(yaml.SafeDumper):
 
 
 CoreDumper.add_representer(str, CoreDumper.represent_text)
+CoreDumper.add_representer(Expression, yaml.SafeDumper.represent_str)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ There is no `eval`: an expression is parsed by Python's own grammar and walked h
 
 import ast
 import operator
-import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -15,6 +14,7 @@ from dltool.config.keras.objects import UNKNOWN
 from dltool.config.text.scalars import AmbiguousScalar, resolve_scalar
 from dltool.config.text.tree import Node, size, with_children
 from dltool.config.text.yaml_reader import MOST_NODES
+from dltool.environment import conceal, variable
 from dltool.errors import ConfigError, ConfigPath, Problem
 from dltool.text import near, value_text
 
@@ -28,6 +28,8 @@ OWN_NAMES = (*DATA_FACTS, "epochs", "steps_per_epoch", "env")
 
 NAME = re.compile(r"\$([A-Za-z_]\w*)")
 MARK = re.compile(r"\$\$|\$\{[^}]*\}?|\$\(")
+WORD = re.compile(r"(?<![\w.])[A-Za-z_]\w*")
+VARIABLE = re.compile(r"\$\(env\.(\w+)\)")
 LONGEST = 200
 LARGEST_POWER = 64
 
@@ -44,6 +46,10 @@ OPERATORS: Mapping[type[ast.operator], Callable[[Any, Any], Any]] = {
 
 class BadExpression(ValueError):
     """An expression that cannot be evaluated: the message, and perhaps a hint what to write instead."""
+
+
+class NotSet(BadExpression):
+    """A variable that the environment lacks."""
 
 
 @dataclass
@@ -76,9 +82,8 @@ class Substitution:
         if match := NAME.fullmatch(text):
             return self.named(match[1], node)
         if text.startswith("$(") and closing(text, 1) == len(text) - 1:
-            name = text[2:-1].strip()
-            return self.named(name, node) if name in self.variables else replace(node, value=self.evaluate(name))
-        return replace(node, value=self.interpolate(text))
+            return self.evaluate(text[2:-1], node)
+        return self.interpolate(node)
 
     def named(self, name: str, use: Node) -> Node:
         value = self.lookup(name)
@@ -93,7 +98,8 @@ class Substitution:
         # A scalar is shown where it is used; a collection keeps the positions of its own lines.
         if isinstance(value.value, Mapping | tuple):
             return value
-        return replace(use, value=value.value, defined=value.defined or value.position)
+        defined = value.defined or value.position
+        return replace(use, value=value.value, defined=defined, expression=value.expression)
 
     def lookup(self, name: str) -> Any:
         """Return a variable as a resolved node, or the plain value of a fact."""
@@ -127,12 +133,15 @@ class Substitution:
             self.resolving.pop()
         return self.resolved[name]
 
-    def interpolate(self, text: str) -> Any:
-        pieces, start = [], 0
+    def interpolate(self, node: Node) -> Node:
+        text, start = node.value, 0
+        # Values, and what gives them again.
+        pieces: list[tuple[str, str]] = []
+        defined, is_dependent = None, False
         while match := MARK.search(text, start):
-            pieces.append(text[start : match.start()])
+            pieces.append((text[start : match.start()], doubled(text[start : match.start()])))
             if match[0] == "$$":
-                pieces.append("$")
+                pieces.append(("$", "$$"))
                 start = match.end()
             elif match[0].startswith("${"):
                 inside = match[0][2:].removesuffix("}")
@@ -142,19 +151,27 @@ class Substitution:
                 end = closing(text, match.end() - 1)
                 if end is None:
                     raise BadExpression("this $( is never closed")
-                value = self.evaluate(text[match.end() : end])
-                if value is UNKNOWN:
-                    return UNKNOWN
-                if isinstance(value, Mapping | tuple | list):
+                found = self.evaluate(text[match.end() : end], node)
+                if found.value is UNKNOWN:
+                    return replace(node, value=UNKNOWN)
+                if isinstance(found.value, Mapping | tuple | list):
                     raise BadExpression("a list or a mapping cannot be inserted into a string")
-                pieces.append(value_text(value))
+                defined = defined if any(piece for piece, _ in pieces) else found.defined
+                is_dependent = is_dependent or bool(found.expression)
+                pieces.append((inserted(found), found.expression or doubled(inserted(found))))
                 start = end + 1
         if text.startswith("$") and not text.startswith(("$$", "$(")):
             raise BadExpression(f"{text[:40]} is neither a name nor an expression", "for a dollar sign write $$")
-        return "".join([*pieces, text[start:]])
+        pieces.append((text[start:], doubled(text[start:])))
+        value, expression = map("".join, zip(*pieces, strict=True))
+        if is_dependent:
+            conceal(value, expression)
+        return replace(node, value=value, defined=defined, expression=expression if is_dependent else "")
 
-    def evaluate(self, expression: str) -> Any:
+    def evaluate(self, expression: str, use: Node) -> Node:
         """Return the number, or the text of an environment variable; UNKNOWN if any operand is."""
+        if expression.strip() in self.variables:
+            return self.named(expression.strip(), use)
         if len(expression) > LONGEST:
             raise BadExpression(f"an expression of more than {LONGEST} characters")
         try:
@@ -163,7 +180,26 @@ class Substitution:
             raise BadExpression(
                 f"{expression.strip() or 'nothing'} is not arithmetic", "numbers, names and + - * / // % **"
             ) from None
-        return self.walk(tree)
+        value = self.walk(tree)
+        return replace(use, value=value, expression="" if value is UNKNOWN else self.source(tree))
+
+    def source(self, tree: ast.expr) -> str:
+        """Return an expression that needs the environment alone, with the values of other names; none if it does not
+        depend on the environment."""
+
+        def inlined(match: re.Match[str]) -> str:
+            if match[0] == "env":
+                return "env"
+            found = self.lookup(match[0])
+            return f"({found.expression[2:-1] or found.value})" if isinstance(found, Node) else f"({found})"
+
+        text = WORD.sub(inlined, ast.unparse(tree))
+        if "env." not in text:
+            return ""
+        text = ast.unparse(ast.parse(text, mode="eval"))
+        if len(text) > LONGEST:
+            raise BadExpression(f"an expression of more than {LONGEST} characters with the variables in it")
+        return f"$({text})"
 
     def walk(self, tree: ast.AST) -> Any:
         match tree:
@@ -183,13 +219,25 @@ class Substitution:
         raise BadExpression(f"{what} is not allowed in $( )", "numbers, names, env.NAME and + - * / // % **")
 
 
+def doubled(text: str) -> str:
+    """Return a text as a config writes it."""
+    return text.replace("$", "$$")
+
+
+def inserted(found: Node) -> str:
+    """Return a value inside a text; a variable of the environment unchanged: 1.10 is not 1.1 there."""
+    match = VARIABLE.fullmatch(found.expression)
+    return (match and variable(match[1])) or value_text(found.value)
+
+
 def environment_value(name: str) -> Any:
-    if name not in os.environ:
-        raise BadExpression(f"the environment variable {name} is not set", f"set it: {name}=… dltool …")
+    value = variable(name)
+    if value is None:
+        raise NotSet(f"the environment variable {name} is not set", f"set it: {name}=… dltool …")
     try:
-        return resolve_scalar(os.environ[name])
+        return resolve_scalar(value)
     except AmbiguousScalar:
-        return os.environ[name]
+        return value
 
 
 def number(value: Any) -> Any:

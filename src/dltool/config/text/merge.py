@@ -4,7 +4,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 
-from dltool.config.text.tree import MappingEntry, Node
+from dltool.config.text.expressions import NAME
+from dltool.config.text.tree import MappingEntry, Node, find
 from dltool.config.text.yaml_reader import parse_yaml
 from dltool.errors import ConfigError, ConfigPath, Position, Problem
 from dltool.keras_names import first_argument
@@ -40,14 +41,30 @@ def names_another(base: Mapping[str, MappingEntry], over: Mapping[str, MappingEn
 
 
 def apply_setting(root: Node, argument: str) -> Node:
-    """Return `root` with one `--set` argument (`training.epochs=1`) applied. Raises ConfigError: the argument cannot be
-    read, or points nowhere in a list. Positions are in the argument."""
+    """Return `root` with one `--set` argument (`training.epochs=1`, `training.metrics+=AUC`) applied. Raises
+    ConfigError: the argument cannot be read, or points nowhere in a list. Positions are in the argument."""
     shown_as = f"--set {argument}"
     name, equals, value = argument.partition("=")
-    steps = parse_steps(name, shown_as, bool(equals))
+    key = name.removesuffix("+")
+    steps = parse_steps(key, shown_as, bool(equals))
     if steps[0][0] == "extends":
         raise ConfigError(Problem(steps[0][1], "extends cannot be set from the command line", "write it in the file"))
-    return set_at(root, steps, parse_yaml(value, shown_as, start=len(name) + 1), ())
+    node = parse_yaml(value, shown_as, start=len(name) + 1)
+    if key != name:
+        node = appended(find(root, tuple(step for step, _ in steps)), node, steps[-1][1], key)
+    return set_at(root, steps, node, ())
+
+
+def appended(old: Node | None, new: Node, position: Position, key: str) -> Node:
+    """Return the list with a value, or the values of a list, at its end. A missing list is empty."""
+    items = new.value if isinstance(new.value, tuple) else (new,)
+    if old is None or old.value is None:
+        return replace(new, value=items)
+    if not isinstance(old.value, tuple):
+        is_variable = isinstance(old.value, str) and NAME.fullmatch(old.value)
+        hint = f"append to vars.{old.value[1:]}" if is_variable else f"write {key}=VALUE to replace it"
+        raise ConfigError(Problem(position, "this is not a list", hint))
+    return replace(old, value=(*old.value, *items))
 
 
 Steps = tuple[tuple[str | int, Position], ...]

@@ -10,20 +10,24 @@ from typing import Any
 from dltool.config.keras.objects import BACKBONE, FROM, PUBLISHED, UNKNOWN
 from dltool.config.last_layer import LAYERS
 from dltool.config.schema import Training
-from dltool.config.sources import TABLE_SOURCES
+from dltool.config.sources import SOURCES, TABLE_SOURCES
 from dltool.config.text.blocks import WrittenLayer
 from dltool.config.text.expansion import flat_layers
-from dltool.config.text.expressions import DATA_FACTS, OWN_NAMES, TARGET_FACTS, Substitution
+from dltool.config.text.expressions import DATA_FACTS, OWN_NAMES, TARGET_FACTS, Substitution, doubled
 from dltool.config.text.merge import SOURCE_PLACES
 from dltool.config.text.tree import MappingEntry, Node, children, entries_of, find, items_of, scalars, with_children
 from dltool.config.validate import section_at
 from dltool.config.wording import named
+from dltool.environment import conceal
 from dltool.errors import ConfigPath, Problem, TextPath
+from dltool.keras_names import find_all
 
 PATH_OPTIONS = ("path", "x", "y")
+CALLBACKS = ("training", "callbacks")
 NOT_EXPERIMENT = ("vars", "extends")
 NOTE = "x-"
 """Prefix of the user's own keys."""
+INSTEAD = "write the text out, or let the shell do so: --set KEY=$NAME, --name $NAME"
 
 
 def resolve(
@@ -159,13 +163,40 @@ def dependent_data(resolved: Node, are_known: bool) -> list[Problem]:
 
 
 def with_absolute_paths(root: Node, folders: Mapping[str, Path]) -> Node:
-    """Make paths of data and weights absolute, relative to the folder of the text that holds their characters. That is
-    the file of the path itself, of its variable, or of the expression; for `--set` the working directory."""
+    """Make paths of data and weights absolute, relative to the folder of the text that holds their first characters.
+    That is the file of the path itself, of its variable, or of the expression; for `--set` the working directory."""
     for place, node in (*data_paths(root), *weight_paths(root)):
-        folder = folders[(node.defined or node.position).file]
+        file = (node.defined or node.position).file
+        if node.value == node.expression or (file not in folders and not node.expression):
+            # In a recorded config: the variable is not set, or the path is absolute already.
+            continue
+        folder = folders.get(file, Path.cwd())
         absolute = os.path.normpath(folder / os.path.expanduser(node.value))
-        root = replaced(root, place, replace(node, value=absolute))
+        changed = replace(node, value=absolute)
+        if node.expression:
+            if not os.path.isabs(os.path.expanduser(node.value)):
+                changed = replace(changed, expression=f"{doubled(str(folder))}/{node.expression}")
+            conceal(absolute, changed.expression)
+        root = replaced(root, place, changed)
     return root
+
+
+def public_texts(root: Node) -> Iterator[Problem]:
+    """Yield the texts from the environment that would be written into a run: all but paths, arguments of callbacks and
+    names that Keras or dltool itself knows."""
+    private = private_places(root)
+    for path, node in scalars(root):
+        # Bounds are numbers.
+        is_text = isinstance(node.value, str) and bool(node.expression) and path[0] != "expect"
+        if is_text and path not in private and node.value not in SOURCES and not find_all(node.value):
+            yield Problem(path, f"the text of {node.expression} would be written into the run here", INSTEAD)
+
+
+def private_places(root: Node) -> set[ConfigPath]:
+    """Return the places whose texts no file of a run needs: paths, and the arguments of callbacks."""
+    paths = {path for path, _ in (*data_paths(root), *weight_paths(root))}
+    callbacks = find(root, CALLBACKS)
+    return paths | {(*CALLBACKS, *path) for path, _ in (scalars(callbacks) if callbacks is not None else ())}
 
 
 def data_paths(root: Node) -> Iterator[tuple[ConfigPath, Node]]:

@@ -14,12 +14,14 @@ ARGUMENTS = ("--set", "--name", "--seed")
 class Node:
     """A scalar, a tuple of nodes or a mapping of entries, with its position. `written` is the text of a scalar: `3.10`
     for the number 3.1, `$classes` for the number 10. If the value comes from a variable, `defined` is the position of
-    the variable's value and `position` that of its use."""
+    the variable's value and `position` that of its use; of a text with variables in it, the first characters count. If
+    the value depends on the environment, `expression` is a text that gives it again: `Bearer $(env.TOKEN)`."""
 
     value: Any
     position: Position
     written: str = ""
     defined: Position | None = None
+    expression: str = ""
 
 
 @dataclass(frozen=True)
