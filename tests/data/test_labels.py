@@ -3,10 +3,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dltool.config.columns import Target, TargetType, parse_target
+from dltool.config.columns import CategoryTarget, Target, TargetType, parse_target
 from dltool.data.arrays.cleaning import clean_labels
 from dltool.data.examples import Examples, SourceExamples
-from dltool.data.labels import read_labels
+from dltool.data.labels import read_labels, with_positive
 from dltool.errors import DataError
 
 PLACE = ("data", "source")
@@ -114,3 +114,27 @@ def test_text_labels_do_not_match_numbers():
     labels = read_labels(source(part([0, 1])), None)
     with pytest.raises(DataError, match="the labels of x_test are text; those of the source are numbers"):
         labels.encode(part(["0", "1"], "x_test"))
+
+
+def with_class_1(values, positive: str, columns: tuple[str, ...] = ()):
+    options = TargetType("category", CategoryTarget(positive=positive))
+    return with_positive(read_labels(source(part(values)), options), Target(columns, options))
+
+
+def test_the_positive_class_is_class_1():
+    labels = with_class_1(["no", "yes", "no"], "no")
+    assert labels.class_names == ("yes", "no")
+    found = labels.encode(part(["no", "yes"]))
+    assert found.tolist() == [1, 0]
+    assert found.dtype == np.int32
+    assert with_class_1(["no", "yes"], "yes").class_names == ("no", "yes")
+    assert with_class_1([0, 1], "0").encode(part([0, 1])).tolist() == [1, 0]
+
+
+def test_a_positive_class_is_one_of_two_at_its_line():
+    with pytest.raises(DataError, match=r'no class is called "maybe"') as caught:
+        with_class_1(["no", "yes"], "maybe", ("bought",))
+    assert caught.value.problems[0].place == ("data", "target", "bought", "category", "positive")
+    with pytest.raises(DataError, match="one of two, and the data has 3 classes") as caught:
+        with_class_1([0, 1, 2], "1")
+    assert caught.value.problems[0].place == ("data", "target", "category", "positive")

@@ -194,6 +194,9 @@ class CategoryTarget(Section):
     """Characters to remove from both ends of a class name, besides spaces."""
     replace: dict[str, str] = Field(default_factory=dict)
     """Class names to replace by others."""
+    positive: str | None = None
+    """The positive one of two classes, which becomes class 1: a single output is its probability. Default: the second
+    in sorted order."""
 
 
 class NumberTarget(Section):
