@@ -16,7 +16,7 @@ from dltool.config.tasks import DataFacts, TargetFacts
 from dltool.config.wording import counted_name, snake_case
 from dltool.errors import ConfigPath, Problem
 from dltool.keras_names import arguments
-from dltool.text import did_you_mean, near
+from dltool.text import did_you_mean, listed, near
 
 OTHER_RESULTS = ("seconds", "parameters")
 """Results besides the metrics that an expectation may bound."""
@@ -65,7 +65,8 @@ def head_problems(config: Config, head: OutputSpec, facts: DataFacts | None) -> 
     are_several = sum(bool(each.class_names) for each in facts.targets.values()) > 1
     dollar = f"$classes_{head.target}" if are_several else "$classes"
     problems += mismatch_problems(last, head, target, dollar)
-    return problems or metric_problems(head, target.task.compared(head.loss, target, last))
+    compared = target.task.compared(head.loss, target, last)
+    return problems or [*metric_problems(head, compared), *threshold_problems(head, target, compared, facts)]
 
 
 def target_of(head: OutputSpec, targets: Mapping[str, TargetFacts]) -> TargetFacts | None:
@@ -76,7 +77,8 @@ def target_of(head: OutputSpec, targets: Mapping[str, TargetFacts]) -> TargetFac
 def compared_by(config: Config, head: OutputSpec, target: TargetFacts | None) -> Compared | None:
     """Return what the loss of an output compares; None if unknown."""
     last = last_layer(config.model.layers, layer_index(config, head))
-    return None if target is None else target.task.compared(head.loss, target, last)
+    compared = None if target is None else target.task.compared(head.loss, target, last)
+    return None if target is None or compared is None else replace(compared, names=target.class_names)
 
 
 def mismatch_problems(last: LastLayer | None, head: OutputSpec, target: TargetFacts, dollar: str) -> list[Problem]:
@@ -106,6 +108,35 @@ def weight_problems(config: Config, heads: Sequence[OutputSpec], facts: DataFact
     elif target is not None and target.task.is_index and target.shape:
         message = f"class weights need one class for each example, and these have {target.shape}"
     return [Problem(("training", "class_weights"), message, "remove it", at_key=True)] if message else []
+
+
+def threshold_problems(
+    head: OutputSpec, target: TargetFacts, compared: Compared | None, facts: DataFacts
+) -> list[Problem]:
+    """Find thresholds that cannot decide, or cannot be chosen."""
+    threshold, place = head.threshold, head.threshold_place
+    if threshold is None or threshold is UNKNOWN:
+        return []
+    if fix := target.task.threshold_problem(target, compared):
+        return [Problem(place, *fix, related=head.loss_related)]
+    if isinstance(threshold, str) and not facts.validation_examples:
+        message = f"no validation split to choose the threshold by {threshold}"
+        return [Problem(place, message, "threshold: 0.5, or data.split.validation: 0.1")]
+    if not isinstance(threshold, Mapping):
+        return []
+    if not target.task.takes_several:
+        return [Problem(place, "two classes have one threshold, that of the second", "threshold: 0.5, or F1Score")]
+    names = target.class_names
+    problems = [
+        Problem((*place, name), "no such label", did_you_mean(near(name, names)), at_key=True)
+        for name in threshold
+        if name not in names
+    ]
+    if missing := [name for name in names if name not in threshold]:
+        problems.append(
+            Problem(place, f"no threshold for {listed(missing, 10)}", "name every label, or write one number for all")
+        )
+    return problems
 
 
 def one_hot_classes(target: TargetFacts | None, compared: Compared) -> int | None:
