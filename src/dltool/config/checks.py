@@ -15,7 +15,7 @@ from dltool.config.schema import Config
 from dltool.config.tasks import DataFacts, TargetFacts
 from dltool.config.wording import counted_name, snake_case
 from dltool.errors import ConfigPath, Problem
-from dltool.keras_names import arguments
+from dltool.keras_names import arguments, find
 from dltool.text import did_you_mean, listed, near
 
 OTHER_RESULTS = ("seconds", "parameters")
@@ -26,6 +26,9 @@ RESERVED = ("epoch", "loss", "learning_rate", *OTHER_RESULTS)
 
 MONITORING = ("EarlyStopping", "ReduceLROnPlateau")
 """Callbacks with a `monitor`, by default val_loss."""
+
+WEIGHT_DECAY = ("weight_decay", "adam_weight_decay")
+"""Arguments of optimizers."""
 
 MIXING = ("MixUp", "CutMix")
 
@@ -42,7 +45,7 @@ def static_checks(config: Config, facts: DataFacts | None) -> list[Problem]:
     problems += [unmeasured(("expect", name), name, results, at_key=True) for name in missing]
     problems += spectrogram_problems(config) + weight_file_problems(config)
     problems += target_problems(config, heads) + weight_problems(config, heads, facts)
-    problems += mixing_problems(config, heads)
+    problems += mixing_problems(config, heads) + weight_decay_problems(config)
     for head in heads:
         problems += head_problems(config, head, facts)
     return problems
@@ -108,6 +111,24 @@ def weight_problems(config: Config, heads: Sequence[OutputSpec], facts: DataFact
     elif target is not None and target.task.is_index and target.shape:
         message = f"class weights need one class for each example, and these have {target.shape}"
     return [Problem(("training", "class_weights"), message, "remove it", at_key=True)] if message else []
+
+
+def weight_decay_problems(config: Config) -> list[Problem]:
+    """Find weights without weight decay if no optimizer has any."""
+    optimizers = {part.optimizer.name: part.optimizer for part in config.training.parts}
+    if not config.training.no_weight_decay or any(map(has_weight_decay, optimizers.values())):
+        return []
+    message = f"{' and '.join(optimizers)} has no weight decay"
+    hint = f"for example {{{next(iter(optimizers))}: {{weight_decay: 0.004}}}}"
+    return [Problem(("training", "no_weight_decay"), message, hint, at_key=True)]
+
+
+def has_weight_decay(optimizer: KerasObject) -> bool:
+    known = find("optimizer", optimizer.name)
+    if known is None or known.code is not None:
+        return True
+    defaults = {name: each.default for name, each in arguments("optimizer", optimizer.name).items()}
+    return any(optimizer.arguments.get(name, defaults[name]) for name in WEIGHT_DECAY if name in defaults)
 
 
 def threshold_problems(

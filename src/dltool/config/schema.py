@@ -123,6 +123,9 @@ class Training(Section):
     optimizer: Optimizer | None
     """A Keras optimizer. Clipping, accumulation, weight decay and averaging are its own arguments. Not with
     `phases`."""
+    no_weight_decay: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    """The weights without weight decay, by the name of the weight (`bias`), or the name or class of its layer
+    (`BatchNormalization`); `*` matches any characters."""
     loss: Loss | None = None
     """A Keras loss. With `model.outputs`, each output has its own."""
     metrics: Annotated[tuple[Metric, ...], Field(strict=False)] = ()

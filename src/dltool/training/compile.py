@@ -17,6 +17,7 @@ from dltool.errors import ConfigError, ConfigPath, Problem
 from dltool.model.build import BuiltModel
 from dltool.model.keras_objects import KERAS_ERRORS, make, plain_message
 from dltool.text import Shape, listed
+from dltool.training.weight_decay import exclude_from_weight_decay
 
 CHOSEN = ("accuracy", "acc", "Accuracy")
 UNUSUAL_SIZE = 8191
@@ -32,6 +33,8 @@ def compile_core(built: BuiltModel, config: Config, targets: Mapping[str, np.nda
 
     Raises ConfigError at the optimizer, loss or metric that Keras refuses."""
     optimizer_place, optimizer = made_optimizer(config, phase)
+    if config.training.no_weight_decay:
+        exclude_from_weight_decay(optimizer, built.core, config.training.no_weight_decay)
     # Locating a failure creates the losses again, because Keras objects hold state.
     heads = built.heads
     losses: Any = {head.name: make(head.loss, head.loss_place) for head in heads}
