@@ -135,29 +135,30 @@ def threshold_problems(
     head: OutputSpec, target: TargetFacts, compared: Compared | None, facts: DataFacts
 ) -> list[Problem]:
     """Find thresholds that cannot decide, or cannot be chosen."""
-    threshold, place = head.threshold, head.threshold_place
+    threshold, place, task, names = head.threshold, head.threshold_place, target.task, target.class_names
+    message, hint = "", "remove it"
     if threshold is None or threshold is UNKNOWN:
         return []
-    if fix := target.task.threshold_problem(target, compared):
-        return [Problem(place, *fix, related=head.loss_related)]
-    if isinstance(threshold, str) and not facts.validation_examples:
-        message = f"no validation split to choose the threshold by {threshold}"
-        return [Problem(place, message, "threshold: 0.5, or data.split.validation: 0.1")]
-    if not isinstance(threshold, Mapping):
-        return []
-    if not target.task.takes_several:
-        return [Problem(place, "two classes have one threshold, that of the second", "threshold: 0.5, or F1Score")]
-    names = target.class_names
-    problems = [
-        Problem((*place, name), "no such label", did_you_mean(near(name, names)), at_key=True)
-        for name in threshold
-        if name not in names
-    ]
-    if missing := [name for name in names if name not in threshold]:
-        problems.append(
-            Problem(place, f"no threshold for {listed(missing, 10)}", "name every label, or write one number for all")
+    if not task.has_classes:
+        message = f"a threshold decides between two classes, and the target is a {task.noun}"
+    elif not task.takes_several and len(names) != 2:
+        message = f"a threshold decides between two classes, and the data has {len(names)}"
+    elif compared is None or compared.outputs not in ("probabilities", "logits"):
+        message, hint = (
+            "a threshold is for probabilities, and the loss takes other outputs",
+            "loss: binary_crossentropy",
         )
-    return problems
+    elif isinstance(threshold, str) and not facts.validation_examples:
+        message = f"no validation split to choose the threshold by {threshold}"
+        hint = "threshold: 0.5, or data.split.validation: 0.1"
+    elif isinstance(threshold, Mapping) and not task.takes_several:
+        message, hint = "two classes have one threshold, that of the second", "threshold: 0.5, or F1Score"
+    elif isinstance(threshold, Mapping) and (missing := [name for name in names if name not in threshold]):
+        message, hint = f"no threshold for {listed(missing, 10)}", "name every label, or write one number for all"
+    problems = [Problem(place, message, hint, related=head.loss_related)] if message else []
+    others = [name for name in threshold if name not in names] if isinstance(threshold, Mapping) and names else []
+    hints = {name: did_you_mean(near(name, names)) for name in others}
+    return problems or [Problem((*place, name), "no such label", hints[name], at_key=True) for name in others]
 
 
 def one_hot_classes(target: TargetFacts | None, compared: Compared) -> int | None:

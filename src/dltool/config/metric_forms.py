@@ -60,21 +60,14 @@ CROSSENTROPY: Mapping[Form, str] = {
     "binary": "write BinaryCrossentropy",
     "labels": "write BinaryCrossentropy",
 }
-DECIDING: Mapping[str, str] = {
-    "accuracy": "",
-    **dict.fromkeys(("SparseCategoricalAccuracy", "CategoricalAccuracy", "IoU", "MeanIoU"), ""),
-    **dict.fromkeys(("OneHotIoU", "OneHotMeanIoU"), ""),
-    **dict.fromkeys(("BinaryAccuracy", "BinaryIoU", "F1Score", "FBetaScore"), "threshold"),
-    **dict.fromkeys(("Precision", "Recall", "TruePositives", "TrueNegatives"), "thresholds"),
-    **dict.fromkeys(("FalsePositives", "FalseNegatives"), "thresholds"),
-}
-"""Metrics of predicted classes, each with the argument by which it has a threshold of its own, if any."""
-ACCURACY: Mapping[Form, str] = {
-    "index": "SparseCategoricalAccuracy",
-    "one_hot": "CategoricalAccuracy",
-    "binary": "BinaryAccuracy",
-    "labels": "BinaryAccuracy",
-}
+DECIDING = (
+    *("accuracy", "BinaryAccuracy", "CategoricalAccuracy", "SparseCategoricalAccuracy"),
+    *("BinaryIoU", "IoU", "MeanIoU", "OneHotIoU", "OneHotMeanIoU", "Precision", "Recall", "F1Score", "FBetaScore"),
+    *("TruePositives", "TrueNegatives", "FalsePositives", "FalseNegatives"),
+)
+"""Metrics of predicted classes."""
+ACCURACY: Mapping[Form, str] = {"index": "SparseCategoricalAccuracy", "one_hot": "CategoricalAccuracy"}
+"""The class of `accuracy`, otherwise BinaryAccuracy."""
 ALONG_VECTORS = ("PearsonCorrelation", "ConcordanceCorrelation")
 """Metrics that Keras computes along the last axis of each example; over examples they would depend on the batches."""
 METRIC_FORMS: Mapping[str, MetricForm] = {
@@ -160,16 +153,20 @@ def adapted(
         return Problem((metric.name, "axis"), message, "remove axis, or write R2Score")
     if name.endswith("IoU") and (wrong := wrong_flag(metric, name, given)):
         return wrong
-    own = metric.arguments.get(DECIDING.get(name, ""))
-    found = with_probabilities(chosen(metric, name, given), form, replace(compared, form=given), one_hot)
-    decides = has_threshold and name in DECIDING and own is None and isinstance(found, Adapted)
-    return deciding(found, replace(compared, form=given)) if decides else found
+    compared = replace(compared, form=given)
+    found = with_probabilities(chosen(metric, name, given), form, compared, one_hot)
+    has_own = any(metric.arguments.get(key) is not None for key in ("threshold", "thresholds"))
+    if isinstance(found, Problem) or has_own or not has_threshold or name not in DECIDING:
+        return found
+    return deciding(found, compared)
 
 
 def deciding(found: Adapted, compared: Compared) -> Adapted:
     """Return a metric that is given the classes that a threshold decides, as outputs of 0 or 1."""
     name = metric_class(found.metric)
-    metric = KerasObject("metric", ACCURACY[compared.form]) if name == "accuracy" else found.metric
+    metric = (
+        KerasObject("metric", ACCURACY.get(compared.form, "BinaryAccuracy")) if name == "accuracy" else found.metric
+    )
     activation = compared.activation if compared.outputs == "logits" else ""
     return replace(found, metric=metric, activation=activation, decides=True)
 

@@ -62,8 +62,8 @@ def heads_of(config: Config) -> tuple[OutputSpec, ...]:
     if not config.model.outputs:
         assert training.loss is not None, "without outputs, the config's schema wants a loss"
         target = target_named(config.data, None, ONE_OUTPUT)
-        place, threshold = ("training",), training.threshold
-        return (OutputSpec(ONE_OUTPUT, None, target, training.loss, training.metrics, 1.0, place, threshold),)
+        loss, threshold = training.loss, training.threshold
+        return (OutputSpec(ONE_OUTPUT, None, target, loss, training.metrics, 1.0, ("training",), threshold),)
     heads = []
     for name, each in config.model.outputs.items():
         target, place = target_named(config.data, each.target, name), ("model", "outputs", name)

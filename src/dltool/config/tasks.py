@@ -171,18 +171,6 @@ class Task:
             return True, (f"this loss takes targets {takes}, {are}", losses.like(loss, "mean_squared_error"))
         return None
 
-    def threshold_problem(self, target: TargetFacts, compared: Compared | None) -> Fix | None:
-        """Return why a threshold cannot decide what the outputs predict."""
-        classes = len(target.class_names)
-        if not self.has_classes:
-            what = "a number" if self.has_labels else "the input"
-            return f"a threshold decides between two classes, and the target is {what}", "remove it"
-        if not self.takes_several and classes != 2:
-            return f"a threshold decides between two classes, and the data has {classes}", "remove it"
-        if compared is None or compared.outputs not in ("probabilities", "logits"):
-            return "a threshold is for probabilities, and the loss takes other outputs", "loss: binary_crossentropy"
-        return None
-
     def counts(self, values: "np.ndarray", target: TargetFacts) -> list[int]:
         """Return the number of targets (examples, …) in each class; empty if undefined."""
         return [int(each) for each in values.sum(axis=0)] if self.has_classes else []

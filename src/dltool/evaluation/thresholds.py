@@ -41,14 +41,12 @@ def best_threshold(are_of_class: np.ndarray, probabilities: np.ndarray, metric: 
         return 0.5
     true, false = (np.append(0, counts) for counts in above_thresholds(are_of_class, probabilities))
     # From none above the threshold to all of them.
-    edges = np.concatenate([[1], np.unique(probabilities)[::-1], [0]]).astype(float)
+    edges = np.concatenate([[2], np.unique(probabilities)[::-1], [0]]).astype(float)
     upper, lower = edges[:-1], edges[1:]
-    between = ((upper + lower) / 2).astype(probabilities.dtype).astype(float)
+    between = np.minimum((upper + lower) / 2, 1).astype(probabilities.dtype).astype(float)
     # There may be no float between the two. Only what is higher than the threshold is above it.
     thresholds = np.where(between < upper, between, lower)
-    scores = np.where(
-        (thresholds < upper) | (np.arange(len(upper)) == 0), SCORES[metric](true, false, members, others), -1
-    )
+    scores = np.where(thresholds < upper, SCORES[metric](true, false, members, others), -1)
     best = thresholds[np.isclose(scores, scores.max(), rtol=0, atol=1e-12)]
     return float(str(best[np.abs(best - 0.5).argmin()].astype(probabilities.dtype)))
 
@@ -68,8 +66,8 @@ def decided_model(config: Config, dataset: Dataset, built: BuiltModel) -> tuple[
         name, target = output.head.name, output.target
         if name in chosen and isinstance(output, LabelEvaluator):
             shown, values, _ = without_padding(output, targets, measured.outputs, measured.kept)
-            pair = [each[:: -(-each.size // MOST_VALUES)].T for each in output.chances(shown, values)]
-            best = [best_threshold(*columns, chosen[name]) for columns in zip(*pair, strict=True)]
+            are, chances = (each[:: -(-each.size // MOST_VALUES)].T for each in output.chances(shown, values))
+            best = [best_threshold(*pair, chosen[name]) for pair in zip(are, chances, strict=True)]
             value = dict(zip(target.class_names, best, strict=True)) if target.task.takes_several else best[0]
             thresholds[name] = ThresholdRecord(value=value, metric=chosen[name])
     config = with_thresholds(config, thresholds)
@@ -105,20 +103,17 @@ def recorded_decision(
     """Return the config of a run with the thresholds that it recorded, and these. Before the run is complete, a metric
     has not chosen yet: the threshold is 0.5. Raises RunError: a threshold is missing or invalid."""
     thresholds = written_thresholds(config)
-    if not any(each.metric for each in thresholds.values()):
+    chosen = [head for head in heads_of(config) if head.name in thresholds and thresholds[head.name].metric]
+    if not chosen:
         return config, thresholds
-    results, is_complete = read_results(run), run.is_complete()
-    for head in heads_of(config):
-        if head.name not in thresholds or not thresholds[head.name].metric:
-            continue
-        target, found = facts.targets[str(head.target)], results.thresholds.get(head.name, ThresholdRecord())
-        needed = set(target.class_names) if target.task.takes_several else None
-        names = set(found.value) if isinstance(found.value, Mapping) else None
-        if not is_complete:
-            found = ThresholdRecord(value=dict.fromkeys(target.class_names, 0.5) if needed else 0.5)
-        elif found.value is None or names != needed:
+    recorded = read_results(run).thresholds if run.is_complete() else {}
+    if not run.is_complete() and warn is not None:
+        warn("thresholds are chosen when a run is complete: 0.5 here")
+    for head in chosen:
+        target = facts.targets[str(head.target)]
+        found = recorded.get(head.name, ThresholdRecord()) if run.is_complete() else ThresholdRecord(value=0.5)
+        labels = target.class_names if target.task.takes_several and run.is_complete() else ()
+        if found.value is None or {*labels} != (found.value.keys() if isinstance(found.value, dict) else set()):
             raise RunError(f"{run.results}: the threshold of the output is missing or invalid", "train a new run")
         thresholds[head.name] = found
-    if not is_complete and warn is not None:
-        warn("thresholds are chosen when a run is complete: 0.5 here")
     return with_thresholds(config, thresholds), thresholds

@@ -26,6 +26,7 @@ MOST_CURVES = 7
 MOST_VALUES = 2_000_000
 """Probabilities used for curves. More are sampled evenly."""
 MICRO = "micro average"
+Array = np.ndarray
 
 
 class LabelEvaluator(Evaluator):
@@ -174,12 +175,7 @@ def why_not_logistic(fitted: np.ndarray) -> str:
 
 
 def classes_found(
-    prefix: str,
-    names: Sequence[str],
-    targets: np.ndarray,
-    probabilities: np.ndarray,
-    rows: np.ndarray | None,
-    predicted: np.ndarray,
+    prefix: str, names: Sequence[str], targets: Array, probabilities: Array, rows: Array | None, predicted: Array
 ) -> Found:
     """Return the findings for `targets` and `predicted` (examples,), class indices, and `probabilities` (examples,
     classes). `rows` (examples,) are rows of the data, None if an example has many classes."""
@@ -202,12 +198,7 @@ def classes_found(
 
 
 def labels_found(
-    prefix: str,
-    names: Sequence[str],
-    targets: np.ndarray,
-    probabilities: np.ndarray,
-    rows: np.ndarray,
-    predicted: np.ndarray,
+    prefix: str, names: Sequence[str], targets: Array, probabilities: Array, rows: Array, predicted: Array
 ) -> Found:
     """Return the findings for `targets` of 0 or 1, `probabilities` and labels `predicted`, (examples, labels) each."""
     are_labels = targets > 0.5
