@@ -56,8 +56,6 @@ def test_excluded_weights_are_those_of_plain_keras_in_every_phase_and_after_a_re
     ours = train(config, dataset)
     expected = keras_weights(config, dataset, lambda each: each.path != "body/kernel")
     assert_same(ours.weights, expected)
-    others = keras_weights(config, dataset, lambda each: False)
-    assert not np.allclose(others[-1], expected[-1])
     first = ours.recorder.states[0]
     start = TrainingState(first.arrays, json.loads(json.dumps(first.state)))
     assert_same(train(config, dataset, start=start).weights, ours.weights)

@@ -123,7 +123,7 @@ class Training(Section):
     optimizer: Optimizer | None
     """A Keras optimizer. Clipping, accumulation, weight decay and averaging are its own arguments. Not with
     `phases`."""
-    no_weight_decay: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    no_weight_decay: Annotated[tuple[str, ...], Field(strict=False, min_length=1)] | None = None
     """The weights without weight decay, by the name of the weight (`bias`), or the name or class of its layer
     (`BatchNormalization`); `*` matches any characters."""
     loss: Loss | None = None
