@@ -448,3 +448,56 @@ def test_a_last_activation_is_found_behind_many_layers_and_branches():
     assert problems(None, *branches) == []
     (found,) = [each for each in problems(None, *branches, "ReLU") if "probabilities" in each[1]]
     assert found[1].endswith("and relu gives none")
+
+
+SIGMOID = {"Dense": {"units": 1, "activation": "sigmoid"}}
+THRESHOLD = ("training", "threshold")
+
+
+@pytest.mark.parametrize(
+    ("facts", "layer", "training", "expected"),
+    [
+        (PAIR, SIGMOID, {"threshold": 0.3}, None),
+        (PAIR, SIGMOID, {"threshold": "F1Score"}, None),
+        (PAIR, SIGMOID, {"threshold": {"yes": 0.3}}, (THRESHOLD, "two classes have one threshold")),
+        (
+            Facts(),
+            SOFTMAX,
+            {"loss": "sparse_categorical_crossentropy", "threshold": 0.3},
+            (THRESHOLD, "decides between two classes, and the data has 3"),
+        ),
+        (NUMBER, {"Dense": 1}, {"loss": "mse", "threshold": 0.3}, (THRESHOLD, "the target is a number")),
+        (
+            PAIR,
+            {"Dense": {"units": 1, "activation": "tanh"}},
+            {"loss": "hinge", "threshold": 0.3},
+            (THRESHOLD, "a threshold is for probabilities"),
+        ),
+        (
+            Facts(class_names=("no", "yes"), validation_examples=0),
+            SIGMOID,
+            {"threshold": "accuracy"},
+            (THRESHOLD, "no validation split to choose the threshold by accuracy"),
+        ),
+        (
+            LABELS,
+            {"Dense": {"units": 3, "activation": "sigmoid"}},
+            {"threshold": {"a": 0.1, "b": 0.2}},
+            (THRESHOLD, "no threshold for c"),
+        ),
+        (
+            LABELS,
+            {"Dense": {"units": 3, "activation": "sigmoid"}},
+            {"threshold": {"a": 0.1, "b": 0.2, "c": 0.3, "d": 0.4}},
+            ((*THRESHOLD, "d"), "no such label"),
+        ),
+    ],
+)
+def test_a_threshold_decides_between_two_classes_or_about_labels(facts, layer, training, expected):
+    found = problems(facts, layer, **{"loss": "binary_crossentropy", **training})
+    if expected is None:
+        assert found == []
+    else:
+        (problem,) = found
+        assert problem[0] == expected[0]
+        assert expected[1] in problem[1]

@@ -3,10 +3,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dltool.config.columns import Target, TargetType, parse_target
+from dltool.config.columns import CategoryTarget, Target, TargetType, parse_target
 from dltool.data.arrays.cleaning import clean_labels
 from dltool.data.examples import Examples, SourceExamples
-from dltool.data.labels import Labels, read_labels, spelling_warnings
+from dltool.data.labels import Labels, read_labels, spelling_warnings, with_positive
 from dltool.errors import DataError
 
 PLACE = ("data", "source")
@@ -131,3 +131,27 @@ def test_classes_that_differ_in_spelling_alone_are_warned_of(names: tuple[str, .
 @pytest.mark.parametrize("names", [("1", "2", "yes"), ("cat", "cats"), ("no", "yes"), ()])
 def test_other_classes_are_not(names: tuple[str, ...]) -> None:
     assert spelling_warnings([Labels("category", "target", np.asarray, names)]) == ()
+
+
+def with_class_1(values, positive: str, columns: tuple[str, ...] = ()):
+    options = TargetType("category", CategoryTarget(positive=positive))
+    return with_positive(read_labels(source(part(values)), options), Target(columns, options))
+
+
+def test_the_positive_class_is_class_1():
+    labels = with_class_1(["no", "yes", "no"], "no")
+    assert labels.class_names == ("yes", "no")
+    found = labels.encode(part(["no", "yes"]))
+    assert found.tolist() == [1, 0]
+    assert found.dtype == np.int32
+    assert with_class_1(["no", "yes"], "yes").class_names == ("no", "yes")
+    assert with_class_1([0, 1], "0").encode(part([0, 1])).tolist() == [1, 0]
+
+
+def test_a_positive_class_is_one_of_two_at_its_line():
+    with pytest.raises(DataError, match=r'no class is called "maybe"') as caught:
+        with_class_1(["no", "yes"], "maybe", ("bought",))
+    assert caught.value.problems[0].place == ("data", "target", "bought", "category", "positive")
+    with pytest.raises(DataError, match="one of two, and the data has 3 classes") as caught:
+        with_class_1([0, 1, 2], "1")
+    assert caught.value.problems[0].place == ("data", "target", "category", "positive")

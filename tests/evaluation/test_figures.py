@@ -21,12 +21,14 @@ def classes(names: tuple[str, ...], examples: int) -> Found:
     random = np.random.default_rng(1)
     shares = random.random((examples, len(names)))
     targets = random.integers(0, len(names), examples)
-    return classes_found("", names, targets, shares / shares.sum(axis=1, keepdims=True), np.arange(examples))
+    shares /= shares.sum(axis=1, keepdims=True)
+    return classes_found("", names, targets, shares, np.arange(examples), shares.argmax(axis=1))
 
 
 def labels() -> Found:
     targets = (RANDOM.random((50, 3)) < 0.5).astype(np.float32)
-    return labels_found("", ["a", "b", "c"], targets, RANDOM.random((50, 3)), np.arange(50))
+    shares = RANDOM.random((50, 3))
+    return labels_found("", ["a", "b", "c"], targets, shares, np.arange(50), shares > 0.5)
 
 
 def numbers(targets: np.ndarray) -> Found:

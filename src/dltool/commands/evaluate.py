@@ -1,7 +1,7 @@
 """`dltool evaluate RUN`: evaluate the best model of a run on a split, or on new labelled data."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -22,6 +22,7 @@ from dltool.text import joined, near
 
 if TYPE_CHECKING:
     from dltool.evaluation.findings import Assessment
+    from dltool.evaluation.thresholds import Thresholds
     from dltool.experiment.listener import Progress
 
 PARTS = ("train", "validation", "test")
@@ -35,10 +36,13 @@ class EvaluationOutcome:
     assessment: "Assessment"
     folder: Path
     warning: str = ""
+    thresholds: "Thresholds" = field(default_factory=dict)
 
     def record(self) -> dict[str, Any]:
         folder = None if self.warning else str(self.folder)
-        return {"run": str(self.run), **self.assessment.record(), "folder": folder}
+        thresholds = {name: each.model_dump() for name, each in self.thresholds.items()}
+        found = {"run": str(self.run), **self.assessment.record(), "folder": folder}
+        return {**found, "thresholds": thresholds} if thresholds else found
 
 
 def evaluate(
@@ -72,10 +76,14 @@ def evaluate(
         if not len(examples):
             others = [f"--split {name}" for name in PARTS if len(getattr(dataset.split, name))]
             raise ConfigError(f"the run has no {split} examples", f"use {joined(others, 'or')}")
-    built = replace(best_model(run, config, dataset.facts), heads=heads_of(changed))
+    best = best_model(run, config, dataset.facts)
+    from dltool.evaluation.thresholds import recorded_decision
+
+    decided, thresholds = recorded_decision(run, changed, dataset.facts, progress.warn)
+    built = replace(best, heads=heads_of(decided))
     progress.stage("evaluating")
     try:
-        assessment, files = assessed(changed, dataset, built, examples, progress.warn if draws else None)
+        assessment, files = assessed(decided, dataset, built, examples, progress.warn if draws else None)
     except ConfigError as error:
         raise error if changed is config else as_option(error) from None
     folder, warning = run.evaluation / examples.name, ""
@@ -83,7 +91,7 @@ def evaluate(
         run.replace_folder(folder, files)
     except MachineError as error:
         warning = f"the evaluation could not be saved: {error}"
-    return EvaluationOutcome(run.path, assessment, folder, warning)
+    return EvaluationOutcome(run.path, assessment, folder, warning, thresholds)
 
 
 def new_examples(config: Config, file: Path) -> Examples:

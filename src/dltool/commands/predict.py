@@ -70,12 +70,14 @@ def predictions_for(
         for warning in new.warnings:
             progress.warn(warning)
     from dltool.evaluation.measure import predict as outputs_of
+    from dltool.evaluation.thresholds import recorded_decision
 
     built = best_model(run, config, facts)
     types = {name: found.column for name, found in facts.inputs.items() if found.column is not None}
     known: dict[str, Any] = {name: state.get("vocabulary") for name, state in built.fitted.columns.items()}
     DataError.refuse(unseen_problems(new.tables, types, known))
     progress.stage("predicting")
-    found = predictions(config, facts, outputs_of(built, config, new.examples.inputs))
+    decided, _ = recorded_decision(run, config, facts)
+    found = predictions(decided, facts, outputs_of(built, config, new.examples.inputs))
     files = np.array([whole_text(name) for name in new.examples.places["file"]], dtype=object)
     return {**new.examples.places, "file": files, **found}

@@ -24,7 +24,7 @@ from dltool.runs.records import read_record, recorded_threads
 if TYPE_CHECKING:
     from dltool.experiment.listener import Progress
 
-COMPARED_RESULTS = ("test", "validation", "best", "epochs", "parameters")
+COMPARED_RESULTS = ("test", "validation", "best", "epochs", "parameters", "thresholds")
 
 
 @dataclass(frozen=True)

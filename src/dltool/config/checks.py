@@ -15,8 +15,8 @@ from dltool.config.schema import Config
 from dltool.config.tasks import DataFacts, TargetFacts
 from dltool.config.wording import counted_name, snake_case
 from dltool.errors import ConfigPath, Problem
-from dltool.keras_names import arguments
-from dltool.text import did_you_mean, near
+from dltool.keras_names import arguments, find
+from dltool.text import did_you_mean, listed, near
 
 OTHER_RESULTS = ("seconds", "parameters")
 """Results besides the metrics that an expectation may bound."""
@@ -26,6 +26,9 @@ RESERVED = ("epoch", "loss", "learning_rate", *OTHER_RESULTS)
 
 MONITORING = ("EarlyStopping", "ReduceLROnPlateau")
 """Callbacks with a `monitor`, by default val_loss."""
+
+WEIGHT_DECAY = ("weight_decay", "adam_weight_decay")
+"""Arguments of optimizers."""
 
 MIXING = ("MixUp", "CutMix")
 
@@ -42,7 +45,7 @@ def static_checks(config: Config, facts: DataFacts | None) -> list[Problem]:
     problems += [unmeasured(("expect", name), name, results, at_key=True) for name in missing]
     problems += spectrogram_problems(config) + weight_file_problems(config)
     problems += target_problems(config, heads) + weight_problems(config, heads, facts)
-    problems += mixing_problems(config, heads)
+    problems += mixing_problems(config, heads) + weight_decay_problems(config)
     for head in heads:
         problems += head_problems(config, head, facts)
     return problems
@@ -65,7 +68,8 @@ def head_problems(config: Config, head: OutputSpec, facts: DataFacts | None) -> 
     are_several = sum(bool(each.class_names) for each in facts.targets.values()) > 1
     dollar = f"$classes_{head.target}" if are_several else "$classes"
     problems += mismatch_problems(last, head, target, dollar)
-    return problems or metric_problems(head, target.task.compared(head.loss, target, last))
+    compared = target.task.compared(head.loss, target, last)
+    return problems or [*metric_problems(head, compared), *threshold_problems(head, target, compared, facts)]
 
 
 def target_of(head: OutputSpec, targets: Mapping[str, TargetFacts]) -> TargetFacts | None:
@@ -76,7 +80,8 @@ def target_of(head: OutputSpec, targets: Mapping[str, TargetFacts]) -> TargetFac
 def compared_by(config: Config, head: OutputSpec, target: TargetFacts | None) -> Compared | None:
     """Return what the loss of an output compares; None if unknown."""
     last = last_layer(config.model.layers, layer_index(config, head))
-    return None if target is None else target.task.compared(head.loss, target, last)
+    compared = None if target is None else target.task.compared(head.loss, target, last)
+    return None if target is None or compared is None else replace(compared, names=target.class_names)
 
 
 def mismatch_problems(last: LastLayer | None, head: OutputSpec, target: TargetFacts, dollar: str) -> list[Problem]:
@@ -106,6 +111,54 @@ def weight_problems(config: Config, heads: Sequence[OutputSpec], facts: DataFact
     elif target is not None and target.task.is_index and target.shape:
         message = f"class weights need one class for each example, and these have {target.shape}"
     return [Problem(("training", "class_weights"), message, "remove it", at_key=True)] if message else []
+
+
+def weight_decay_problems(config: Config) -> list[Problem]:
+    """Find weights without weight decay if no optimizer has any."""
+    optimizers = {part.optimizer.name: part.optimizer for part in config.training.parts}
+    if not config.training.no_weight_decay or any(map(has_weight_decay, optimizers.values())):
+        return []
+    message = f"{' and '.join(optimizers)} has no weight decay"
+    hint = f"for example {{{next(iter(optimizers))}: {{weight_decay: 0.004}}}}"
+    return [Problem(("training", "no_weight_decay"), message, hint, at_key=True)]
+
+
+def has_weight_decay(optimizer: KerasObject) -> bool:
+    known = find("optimizer", optimizer.name)
+    if known is None or known.code is not None:
+        return True
+    defaults = {name: each.default for name, each in arguments("optimizer", optimizer.name).items()}
+    return any(optimizer.arguments.get(name, defaults[name]) for name in WEIGHT_DECAY if name in defaults)
+
+
+def threshold_problems(
+    head: OutputSpec, target: TargetFacts, compared: Compared | None, facts: DataFacts
+) -> list[Problem]:
+    """Find thresholds that cannot decide, or cannot be chosen."""
+    threshold, place, task, names = head.threshold, head.threshold_place, target.task, target.class_names
+    message, hint = "", "remove it"
+    if threshold is None or threshold is UNKNOWN:
+        return []
+    if not task.has_classes:
+        message = f"a threshold decides between two classes, and the target is a {task.noun}"
+    elif not task.takes_several and len(names) != 2:
+        message = f"a threshold decides between two classes, and the data has {len(names)}"
+    elif compared is None or compared.outputs not in ("probabilities", "logits"):
+        message, hint = (
+            "a threshold is for probabilities, and the loss takes other outputs",
+            "loss: binary_crossentropy",
+        )
+    elif isinstance(threshold, str) and not facts.validation_examples:
+        message = f"no validation split to choose the threshold by {threshold}"
+        hint = "threshold: 0.5, or data.split.validation: 0.1"
+    elif isinstance(threshold, Mapping) and not task.takes_several:
+        message, hint = "two classes have one threshold, that of the second", "threshold: 0.5, or F1Score"
+    elif isinstance(threshold, Mapping) and (missing := [name for name in names if name not in threshold]):
+        message, hint = f"no threshold for {listed(missing, 10)}", "name every label, or write one number for all"
+    problems = [Problem(place, message, hint, related=head.loss_related)] if message else []
+    others = [name for name in threshold if name not in names] if isinstance(threshold, Mapping) and names else []
+    hints = {name: did_you_mean(near(name, names)) for name in others}
+    return problems or [Problem((*place, name), "no such label", hints[name], at_key=True) for name in others]
 
 
 def one_hot_classes(target: TargetFacts | None, compared: Compared) -> int | None:

@@ -228,6 +228,9 @@ class CategoryTarget(Section):
     """Whether to write all class names in lower or upper case, so that `Cat` and `cat` are the same."""
     replace: dict[str, str] = Field(default_factory=dict)
     """Class names to replace by others."""
+    positive: str | None = None
+    """The positive one of two classes, which becomes class 1: a single output is its probability. Default: the second
+    in sorted order."""
 
 
 class NumberTarget(WrittenNumber):

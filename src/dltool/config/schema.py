@@ -37,6 +37,10 @@ class BlockOptions(Section):
     """As in `model.layers`. `from: input` is the input of the block; layer names are local to it."""
 
 
+Share = Annotated[float, Field(ge=0, le=1), PASS_UNKNOWN]
+Threshold = Share | Literal["accuracy", "balanced_accuracy", "F1Score"] | dict[str, Share]
+
+
 class OutputOptions(Section):
     """One of several outputs of the model, with its target, loss and metrics."""
 
@@ -49,6 +53,8 @@ class OutputOptions(Section):
     """A Keras loss."""
     metrics: Annotated[tuple[Metric, ...], Field(strict=False)] = ()
     """Keras metrics of this output."""
+    threshold: Threshold | None = None
+    """The decision threshold of this output, as `training.threshold`."""
     weight: Annotated[float, Field(gt=0)] = 1.0
     """The weight of its loss in the total loss."""
 
@@ -117,10 +123,16 @@ class Training(Section):
     optimizer: Optimizer | None
     """A Keras optimizer. Clipping, accumulation, weight decay and averaging are its own arguments. Not with
     `phases`."""
+    no_weight_decay: Annotated[tuple[str, ...], Field(strict=False, min_length=1)] | None = None
+    """The weights without weight decay, by the name of the weight (`bias`), or the name or class of its layer
+    (`BatchNormalization`); `*` matches any characters."""
     loss: Loss | None = None
     """A Keras loss. With `model.outputs`, each output has its own."""
     metrics: Annotated[tuple[Metric, ...], Field(strict=False)] = ()
     """Keras metrics, computed for training, validation and test."""
+    threshold: Threshold | None = None
+    """The probability above which the second of two classes, or a label, is predicted: a number, or one for each label.
+    The name of a metric chooses those with its highest value on validation, after training. Default: 0.5."""
     batch_size: Annotated[int, Field(ge=1)] = 32
     """The number of examples per training step."""
     epochs: Epochs | None

@@ -41,7 +41,7 @@ def loss_problems(root: Node) -> Iterator[Problem]:
         elif training.value["loss"].node.value is None:
             yield Problem(("training", "loss"), "expected a loss, got null", EXAMPLES["loss"])
         return
-    for key in ("loss", "metrics"):
+    for key in ("loss", "metrics", "threshold"):
         if key in training.value and training.value[key].node.value != ():
             message, hint = f"each of model.outputs has its own {key}", "remove it here"
             related = ((("model", "outputs"), "the outputs"),)

@@ -76,7 +76,7 @@ def show(outcome: Any, *, as_json: bool, is_quiet: bool = False) -> None:
 def show_training(outcome: "TrainingOutcome", console: StreamConsole) -> None:
     results = outcome.results
     console.print(data_text(best_words(results)))
-    for line in metric_lines(results, console.width):
+    for line in [*metric_lines(results, console.width), *threshold_lines(results.get("thresholds", {}))]:
         console.print(data_text(line), soft_wrap=True)
     console.print(data_text(f"took  {duration(results['seconds']['total'])}"))
     if outcome.profile is not None:
@@ -113,6 +113,14 @@ def metric_lines(results: Mapping[str, Any], width: int) -> list[str]:
         else:
             lines.append(f"{'' if lines else 'test':<4}  {words}")
     return lines
+
+
+def threshold_lines(thresholds: Mapping[str, Any]) -> list[str]:
+    """Return a line for each output with a decision threshold."""
+    from dltool.runs.records import ThresholdRecord
+
+    starts = {name: f"{name}: " if len(thresholds) > 1 else "" for name in thresholds}
+    return [f"{starts[name]}{ThresholdRecord.model_validate(each).words}" for name, each in thresholds.items()]
 
 
 def show_profile(times: Mapping[str, float], run: Path, console: Console) -> None:
@@ -156,6 +164,8 @@ def show_evaluation(outcome: "EvaluationOutcome", console: StreamConsole) -> Non
         ends = "" if each.low is None or each.high is None else f"{number(each.low)} to {number(each.high)}"
         table.add_row(data_text(name), number(each.value), ends)
     console.print(table)
+    for words in threshold_lines(outcome.thresholds):
+        console.print(data_text(words), soft_wrap=True)
     for line in found.baselines:
         if line.name == MODEL:
             continue

@@ -17,7 +17,7 @@ from dltool.data.arrays.rows import Coded, Rows, is_text
 from dltool.data.examples import Examples, SourceExamples, check_alike, stacked
 from dltool.data.facts import Facts, InputFacts
 from dltool.data.files.class_folders import PartName
-from dltool.data.labels import Labels, read_labels, spelling_warnings
+from dltool.data.labels import Labels, read_labels, spelling_warnings, with_positive
 from dltool.data.sources.arrays import load_arrays
 from dltool.data.sources.builtin_datasets import load_bundled, load_keras_dataset
 from dltool.data.sources.catalog import published
@@ -98,7 +98,7 @@ def load_data(data: Data, seed: int, most_rows: int | None = None) -> Dataset:
     check_parts(data)
     source = load_sources(data)
     declared = data.model_copy(update=dict(source.inferred)).targets
-    labels = [read_labels(source, target.type, name) for name, target in declared.items()]
+    labels = [with_positive(read_labels(source, target.type, name), target) for name, target in declared.items()]
     sizes = sizes_of(data, source)
     is_taken: dict[PartName, bool] = {"training": False, "validation": sizes.taken_validation, "test": sizes.taken_test}
     parts = {name: source.parts[name] for name, taken in is_taken.items() if name in source.parts and not taken}

@@ -1,19 +1,19 @@
 """Encodes labels as class indices 0…classes-1, float32 numbers, or a 0 or 1 for each of several labels."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from dltool.config.columns import ONE_TARGET, TargetType
+from dltool.config.columns import ONE_TARGET, CategoryTarget, Target, TargetType
 from dltool.config.tasks import TargetKind
 from dltool.data.arrays.rows import Coded, is_text
 from dltool.data.examples import Examples, SourceExamples
 from dltool.data.split.by_column import distinct
 from dltool.data.tables.cells import BOOLEANS
 from dltool.errors import ConfigPath, DataError, Problem
-from dltool.text import counted, listed
+from dltool.text import counted, listed, quoted
 
 SHOWN = 5
 
@@ -135,6 +135,25 @@ def spelling_warnings(labels: Sequence[Labels]) -> tuple[str, ...]:
             way = f"replace: {{{merged}}}" if are_boolean else "case: lower"
             warnings.append(f"classes of the target that may be the same: {shown}; {way} in its type merges them")
     return tuple(warnings)
+
+
+def with_positive(labels: Labels, target: Target) -> Labels:
+    """Number the classes so that the positive one, if the target names one, is class 1.
+
+    Raises DataError: it is none of two classes."""
+    options, names = target.type and target.type.options, labels.class_names
+    if not isinstance(options, CategoryTarget) or options.positive is None:
+        return labels
+    place = ("data", "target", *target.columns, "category", "positive")
+    if len(names) != 2:
+        message = f"a positive class is one of two, and the data has {len(names)} classes"
+        raise DataError(Problem(place, message, "remove it", at_key=True))
+    if options.positive not in names:
+        hint = f"the classes are {listed([quoted(each) for each in names], SHOWN)}"
+        raise DataError(Problem(place, f"no class is called {quoted(options.positive)}", hint))
+    if options.positive == names[1]:
+        return labels
+    return replace(labels, encode=lambda part: 1 - labels.encode(part), class_names=names[::-1])
 
 
 def place_of(name: str) -> ConfigPath:

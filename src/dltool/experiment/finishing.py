@@ -202,16 +202,18 @@ def tested_model(
 ) -> tuple[dict[str, Any], "Assessment | None"]:
     """Save the model with its best weights, evaluate it once on the test split, and write the evaluation."""
     from dltool.evaluation.findings import interval_record
+    from dltool.evaluation.thresholds import decided_model
     from dltool.model.saving import save_model
 
     dataset, built = experiment.dataset, experiment.built
     with stops.patient():
         save_model(built.full, run.model)
+    config, built, thresholds = decided_model(experiment.config, dataset, built)
     assessment = None
     test: dict[str, Any] = {"test": {}, "intervals": {}}
     if len(dataset.split.test):
         warn = progress.warn if experiment.is_kept else None
-        assessment, files = assessed(experiment.config, dataset, built, dataset.examples("test"), warn)
+        assessment, files = assessed(config, dataset, built, dataset.examples("test"), warn)
         values = {name: interval.value for name, interval in assessment.metrics.items()}
         test = {"test": values, "intervals": interval_record(assessment.metrics)}
         run.replace_folder(run.evaluation / "test", files)
@@ -222,6 +224,7 @@ def tested_model(
         "best": {"epoch": fitted.best_epoch, "monitor": fitted.monitor, "value": fitted.best_value},
         "epochs": len(fitted.history),
         "parameters": built.full.count_params(),
+        **({"thresholds": {name: each.model_dump() for name, each in thresholds.items()}} if thresholds else {}),
     }
     return results, assessment
 

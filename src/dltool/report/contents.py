@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
+from dltool.config.outputs import heads_of
 from dltool.config.schema import Config
 from dltool.config.tasks import TASKS
 from dltool.config.text.dump import leaves, plain_config
@@ -61,11 +62,13 @@ class ShownMistake:
 
 @dataclass(frozen=True)
 class OutputContents:
-    """The results of one output, and those of its errors that are shown. `has_images`: each is an image."""
+    """The results of one output, and those of its errors that are shown. `has_images`: each is an image. `decision`
+    describes the decision threshold, if it has one."""
 
     assessed: "OutputAssessment"
     mistakes: tuple[ShownMistake, ...]
     has_images: bool
+    decision: str = ""
 
 
 @dataclass(frozen=True)
@@ -165,7 +168,18 @@ def output_contents(subject: Subject, assessed: "OutputAssessment") -> OutputCon
         ShownMistake(each, f"{noun} {each.row:,}" if dataset is None else dataset.place_of(each.row), tuple(look))
         for each, look in [*zip(mistakes, looks, strict=True)][: None if has_images else FEW_MISTAKES]
     )
-    return OutputContents(assessed, shown, has_images)
+    return OutputContents(assessed, shown, has_images, decision(subject, assessed))
+
+
+def decision(subject: Subject, assessed: "OutputAssessment") -> str:
+    """Describe the recorded threshold of the output; empty if it has none."""
+    threshold = subject.record.results.thresholds.get(assessed.name)
+    if threshold is None:
+        return ""
+    head = next(each for each in heads_of(subject.config) if each.name == assessed.name)
+    target = subject.facts.targets[str(head.target)]
+    positive = "" if target.task.takes_several else f": a higher probability of {target.class_names[-1]} predicts it"
+    return f"{threshold.words[:1].upper()}{threshold.words[1:]}{positive}."
 
 
 def settings(config: Config, origins: Mapping[str, str]) -> dict[str, dict[str, str]]:

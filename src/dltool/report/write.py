@@ -61,6 +61,7 @@ def as_json(found: Contents) -> dict[str, Any]:
         {
             "name": output.assessed.name,
             "kind": output.assessed.kind,
+            **({"decision": output.decision} if output.decision else {}),
             "table": output.assessed.table,
             "mistakes": [{**asdict(shown.mistake), "place": shown.place} for shown in output.mistakes],
             "figures": {each.name: each.description for each in output.assessed.figures},

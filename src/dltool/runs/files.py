@@ -66,7 +66,7 @@ class Run:
     )
     split = Inside("split.npz", "The row numbers of the training, validation and test split.")
     metrics = Inside("metrics.jsonl", "One line for each epoch: loss, metrics, learning rate, seconds.")
-    results = Inside("results.json", "Written last: test metrics with intervals, the best epoch, expectations.")
+    results = Inside("results.json", "Written last: test metrics with intervals, best epoch, expectations, thresholds.")
     model = Inside("model.keras", "The best model with its preprocessing: raw inputs in, predictions out.")
     report = Inside("report.html", "The report, one file that loads nothing.")
     report_numbers = Inside("report.json", "The numbers of the report.")

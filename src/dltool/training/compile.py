@@ -17,6 +17,7 @@ from dltool.errors import ConfigError, ConfigPath, Problem
 from dltool.model.build import BuiltModel
 from dltool.model.keras_objects import KERAS_ERRORS, make, plain_message
 from dltool.text import Shape, listed
+from dltool.training.weight_decay import exclude_from_weight_decay
 
 CHOSEN = ("accuracy", "acc", "Accuracy")
 UNUSUAL_SIZE = 8191
@@ -32,6 +33,8 @@ def compile_core(built: BuiltModel, config: Config, targets: Mapping[str, np.nda
 
     Raises ConfigError at the optimizer, loss or metric that Keras refuses."""
     optimizer_place, optimizer = made_optimizer(config, phase)
+    if config.training.no_weight_decay:
+        exclude_from_weight_decay(optimizer, built.core, config.training.no_weight_decay)
     # Locating a failure creates the losses again, because Keras objects hold state.
     heads = built.heads
     losses: Any = {head.name: make(head.loss, head.loss_place) for head in heads}
@@ -67,28 +70,45 @@ def made_metrics(built: BuiltModel, head: OutputSpec) -> list[Any]:
 def made_metric(built: BuiltModel, head: OutputSpec, index: int) -> Any:
     """Create a metric that takes targets and outputs as the loss takes them, see :mod:`dltool.config.metric_forms`."""
     entry, place = head.metrics[index], (*head.metrics_place, index)
-    found = adapted(entry, built.compared.get(head.name), is_trained=False)
+    compared = built.compared.get(head.name)
+    thresholds = None if compared is None else head.thresholds(compared.names)
+    found = adapted(entry, compared, is_trained=False, has_threshold=thresholds is not None)
     if isinstance(found, Problem):
         raise ConfigError(relocated(found, place))
     metric = make(found.metric, place)
-    if found.one_hot:
+    if found.one_hot or found.decides:
         metric = keras.metrics.get(metric)
     classes = built.outputs[head.name].output_shape[-1] if found.one_hot else None
-    if classes is not None or found.activation:
+    convert = keras.activations.get(found.activation or "linear")
+    if found.decides and compared is not None and thresholds is not None:
+        convert = deciding(convert, thresholds, compared.is_each_alone)
+    if classes is not None or found.activation or found.decides:
         # Evaluation computes a mean metric example by example, too.
         name = "_fn" if isinstance(metric, keras.metrics.MeanMetricWrapper) else "update_state"
-        setattr(metric, name, converting(getattr(metric, name), classes, found.activation))
+        setattr(metric, name, converting(getattr(metric, name), classes, convert))
     return metric
 
 
-def converting(function: Callable[..., Any], classes: int | None, activation: str) -> Callable[..., Any]:
-    """Wrap a function of targets and outputs: one-hot encode class indices, and apply an activation to the outputs."""
-    apply = keras.activations.get(activation or "linear")
+def converting(function: Callable[..., Any], classes: int | None, convert: Callable[[Any], Any]) -> Callable[..., Any]:
+    """Wrap a function of targets and outputs: one-hot encode class indices, and convert the outputs."""
 
     def converted(targets: Any, outputs: Any, *others: Any, **named: Any) -> Any:
-        return function(keras.ops.one_hot(targets, classes) if classes else targets, apply(outputs), *others, **named)
+        return function(keras.ops.one_hot(targets, classes) if classes else targets, convert(outputs), *others, **named)
 
     return converted
+
+
+def deciding(convert: Callable[[Any], Any], thresholds: list[float], are_alone: bool) -> Callable[[Any], Any]:
+    """Return a function of outputs that returns 1 for those above the thresholds, else 0. Unless each output stands
+    alone, they are those of two classes along the last axis, and the threshold is that of the second."""
+
+    def decided(outputs: Any) -> Any:
+        found = convert(outputs)
+        found = tf.cast(found, tf.float32) if found.dtype.size < 4 else found
+        above = found > tf.constant(thresholds, found.dtype) if are_alone else found[..., 1:] > thresholds[0]
+        return tf.cast(above if are_alone else tf.concat([~above, above], -1), found.dtype)
+
+    return decided
 
 
 def example_batch(built: BuiltModel, targets: Mapping[str, np.ndarray]) -> tuple[Any, Any]:

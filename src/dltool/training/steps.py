@@ -3,7 +3,6 @@
 import contextlib
 import gc
 import itertools
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -26,9 +25,7 @@ from dltool.training.numerics import Strategy, choose_strategy, evaluation_batch
 from dltool.training.profile import Profile
 from dltool.training.rewrites import rewritten
 from dltool.training.state import set_value, value_of
-
-MOST_NAMES = 10
-"""Most layer names in a message."""
+from dltool.training.weight_decay import MOST_NAMES, is_meant
 
 
 class Steps:
@@ -148,8 +145,7 @@ class TrainableLayer:
     flags: tuple[tuple[Any, bool], ...]
 
     def is_meant_by(self, pattern: str) -> bool:
-        expression = ".*".join(map(re.escape, pattern.split("*")))
-        return any(re.fullmatch(expression, name) for name in self.names)
+        return is_meant(self.names, pattern)
 
 
 def trainable_layers(network: Any, names: tuple[str, ...] = ()) -> Iterator[TrainableLayer]:

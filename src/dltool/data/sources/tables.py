@@ -113,7 +113,7 @@ def column_of(target: TargetType | None) -> ColumnType | None:
     if target is None:
         return None
     if isinstance(target.options, CategoryTarget):
-        return ColumnType("category", CategoryColumn.model_validate(target.options.model_dump()))
+        return ColumnType("category", CategoryColumn.model_validate(target.options.model_dump(exclude={"positive"})))
     if isinstance(target.options, MultiLabelTarget):
         return ColumnType("category", CategoryColumn())
     return ColumnType("number", NumberColumn(**target.options.model_dump()))
