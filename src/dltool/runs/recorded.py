@@ -9,7 +9,8 @@ from typing import Any
 
 from dltool.config.load import read_recorded
 from dltool.config.schema import Config, Data
-from dltool.config.sources import TABLE_SOURCES
+from dltool.config.sources import TABLE_SOURCES, Source
+from dltool.config.table_sources import ParquetSource
 from dltool.config.tasks import TASKS, TargetFacts
 from dltool.config.text.dump import plain_config
 from dltool.config.text.tree import format_path
@@ -93,7 +94,14 @@ def recorded_config(run: Run, may_differ: Collection[str] = ("training.epochs",)
             and not (isinstance(edit.old, str) and isinstance(edit.new, str) and SOURCE_PATH.fullmatch(edit.name))
         )
         RunError.refuse(islice(problems, MOST_SHOWN))
-    return config
+    # A run trained on a DataFrame holds it, wherever the run has moved.
+    return with_table_at(config, str(run.table)) if run.table.exists() else config
+
+
+def with_table_at(config: Config, path: str) -> Config:
+    """Return the config with the Parquet file `path` as its source."""
+    own = Source("parquet", ParquetSource(path=path))
+    return config.model_copy(update={"data": config.data.model_copy(update={"source": own})})
 
 
 def edit_hint(edit: Change) -> str:
