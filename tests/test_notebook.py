@@ -118,6 +118,17 @@ def test_predictions_are_those_of_the_command(penguins, dltool, tmp_path) -> Non
     )
 
 
+def test_an_unknown_category_is_a_warning_of_predict_and_evaluate(penguins, dltool, tmp_path) -> None:
+    (tmp_path / "new.csv").write_text("length,island,species\n25,z,X\n30,b,Y\n26,z,X\n", "utf-8")
+    for words in (
+        ["predict", penguins.path, tmp_path / "new.csv"],
+        ["evaluate", penguins.path, "--data", tmp_path / "new.csv"],
+    ):
+        outcome = dltool(*words)
+        assert outcome.code == 0
+        assert outcome.stderr.count('warning: "island": 2 rows have none of the training categories: "z" in 2') == 1
+
+
 @pytest.mark.parametrize(
     ("rows", "message"),
     [

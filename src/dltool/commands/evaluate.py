@@ -71,6 +71,12 @@ def evaluate(
             others = [f"--split {name}" for name in PARTS if len(getattr(dataset.split, name))]
             raise ConfigError(f"the run has no {split} examples", f"use {joined(others, 'or')}")
     built = replace(best_model(run, config, dataset.facts), heads=heads_of(changed))
+    if file is not None:
+        from dltool.model.unusual_values import unusual_values
+
+        types = {name: found.column for name, found in dataset.facts.inputs.items() if found.column is not None}
+        for warning in unusual_values(examples.inputs, types, built.fitted.columns):
+            progress.warn(warning)
     progress.stage("evaluating")
     try:
         assessment, files = assessed(changed, dataset, built, examples, progress.warn if draws else None)
