@@ -15,7 +15,7 @@ NO_DATE = np.iinfo(np.int64).min
 
 
 def warned(kind: str, training: Any, new: Any, **options: Any) -> list[str]:
-    column = ColumnType(kind, COLUMN_TYPES[kind].model_validate(options))  # type: ignore[arg-type]
+    column = ColumnType(kind, COLUMN_TYPES[kind].model_validate(options))
     return [*unusual_values({"x": new}, {"x": column}, {"x": learn(column, training)})]
 
 

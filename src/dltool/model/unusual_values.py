@@ -23,8 +23,8 @@ def unusual_values(
     for name, state in states.items():
         rows, options = inputs[name], types[name].options
         if isinstance(options, CategoryColumn) and options.unknown == "as_category":
-            counts = counted(rows)
-            unseen = {text: count for text, count in counts.items() if text and text not in state["vocabulary"]}
+            known = {"", *state["vocabulary"]}
+            unseen = {text: count for text, count in counted(rows).items() if text not in known}
             if unseen:
                 values = and_more([f"{quoted(text)} in {count:,}" for text, count in unseen.items()], SHOWN)
                 what = f'"{name}": {rows_have(sum(unseen.values()))} none of the training categories'
@@ -35,8 +35,8 @@ def unusual_values(
             yield f'"{name}": {rows_have(lacking)} no value, unlike all training rows; the model gets {fill}'
         low, high = state.get("low"), state.get("high")
         if isinstance(low, float) and isinstance(high, float):
-            values = in_memory(rows)
-            far = values[(values < low - FAR * (high - low)) | (values > high + FAR * (high - low))]
+            new, margin = in_memory(rows), FAR * (high - low)
+            far = new[(new < low - margin) | (new > high + margin)]
             if len(far):
                 shown = and_more([number(float(value)) for value in np.unique(far)], SHOWN)
                 training = f"{number(low)} to {number(high)}"
