@@ -101,7 +101,7 @@ def test_on_other_rows_runs_are_not_ranked_and_it_says_why(tmp_path):
     found = compare([created(tmp_path).path, created(tmp_path, 0.95, rows=ROWS + 150).path])
     assert found.metrics[1].differences == (None, None)
     assert {row.verdict for row in found.metrics} == {"not ranked"}
-    assert found.verdict.startswith("The runs are not ranked")
+    assert found.verdict == "The runs are not ranked on any test metric."
     (remark,) = found.remarks
     assert "was tested on other rows, 50 of 200 in common: not ranked with" in remark
 
@@ -119,8 +119,8 @@ def test_of_three_runs_the_two_on_the_same_rows_are_ranked(tmp_path):
 def test_of_three_runs_those_that_no_other_beats_are_named(tmp_path):
     found = compare([created(tmp_path, share).path for share in (0.9, 0.6, 0.91)])
     assert found.metrics[1].best == (0, 2)
-    assert found.metrics[1].verdict == "A and C are better than B"
-    assert found.verdict.startswith("A and C are better than B overall: significant on accuracy")
+    assert found.metrics[1].verdict == "C is best, no clear difference to A"
+    assert found.verdict == "A and C are best overall: no other run is significantly better on any metric."
 
 
 def test_where_intervals_say_so_there_is_no_clear_difference(tmp_path):
@@ -162,6 +162,23 @@ def test_a_metric_with_other_options_is_not_ranked(tmp_path, first, other, is_ra
     found = compare([run.path for run in runs])
     assert found.metrics[1].verdict == ("B is better" if is_ranked else "not ranked")
     assert any("has other options, such as another threshold" in remark for remark in found.remarks) != is_ranked
+
+
+def test_another_decision_threshold_is_not_ranked_except_on_what_depends_on_none(tmp_path):
+    runs = [created(tmp_path, metrics=f"[accuracy, AUC]\n  threshold: {value}") for value in (0.3, 0.5)]
+    for run, auc in zip(runs, (0.7, 0.9), strict=True):
+        results = json.loads(run.results.read_text("utf-8"))
+        results["test"]["auc"], results["intervals"]["auc"] = auc, [auc - 0.05, auc + 0.05]
+        run.results.write_text(json.dumps(results), "utf-8")
+    found = compare([run.path for run in runs])
+    assert {row.name: row.verdict for row in found.metrics} == {
+        "loss": "no clear difference",
+        "accuracy": "not ranked",
+        "auc": "B is better",
+    }
+    difference = found.metrics[2].differences[1]
+    assert difference is not None
+    assert not difference.is_paired
 
 
 def test_a_loss_with_another_penalty_is_not_ranked(tmp_path):

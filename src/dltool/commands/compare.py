@@ -1,4 +1,4 @@
-"""`dltool compare A B…`: differences between runs, and whether those of their results are significant."""
+"""`dltool compare A B…`: differences between runs, and which run is better."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Compare runs by their directories: values that differ, and whether results differ significantly."""
+"""Compare runs by their directories: values that differ, and which run is better."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence

@@ -129,22 +129,26 @@ def other_examples(first: TestedRun, other: TestedRun) -> str:
 
 
 def measured_by(config: Values, name: str) -> Any:
-    """Return the config values that define a metric: its own entries, for a loss those of all losses and penalties."""
-    if name.endswith("loss"):
-        losses = {
-            path: value
-            for path, value in config.items()
-            if (path[:2] == ("training", "loss") or (path[:2] == ("model", "outputs") and path[3:4] == ("loss",)))
-        }
+    """Return the config values that define a metric: its own entries and the decision thresholds; for a loss all
+    losses, weights and penalties."""
+    is_loss = name.endswith("loss")
+    keys = {("loss",), ("weight",), ("weights",)} if is_loss else {("threshold",)}
+    # The model has one output, or the path names one of several.
+    values = {
+        path: each for path, each in config.items() if (path[3:4] if "outputs" in path[:2] else path[1:2]) in keys
+    }
+    if is_loss:
         tails = [
             (path[depth:], repr(value))
             for path, value in config.items()
             for depth, step in enumerate(path)
             if str(step).endswith("_regularizer") or step == "ActivityRegularization"
         ]
-        return losses, sorted(tails, key=repr)
-    own = [entry for result, entry in metric_entries(config) if result == name]
-    return own or [entry for _, entry in metric_entries(config)]
+        return values, sorted(tails, key=repr)
+    entries = [*metric_entries(config)]
+    own = [entry for result, entry in entries if result == name] or [entry for _, entry in entries]
+    # A curve over all thresholds depends on none.
+    return own, {} if all(kind == "AUC" for kind, _ in own) else values
 
 
 def metric_entries(config: Values) -> Iterator[tuple[str, tuple[str, str]]]:
@@ -189,16 +193,16 @@ def ranking(
     if any(each is None or each.exceeds_noise is None for each in found.values()):
         return (), (), "not ranked: there are no intervals"
     best = tuple(i for i in ranked if i == leader or not found[i].exceeds_noise)  # type: ignore[union-attr]
-    return ranked, best, verdict_of(ranked, best)
+    return ranked, best, verdict_of(leader, ranked, best)
 
 
-def verdict_of(ranked: Sequence[int], best: Sequence[int]) -> str:
+def verdict_of(leader: int, ranked: Sequence[int], best: Sequence[int]) -> str:
     if len(best) == len(ranked):
         return NO_DIFFERENCE
-    if len(best) == 1:
-        return f"{lettered(best)} is {'better' if len(ranked) == 2 else 'best'}"
-    rest = [index for index in ranked if index not in best]
-    return f"{lettered(best)} are better than {lettered(rest)}"
+    if len(ranked) == 2:
+        return f"{LETTERS[leader]} is better"
+    others = [index for index in best if index != leader]
+    return f"{LETTERS[leader]} is best" + (f", {NO_DIFFERENCE} to {lettered(others)}" if others else "")
 
 
 def lettered(runs: Iterable[int]) -> str:
@@ -211,21 +215,20 @@ def overall(rows: Sequence[MetricRow]) -> str:
     ranked = [row for row in rows if row.best]
     runs = sorted({index for row in ranked for index in row.ranked})
     if not ranked:
-        return "The runs are not ranked: no test metric is the same measurement in two of them."
+        return "The runs are not ranked on any test metric."
     clear = [row for row in ranked if len(row.best) < len(row.ranked)]
     if not clear:
         return f"There is no clear difference between {lettered(runs)} on any metric."
     best = [run for run in runs if all(run in row.best or run not in row.ranked for row in ranked)]
-    named = [row.name for row in clear]
     if not best:
         return f"No run is better on every metric: {'; '.join(f'{row.name}: {row.verdict}' for row in clear)}."
-    on = f"significant on {joined(named, 'and')}"
-    if alike := [row.name for row in ranked if row not in clear]:
-        on += f"; {NO_DIFFERENCE} on {joined(alike, 'and')}"
-    if len(best) == 1:
-        return f"{lettered(best)} is {'better' if len(runs) == 2 else 'best'} overall: {on}."
-    rest = [run for run in runs if run not in best]
-    return f"{lettered(best)} are better than {lettered(rest)} overall: {on}."
+    if len(runs) > 2:
+        are = "is" if len(best) == 1 else "are"
+        return f"{lettered(best)} {are} best overall: no other run is significantly better on any metric."
+    on = f"significant on {joined([row.name for row in clear], 'and')}"
+    alike = [row.name for row in ranked if row not in clear]
+    rest = f"; {NO_DIFFERENCE} on {joined(alike, 'and')}" if alike else ""
+    return f"{lettered(best)} is better overall: {on}{rest}."
 
 
 def significance(found: MetricDifference) -> str:
