@@ -12,6 +12,7 @@ from dltool.config.outputs import heads_of
 from dltool.config.schema import Config
 from dltool.data.dataset import SplitName
 from dltool.data.examples import Examples
+from dltool.data.facts import Facts
 from dltool.errors import ConfigError, MachineError
 from dltool.experiment.assessing import assessed
 from dltool.experiment.opening import best_model, recorded_data
@@ -23,6 +24,7 @@ from dltool.text import joined, near
 if TYPE_CHECKING:
     from dltool.evaluation.findings import Assessment
     from dltool.experiment.listener import Progress
+    from dltool.model.build import BuiltModel
 
 PARTS = ("train", "validation", "test")
 
@@ -72,11 +74,7 @@ def evaluate(
             raise ConfigError(f"the run has no {split} examples", f"use {joined(others, 'or')}")
     built = replace(best_model(run, config, dataset.facts), heads=heads_of(changed))
     if file is not None:
-        from dltool.model.unusual_values import unusual_values
-
-        types = {name: found.column for name, found in dataset.facts.inputs.items() if found.column is not None}
-        for warning in unusual_values(examples.inputs, types, built.fitted.columns):
-            progress.warn(warning)
+        warn_of_unusual_values(examples, dataset.facts, built, progress)
     progress.stage("evaluating")
     try:
         assessment, files = assessed(changed, dataset, built, examples, progress.warn if draws else None)
@@ -88,6 +86,14 @@ def evaluate(
     except MachineError as error:
         warning = f"the evaluation could not be saved: {error}"
     return EvaluationOutcome(run.path, assessment, folder, warning)
+
+
+def warn_of_unusual_values(examples: Examples, facts: Facts, built: "BuiltModel", progress: "Progress") -> None:
+    from dltool.model.unusual_values import unusual_values
+
+    types = {name: found.column for name, found in facts.inputs.items() if found.column is not None}
+    for warning in unusual_values(examples.inputs, types, built.fitted.columns):
+        progress.warn(warning)
 
 
 def new_examples(config: Config, file: Path) -> Examples:
