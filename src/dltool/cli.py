@@ -217,7 +217,7 @@ def compare(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Show what differs between runs, and whether their results differ significantly."""
+    """Say which run is better, on each metric and overall, and show what differs between the runs."""
     with frame(as_json):
         from dltool.commands.compare import compare as run_compare
         from dltool.console.comparison import show_comparison

@@ -12,6 +12,7 @@ from dltool.config.outputs import heads_of
 from dltool.config.schema import Config
 from dltool.data.dataset import SplitName
 from dltool.data.examples import Examples
+from dltool.data.facts import Facts
 from dltool.errors import ConfigError, MachineError
 from dltool.experiment.assessing import assessed
 from dltool.experiment.opening import best_model, recorded_data
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from dltool.evaluation.findings import Assessment
     from dltool.evaluation.thresholds import Thresholds
     from dltool.experiment.listener import Progress
+    from dltool.model.build import BuiltModel
 
 PARTS = ("train", "validation", "test")
 
@@ -81,6 +83,8 @@ def evaluate(
 
     decided, thresholds = recorded_decision(run, changed, dataset.facts, progress.warn)
     built = replace(best, heads=heads_of(decided))
+    if file is not None:
+        warn_of_unusual_values(examples, dataset.facts, built, progress)
     progress.stage("evaluating")
     try:
         assessment, files = assessed(decided, dataset, built, examples, progress.warn if draws else None)
@@ -92,6 +96,14 @@ def evaluate(
     except MachineError as error:
         warning = f"the evaluation could not be saved: {error}"
     return EvaluationOutcome(run.path, assessment, folder, warning, thresholds)
+
+
+def warn_of_unusual_values(examples: Examples, facts: Facts, built: "BuiltModel", progress: "Progress") -> None:
+    from dltool.model.unusual_values import unusual_values
+
+    types = {name: found.column for name, found in facts.inputs.items() if found.column is not None}
+    for warning in unusual_values(examples.inputs, types, built.fitted.columns):
+        progress.warn(warning)
 
 
 def new_examples(config: Config, file: Path) -> Examples:

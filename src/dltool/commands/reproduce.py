@@ -3,7 +3,7 @@
 import contextlib
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -95,7 +95,8 @@ def train_again(
     for change in machine_changes(old, experiment.pinned):
         progress.warn(f"{change}: the result may not be bit-identical")
     progress.prepared(config, dataset.facts, experiment.built.full.count_params())
-    document = read_document(run.resolved)
+    table = run.read(run.table, run.table.stat().st_size) if run.table.exists() else None
+    document = replace(read_document(run.resolved), table=table)
     # The recorded commit: git in an untrusted run directory could run programs from it.
     fields = {"command": "reproduce", "most_rows": old.most_rows, "git": old.git}
     with new_run(folder, document, experiment, fitting, progress, **fields) as again:

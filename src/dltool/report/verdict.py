@@ -10,8 +10,14 @@ from dltool.evaluation.bootstrap import Interval
 from dltool.evaluation.findings import MODEL, Baseline
 from dltool.text import counted, number
 
-LESS_IS_BETTER = re.compile(r"(^|_)(loss|error|mae|mse|rmse|mape|msle)$")
-MORE_IS_BETTER = re.compile(r"(^|_)(acc|accuracy|auc|f1|iou|precision|r2|recall|score)(_\d+)?$")
+LESS_IS_BETTER = re.compile(
+    r"(^|_)(loss|error|mae|mse|rmse|mape|msle|crossentropy|hinge|poisson|divergence|false_positives|false_negatives)"
+    r"(_\d+)?$"
+)
+MORE_IS_BETTER = re.compile(
+    r"(^|_)(acc|accuracy|auc|f1|iou|io_u|precision|r2|recall|score|similarity|correlation|sensitivity|specificity"
+    r"|true_positives|true_negatives)(_\d+)?$"
+)
 SAME = {
     "accuracy": ("acc", "sparse_categorical_accuracy", "categorical_accuracy", "binary_accuracy"),
     "mean_absolute_error": ("mae",),

@@ -33,6 +33,7 @@ Status = Literal["running", "completed", "failed", "interrupted"]
 
 DOCUMENT_LIMIT = 16 * 2**20  # bytes of a config, run.json or results.json
 METRICS_LIMIT = 64 * 2**20
+OWN_TABLE = "data.parquet"
 DEEPEST = 100
 """Most levels of a JSON document: Python's limit ends whoever walks through a deep one."""
 LINE_LIMIT = 2**20  # bytes of a line of metrics.jsonl
@@ -65,6 +66,7 @@ class Run:
         "run.json", "Status (running, completed, failed or interrupted), versions, machine, git commit, data hashes."
     )
     split = Inside("split.npz", "The row numbers of the training, validation and test split.")
+    table = Inside(OWN_TABLE, "The DataFrame that `dltool.train(…, data=frame)` was given.")
     metrics = Inside("metrics.jsonl", "One line for each epoch: loss, metrics, learning rate, seconds.")
     results = Inside("results.json", "Written last: test metrics with intervals, best epoch, expectations, thresholds.")
     model = Inside("model.keras", "The best model with its preprocessing: raw inputs in, predictions out.")

@@ -325,3 +325,9 @@ def read_contents(run: Run) -> RunContents:
         {place[:LONGEST]: one_line(origin) for place, origin in list(origins.items())[:MOST_ORIGINS]},
         run.read(run.config).decode("utf-8", "replace") if run.config.exists() else "",
     )
+
+
+def origin_of(place: str, origins: Mapping[str, str]) -> str:
+    """Return the origin of the first value at a config path or below it."""
+    below = f"{place}.", f"{place}["
+    return next((origin for path, origin in origins.items() if path == place or path.startswith(below)), "")
