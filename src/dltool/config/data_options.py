@@ -149,9 +149,9 @@ class Data(Section):
     """Types of columns that override the inferred ones: `number`, `category`, `boolean`, `date`, `text`, `image`,
     `audio` or `ignore`. Every column except the target is an input."""
     target: Annotated[Target | tuple[Target, ...], PlainValidator(parse_target), schema_of("target")] | None = None
-    """The column to predict. Without columns, `category` or `number`; by default integers and strings are classes.
-    `input` is the preprocessed input itself. Several targets by name, each with its type: `{digit: category, size:
-    number}`."""
+    """The column to predict. Without columns, `category`, `number` or `{index: CLASSES}`; by default integers and
+    strings are classes. `input` is the preprocessed input itself. Several targets by name, each with its type: `{digit:
+    category, size: number}`."""
     windows: Windows | None = None
     """Windows over the rows of a time series. The target of each window lies after it."""
     split: SplitOptions = SplitOptions()
@@ -236,7 +236,8 @@ class Data(Section):
             raise refusal(Problem(("windows",), message, "remove it", at_key=True))
         if isinstance(target, Target) and target.columns and not self.named_targets:
             message = f"{name} has no columns: expected category or number, got {shortened(target.columns[0], 60)}"
-            hint = did_you_mean(near(target.columns[0], ("category", "number")))
+            is_index = target.columns[0] == "index"
+            hint = "index: CLASSES" if is_index else did_you_mean(near(target.columns[0], ("category", "number")))
             raise refusal(Problem(("target",), message, hint))
         if self.inputs is not None:
             raise refusal(Problem(("inputs",), f"{name} has no columns", "remove it", at_key=True))
@@ -246,6 +247,10 @@ class Data(Section):
         if self.target is None:
             raise refusal(Problem((), "a table needs a target", f"for example {TARGET_CHOICES.example}"))
         if isinstance(self.target, Target) and not self.target.columns and self.target.type is not None:
+            kind = self.target.type
+            if kind.options.model_fields_set:
+                message = f"expected the name of a column, got the type {kind.name} with its options"
+                raise refusal(Problem(("target",), message, f"target: {{COLUMN: {{{kind.name}: …}}}}"))
             return self.model_copy(update={"target": Target((self.target.type.name,))})
         column = next((name for name in self.target_columns if name in (self.inputs or ())), None)
         if column is not None:

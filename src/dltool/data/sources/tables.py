@@ -12,6 +12,7 @@ from dltool.config.columns import (
     CategoryColumn,
     CategoryTarget,
     ColumnType,
+    IndexTarget,
     MultiLabelTarget,
     NumberColumn,
     NumberTarget,
@@ -24,6 +25,7 @@ from dltool.data.arrays.rows import Coded, Rows
 from dltool.data.examples import Examples, SourceExamples
 from dltool.data.facts import is_for_layers
 from dltool.data.files.class_folders import PartName
+from dltool.data.labels import index_problem, not_indices
 from dltool.data.media.cache import cache_folder
 from dltool.data.split.by_column import Values, is_missing
 from dltool.data.tables.read import read_table
@@ -264,6 +266,12 @@ def labels_of(target: Target, table: Table, place: ConfigPath, target_place: Con
         if len(rows) and not (task and task.takes_several):
             message = f'the target "{name}" is missing in {rows_named(table, rows)}'
             problems.append(Problem(place, message, "remove these rows, or fill them in"))
+        elif isinstance(target.type and target.type.options, IndexTarget):
+            classes = target.type.options.classes
+            wrong = np.flatnonzero(not_indices(values, classes))
+            if len(wrong):
+                where = rows_named(table, wrong)
+                problems.append(Problem(target_place, *index_problem(values[wrong], where, classes)))
         labels.append(values)
     DataError.refuse(problems)
     if len(labels) > 1:
