@@ -41,6 +41,10 @@ def draft_table(path: Path, named: str, target: str | None) -> Draft:
     sniffed, table, paths, name, why = read_with_target(sniffed_file(path), target)
     column = table.columns[name]
     is_number = column.kind == "number" and not are_classes(column)
+    if not is_number and column.kind != "category":
+        # Read as the run reads it: a class is called "yes" or "01" as in the file, not 1.
+        as_classes = {**sniffed.columns, name: ({"category": {}}, "")}
+        column = read(replace(sniffed, columns=as_classes)).columns[name]
     times = times_of(table) if is_number and not paths else None
     others = [other for other in table.columns.values() if other.name != name]
     uses = {other.name: use_of(other, table.rows, sniffed.columns.get(other.name)) for other in others}
@@ -165,11 +169,7 @@ def target_of(column: Column, *, is_number: bool) -> tuple[str, str]:
 def classes_of(column: Column) -> tuple[np.ndarray, np.ndarray]:
     """Return the classes and their rows."""
     numbers, names = numbered(in_memory(column.values))
-    counts = np.bincount(numbers, minlength=len(names))
-    if names.dtype.kind == "f":
-        whole = ~np.isnan(names)
-        names, counts = names[whole].astype(int), counts[whole]
-    return names, counts
+    return names, np.bincount(numbers, minlength=len(names))
 
 
 def division(table: Table, column: Column, times: TimeColumn | None, *, is_number: bool) -> tuple[str, str]:
