@@ -152,6 +152,8 @@ class Data(Section):
     """The column to predict. Without columns, `category`, `number` or `{index: CLASSES}`; by default integers and
     strings are classes. `input` is the preprocessed input itself. Several targets by name, each with its type: `{digit:
     category, size: number}`."""
+    weights: str | None = None
+    """A column, or an array of an `.npz` file, with the weight of each example in the loss. It is not an input."""
     windows: Windows | None = None
     """Windows over the rows of a time series. The target of each window lies after it."""
     split: SplitOptions = SplitOptions()
@@ -242,6 +244,28 @@ class Data(Section):
         if self.inputs is not None:
             raise refusal(Problem(("inputs",), f"{name} has no columns", "remove it", at_key=True))
         return self
+
+    @model_validator(mode="after")
+    def weights_can_be_read(self) -> Self:
+        """Weights need rows of their own, and are neither an input nor a target."""
+        if self.weights is None:
+            return self
+        source, options = self.source.name, self.source.options
+        arrays = {key: getattr(options, key) for key in ("x", "y")} if isinstance(options, ArraysSource) else {}
+        used = {"an input": [*(self.inputs or ())], "the target": [*self.target_columns]}
+        for what, (key, names) in zip(used, arrays.items(), strict=False):
+            used[what] += names.values() if isinstance(names, dict) else [key]
+        what = next((what for what, names in used.items() if self.weights in names), None)
+        if self.windows is not None:
+            problem = Problem(("weights",), "windows have several rows, and weights are those of one", "remove it")
+        elif kind_of(self.source) != "table" and (not arrays or options.path is None):
+            hint = "a table may have a column of weights, an .npz file an array"
+            problem = Problem(("weights",), f"{source} has no weights of examples", hint)
+        elif what is not None:
+            problem = Problem(("weights",), f"{quoted(self.weights)} is {what} already", "name another column or array")
+        else:
+            return self
+        raise refusal(problem)
 
     def with_target_column(self) -> Self:
         if self.target is None:

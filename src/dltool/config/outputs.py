@@ -19,7 +19,7 @@ INPUT = "input"
 class OutputSpec:
     """One output with its loss and metrics. `layer` is the name of the layer that gives the output; None is the last
     layer. `target` is the name of its target; None is the preprocessed input. Both are UNKNOWN as long as they depend
-    on unread data. `place` is the config path of its loss and metrics."""
+    on unread data. `place` is the config path of its loss and metrics. `class_weights` are as in the config."""
 
     name: str
     layer: Any
@@ -28,6 +28,8 @@ class OutputSpec:
     metrics: Sequence[KerasObject]
     weight: float
     place: ConfigPath
+    class_weights: Any = None
+    class_weights_place: ConfigPath = ("training", "class_weights")
 
     @property
     def loss_place(self) -> ConfigPath:
@@ -49,11 +51,16 @@ def heads_of(config: Config) -> tuple[OutputSpec, ...]:
     if not config.model.outputs:
         assert training.loss is not None, "without outputs, the config's schema wants a loss"
         target = target_named(config.data, None, ONE_OUTPUT)
-        return (OutputSpec(ONE_OUTPUT, None, target, training.loss, training.metrics, 1.0, ("training",)),)
+        own = (training.loss, training.metrics, 1.0, ("training",), training.class_weights)
+        return (OutputSpec(ONE_OUTPUT, None, target, *own),)
     heads = []
     for name, each in config.model.outputs.items():
         target, place = target_named(config.data, each.target, name), ("model", "outputs", name)
-        heads.append(OutputSpec(name, each.layer or name, target, each.loss, each.metrics, each.weight, place))
+        own = (each.loss, each.metrics, each.weight, place)
+        weights = (each.class_weights, (*place, "class_weights"))
+        if each.class_weights is None and len(config.model.outputs) == 1:
+            weights = (training.class_weights, OutputSpec.class_weights_place)
+        heads.append(OutputSpec(name, each.layer or name, target, *own, *weights))
     return tuple(heads)
 
 

@@ -37,6 +37,9 @@ class BlockOptions(Section):
     """As in `model.layers`. `from: input` is the input of the block; layer names are local to it."""
 
 
+ClassWeights = Literal["balanced"] | dict[str, Annotated[float, Field(ge=0), PASS_UNKNOWN]] | None
+
+
 class OutputOptions(Section):
     """One of several outputs of the model, with its target, loss and metrics."""
 
@@ -51,6 +54,8 @@ class OutputOptions(Section):
     """Keras metrics of this output."""
     weight: Annotated[float, Field(gt=0)] = 1.0
     """The weight of its loss in the total loss."""
+    class_weights: ClassWeights = None
+    """The weight of each class by name; `balanced` gives all classes the same total weight."""
 
 
 class Model(Section):
@@ -129,8 +134,9 @@ class Training(Section):
     """Consecutive phases, each with its own `optimizer` and `epochs`, which replace those of the training."""
     callbacks: Annotated[tuple[Callback, ...], Field(strict=False)] = ()
     """Keras callbacks, such as EarlyStopping and ReduceLROnPlateau."""
-    class_weights: Literal["balanced"] | dict[str, Annotated[float, Field(ge=0), PASS_UNKNOWN]] | None = None
-    """The weight of each class by name; `balanced` gives all classes the same total weight."""
+    class_weights: ClassWeights = None
+    """The weight of each class by name; `balanced` gives all classes the same total weight. With `model.outputs`, each
+    output has its own."""
     precision: Literal["float32", "float64", "mixed_float16", "mixed_bfloat16"] = "float32"
     """Keras's dtype policy."""
     jit_compile: bool | None = None

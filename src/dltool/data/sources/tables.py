@@ -21,6 +21,7 @@ from dltool.config.columns import (
 )
 from dltool.config.schema import Data
 from dltool.config.sources import Source
+from dltool.data.arrays.cleaning import WEIGHTS_ARE, weight_problem
 from dltool.data.arrays.rows import Coded, Rows
 from dltool.data.examples import Examples, SourceExamples
 from dltool.data.facts import is_for_layers
@@ -35,6 +36,7 @@ from dltool.machine import usable_memory
 from dltool.text import counted, listed
 
 INPUTS: ConfigPath = ("data", "inputs")
+WEIGHTS: ConfigPath = ("data", "weights")
 MEMORY_SHARE = 4
 """Columns are kept in memory up to this share of it."""
 MOST_NUMBERED_CLASSES = 20
@@ -61,6 +63,8 @@ class Readable:
         ignored = ColumnType("ignore", COLUMN_TYPES["ignore"].model_validate({}))
         names = [name for name in self.first.columns if name not in data.target_columns]
         names += data.target_columns if data.windows is not None else ()
+        # It is neither an input nor ignored.
+        names = [name for name in names if name != data.weights]
         names = [name for name in names if name in self.types or name not in dividing_columns(data)]
         inputs = {name: self.types.get(name, ignored) for name in names}
         given = tuple(self.targets.values())
@@ -76,6 +80,9 @@ def read_tables(data: Data) -> Readable:
     needed = (*data.target_columns, *dividing_columns(data))
     declared = dict(data.inputs or {})
     places: dict[str, ConfigPath] = {name: (*INPUTS, name) for name in data.inputs or {}}
+    if data.weights is not None:
+        needed += (data.weights,)
+        declared[data.weights] = ColumnType("number", NumberColumn())
     for target, wanted_target in data.targets.items():
         as_target = column_of(wanted_target.type)
         columns = wanted_target.columns
@@ -83,6 +90,7 @@ def read_tables(data: Data) -> Readable:
             declared |= {name: as_target for name in columns if data.windows is None or name not in declared}
         places |= dict.fromkeys(columns, target_place(data, target))
     places |= {name: ("data", *key) for key, name in named_columns(data)}
+    places |= {} if data.weights is None else {data.weights: WEIGHTS}
     tables: dict[str, Table] = {}
     for role in PARTS:
         source = getattr(data, role)
@@ -146,13 +154,20 @@ def load_table_examples(data: Data) -> SourceExamples:
         for name, target in read.targets.items():
             with DataError.collected(problems):
                 labels[name] = labels_of(target, table, ("data", role), target_place(data, name))
+        weights: np.ndarray | None = None
+        if data.weights is not None:
+            weights = np.asarray(in_memory(table.columns[data.weights].values))
+            problem = weight_problem(weights, lambda rows, table=table: rows_named(table, rows))
+            problems += [] if problem is None else [Problem(WEIGHTS, f'"{data.weights}": {problem}', WEIGHTS_ARE)]
         if not problems:
             found = {name: input_rows(data, table, name, kind) for name, kind in read.types.items()}
             dividing = (name for name in dividing_columns(data) if name in table.columns)
             inputs = {name: rows for name, (rows, _) in found.items()}
             digests = {name: each for name, (_, each) in found.items() if each is not None}
             values = {**dates_of(table), **{name: in_memory(table.columns[name].values) for name in dividing}}
-            parts[PARTS[role]] = Examples(inputs, labels, table.path.name, ("data", role), values, digests)
+            parts[PARTS[role]] = Examples(
+                inputs, labels, table.path.name, ("data", role), values, digests, weights=weights
+            )
     DataError.refuse(problems)
     alone = len(read.types) == 1
     types = {name: kind for name, kind in read.types.items() if not (alone and is_for_layers(kind, data))}
@@ -166,6 +181,7 @@ def input_types(data: Data, table: Table) -> dict[str, ColumnType]:
     declared = data.inputs or {}
     apart = set() if data.windows is not None else set(data.target_columns)
     aside = {name for (section, key), name in named_columns(data) if section == "split" or key == "key"}
+    aside |= {data.weights}
     types = {}
     for name, column in table.columns.items():
         if name in apart or (name in aside and name not in declared) or column.kind == "ignore":
