@@ -253,6 +253,31 @@ def test_labels_of_several_values_may_be_meant_as_classes():
     assert found == (LOSS, expected, "if each is a class, write target: category under data")
 
 
+@pytest.mark.parametrize(
+    ("facts", "loss", "message", "hint"),
+    [
+        (
+            Facts("number", (3,), ()),
+            "categorical_crossentropy",
+            "the targets are one-hot numbers, whose classes have no names",
+            "save class indices, y.argmax(axis=-1); this loss one-hot encodes them",
+        ),
+        (NUMBER, "mse", "the target is a number and has no classes", "remove it"),
+        (
+            LABELS,
+            "binary_crossentropy",
+            "an example may have several labels, and class weights need one class",
+            "remove it",
+        ),
+    ],
+)
+def test_class_weights_need_classes(facts, loss, message, hint):
+    units = 1 if facts is NUMBER else 3
+    layer = {"Dense": {"units": units, "activation": {LABELS: "sigmoid", NUMBER: "linear"}.get(facts, "softmax")}}
+    found = problems(facts, layer, loss=loss, class_weights="balanced")
+    assert found == [(("training", "class_weights"), message, hint)]
+
+
 def test_class_weights_need_one_class_an_example():
     (found,) = problems(Facts(shape=(8, 8)), SOFTMAX, class_weights="balanced")
     assert found[0] == ("training", "class_weights")

@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ def source(training: Examples, class_names: tuple[str, ...] = ()) -> SourceExamp
     return SourceExamples({"training": training}, class_names)
 
 
-def part(labels: list[object] | np.ndarray, name: str = "x_train") -> Examples:
+def part(labels: Sequence[object] | np.ndarray, name: str = "x_train") -> Examples:
     labels = clean_labels(np.asarray(labels), name, PLACE)
     return Examples({"input": np.zeros((len(labels), 1), np.float32)}, {"target": labels}, name, PLACE)
 

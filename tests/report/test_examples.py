@@ -90,7 +90,9 @@ def test_cells_are_shown_as_a_person_would_write_them() -> None:
 )
 def test_a_preprocessed_category_is_shown_as_the_model_takes_it(written, words, shown) -> None:
     found = InputFacts((), "string", parse_column_type(written))
-    assert taken_words(found, {"vocabulary": words}, np.float32(3) if written == "number" else np.int32(3)) == shown
+    assert (
+        taken_words(found, {"vocabulary": words}, np.array(3, np.float32 if written == "number" else np.int32)) == shown
+    )
 
 
 def test_long_texts_are_cut() -> None:

@@ -250,22 +250,21 @@ class Data(Section):
         """Weights need rows of their own, and are neither an input nor a target."""
         if self.weights is None:
             return self
-        source, options = self.source.name, self.source.options
-        arrays = {key: getattr(options, key) for key in ("x", "y")} if isinstance(options, ArraysSource) else {}
-        used = {"an input": [*(self.inputs or ())], "the target": [*self.target_columns]}
-        for what, (key, names) in zip(used, arrays.items(), strict=False):
-            used[what] += names.values() if isinstance(names, dict) else [key]
-        what = next((what for what, names in used.items() if self.weights in names), None)
+        options = self.source.options
+        x, y = (options.x, options.y) if isinstance(options, ArraysSource) else ({}, {})
+        inputs = [*(self.inputs or ()), *(x.values() if isinstance(x, dict) else ["x"])]
+        targets = [*self.target_columns, *(y.values() if isinstance(y, dict) else ["y"])]
+        is_file = isinstance(options, ArraysSource) and options.path is not None
+        message, hint = "", "name another column or array"
         if self.windows is not None:
-            problem = Problem(("weights",), "windows have several rows, and weights are those of one", "remove it")
-        elif kind_of(self.source) != "table" and (not arrays or options.path is None):
+            message, hint = "windows have several rows, and weights are those of one", "remove it"
+        elif not is_file and kind_of(self.source) != "table":
+            message = f"{self.source.name} has no weights of examples"
             hint = "a table may have a column of weights, an .npz file an array"
-            problem = Problem(("weights",), f"{source} has no weights of examples", hint)
-        elif what is not None:
-            problem = Problem(("weights",), f"{quoted(self.weights)} is {what} already", "name another column or array")
-        else:
-            return self
-        raise refusal(problem)
+        elif self.weights in (*inputs, *targets):
+            message = f"{quoted(self.weights)} is {'an input' if self.weights in inputs else 'the target'} already"
+        refuse(*([Problem(("weights",), message, hint)] if message else []))
+        return self
 
     def with_target_column(self) -> Self:
         if self.target is None:

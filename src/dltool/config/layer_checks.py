@@ -28,7 +28,7 @@ def activation_problems(last: LastLayer, head: OutputSpec, is_data_known: bool) 
     if has_signs and (are_probabilities or RANGES.get(activation, (-1, 1))[0] >= 0):
         message = f"the loss takes outputs whose sign is the class, and {activation} gives none below 0"
         return [Problem(last.activation_place, message, "activation: tanh, or none", related=related)]
-    takes_logits = from_logits is True or family is SEQUENCES
+    takes_logits = from_logits is True or (family is SEQUENCES and is_data_known)
     if not (family.has_probabilities or takes_logits):
         return []
     if takes_logits:

@@ -1,7 +1,7 @@
 """The outputs of the model with their losses, metrics and targets, in one form for every kind of config."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from dltool.config.keras.objects import UNKNOWN, KerasObject
@@ -51,16 +51,18 @@ def heads_of(config: Config) -> tuple[OutputSpec, ...]:
     if not config.model.outputs:
         assert training.loss is not None, "without outputs, the config's schema wants a loss"
         target = target_named(config.data, None, ONE_OUTPUT)
-        own = (training.loss, training.metrics, 1.0, ("training",), training.class_weights)
-        return (OutputSpec(ONE_OUTPUT, None, target, *own),)
+        loss, metrics, weights = training.loss, training.metrics, training.class_weights
+        return (OutputSpec(ONE_OUTPUT, None, target, loss, metrics, 1.0, ("training",), weights),)
     heads = []
     for name, each in config.model.outputs.items():
         target, place = target_named(config.data, each.target, name), ("model", "outputs", name)
-        own = (each.loss, each.metrics, each.weight, place)
-        weights = (each.class_weights, (*place, "class_weights"))
-        if each.class_weights is None and len(config.model.outputs) == 1:
-            weights = (training.class_weights, OutputSpec.class_weights_place)
-        heads.append(OutputSpec(name, each.layer or name, target, *own, *weights))
+        head = OutputSpec(name, each.layer or name, target, each.loss, each.metrics, each.weight, place)
+        if each.class_weights is not None or len(config.model.outputs) > 1:
+            weights_place = (*place, "class_weights")
+            head = replace(head, class_weights=each.class_weights, class_weights_place=weights_place)
+        else:
+            head = replace(head, class_weights=training.class_weights)
+        heads.append(head)
     return tuple(heads)
 
 

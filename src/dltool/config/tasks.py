@@ -267,7 +267,7 @@ NUMBER = Task(
         InvalidLoss((losses.SEQUENCES,), lambda target: True, NO_CLASSES[0], UNCHANGED),
         InvalidLoss(
             (losses.SPARSE,),
-            lambda target: target.extremes == (0, 1) and target.shape[-1:] > (1,),
+            lambda target: target.extremes == (0.0, 1.0) and target.shape[-1:] > (1,),
             "the target is {shape} numbers of 0 or 1, and this loss is for class indices",
             "one-hot targets take categorical_crossentropy; if each number is a class, write target: category",
         ),

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -157,7 +158,7 @@ def load_table_examples(data: Data) -> SourceExamples:
         weights: np.ndarray | None = None
         if data.weights is not None:
             weights = np.asarray(in_memory(table.columns[data.weights].values))
-            problem = weight_problem(weights, lambda rows, table=table: rows_named(table, rows))
+            problem = weight_problem(weights, partial(rows_named, table))
             problems += [] if problem is None else [Problem(WEIGHTS, f'"{data.weights}": {problem}', WEIGHTS_ARE)]
         if not problems:
             found = {name: input_rows(data, table, name, kind) for name, kind in read.types.items()}
@@ -181,7 +182,7 @@ def input_types(data: Data, table: Table) -> dict[str, ColumnType]:
     declared = data.inputs or {}
     apart = set() if data.windows is not None else set(data.target_columns)
     aside = {name for (section, key), name in named_columns(data) if section == "split" or key == "key"}
-    aside |= {data.weights}
+    aside |= set() if data.weights is None else {data.weights}
     types = {}
     for name, column in table.columns.items():
         if name in apart or (name in aside and name not in declared) or column.kind == "ignore":
@@ -282,12 +283,12 @@ def labels_of(target: Target, table: Table, place: ConfigPath, target_place: Con
         if len(rows) and not (task and task.takes_several):
             message = f'the target "{name}" is missing in {rows_named(table, rows)}'
             problems.append(Problem(place, message, "remove these rows, or fill them in"))
-        elif isinstance(target.type and target.type.options, IndexTarget):
-            classes = target.type.options.classes
-            wrong = np.flatnonzero(not_indices(values, classes))
+        elif target.type is not None and isinstance(options := target.type.options, IndexTarget):
+            numbers = np.asarray(values)
+            wrong = np.flatnonzero(not_indices(numbers, options.classes))
             if len(wrong):
-                where = rows_named(table, wrong)
-                problems.append(Problem(target_place, *index_problem(values[wrong], where, classes)))
+                fix = index_problem(numbers[wrong], rows_named(table, wrong), options.classes)
+                problems.append(Problem(target_place, *fix))
         labels.append(values)
     DataError.refuse(problems)
     if len(labels) > 1:
