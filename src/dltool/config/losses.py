@@ -42,7 +42,7 @@ OTHER = LossFamily({})
 """All other losses, such as those of user code, fit any target in an unknown form."""
 FAMILIES: Mapping[str, LossFamily] = {
     **dict.fromkeys(("mean_squared_error", "mean_absolute_error", "huber", "log_cosh", "poisson"), REGRESSION),
-    **dict.fromkeys(("mean_absolute_percentage_error", "mean_squared_logarithmic_error"), REGRESSION),
+    **dict.fromkeys(("mean_absolute_percentage_error", "mean_squared_logarithmic_error", "quantile"), REGRESSION),
     # Keras chooses crossentropy by the shapes; it is the binary one if there is one output.
     **dict.fromkeys(("sparse_categorical_crossentropy", "crossentropy", "ce"), SPARSE),
     **dict.fromkeys(("categorical_crossentropy", "categorical_focal_crossentropy"), ONE_HOT),
