@@ -187,8 +187,8 @@ def argument_summary(kind: str, name: str, argument: str) -> str:
 
 
 def described(kind: str, name: str) -> Mapping[str, Any]:
-    means = find_known(kind, name).means
-    return {**docs()[kind], **OWN.get(kind, {})}.get(means, {})
+    found: Mapping[str, Any] = {**docs()[kind], **OWN.get(kind, {})}.get(find_known(kind, name).means, {})
+    return found
 
 
 def table(kind: str) -> Mapping[str, Any]:
