@@ -129,7 +129,11 @@ OF = ("model", "outputs")
         ),
         (
             {"training": {"class_weights": "balanced"}},
-            (("training", "class_weights"), "class weights need a model with one output", "remove it"),
+            (
+                ("training", "class_weights"),
+                "each output has class weights of its own",
+                "write it at model.outputs.digit, or another output",
+            ),
         ),
         (
             {

@@ -29,11 +29,12 @@ class Case:
 
 
 def write_halves(folder: Path) -> None:
-    """Two inputs of (rows, 8, 4) and two targets: which of four classes, and a number."""
+    """Two inputs of (rows, 8, 4) and two targets, which of four classes, and a number; and weights."""
     random = np.random.default_rng(0)
     left, right = random.normal(size=(2, ROWS, 8, 4)).astype(np.float32)
     size = right.mean((1, 2)) + random.normal(0, 0.1, ROWS)
-    np.savez(folder / "halves.npz", left=left, right=right, part=random.integers(0, 4, ROWS), size=size)
+    part, weight = random.integers(0, 4, ROWS), random.uniform(0, 2, ROWS)
+    np.savez(folder / "halves.npz", left=left, right=right, part=part, size=size, weight=weight)
 
 
 def write_pictures(folder: Path, size: tuple[int, int] = (6, 5)) -> None:
@@ -163,6 +164,7 @@ CASES: Mapping[str, Case] = {
 data:
   source: {arrays: {path: halves.npz, x: {left: left, right: right}, y: {part: part, size: size}}}
   target: {part: category, size: number}
+  weights: weight
   split: {validation: 0.2, test: 0.2}
 model:
   layers:
@@ -174,7 +176,7 @@ model:
     - Dense: {units: $classes_part, activation: softmax, name: part}
     - Dense: {units: 1, from: trunk, name: size}
   outputs:
-    part: {loss: sparse_categorical_crossentropy, metrics: [accuracy]}
+    part: {loss: sparse_categorical_crossentropy, metrics: [accuracy], class_weights: balanced}
     size: {loss: mse, metrics: [mae], weight: 0.5}
 training: {optimizer: {Adam: 0.01}, batch_size: 16, epochs: 3}
 """,

@@ -42,6 +42,10 @@ def draft_table(files: TableFiles, named: Callable[[Path], str], target: str | N
     sniffed, table, paths, name, why = read_with_target(sniffed_file(files), target)
     column = table.columns[name]
     is_number = column.kind == "number" and not are_classes(column)
+    if not is_number and column.kind != "category":
+        # Read as the run reads it: a class is called "yes" or "01" as in the file, not 1.
+        as_classes = {**sniffed.columns, name: ({"category": {}}, "")}
+        column = read(replace(sniffed, columns=as_classes)).columns[name]
     times = times_of(table) if is_number and not paths else None
     inputs = [other for other in table.columns.values() if other.name != name]
     uses = {other.name: use_of(other, table.rows, sniffed.columns.get(other.name)) for other in inputs}
@@ -185,11 +189,7 @@ def target_of(column: Column, written: Mapping[str, Any], *, is_number: bool) ->
 def classes_of(column: Column) -> tuple[np.ndarray, np.ndarray]:
     """Return the classes and their rows."""
     numbers, names = numbered(in_memory(column.values))
-    counts = np.bincount(numbers, minlength=len(names))
-    if names.dtype.kind == "f":
-        whole = ~np.isnan(names)
-        names, counts = names[whole].astype(int), counts[whole]
-    return names, counts
+    return names, np.bincount(numbers, minlength=len(names))
 
 
 def division(

@@ -40,10 +40,10 @@ def class_table(
 ) -> list[dict[str, object]]:
     """Return precision, recall, F1 and support of each class, from class indices or 0 and 1 (examples, labels)."""
     if targets.ndim == 1:
-        targets, predicted = (values[:, None] == np.arange(len(names)) for values in (targets, predicted))
-    targets, predicted = targets.astype(int), predicted.astype(int)
-    right = (targets * predicted).sum(axis=0)
-    support, found = targets.sum(axis=0), predicted.sum(axis=0)
+        counted = (targets[targets == predicted], targets, predicted)
+        right, support, found = (np.bincount(values, minlength=len(names)) for values in counted)
+    else:
+        right, support, found = (each.sum(axis=0, dtype=int) for each in (targets & predicted, targets, predicted))
     return [
         {
             kind: name,

@@ -60,6 +60,22 @@ ALLOWED: list[AllowedCode] = []
 """The allowed files, see :func:`allowing`."""
 
 
+OWN: Mapping[str, Mapping[str, Any]] = {
+    "loss": {
+        "Quantile": {
+            "doc": "Computes the pinball loss: the model predicts a quantile, such as the 0.9 quantile.",
+            "documented": {"quantile": "The share of targets that are to lie below the prediction."},
+            "arguments": [
+                ["quantile", "float"],
+                ["reduction", '"sum_over_batch_size"|"sum"|"none"|null', "sum_over_batch_size"],
+                ["name", "text|null", "quantile"],
+            ],
+        }
+    }
+}
+"""What Keras has no name for, as in `signatures.json`, with its description. A class of the user's may replace it."""
+
+
 @contextmanager
 def allowing(files: Iterable[AllowedCode]) -> Iterator[None]:
     """Make the classes in `files` available by name within the block, like keras.saving.custom_object_scope. Only the
@@ -159,18 +175,24 @@ def nearest(kind: str, name: str, count: int = 3) -> list[str]:
 
 def summary(kind: str, name: str) -> str:
     """Return Keras's one-sentence description of a name, as Keras writes it; empty if there is none."""
-    return str(docs()[kind].get(find_known(kind, name).means, {}).get("doc", ""))
+    return str(described(kind, name).get("doc", ""))
 
 
 def argument_summary(kind: str, name: str, argument: str) -> str:
     """Return a one-sentence description of an argument, or an empty string."""
-    own = docs()[kind].get(find_known(kind, name).means, {}).get("arguments", {})
+    entry = described(kind, name)
+    own = entry.get("documented") or entry.get("arguments", {})
     shared = docs()["base"].get(kind, {}).get("arguments", {})
     return str(own.get(argument) or shared.get(argument, ""))
 
 
+def described(kind: str, name: str) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = {**docs()[kind], **OWN.get(kind, {})}.get(find_known(kind, name).means, {})
+    return found
+
+
 def table(kind: str) -> Mapping[str, Any]:
-    entries: Mapping[str, Any] = signatures()[kind]
+    entries: Mapping[str, Any] = {**signatures()[kind], **OWN.get(kind, {})}
     for code in ALLOWED:
         entries = {**entries, **code.names.get(kind, {})}
     return entries

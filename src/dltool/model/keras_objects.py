@@ -11,7 +11,8 @@ import tensorflow as tf
 
 from dltool.config.keras.objects import KerasObject
 from dltool.errors import ConfigError, ConfigPath, MachineError, Problem
-from dltool.keras_names import find
+from dltool.keras_names import OWN, find
+from dltool.model import own_losses
 from dltool.model.user_code import allowed_class, check_saved, where_in_own_code
 
 MODULES: Mapping[str, Any] = {
@@ -87,7 +88,8 @@ def make(keras_object: Any, place: ConfigPath = (), **more: Any) -> Any:
 def keras_class(keras_object: KerasObject, place: ConfigPath) -> Any:
     """Return the class of that name from the public Keras module of its kind, if the table allows it."""
     known = find(keras_object.kind, keras_object.name)
-    factory = getattr(MODULES[keras_object.kind], keras_object.name, None) if known else None
+    is_own = keras_object.name in OWN.get(keras_object.kind, {})
+    factory = getattr(own_losses if is_own else MODULES[keras_object.kind], keras_object.name, None) if known else None
     if known is None or known.refusal or not callable(factory):
         reason = known.refusal if known else f"is no {keras_object.kind}"
         raise ConfigError(Problem(place, f"{keras_object.name} {reason or 'cannot be made here'}"))

@@ -1,7 +1,7 @@
 """Check that a built model fits the data and the losses."""
 
 from dltool.config.checks import static_checks
-from dltool.config.losses import SPARSE, family_of
+from dltool.config.losses import SEQUENCES, SPARSE, family_of
 from dltool.config.outputs import OutputSpec
 from dltool.config.schema import Config
 from dltool.config.tasks import TargetFacts
@@ -28,6 +28,9 @@ def head_problems(head: OutputSpec, facts: Facts, built: BuiltModel) -> list[Pro
         return input_problems(head, output, built)
     target = facts.targets[head.target]
     fix = target.task.shape_problem(output.output_shape, head.loss, target)
+    if family_of(head.loss) is SEQUENCES and getattr(output.output, "_keras_mask", None) is not None:
+        message = "CTC gives one loss for each sequence, and a mask of its steps cannot apply to it"
+        fix = message, "mask no steps: remove mask_zero or Masking; CTC learns blanks for the padding"
     problems = [] if fix is None else [Problem(output.path, *fix, related=head.loss_related)]
     return [*problems, *metric_problems(head, output, target)]
 

@@ -36,6 +36,7 @@ FEW_MISTAKES = 6
 """Errors shown unless they are images: others take more room."""
 MOST_SETTINGS = 2000
 MOST_EXPECTATIONS = MOST_WARNINGS = 20
+WEIGHTED = "The loss counts each example by its weight ({}); metrics, baselines and tables count each once."
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,10 @@ def contents(subject: Subject) -> Contents:
         missing=subject.missing,
         verdict=verdict(shown, subject.facts.test_examples),
         tiles=shown,
-        notes=tuple(f"{each.name} of {each.metric}: {each.note}." for each in baselines if each.note),
+        notes=(
+            *([WEIGHTED.format(one_line(config.data.weights))] if config.data.weights is not None else []),
+            *(f"{each.name} of {each.metric}: {each.note}." for each in baselines if each.note),
+        ),
         findings=(*found_findings(subject, metrics, classes), *undrawn),
         curves=tuple(chain.from_iterable(curves)),
         outputs=tuple(output_contents(subject, each) for each in outputs),
@@ -139,7 +143,7 @@ def found_findings(
     epochs = subject.config.training.epochs
     stopped_early = isinstance(epochs, int) and len(record.lines) < epochs
     findings += history_findings(record.lines, record.best_epoch, with_code(record.path), stopped_early)
-    has_weights = subject.config.training.class_weights is not None
+    has_weights = any(head.class_weights is not None for head in heads_of(subject.config))
     warnings = dataset.warnings if dataset is not None else record.run.data.warnings[:MOST_WARNINGS]
     targets = subject.facts.targets
     # With several targets, names of classes begin with the target.

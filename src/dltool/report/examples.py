@@ -11,11 +11,13 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from dltool.config.columns import CategoryColumn
 from dltool.config.schema import Config
 from dltool.data.dataset import Dataset
 from dltool.data.facts import Facts, InputFacts
 from dltool.data.split.at_random import first_of_each_class
 from dltool.model.build import BuiltModel
+from dltool.model.columns import ColumnState, categories
 from dltool.text import number, shape, shortened
 from dltool.training.batches import tensor
 
@@ -82,7 +84,9 @@ def training_examples(config: Config, dataset: Dataset, built: BuiltModel) -> li
     rows = first_of_each_class(dataset.split.train, classes, SHOWN_EXAMPLES)
     raw = {name: values[rows] for name, values in dataset.inputs.items()}
     prepared = prepare(built, raw)
-    views = [raw_looks(config, facts, raw, prepared)]
+    cells = {name: state for name, state in built.fitted.columns.items() if not facts.inputs[name].shape}
+    after = {name: [taken_words(facts.inputs[name], cells[name], each) for each in prepared[name]] for name in cells}
+    views = [raw_looks(config, facts, raw, after)]
     if any(prepared[name] is not values for name, values in raw.items()):
         views.append(preprocessed_looks(built, facts, prepared, "preprocessed"))
     for attempt in range(1, AUGMENTED + 1) if built.augmentation is not None else ():
@@ -136,8 +140,9 @@ def rows_looks(
     return [[*each, *more] for each, more in zip(looks, restored, strict=True)]
 
 
-def raw_looks(config: Config, facts: Facts, raw: Arrays, prepared: Arrays) -> Looks:
-    """Return the raw views of each example. Columns of a table are one view, with their preprocessed values."""
+def raw_looks(config: Config, facts: Facts, raw: Arrays, prepared: Mapping[str, Sequence[str]]) -> Looks:
+    """Return the raw views of each example. Columns of a table are one view, with their preprocessed values, which are
+    text."""
     looks: Looks = [[] for _ in next(iter(raw.values()))]
     windows = config.data.windows
     # The target of a time series comes first.
@@ -153,7 +158,7 @@ def raw_looks(config: Config, facts: Facts, raw: Arrays, prepared: Arrays) -> Lo
         for example, value in zip(looks, raw[name], strict=True):
             example.append(look_at(kinds[name], title, value, limits))
     for position, example in enumerate(looks) if named else ():
-        after = {name: numbers(prepared[name][position]) for name in named if name in prepared}
+        after = {name: prepared[name][position] for name in named if name in prepared}
         cells = ((name, cell_words(facts.inputs[name], raw[name][position]), after.get(name, "")) for name in named)
         title = "columns → preprocessed" if prepared else "columns"
         example.append(Look(title, values=tuple(islice(cells, MOST_ROWS))))
@@ -204,6 +209,18 @@ def numbers(values: Any) -> str:
     flat = np.ravel(values)
     shown = ", ".join(number(each.item()) for each in flat[:MOST_NUMBERS])
     return f"{shown}, … ({shape(np.shape(values))})" if len(flat) > MOST_NUMBERS else shown
+
+
+def taken_words(facts: InputFacts, state: ColumnState, value: np.ndarray) -> str:
+    """Return a preprocessed value as the model takes it: a category as one-hot vector, or as index of an embedding."""
+    options = facts.column.options if facts.column is not None else None
+    if not isinstance(options, CategoryColumn):
+        return numbers(value)
+    size, index = categories(options, state), int(value)
+    if options.embedding is not None:
+        return f"index {index} of {size}, for the embedding"
+    one_hot = ", ".join(str(int(each == index)) for each in range(size))
+    return one_hot if size <= MOST_NUMBERS else f"one-hot vector, 1 at index {index} of {size}"
 
 
 def cell_words(facts: InputFacts, value: Any) -> str:

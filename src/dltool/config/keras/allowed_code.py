@@ -10,7 +10,7 @@ from typing import Any
 
 from dltool.config.text.yaml_reader import decode, read_bytes
 from dltool.errors import ConfigError, Position, Problem, UnreadableConfig
-from dltool.keras_names import KINDS, AllowedCode, find, find_all, signatures
+from dltool.keras_names import KINDS, OWN, AllowedCode, find, find_all, signatures
 from dltool.keras_names.argument_types import REDUCTION, deduce
 
 MODULES = {"layer": "layers", "loss": "losses", "metric": "metrics"}
@@ -76,7 +76,7 @@ def read_file(path: Path, texts: dict[str, str], before: list[AllowedCode]) -> A
 def class_problems(
     name: str, kind: str, entry: dict[str, Any], position: Position, before: list[AllowedCode]
 ) -> Iterator[Problem]:
-    if theirs := find_all(name):
+    if theirs := [each for each in find_all(name) if name not in OWN.get(each.kind, {})]:
         message = f"Keras has {KINDS[theirs[0].kind]} of the name {name}"
         yield Problem(position, message, "give the class another name")
     for other in before:

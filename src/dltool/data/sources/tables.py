@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from dltool.config.columns import (
     CategoryColumn,
     CategoryTarget,
     ColumnType,
+    IndexTarget,
     MultiLabelTarget,
     NumberColumn,
     NumberTarget,
@@ -20,10 +22,12 @@ from dltool.config.columns import (
 )
 from dltool.config.schema import Data
 from dltool.config.sources import Source
+from dltool.data.arrays.cleaning import WEIGHTS_ARE, weight_problem
 from dltool.data.arrays.rows import Coded, Rows
 from dltool.data.examples import Examples, SourceExamples
 from dltool.data.facts import is_for_layers
 from dltool.data.files.class_folders import PartName
+from dltool.data.labels import index_problem, not_indices
 from dltool.data.media.cache import cache_folder
 from dltool.data.split.by_column import Values, is_missing
 from dltool.data.tables.read import read_table
@@ -33,6 +37,7 @@ from dltool.machine import usable_memory
 from dltool.text import counted, listed
 
 INPUTS: ConfigPath = ("data", "inputs")
+WEIGHTS: ConfigPath = ("data", "weights")
 MEMORY_SHARE = 4
 """Columns are kept in memory up to this share of it."""
 MOST_NUMBERED_CLASSES = 20
@@ -59,6 +64,8 @@ class Readable:
         ignored = ColumnType("ignore", COLUMN_TYPES["ignore"].model_validate({}))
         names = [name for name in self.first.columns if name not in data.target_columns]
         names += data.target_columns if data.windows is not None else ()
+        # It is neither an input nor ignored.
+        names = [name for name in names if name != data.weights]
         names = [name for name in names if name in self.types or name not in dividing_columns(data)]
         inputs = {name: self.types.get(name, ignored) for name in names}
         given = tuple(self.targets.values())
@@ -74,6 +81,9 @@ def read_tables(data: Data) -> Readable:
     needed = (*data.target_columns, *dividing_columns(data))
     declared = dict(data.inputs or {})
     places: dict[str, ConfigPath] = {name: (*INPUTS, name) for name in data.inputs or {}}
+    if data.weights is not None:
+        needed += (data.weights,)
+        declared[data.weights] = ColumnType("number", NumberColumn())
     for target, wanted_target in data.targets.items():
         as_target = column_of(wanted_target.type)
         columns = wanted_target.columns
@@ -81,6 +91,7 @@ def read_tables(data: Data) -> Readable:
             declared |= {name: as_target for name in columns if data.windows is None or name not in declared}
         places |= dict.fromkeys(columns, target_place(data, target))
     places |= {name: ("data", *key) for key, name in named_columns(data)}
+    places |= {} if data.weights is None else {data.weights: WEIGHTS}
     tables: dict[str, Table] = {}
     for role in PARTS:
         source = getattr(data, role)
@@ -144,13 +155,20 @@ def load_table_examples(data: Data) -> SourceExamples:
         for name, target in read.targets.items():
             with DataError.collected(problems):
                 labels[name] = labels_of(target, table, ("data", role), target_place(data, name))
+        weights: np.ndarray | None = None
+        if data.weights is not None:
+            weights = np.asarray(in_memory(table.columns[data.weights].values), np.float32)
+            problem = weight_problem(weights, partial(rows_named, table))
+            problems += [] if problem is None else [Problem(WEIGHTS, f'"{data.weights}": {problem}', WEIGHTS_ARE)]
         if not problems:
             found = {name: input_rows(data, table, name, kind) for name, kind in read.types.items()}
             dividing = (name for name in dividing_columns(data) if name in table.columns)
             inputs = {name: rows for name, (rows, _) in found.items()}
             digests = {name: each for name, (_, each) in found.items() if each is not None}
             values = {**dates_of(table), **{name: in_memory(table.columns[name].values) for name in dividing}}
-            parts[PARTS[role]] = Examples(inputs, labels, table.path.name, ("data", role), values, digests)
+            parts[PARTS[role]] = Examples(
+                inputs, labels, table.path.name, ("data", role), values, digests, weights=weights
+            )
     DataError.refuse(problems)
     alone = len(read.types) == 1
     types = {name: kind for name, kind in read.types.items() if not (alone and is_for_layers(kind, data))}
@@ -164,6 +182,7 @@ def input_types(data: Data, table: Table) -> dict[str, ColumnType]:
     declared = data.inputs or {}
     apart = set() if data.windows is not None else set(data.target_columns)
     aside = {name for (section, key), name in named_columns(data) if section == "split" or key == "key"}
+    aside |= set() if data.weights is None else {data.weights}
     types = {}
     for name, column in table.columns.items():
         if name in apart or (name in aside and name not in declared) or column.kind == "ignore":
@@ -264,6 +283,12 @@ def labels_of(target: Target, table: Table, place: ConfigPath, target_place: Con
         if len(rows) and not (task and task.takes_several):
             message = f'the target "{name}" is missing in {rows_named(table, rows)}'
             problems.append(Problem(place, message, "remove these rows, or fill them in"))
+        elif target.type is not None and isinstance(options := target.type.options, IndexTarget):
+            numbers = np.asarray(values)
+            wrong = np.flatnonzero(not_indices(numbers, options.classes))
+            if len(wrong):
+                fix = index_problem(numbers[wrong], rows_named(table, wrong), options.classes)
+                problems.append(Problem(target_place, *fix))
         labels.append(values)
     DataError.refuse(problems)
     if len(labels) > 1:
