@@ -20,7 +20,7 @@ from dltool.training.failures import callback_failures, plain_failures
 from dltool.training.loop import Pace, logs_of
 from dltool.training.numerics import Strategy
 from dltool.training.recovery import Recovery, StopRequestedError
-from dltool.training.state import Arrays, EpochRecord, TrainingState, set_value, value_of
+from dltool.training.state import Arrays, EpochRecord, TrainingState, evaluating, set_value, value_of
 from dltool.training.steps import Steps, epoch_order
 
 
@@ -214,7 +214,7 @@ class Fitting:
             with self.calling_back():
                 self.callback_list.on_test_begin()
                 self.callback_list.on_test_batch_begin(0)
-            with self.profile.activity("validation"):
+            with self.profile.activity("validation"), evaluating(steps.built, self.config.seed):
                 steps.reset_metrics()
                 done, results = 0, None
                 while done < count:
