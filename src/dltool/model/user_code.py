@@ -1,9 +1,9 @@
-"""The user's own classes, from the files that `--allow-code` names, imported when a model first needs one."""
+"""The user's own classes and functions, from the files of `--allow-code`, imported when a model first needs one."""
 
 import functools
 import sys
 import traceback
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from importlib.abc import SourceLoader
 from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
@@ -18,12 +18,36 @@ from dltool.keras_names import ALLOWED, KINDS, AllowedCode, KerasName
 BASES = {"layer": keras.layers.Layer, "loss": keras.losses.Loss, "metric": keras.metrics.Metric}
 
 
-def allowed_class(found: KerasName, place: ConfigPath) -> Any:
-    """Return the class of a name that the user's `code` defines.
+class FunctionMetric(keras.metrics.MeanMetricWrapper):
+    """The mean over examples of a function of targets and outputs, given both as a loss is.
 
-    Raises UnreadableConfig: importing the file fails; ConfigError: at `place`, it does not define such a class."""
+    A function that returns one number for a batch counts once for each of its examples."""
+
+    def __init__(self, function: Callable[[Any, Any], Any], name: str) -> None:
+        def of_equal_rank(y_true: Any, y_pred: Any) -> Any:
+            y_true, y_pred = keras.ops.cast(y_true, "float32"), keras.ops.cast(y_pred, "float32")
+            is_column = len(y_true.shape) + 1 == len(y_pred.shape) and y_pred.shape[-1] == 1
+            # Without the axis, targets (batch,) and outputs (batch, 1) would be paired each with each.
+            return function(keras.ops.expand_dims(y_true, -1) if is_column else y_true, y_pred)
+
+        super().__init__(of_equal_rank, name)
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        values = self._fn(y_true, y_pred)
+        if len(values.shape):
+            # By Keras's rules for weights and masks. TensorFlow computes the function once.
+            return super().update_state(y_true, y_pred, sample_weight)
+        return keras.metrics.Mean.update_state(self, values, keras.ops.shape(y_pred)[0])
+
+
+def allowed_object(found: KerasName, place: ConfigPath) -> Any:
+    """Return the class of a name that the user's `code` defines; a function as a loss or a metric.
+
+    Raises UnreadableConfig: importing the file fails; ConfigError: at `place`, it does not define it."""
     assert found.code is not None
     made = vars(imported(found.code)).get(found.name)
+    if found.is_string and callable(made):
+        return FunctionMetric(made, found.name) if found.kind == "metric" else made
     if not (isinstance(made, type) and issubclass(made, BASES[found.kind])):
         message = f"{found.name} of {found.code.shown_as} is not {KINDS[found.kind]} of Keras's"
         raise ConfigError(Problem(place, message))
