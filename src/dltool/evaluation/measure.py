@@ -140,7 +140,7 @@ def in_batches(
     compiled = tf.function(step, autograph=False)
     any_size = takes_any_size(built.core)
     order = np.arange(examples, dtype=np.int32)
-    with evaluating(built, config.seed):
+    with evaluating(built.core, config.seed):
         for first in range(0, examples, size):
             last = min(first + size, examples)
             begin, end = np.searchsorted(chosen, (first, last))

@@ -15,10 +15,11 @@ import keras
 from dltool.errors import ConfigError, ConfigPath, Position, Problem, UnreadableConfig
 from dltool.keras_names import ALLOWED, KINDS, AllowedCode, KerasName
 
+GET_CONFIG = "write get_config: super().get_config() with every argument of __init__ added"
 BASES = {"layer": keras.layers.Layer, "loss": keras.losses.Loss, "metric": keras.metrics.Metric}
 
 
-class FunctionMetric(keras.metrics.MeanMetricWrapper):
+class FunctionMetric(keras.metrics.MeanMetricWrapper):  # type: ignore[misc]
     """The mean over examples of a function of targets and outputs, given both as a loss is.
 
     A function that returns one number for a batch counts once for each of its examples."""
@@ -92,18 +93,27 @@ def check_saved(layer: Any, given: Iterable[str], place: ConfigPath) -> None:
 
     Raises ConfigError: it cannot; better now than at the end of a run."""
     name = type(layer).__name__
-    hint = "write get_config: super().get_config() with every argument of __init__ added"
     try:
         config = keras.saving.serialize_keras_object(layer)
-        again = keras.saving.deserialize_keras_object(config, custom_objects={name: type(layer)})
-        missing = set(given) - set(again.get_config())
+        again = keras.saving.deserialize_keras_object(config, custom_objects=own_objects())
+        before, after = config["config"], keras.saving.serialize_keras_object(again)["config"]
     # The user's get_config may fail in any way.
     except (Exception, SystemExit) as error:
         message = f"{name} cannot be saved in a model and loaded again: {one_line(error)}{where_in_own_code(error)}"
-        raise ConfigError(Problem(place, message, hint)) from error
-    if missing:
+        raise ConfigError(Problem(place, message, GET_CONFIG)) from error
+    if missing := set(given) - set(after):
         message = f"a saved model would lose {' and '.join(sorted(missing))} of {name}: its get_config leaves it out"
-        raise ConfigError(Problem(place, message, hint))
+        raise ConfigError(Problem(place, message, GET_CONFIG))
+    if changed := [key for key in given if before.get(key) != after[key]]:
+        message = f"a saved model would change {' and '.join(changed)} of {name}"
+        raise ConfigError(Problem(place, message, "get_config returns each argument as __init__ takes it"))
+
+
+def own_objects() -> dict[str, Any]:
+    """Return the classes and functions that the allowed files define, as Keras's `custom_objects`."""
+    modules = [imported(code) for code in ALLOWED]
+    found = ((name, value, module) for module in modules for name, value in vars(module).items())
+    return {name: value for name, value, module in found if getattr(value, "__module__", None) == module.__name__}
 
 
 def own_line(error: BaseException, code: AllowedCode) -> int | None:

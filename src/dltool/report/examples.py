@@ -131,7 +131,7 @@ def rows_looks(
     if autoencoder is None:
         return looks
     given = {name: tensor(values) for name, values in prepare(built, raw).items()}
-    with evaluating(built, config.seed):
+    with evaluating(built.core, config.seed):
         found = built.core(built.structured(given), training=False)
     values = np.asarray(found[autoencoder] if isinstance(found, dict) else found, np.float32)
     restored = preprocessed_looks(built, dataset.facts, {next(iter(raw)): values}, "reconstructed")

@@ -84,9 +84,9 @@ def changed_constants(before: Any, after: Any) -> Iterator[Problem]:
         yield Problem(place, message, CHANGING)
 
 
-def content(operation: Any) -> tuple[str, str]:
+def content(operation: Any) -> tuple[str, bytes]:
     """Return the kind of an operation, and its value if it is a constant."""
-    return operation.type, str(operation.get_attr("value")) if operation.type == "Const" else ""
+    return operation.type, operation.get_attr("value").SerializeToString() if operation.type == "Const" else b""
 
 
 def operations(graph: Any) -> list[Any]:

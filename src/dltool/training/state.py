@@ -82,13 +82,13 @@ def set_value(variable: Any, value: Any) -> None:
 
 
 @contextlib.contextmanager
-def evaluating(built: BuiltModel, seed: int) -> Iterator[None]:
+def evaluating(model: keras.Model, seed: int) -> Iterator[None]:
     """Make what a model computes in evaluation within the block a function of its weights and the seed alone.
 
     Layers that are random in evaluation draw from the same numbers each time. What evaluation changes is restored."""
-    generators = [generator.state for layer in built.core._flatten_layers() for generator in layer._seed_generators]
+    generators = [generator.state for layer in model._flatten_layers() for generator in layer._seed_generators]
     states = [*generators, global_seed_generator().state]
-    kept = [(variable, value_of(variable)) for variable in (*built.core.non_trainable_variables, states[-1])]
+    kept = [(variable, value_of(variable)) for variable in (*model.non_trainable_variables, states[-1])]
     for index, state in enumerate(states):
         state.assign([(seed + index) % 2**32, 0])
     try:
