@@ -137,3 +137,21 @@ def test_a_function_is_given_targets_and_outputs_of_equal_rank():
     metric = FunctionMetric(lambda y_true, y_pred: keras.ops.abs(y_true - y_pred), "distance")
     metric.update_state(np.array([0, 1, 1, 0]), np.array([[0.0], [0.5], [1.0], [1.0]], np.float32))
     assert float(metric.result()) == 0.375
+
+
+def test_weights_need_a_loss_of_each_example(run, dltool):
+    changes = [
+        "data.source=iris",
+        "training.metrics=[]",
+        "training.checkpoint.monitor=val_loss",
+        "model.layers=[Dense: 3]",
+    ]
+    changes += ["training.class_weights=balanced", "training.checkpoint.mode=min"]
+    options = [option for change in changes for option in ("--set", change)]
+    code = "from keras import losses, ops\n\n\ndef own(y_true, y_pred):\n    return "
+    loss = "losses.sparse_categorical_crossentropy(y_true, y_pred, from_logits=True)"
+    for body, expected in ((loss, 0), (f"ops.mean({loss})", 2)):
+        Path("own.py").write_text(f"{code}{body}\n")
+        outcome = dltool("train", "example.yaml", *CODE_OPTION, "--quiet", *options, "--set", "training.loss=own")
+        assert outcome.code == expected, outcome.stderr
+    assert "training.class_weights: own returns one number for a batch" in outcome.stderr

@@ -137,6 +137,18 @@ def without_size(failure: BaseException) -> str:
     return plain_message(failure).replace(str(UNUSUAL_SIZE), "batch")
 
 
+def refuse_weights_of_a_batch(built: BuiltModel, targets: Mapping[str, np.ndarray], place: ConfigPath) -> None:
+    """Raise ConfigError at `place`, which weighs examples, if the user's loss returns one number for a whole batch."""
+    (head,), (compiled,) = built.heads, built.core._compile_loss._flat_losses
+    output = built.outputs[head.name]
+    shapes = loss_form(built, head, targets)[0], (UNUSUAL_SIZE, *output.output_shape)
+    specs = [tf.TensorSpec(shape, tf.float32) for shape in shapes]
+    values = tf.function(compiled.loss.call, autograph=False).get_concrete_function(*specs).output_shapes
+    if not len(values):
+        message = f"{head.loss.name} returns one number for a batch, and weights need one for each example"
+        raise ConfigError(Problem(place, message, "end it with keras.ops.mean(…, axis=-1)", related=head.loss_related))
+
+
 def refuse_monitors_of_several_numbers(config: Config, core: keras.Model, best: str) -> None:
     """Raise ConfigError if the monitored metric has several numbers, such as F1Score with one for each class."""
     several = {name for name, value in core.get_metrics_result().items() if np.size(value) > 1}

@@ -20,7 +20,7 @@ from dltool.model.build import BuiltModel
 from dltool.model.keras_objects import KERAS_ERRORS, OUT_OF_MEMORY
 from dltool.text import did_you_mean, listed, near, quoted
 from dltool.training.batches import make_tables, model_targets
-from dltool.training.compile import class_weights, compile_core, culprit, made_optimizer
+from dltool.training.compile import class_weights, compile_core, culprit, made_optimizer, refuse_weights_of_a_batch
 from dltool.training.loop import CannotCompileError, Loop, test_loop, train_loop
 from dltool.training.numerics import Strategy, choose_strategy, evaluation_batch
 from dltool.training.own_state import refuse_unsaved_state
@@ -52,6 +52,8 @@ class Steps:
         table = make_tables(built, dataset.inputs, self.targets)
         size = config.training.batch_size
         weights = class_weights_of(built, config, dataset, self.rows)
+        if weights is not None and ALLOWED:
+            refuse_weights_of_a_batch(built, self.targets, ("training", "class_weights"))
         self.epochs, self.count = config.training.total_epochs, -(-len(self.rows) // size)
         self.strategy = strategy or choose_strategy(config, built, table, steps or self.epochs * self.count)
         self.train = train_loop(built.core, built.augmentation, table, weights, size, self.strategy.jit_compile)
