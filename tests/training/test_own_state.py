@@ -66,6 +66,24 @@ data: {source: iris, split: {test: 0.2}}
 model: {layers: [Own, Dense: {units: 3, activation: softmax}]}
 training: {optimizer: adam, loss: LOSS, metrics: [METRIC], epochs: 1}
 """
+COUNTING = """\
+
+
+class Counting(keras.metrics.Mean):
+    def __init__(self, name="counting", **kwargs):
+        super().__init__(name=name, **kwargs)
+        self.epochs = 0
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        super().update_state(ops.mean(y_pred))
+
+    def reset_state(self):
+        super().reset_state()
+        self.epochs += 1
+
+    def result(self):
+        return super().result() * self.epochs
+"""
 LOSS, METRIC = "sparse_categorical_crossentropy", "accuracy"
 NORMAL = "inputs + keras.random.normal(ops.shape(inputs), seed="
 REFUSED = {
@@ -139,3 +157,19 @@ def test_no_kind_of_state_is_lost_in_silence(train, kind):
 @pytest.mark.parametrize("kind", SAVED)
 def test_state_that_a_checkpoint_holds_is_accepted(train, kind):
     assert train(SAVED[kind]).code == 0
+
+
+@pytest.mark.slow
+def test_a_metric_that_counts_epochs_in_python_is_refused(train, monkeypatch):
+    monkeypatch.setitem(globals(), "CODE", CODE + COUNTING)
+    outcome = train("inputs", metric="Counting")
+    assert outcome.code == 2
+    assert "return super().result() * self.epochs" in outcome.stderr
+
+
+@pytest.mark.slow
+def test_preprocessing_that_is_random_is_refused(train, dltool):
+    assert train(f"{NORMAL}self.seeds['noise'])").code == 0
+    outcome = dltool("train", "own.yaml", "--allow-code", "own.py", "--set", "data.preprocessing=[Own]")
+    assert outcome.code == 2
+    assert "data.preprocessing: preprocessing gives other values each time" in outcome.stderr

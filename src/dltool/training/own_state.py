@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -28,7 +29,7 @@ GENERATOR_STATES = ("seed_generator_state", "StateVar")
 """Names of the variables of keras.random.SeedGenerator and tf.random.Generator."""
 
 
-def refuse_unsaved_state(loop: Loop, saved: Iterable[Any]) -> None:
+def refuse_unsaved_state(loop: Loop, core: keras.Model, saved: Iterable[Any]) -> None:
     """Raise UnreadableConfig if the allowed code has state in this loop's step other than the variables `saved`.
 
     A resumed run would differ. The step is traced twice: Python's own state, such as a counter or a generator of NumPy,
@@ -39,7 +40,11 @@ def refuse_unsaved_state(loop: Loop, saved: Iterable[Any]) -> None:
 
     rows = tf.TensorSpec((loop.batch_size,), tf.int32)
     before = generators()
-    graphs = [tf.function(step, autograph=False).get_concrete_function(loop.tables.specs, rows).graph for _ in range(2)]
+    graphs = []
+    for _ in range(2):
+        # As between epochs.
+        core.reset_metrics()
+        graphs.append(tf.function(step, autograph=False).get_concrete_function(loop.tables.specs, rows).graph)
     problems = [*unsaved_variables(graphs[0], saved), *stateful_operations(graphs[0]), *changed_constants(*graphs)]
     if not problems and generators() != before:
         message = "a number is drawn from the random generator of Python or NumPy once, when a step is compiled"

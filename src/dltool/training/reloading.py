@@ -30,6 +30,7 @@ def refuse_unlike_when_loaded(built: BuiltModel, raw: Mapping[str, np.ndarray]) 
     }
     if not owners:
         return
+    refuse_random_preprocessing(built, raw)
     names, place = " and ".join(owners), next(iter(owners.values())).path
     inputs = built.structured({name: tensor(values) for name, values in raw.items()})
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
@@ -46,6 +47,15 @@ def refuse_unlike_when_loaded(built: BuiltModel, raw: Mapping[str, np.ndarray]) 
         message = f"model.keras would give other outputs than the model: {names} holds something that it does not save"
         hint = "what __init__ takes belongs in get_config, and what changes in self.add_weight, called in build"
         raise ConfigError(Problem(place, message, hint))
+
+
+def refuse_random_preprocessing(built: BuiltModel, raw: Mapping[str, np.ndarray]) -> None:
+    """Raise ConfigError if preprocessing gives something else each time, as splits are preprocessed at any time."""
+    for name, model in built.preprocessors.items():
+        first, second = (np.asarray(model(tensor(raw[name]), training=False)) for _ in range(2))
+        if not np.array_equal(first, second, equal_nan=first.dtype.kind == "f"):
+            hint = "move the layer that is random or has a state to data.augmentation or model.layers"
+            raise ConfigError(Problem(("data", "preprocessing"), "preprocessing gives other values each time", hint))
 
 
 def outputs_of(model: keras.Model, inputs: Any) -> np.ndarray:

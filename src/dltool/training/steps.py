@@ -102,7 +102,7 @@ class Steps:
     def check_own_state(self, loop: Loop) -> None:
         """Raise UnreadableConfig if allowed code keeps state that no checkpoint holds; once, as phases share it."""
         if ALLOWED and self.phase == 0:
-            refuse_unsaved_state(loop, [variable for _, variable in variables(self.built)])
+            refuse_unsaved_state(loop, self.core, [variable for _, variable in variables(self.built)])
 
     def reset_metrics(self) -> None:
         """Reset the metrics as Keras's `reset_metrics`, which takes a tenth of a short epoch. A metric of the user's
