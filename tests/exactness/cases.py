@@ -102,6 +102,29 @@ class Surest(keras.metrics.Metric):
 
     def result(self):
         return self.largest
+
+
+class Drifting(keras.layers.Layer):
+    '''Random in training and in evaluation, with two generators, and a variable in a mapping.'''
+
+    def __init__(self, rate: float, **kwargs):
+        super().__init__(**kwargs)
+        self.rate, self.dropout = rate, keras.layers.Dropout(rate)
+        self.kept = {"steps": keras.Variable(0.0, trainable=False, name="steps")}
+
+    def call(self, inputs, training=False):
+        if training:
+            self.kept["steps"].assign(self.kept["steps"] + 1.0)
+        noise = keras.random.normal(ops.shape(inputs), stddev=0.1)
+        return self.dropout(inputs, training=True) * (1.0 + 0.01 * self.kept["steps"]) + noise
+
+
+def bounded(y_true, y_pred):
+    return ops.mean(ops.minimum(5.0, keras.losses.sparse_categorical_crossentropy(y_true, y_pred)))
+
+
+def surest(y_true, y_pred):
+    return ops.max(y_pred, axis=-1)
 """
 
 
@@ -281,6 +304,11 @@ model:
     ),
     "code": Case(
         digits(first="Blur: 0.2", loss="Bounded", metric=", Surest"), write_code, ("--allow-code", "{folder}/own.py")
+    ),
+    "random": Case(
+        digits(first="Drifting: 0.2", loss="bounded", metric=", surest"),
+        write_code,
+        ("--allow-code", "{folder}/own.py"),
     ),
     "tracking": Case(digits(after="track: [tensorboard]\n")),
 }

@@ -100,6 +100,8 @@ class CheckpointOptions(Section):
 
     monitor: str | None = None
     """The quantity that determines the best epoch. Default: `val_loss`, or `loss` without validation examples."""
+    mode: Literal["min", "max"] | None = None
+    """Whether less or more of the monitor is better. Needed for metrics of your own; Keras knows it of the others."""
     every: Interval | None = None
     """How often the complete training state is saved: `500 steps`, `2 epochs` or `10 minutes`. Default: after each
     epoch, and every ten minutes within one. At most once a second, and always at the end."""

@@ -23,6 +23,7 @@ from dltool.training.compile import compile_core, loss_functions
 from dltool.training.failures import plain_failures
 from dltool.training.loop import logs_of, takes_any_size
 from dltool.training.numerics import evaluation_batch
+from dltool.training.state import evaluating
 from dltool.training.weighting import Weighting, made_weighting
 
 KEPT_BYTES = 2**28
@@ -143,13 +144,14 @@ def in_batches(
     compiled = tf.function(step, autograph=False)
     any_size = takes_any_size(built.core)
     order = np.arange(examples, dtype=np.int32)
-    for first in range(0, examples, size):
-        last = min(first + size, examples)
-        begin, end = np.searchsorted(chosen, (first, last))
-        rows = tf.TensorSpec((None if any_size else last - first,), tf.int32)
-        function = compiled.get_concrete_function(tables.specs, rows, tf.TensorSpec((None,), tf.int32))
-        positions = tf.constant((chosen[begin:end] - first).astype(np.int32))
-        yield first, function(*tables.feed(order, first, last, size), positions)
+    with evaluating(built.core, config.seed):
+        for first in range(0, examples, size):
+            last = min(first + size, examples)
+            begin, end = np.searchsorted(chosen, (first, last))
+            rows = tf.TensorSpec((None if any_size else last - first,), tf.int32)
+            function = compiled.get_concrete_function(tables.specs, rows, tf.TensorSpec((None,), tf.int32))
+            positions = tf.constant((chosen[begin:end] - first).astype(np.int32))
+            yield first, function(*tables.feed(order, first, last, size), positions)
 
 
 def some(rows: np.ndarray, first: int, stride: int) -> np.ndarray:

@@ -20,6 +20,7 @@ from dltool.model.build import BuiltModel
 from dltool.model.columns import ColumnState, categories
 from dltool.text import number, shape, shortened
 from dltool.training.batches import tensor
+from dltool.training.state import evaluating
 
 SHOWN_EXAMPLES = 6
 AUGMENTED = 2
@@ -134,7 +135,8 @@ def rows_looks(
     if autoencoder is None:
         return looks
     given = {name: tensor(values) for name, values in prepare(built, raw).items()}
-    found = built.core(built.structured(given), training=False)
+    with evaluating(built.core, config.seed):
+        found = built.core(built.structured(given), training=False)
     values = np.asarray(found[autoencoder] if isinstance(found, dict) else found, np.float32)
     restored = preprocessed_looks(built, dataset.facts, {next(iter(raw)): values}, "reconstructed")
     return [[*each, *more] for each, more in zip(looks, restored, strict=True)]

@@ -19,11 +19,12 @@ from dltool.model.keras_objects import KERAS_ERRORS, OUT_OF_MEMORY
 from dltool.text import did_you_mean, listed, near, quoted
 from dltool.training.batches import make_tables, model_targets
 from dltool.training.compile import compile_core, culprit, made_optimizer
-from dltool.training.loop import CannotCompileError, test_loop, train_loop
+from dltool.training.loop import CannotCompileError, Loop, test_loop, train_loop
 from dltool.training.numerics import Strategy, choose_strategy, evaluation_batch
+from dltool.training.own_state import refuse_unsaved_state
 from dltool.training.profile import Profile
 from dltool.training.rewrites import rewritten
-from dltool.training.state import set_value, value_of
+from dltool.training.state import set_value, value_of, variables
 from dltool.training.weight_decay import MOST_NAMES, is_meant
 from dltool.training.weighting import by_class, made_weighting
 
@@ -70,6 +71,7 @@ class Steps:
                 self.trace_training()
                 if len(self.validation_rows):
                     self.test.trace(len(self.validation_rows))
+                self.check_own_state(self.test)
         except OUT_OF_MEMORY:
             raise
         except KERAS_ERRORS as error:
@@ -82,6 +84,7 @@ class Steps:
         with rewritten(self.core) if self.strategy.rewrites else contextlib.nullcontext():
             try:
                 self.train.trace(len(self.rows))
+                self.check_own_state(self.train)
                 return
             except CannotCompileError as error:
                 if self.config.training.jit_compile:
@@ -91,6 +94,11 @@ class Steps:
                 self.strategy = replace(self.strategy, jit_compile=False, why=why)
         self.train = replace(self.train, jit_compile=False)
         self.trace_training()
+
+    def check_own_state(self, loop: Loop) -> None:
+        """Raise UnreadableConfig if allowed code keeps state that no checkpoint holds; once, as phases share it."""
+        if ALLOWED and self.phase == 0:
+            refuse_unsaved_state(loop, self.core, [variable for _, variable in variables(self.built)])
 
     def reset_metrics(self) -> None:
         """Reset the metrics as Keras's `reset_metrics`, which takes a tenth of a short epoch. A metric of the user's
