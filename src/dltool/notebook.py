@@ -51,7 +51,6 @@ def train(
 
         arguments = [f"{path}={yaml_text(value)}" for path, value in (settings or {}).items()]
         document = read_document(Path(config), arguments, name=name, seed=seed)
-        directory.refuse_no_runs_folder(Path(runs))
     with plain_errors(document), allowed(allow_code), shown_progress() as progress:
         from dltool.commands.train import train as run_train
 
