@@ -2,6 +2,7 @@
 
 :mod:`dltool.data.tables.inference` infers the kind of undeclared columns."""
 
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,15 @@ class TableReader:
     def __init__(self, file: TableFile, place: ConfigPath, wanted: ColumnRequest, stores: Stores) -> None:
         self.file, self.place, self.wanted, self.stores = file, place, wanted, stores
         self.rows: int | None = None
+        self.identity = self.identity_now()
+
+    def identity_now(self) -> tuple[int, ...] | None:
+        """Return what changes when the file is written to or replaced; None for rows in memory."""
+        try:
+            status = os.stat(self.file.path)
+        except OSError:
+            return None
+        return status.st_size, status.st_mtime_ns, status.st_ino
 
     def read(self) -> Table:
         DataError.refuse(self.absent_problems())
@@ -124,7 +134,7 @@ class TableReader:
                 column.append(block.columns[name])
                 wants[name] = column.want
             rows += block.rows
-        if self.rows is not None and self.rows != rows:
+        if self.identity != self.identity_now() or (self.rows is not None and self.rows != rows):
             raise DataError(Problem(self.place, f"{self.file.path} changed while it was read", "read it again"))
         self.rows = rows
 
