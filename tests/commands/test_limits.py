@@ -5,6 +5,7 @@ import os
 import resource
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -136,7 +137,7 @@ def test_a_full_disk_is_found_before_the_data_is_read(tmp_path, monkeypatch):
         def write(self, data: bytes) -> None:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(directory.tempfile, "TemporaryFile", lambda **_: Full())
+    monkeypatch.setattr(tempfile, "TemporaryFile", lambda **_: Full())
     with pytest.raises(MachineError, match="no space left on device: cannot create a run in"):
         directory.refuse_unwritable(tmp_path / "runs")
 

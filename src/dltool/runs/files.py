@@ -147,8 +147,8 @@ class Run:
 
     def refuse_missing(self) -> None:
         """Raise RunError for entries of a trained run that another program has removed, or replaced by links."""
-        needed = (self.config, self.resolved, self.record, self.split, self.preprocessing)
-        needed = (*needed, self.metrics, self.best_weights, self.model)
+        first = (self.config, self.resolved, self.record, self.split, self.preprocessing)
+        needed = (*first, self.metrics, self.best_weights, self.model)
         if gone := [path.name for path in needed if path.is_symlink() or not path.exists()]:
             message = f"{joined(gone, 'and')} in {self.path} {'was' if len(gone) == 1 else 'were'} removed or replaced"
             raise RunError(f"{message} by another program", "train a new run")

@@ -117,7 +117,9 @@ def test_a_changed_bit_of_the_pixels_is_found_and_the_file_removed(cache, positi
     changed(path_of("a"), position % size)
     # Both what is open already, and what is opened now.
     row = min((position % size - HEADER_BYTES) // ROW, len(ARRAY) - 1)
-    for known in (rows, CacheRows(find("a"), path_of("a"))):
+    entry = find("a")
+    assert entry is not None
+    for known in (rows, CacheRows(entry, path_of("a"))):
         others = np.delete(np.arange(23), row)
         np.testing.assert_array_equal(known[others], ARRAY[others])
         with pytest.raises(MachineError, match=f"damaged: the checksum of image {row} is wrong"):

@@ -1,5 +1,6 @@
-"""The cache of decoded images, one file each set: a header, rows of uint8, and the CRC-32 of each row, as four bytes,
-little-endian. It holds digests of files, too.
+"""The cache of decoded images, one file each set: a header, rows of uint8, and the CRC-32 of each row.
+
+A CRC-32 is four bytes, little-endian. The cache holds digests of files, too.
 
 A file is named by its contents and appears complete or not at all; concurrent writers of the same file do no harm. The
 least recently used files are removed for new ones."""
