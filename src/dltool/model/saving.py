@@ -8,14 +8,15 @@ from pathlib import Path
 
 import keras
 
-from dltool.durable_files import atomic_path, atomic_write
+from dltool.durable_files import atomic_path, atomic_write, held_folder
 from dltool.errors import RunError
 from dltool.model.keras_objects import KERAS_ERRORS
 from dltool.model.weights_file import CHECKSUM, checksum, plain_arrays
 
 
 def save_weights(core: keras.Model, path: Path) -> None:
-    """Write `path` (`….weights.h5`) atomically, with a checksum in it. Raises MachineError."""
+    """Write `path` (`….weights.h5`), in a folder of a run, atomically and with a checksum in it. Raises MachineError,
+    and RunError: the folder is missing or a link."""
     # In memory: on a full disk, HDF5 ends the process. Keras does the same for `.keras`, but has no public name for it.
     from keras.src.saving import saving_lib
 
@@ -27,7 +28,7 @@ def save_weights(core: keras.Model, path: Path) -> None:
     arrays = plain_arrays(store.h5_file, Path("the new weights"), most=None)
     store.h5_file.attrs[CHECKSUM] = checksum(arrays)
     store.close()
-    atomic_write(path, buffer.getvalue())
+    atomic_write(path, buffer.getvalue(), path.parent.parent)
 
 
 def load_weights(core: keras.Model, path: Path, *, is_own: bool = False) -> None:
@@ -39,7 +40,8 @@ def load_weights(core: keras.Model, path: Path, *, is_own: bool = False) -> None
     if not is_own:
         refuse_damaged(path)
     try:
-        weights_alone(core).load_weights(path)
+        with held_folder(path.parent, path.parent.parent) as folder:
+            weights_alone(core).load_weights(folder / path.name)
     except (OSError, *KERAS_ERRORS) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise RunError(f"{path} does not hold the weights of this model: {reason}") from None
@@ -69,6 +71,6 @@ def weights_alone(core: keras.Model) -> keras.Model:
 
 
 def save_model(full: keras.Model, path: Path) -> None:
-    """Write `path` (`….keras`), a plain Keras model, atomically. Raises MachineError."""
-    with atomic_path(path) as temporary:
+    """Write `path` (`….keras`), a plain Keras model in a run, atomically. Raises MachineError."""
+    with atomic_path(path, path.parent) as temporary:
         full.save(temporary)

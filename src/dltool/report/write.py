@@ -4,7 +4,6 @@ from dataclasses import asdict
 from typing import Any
 
 from dltool.config.tasks import TASKS
-from dltool.durable_files import atomic_write
 from dltool.report.contents import Contents
 from dltool.report.page import PageSection, render, render_page
 from dltool.runs.files import Run
@@ -31,9 +30,9 @@ def write_report(run: Run, found: Contents) -> None:
         run.directory(run.figures)
     for figure in found.curves:
         # Figures of the test are stored with its evaluation.
-        atomic_write(run.figures / f"{figure.name}.svg", figure.svg.encode())
+        run.write(run.figures / f"{figure.name}.svg", figure.svg.encode())
     run.write_json(run.report_numbers, as_json(found))
-    atomic_write(run.report, html(found).encode())
+    run.write(run.report, html(found).encode())
 
 
 def html(report: Contents) -> str:

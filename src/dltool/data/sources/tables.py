@@ -96,7 +96,9 @@ def read_tables(data: Data) -> Readable:
     for role in PARTS:
         source = getattr(data, role)
         if source is not None:
-            wanted = ColumnRequest(declared, places, tables.get("source"), needed)
+            # Tables after the first do without what is ignored.
+            optional = [name for name, kind in declared.items() if tables and kind.name == "ignore"]
+            wanted = ColumnRequest(declared, places, tables.get("source"), needed, optional)
             tables[role] = table_in_reach(source, ("data", role), wanted)
     first = tables["source"]
     # Few distinct integers are classes.
