@@ -30,7 +30,8 @@ class Placed:
 
 @dataclass(frozen=True)
 class Applied:
-    """A layer in use: `path` is its config path, `output_shape` has no batch axis, `weights` is a backbone's file."""
+    """A layer in use: `path` is its config path, `output_shape` has no batch axis, `weights` is a backbone's file.
+    `call` are the arguments of the call, besides its inputs."""
 
     path: ConfigPath
     name: str
@@ -39,6 +40,7 @@ class Applied:
     output_shape: Shape
     parameters: int
     weights: WeightsFile | None = None
+    call: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Names:
@@ -47,10 +49,19 @@ class Names:
     def __init__(self, taken: Iterable[str] = ()) -> None:
         self.counts: dict[str, int] = {}
         self.taken = frozenset(taken)
+        self.operations: dict[int, Any] = {}
 
     def next(self, class_name: str) -> str:
         name = counted_name(snake_case(class_name), self.counts)
         return self.next(class_name) if name in self.taken else name
+
+    def name_operations(self, inputs: Any, outputs: Any, prefix: str = "") -> None:
+        """Name the keras.ops functions between tensors, which a model saves, unless they are named. Keras numbers them
+        through the process, and names the sum of two tensors like the layer Add, although names must be unique."""
+        for operation in keras.Function(inputs, outputs).operations:
+            if not isinstance(operation, keras.Layer) and id(operation) not in self.operations:
+                self.operations[id(operation)] = operation
+                operation.name = prefix + self.next(type(operation).__name__)
 
 
 @dataclass
@@ -117,11 +128,12 @@ def apply_layers(
         if entry.is_shared:
             # Its parameters are counted at its first use.
             first = graph.layers[entry.name]
-            row = replace(apply_layer(first.layer, taken, layer_place), name=first.name, parameters=0)
+            row = replace(apply_layer(first.layer, taken, layer_place, **first.call), name=first.name, parameters=0)
         elif entry.kind == "backbone":
             row = apply_backbone(entry, taken, layer_place, names)
         else:
-            row = apply_layer(make(entry, layer_place, name=names.next(entry.name)), taken, layer_place)
+            layer = make(entry, layer_place, name=names.next(entry.name))
+            row = apply_layer(layer, taken, layer_place, **entry.call_arguments)
         applied.append(row)
         source = Placed(row.output, layer_place)
         graph.add(entry, row, source)
@@ -142,12 +154,14 @@ def apply_backbone(entry: KerasObject, sources: Sequence[Placed], place: ConfigP
     return replace(apply_layer(network, sources, place), name=entry.name, weights=weights)
 
 
-def apply_layer(layer: Any, sources: Sequence[Placed], place: ConfigPath) -> Applied:
+def apply_layer(layer: Any, sources: Sequence[Placed], place: ConfigPath, **call: Any) -> Applied:
+    """Apply a layer to the outputs `sources`; `call` are arguments of its call. Raises ConfigError, MachineError."""
     name, source = type(layer).__name__, sources[0]
     tensors = [origin.tensor for origin in sources]
     try:
         # Attention takes a query and a value; Add and the like take a list.
-        output = layer(*tensors) if len(taken_by(layer)) > 1 or len(tensors) == 1 else layer(tensors)
+        arguments = tensors if len(taken_by(layer)) > 1 or len(tensors) == 1 else [tensors]
+        output = layer(*arguments, **call, **mask_that_leaves_a_step(layer, tensors[0]))
     except TooManyParametersError as error:
         raise ConfigError(Problem(place, f"{name} makes the model too large: {error}")) from error
     except OUT_OF_MEMORY as error:
@@ -164,7 +178,19 @@ def apply_layer(layer: Any, sources: Sequence[Placed], place: ConfigPath) -> App
         arrived, left = shape_text(source.shape), shape_text(shape)
         message = f"{name} leaves nothing of the input of shape {arrived}: its output is {left}"
         raise ConfigError(Problem(place, message, SMALL, related=made_here(source)))
-    return Applied(place, name, layer, output, shape, layer.count_params() if layer.built else 0)
+    return Applied(place, name, layer, output, shape, layer.count_params() if layer.built else 0, call=call)
+
+
+def mask_that_leaves_a_step(layer: Any, tensor: Any) -> dict[str, Any]:
+    """Return the argument `mask` for a layer that averages the steps which the mask of `tensor` leaves.
+
+    Where it leaves none, as in a text without words, Keras would divide by 0: all steps are averaged instead. The mask
+    is part of the graph, so the model stays Keras's own."""
+    mask = getattr(tensor, "_keras_mask", None)
+    if not isinstance(layer, keras.layers.GlobalAveragePooling1D) or mask is None:
+        return {}
+    is_empty = keras.ops.logical_not(keras.ops.any(mask, axis=1, keepdims=True))
+    return {"mask": keras.ops.logical_or(mask, is_empty)}
 
 
 def taken_by(layer: Any) -> list[str]:
