@@ -48,3 +48,19 @@ def test_several_numbers_for_one_are_refused(make_config, make_facts):
 def test_what_fits_passes(make_config, make_facts, layers, training, facts):
     config, known = make_config(layers, **training), make_facts(**facts)
     check_fit(config, known, build_model(config, known))
+
+
+@pytest.mark.parametrize(
+    ("entry", "output"),
+    [
+        ({"Dense": {"units": 6, "activation": "glu"}}, "(6,) and gives (3,)"),
+        ({"Activation": "glu"}, "(4,) and gives (2,)"),
+    ],
+)
+def test_a_layer_that_gives_another_shape_than_keras_declares_is_refused(make_config, make_facts, entry, output):
+    with pytest.raises(ConfigError) as refused:
+        build_model(make_config(["Flatten", entry, {"Dense": 1}], loss="mse"), make_facts(classes=0))
+    (problem,) = refused.value.problems
+    assert problem.place == ("model", "layers", 1)
+    assert problem.message.endswith(f"declares an output of {output}")
+    assert problem.hint.startswith("glu halves its input: Multiply two layers")

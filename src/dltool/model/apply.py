@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 from dltool.config.keras.objects import KerasObject
 from dltool.config.wording import counted_name, snake_case
@@ -68,7 +69,7 @@ class Names:
 class Graph:
     """The tensors that a layer may take: the previous output, and by name inputs and named layers.
 
-    `layers` holds the first use of each named layer, for sharing; `unused` the layers whose output is not yet taken."""
+    `layers` holds the use of each named layer, for sharing; `unused` the layers whose output is not yet taken."""
 
     named: dict[str, Placed] = field(default_factory=dict)
     layers: dict[str, Applied] = field(default_factory=dict)
@@ -103,9 +104,7 @@ class Graph:
         if name in self.named:
             place, related = (*origin.place, *entry.steps, "name"), ((self.named[name].place, "by this"),)
             raise ConfigError(Problem(place, f'the name "{name}" is taken', "choose another name", related=related))
-        self.named[name] = origin
-        if not entry.is_shared:
-            self.layers[name] = applied
+        self.named[name], self.layers[name] = origin, applied
 
 
 def apply_layers(
@@ -162,6 +161,7 @@ def apply_layer(layer: Any, sources: Sequence[Placed], place: ConfigPath, **call
         # Attention takes a query and a value; Add and the like take a list.
         arguments = tensors if len(taken_by(layer)) > 1 or len(tensors) == 1 else [tensors]
         output = layer(*arguments, **call, **mask_that_leaves_a_step(layer, tensors[0]))
+        real = real_shape(layer, arguments, call)
     except TooManyParametersError as error:
         raise ConfigError(Problem(place, f"{name} makes the model too large: {error}")) from error
     except OUT_OF_MEMORY as error:
@@ -174,11 +174,30 @@ def apply_layer(layer: Any, sources: Sequence[Placed], place: ConfigPath, **call
         # keras.layers.Equalization declares its input as its output, from which Keras cannot build a model.
         raise ConfigError(Problem(place, f"{name} alone gives a model nothing new", f"write Pipeline: [{name}]"))
     shape = tuple(output.shape[1:])
+    if real is not None and (len(real) != len(shape) or any(a != b for a, b in zip(real, shape) if a and b)):
+        message = f"{name} declares an output of {shape_text(shape)} and gives {shape_text(real)}"
+        raise ConfigError(Problem(place, message, GATED if is_gated(layer) else "", related=made_here(source)))
     if any(size is not None and size <= 0 for size in shape):
         arrived, left = shape_text(source.shape), shape_text(shape)
         message = f"{name} leaves nothing of the input of shape {arrived}: its output is {left}"
         raise ConfigError(Problem(place, message, SMALL, related=made_here(source)))
     return Applied(place, name, layer, output, shape, layer.count_params() if layer.built else 0, call=call)
+
+
+def real_shape(layer: Any, arguments: Sequence[Any], call: Mapping[str, Any]) -> Shape | None:
+    """Return the shape that the layer's computation gives, without the batch axis, which may differ from the declared
+    one: the loss would then be broadcast. None for backbones, and for TextVectorization, see
+    :func:`dltool.model.preprocessing.with_true_shape`."""
+    if isinstance(layer, keras.Model | keras.layers.TextVectorization):
+        return None
+    specs = keras.tree.map_structure(lambda tensor: tf.TensorSpec((2, *tensor.shape[1:]), tensor.dtype), arguments)
+    traced = tf.function(lambda *values: layer(*values, **call), autograph=False).get_concrete_function(*specs)
+    output = traced.structured_outputs
+    return tuple(output.shape[1:]) if tf.is_tensor(output) and output.shape.rank else None
+
+
+def is_gated(layer: Any) -> bool:
+    return getattr(layer, "activation", None) is keras.activations.glu
 
 
 def mask_that_leaves_a_step(layer: Any, tensor: Any) -> dict[str, Any]:
@@ -199,6 +218,7 @@ def taken_by(layer: Any) -> list[str]:
     return [item.name for item in parameters if item.default is item.empty and item.kind is item.POSITIONAL_OR_KEYWORD]
 
 
+GATED = "glu halves its input: Multiply two layers instead, one of them with activation: sigmoid"
 SMALL = "remove a pooling layer or a stride before it, or use padding: same"
 
 AXES: Mapping[int, str] = {

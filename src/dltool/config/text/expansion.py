@@ -34,9 +34,18 @@ Source = tuple[int | str, ...]
 
 
 @dataclass(frozen=True)
+class BlockUse:
+    """A use of a block that has a name, to be used again: its arguments, and the index of its first layer."""
+
+    block: str
+    arguments: Mapping[str, Node]
+    first: int
+
+
+@dataclass(frozen=True)
 class Scope:
     """The scope of one list of layers: layer names and `$` variables visible in it. `named` maps names to an index into
-    the flat list and the path of the layer or use of a block that has the name. `given` is the meaning of `from:
+    the flat list and the path of the layer or use of a block that has the name, `reusable` to the latter. `given` is the meaning of `from:
     input`, None for the inputs of the data. Other names are looked up in `outer`."""
 
     values: Substitution
@@ -44,6 +53,7 @@ class Scope:
     prefix: str = ""
     uses: Uses = ()
     named: dict[str, tuple[int, ConfigPath]] = field(default_factory=dict)
+    reusable: dict[str, BlockUse] = field(default_factory=dict)
     outer: "Scope | None" = None
 
     def find(self, name: str) -> Source:
@@ -52,6 +62,12 @@ class Scope:
         if name in self.named:
             return self.named[name][:1]
         return self.outer.find(name) if self.outer else (name,)
+
+    def use_of(self, name: str) -> BlockUse | None:
+        """Return the use of a block that has this name."""
+        if name in self.named:
+            return self.reusable.get(name)
+        return self.outer.use_of(name) if self.outer else None
 
     def names(self) -> tuple[str, ...]:
         """Return the names that `from` may use here besides `input`."""
@@ -110,6 +126,8 @@ class Expansion:
                 before = self.lay_repeat(given, (*inside, REPEAT), scope, before)
             elif name in self.blocks:
                 before = self.lay_block(name, given, inside, scope, before)
+            elif use := scope.use_of(name):
+                before = self.lay_block_again(name, use, given, inside, scope, before)
             else:
                 before = self.lay_layer(scope.values.resolve(item, inside), inside, scope, before)
         return before
@@ -145,18 +163,62 @@ class Expansion:
         own_name, source = arguments.pop(NAME, None), arguments.pop(FROM, None)
         if source is not None:
             before = self.sources(source, (*place, name, FROM), scope) or before
-        use_name = own_name.value if own_name else name
+        first = len(self.layers)
+        after = self.lay_body(name, name, arguments, own_name, place, scope, before)
+        if own_name and isinstance(own_name.value, str):
+            scope.reusable[own_name.value] = BlockUse(name, arguments, first)
+        return after
+
+    def lay_block_again(
+        self, key: str, use: BlockUse, given: Node | None, place: ConfigPath, scope: Scope, before: Source
+    ) -> Source:
+        """Lay a block again with the layers of an earlier use: each layer is the same one, with other inputs."""
+        options = entries_of(given)
+        if (given is not None and given.value is not None and not options) or options.keys() - {FROM, NAME}:
+            message, hint = f"{key} is an existing use of {use.block}", "a reused block takes from and name only"
+            scope.problem((*place, key), message, hint, at_key=True)
+            return before
+        found = {name: scope.values.resolve(entry.node, (*place, key, name)) for name, entry in options.items()}
+        if FROM in found:
+            before = self.sources(found[FROM], (*place, key, FROM), scope) or before
+        begin = len(self.layers)
+        after = self.lay_body(use.block, key, use.arguments, found.get(NAME), place, scope, before)
+        if NAME in found and isinstance(found[NAME].value, str):
+            scope.reusable[found[NAME].value] = use
+        for offset, item in enumerate(self.layers[begin:]):
+            steps, inside = head_of_layer(item)
+            if len(steps) == 1 and not find_keras("layer", str(steps[0])):
+                # The block itself uses a layer again.
+                continue
+            own = {name: entry for name, entry in entries_of(inside).items() if name in (FROM, NAME)}
+            value = {self.name_of(use.first + offset): MappingEntry(item.position, replace(item, value=own))}
+            self.layers[begin + offset] = replace(item, value=value)
+        return after
+
+    def lay_body(
+        self,
+        name: str,
+        key: str,
+        arguments: Mapping[str, Node],
+        own_name: Node | None,
+        place: ConfigPath,
+        scope: Scope,
+        before: Source,
+    ) -> Source:
+        """Add the layers of the block `name`, which is called `key` at this use, and bind the name of the use."""
+        block = self.blocks[name]
+        use_name = own_name.value if own_name else key
         # The names of its layers begin with the name of this use.
-        label = counted_name(f"{scope.prefix}{use_name if isinstance(use_name, str) else name}", self.labels)
+        label = counted_name(f"{scope.prefix}{use_name if isinstance(use_name, str) else key}", self.labels)
         home = "make it a parameter of the block, or define it under vars"
         values = replace(with_values(self.base, arguments), home=home)
         uses = ((TextPath(place), "used here"), *scope.uses)
         inside = Scope(values, before or None, f"{label}_", uses, outer=scope)
         after = self.lay_all(block.layers, (*block.place, "layers"), inside, before)
         if own_name and isinstance(use_name, str) and use_name:
-            scope.give_name(use_name, (*place, name, NAME), after, place)
+            scope.give_name(use_name, (*place, key, NAME), after, place)
         elif own_name and use_name is not UNKNOWN:
-            scope.problem((*place, name, NAME), f"expected a name, got {named(use_name)}")
+            scope.problem((*place, key, NAME), f"expected a name, got {named(use_name)}")
         return after
 
     def block_arguments(
