@@ -7,8 +7,7 @@ import pytest
 
 from dltool.config.checks import measured_names, static_checks
 from dltool.config.keras.objects import UNKNOWN
-from dltool.config.load import read_recorded
-from dltool.config.load import build_config, read_document
+from dltool.config.load import build_config, read_document, read_recorded
 from dltool.config.outputs import heads_of
 from dltool.config.schema import Config
 from dltool.config.tasks import TargetFacts

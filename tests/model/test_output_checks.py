@@ -82,9 +82,10 @@ def embedded(input_dim: int, **more):
 def test_an_embedding_with_fewer_rows_than_the_indices_of_any_split_is_refused(
     make_config, make_facts, largest, least, message, hint
 ):
-    inputs = np.ones((100_000, 4), np.int32)
+    dtype = "int32" if least < 0 else "uint8"
+    inputs = np.ones((100_000, 4), dtype)
     inputs[-1] = [least, largest, 1, 1]
-    config, facts = make_config(embedded(9)), make_facts((4,), "int32")
+    config, facts = make_config(embedded(9)), make_facts((4,), dtype)
     with pytest.raises(ConfigError) as refused:
         check_fit(config, facts, build_model(config, facts), {"input": inputs})
     (problem,) = refused.value.problems

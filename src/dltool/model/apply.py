@@ -174,7 +174,7 @@ def apply_layer(layer: Any, sources: Sequence[Placed], place: ConfigPath, **call
         # keras.layers.Equalization declares its input as its output, from which Keras cannot build a model.
         raise ConfigError(Problem(place, f"{name} alone gives a model nothing new", f"write Pipeline: [{name}]"))
     shape = tuple(output.shape[1:])
-    if real is not None and (len(real) != len(shape) or any(a != b for a, b in zip(real, shape) if a and b)):
+    if real is not None and not agree(real, shape):
         message = f"{name} declares an output of {shape_text(shape)} and gives {shape_text(real)}"
         raise ConfigError(Problem(place, message, GATED if is_gated(layer) else "", related=made_here(source)))
     if any(size is not None and size <= 0 for size in shape):
@@ -194,6 +194,11 @@ def real_shape(layer: Any, arguments: Sequence[Any], call: Mapping[str, Any]) ->
     traced = tf.function(lambda *values: layer(*values, **call), autograph=False).get_concrete_function(*specs)
     output = traced.structured_outputs
     return tuple(output.shape[1:]) if tf.is_tensor(output) and output.shape.rank else None
+
+
+def agree(real: Shape, declared: Shape) -> bool:
+    """Return whether two shapes are the same as far as their sizes are known."""
+    return len(real) == len(declared) and all(a == b or None in (a, b) for a, b in zip(real, declared, strict=True))
 
 
 def is_gated(layer: Any) -> bool:

@@ -1,6 +1,7 @@
 """Check that a built model fits the data and the losses."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import keras
 import numpy as np
@@ -44,28 +45,24 @@ def embedding_problems(built: BuiltModel, inputs: Mapping[str, Rows]) -> list[Pr
     for row in built.layers:
         if not isinstance(row.layer, keras.layers.Embedding) or id(row.layer) not in taken:
             continue
-        name = taken[id(row.layer)] or next(iter(built.preprocessors), next(iter(inputs), ""))
-        if name in built.preprocessors:
-            size = vocabulary_size(built.preprocessors[name])
-            least, most, what = 0, size - 1, f"the vocabulary of its input has {size:,} entries"
-        elif name in inputs:
+        name, rows = taken[id(row.layer)] or next(iter(inputs), ""), row.layer.input_dim
+        last = built.preprocessors[name].layers[-1] if name in built.preprocessors else None
+        if name in inputs and (last is None or last.name.startswith("cast")):
             least, most = extremes(inputs[name])
             what = f"{name} holds {most if least >= 0 else least:,}"
         else:
-            continue
-        rows = row.layer.input_dim
+            least, most = 0, vocabulary_size(last) - 1
+            what = f"the vocabulary of its input has {most + 1:,} entries"
         if least < 0 or most >= rows:
             hint = f"input_dim: {most + 1}" if least >= 0 else "indices count from 0"
             problems.append(Problem(row.path, f"{what}, and this Embedding takes 0 to {rows - 1:,}", hint))
     return problems
 
 
-def vocabulary_size(preprocessor: keras.Model) -> int:
-    """Return the number of indices that the last layer gives if it looks up words, else 0."""
-    last = preprocessor.layers[-1]
-    return (
-        int(last.vocabulary_size()) if getattr(last, "output_mode", getattr(last, "_output_mode", "")) == "int" else 0
-    )
+def vocabulary_size(layer: Any) -> int:
+    """Return the number of indices that a preprocessing layer gives if it looks up words, else 0."""
+    mode = getattr(layer, "output_mode", getattr(layer, "_output_mode", ""))
+    return int(layer.vocabulary_size()) if mode == "int" and hasattr(layer, "vocabulary_size") else 0
 
 
 def extremes(rows: Rows) -> tuple[int, int]:

@@ -128,7 +128,8 @@ def cause_in_layer(core: keras.Model, row: Applied, inputs: Any, output: Any, ro
 def is_finite(values: Any) -> np.ndarray:
     """Return for each example (batch,) whether all its numbers are finite."""
     array = np.atleast_1d(np.asarray(keras.ops.cast(values, "float32")))
-    return np.isfinite(array).reshape(len(array), -1).all(axis=1)
+    finite: np.ndarray = np.isfinite(array).reshape(len(array), -1).all(axis=1)
+    return finite
 
 
 def share(values: Any, rows: np.ndarray) -> str:

@@ -318,7 +318,7 @@ def test_a_block_used_again_by_its_name_shares_all_of_its_layers(load: Load) -> 
 
 
 def test_a_block_used_again_takes_no_other_parameters(load: Load) -> None:
-    for given in ("{units: 9}", "9"):
+    for options in ("{units: 9}", "9"):
         with pytest.raises(ConfigError, match="left is an existing use of tower") as refused:
-            load(SIAMESE.replace("- right\n", f"- left: {given}\n"))
+            load(SIAMESE.replace("- right\n", f"- left: {options}\n"))
         assert refused.value.problems[0].hint == "a reused block takes from and name only"

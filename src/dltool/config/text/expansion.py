@@ -45,8 +45,8 @@ class BlockUse:
 @dataclass(frozen=True)
 class Scope:
     """The scope of one list of layers: layer names and `$` variables visible in it. `named` maps names to an index into
-    the flat list and the path of the layer or use of a block that has the name, `reusable` to the latter. `given` is the meaning of `from:
-    input`, None for the inputs of the data. Other names are looked up in `outer`."""
+    the flat list and the path of the layer or use of a block that has the name, `reusable` to such a use. `given` is
+    the meaning of `from: input`, None for the inputs of the data. Other names are looked up in `outer`."""
 
     values: Substitution
     given: Source | None = None
