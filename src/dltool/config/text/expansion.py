@@ -127,7 +127,7 @@ class Expansion:
             elif name in self.blocks:
                 before = self.lay_block(name, given, inside, scope, before)
             elif use := scope.use_of(name):
-                before = self.lay_block_again(name, use, given, inside, scope, before)
+                before = self.lay_block(name, given, inside, scope, before, use)
             else:
                 before = self.lay_layer(scope.values.resolve(item, inside), inside, scope, before)
         return before
@@ -155,71 +155,47 @@ class Expansion:
             before = self.lay_all(items, (*place, "layers"), inside, before)
         return before
 
-    def lay_block(self, name: str, given: Node | None, place: ConfigPath, scope: Scope, before: Source) -> Source:
+    def lay_block(
+        self, key: str, given: Node | None, place: ConfigPath, scope: Scope, before: Source, use: BlockUse | None = None
+    ) -> Source:
+        """Add the layers of the block `key`; those of an earlier `use` with this name again, with other inputs."""
+        name = use.block if use else key
         block = self.blocks[name]
         if not block.is_whole:
             return before
-        arguments = self.block_arguments(name, block, given, (*place, name), scope)
+        open_block = replace(block, parameters={}) if use else block
+        arguments = self.block_arguments(key, open_block, given, (*place, key), scope)
         own_name, source = arguments.pop(NAME, None), arguments.pop(FROM, None)
+        earlier, use = use, use or BlockUse(name, arguments, len(self.layers))
         if source is not None:
-            before = self.sources(source, (*place, name, FROM), scope) or before
-        first = len(self.layers)
-        after = self.lay_body(name, name, arguments, own_name, place, scope, before)
-        if own_name and isinstance(own_name.value, str):
-            scope.reusable[own_name.value] = BlockUse(name, arguments, first)
-        return after
-
-    def lay_block_again(
-        self, key: str, use: BlockUse, given: Node | None, place: ConfigPath, scope: Scope, before: Source
-    ) -> Source:
-        """Lay a block again with the layers of an earlier use: each layer is the same one, with other inputs."""
-        options = entries_of(given)
-        if (given is not None and given.value is not None and not options) or options.keys() - {FROM, NAME}:
-            message, hint = f"{key} is an existing use of {use.block}", "a reused block takes from and name only"
-            scope.problem((*place, key), message, hint, at_key=True)
-            return before
-        found = {name: scope.values.resolve(entry.node, (*place, key, name)) for name, entry in options.items()}
-        if FROM in found:
-            before = self.sources(found[FROM], (*place, key, FROM), scope) or before
-        begin = len(self.layers)
-        after = self.lay_body(use.block, key, use.arguments, found.get(NAME), place, scope, before)
-        if NAME in found and isinstance(found[NAME].value, str):
-            scope.reusable[found[NAME].value] = use
-        for offset, item in enumerate(self.layers[begin:]):
-            steps, inside = head_of_layer(item)
-            if len(steps) == 1 and not find_keras("layer", str(steps[0])):
-                # The block itself uses a layer again.
-                continue
-            own = {name: entry for name, entry in entries_of(inside).items() if name in (FROM, NAME)}
-            value = {self.name_of(use.first + offset): MappingEntry(item.position, replace(item, value=own))}
-            self.layers[begin + offset] = replace(item, value=value)
-        return after
-
-    def lay_body(
-        self,
-        name: str,
-        key: str,
-        arguments: Mapping[str, Node],
-        own_name: Node | None,
-        place: ConfigPath,
-        scope: Scope,
-        before: Source,
-    ) -> Source:
-        """Add the layers of the block `name`, which is called `key` at this use, and bind the name of the use."""
-        block = self.blocks[name]
+            before = self.sources(source, (*place, key, FROM), scope) or before
         use_name = own_name.value if own_name else key
         # The names of its layers begin with the name of this use.
         label = counted_name(f"{scope.prefix}{use_name if isinstance(use_name, str) else key}", self.labels)
         home = "make it a parameter of the block, or define it under vars"
-        values = replace(with_values(self.base, arguments), home=home)
+        values = replace(with_values(self.base, use.arguments), home=home)
         uses = ((TextPath(place), "used here"), *scope.uses)
         inside = Scope(values, before or None, f"{label}_", uses, outer=scope)
+        begin = len(self.layers)
         after = self.lay_all(block.layers, (*block.place, "layers"), inside, before)
+        if earlier:
+            self.share(use.first, begin)
         if own_name and isinstance(use_name, str) and use_name:
             scope.give_name(use_name, (*place, key, NAME), after, place)
+            scope.reusable[use_name] = use
         elif own_name and use_name is not UNKNOWN:
             scope.problem((*place, key, NAME), f"expected a name, got {named(use_name)}")
         return after
+
+    def share(self, first: int, begin: int) -> None:
+        """Make the layers from `begin` on those from `first` on, with other inputs."""
+        for offset, item in enumerate(self.layers[begin:]):
+            steps, inside = head_of_layer(item)
+            # The block itself may use a layer again.
+            if len(steps) == 2 or find_keras("layer", str(steps[0])):
+                own = {name: entry for name, entry in entries_of(inside).items() if name in (FROM, NAME)}
+                value = {self.name_of(first + offset): MappingEntry(item.position, replace(item, value=own))}
+                self.layers[begin + offset] = replace(item, value=value)
 
     def block_arguments(
         self, name: str, block: LayerScope, given: Node | None, place: ConfigPath, scope: Scope
