@@ -90,3 +90,10 @@ def test_a_gradient_that_is_not_finite_is_named_with_its_variable(problem_of) ->
     layers = [{"Dense": {"units": 1, "kernel_initializer": "zeros", "name": "last"}}]
     problem = problem_of(layers, targets=np.full(ROWS, 1e19), inputs=np.full((ROWS, 4), 1e20, np.float32))
     assert "the loss is finite, and its gradient by last/kernel is not" in problem.message
+
+
+def test_inputs_that_are_integers_are_finite(problem_of) -> None:
+    inputs = np.arange(ROWS * 4, dtype=np.int32).reshape(ROWS, 4)
+    layers = [{"Embedding": {"input_dim": ROWS * 4, "output_dim": 2}}, "Flatten", {"Dense": 1}]
+    problem = problem_of(layers, inputs=inputs, targets=np.ones(ROWS), optimizer={"SGD": 1e30})
+    assert problem.place == ("training", "optimizer")

@@ -80,7 +80,8 @@ def causes(steps: Steps, inputs: Any, targets: Any, rows: np.ndarray) -> Iterato
     for head, target, output in zip(built.heads, tf.nest.flatten(targets), tf.nest.flatten(outputs), strict=True):
         if not is_finite(keras.losses.get(make(head.loss, head.loss_place))(target, output)).all():
             what = f"{head.loss.name} is not finite for outputs {between(output)} and targets {between(target)}"
-            yield Cause(what, "choose a loss for such values, or scale the targets", head.loss_place, may_follow=True)
+            hint = "choose a loss for such values, or scale the targets"
+            yield Cause(what, hint, head.loss_place, True, largest(output) > LARGE * (1 + largest(target)))
     variables = core.trainable_variables
     gradients = tape.gradient(loss, [variable.value for variable in variables])
     found = [(each, tf.convert_to_tensor(x)) for each, x in zip(variables, gradients, strict=True) if x is not None]
@@ -117,7 +118,7 @@ def cause_in_layer(core: keras.Model, row: Applied, inputs: Any, output: Any, ro
     for mask in hidden:
         if not np.asarray(mask)[bad].any():
             return Cause(f"{text}: all their steps are masked", "remove these examples", row.path)
-    reach = max(map(largest, arrived), default=0.0)
+    reach = max((largest(values) for values in arrived if tf.as_dtype(values.dtype).is_floating), default=0.0)
     weights = max((largest(weight) for weight in row.layer.trainable_weights), default=0.0)
     text += f"; its inputs reach {reach:.3g}" + f", its weights {weights:.3g}" * (weights > 0)
     is_first = all(any(tensor is start for start in core.inputs) for tensor in taken)
@@ -126,7 +127,9 @@ def cause_in_layer(core: keras.Model, row: Applied, inputs: Any, output: Any, ro
 
 
 def is_finite(values: Any) -> np.ndarray:
-    """Return for each example (batch,) whether all its numbers are finite."""
+    """Return for each example (batch,) whether all its numbers are finite, as integers and strings always are."""
+    if not tf.as_dtype(values.dtype).is_floating:
+        return np.ones(len(values), bool)
     array = np.atleast_1d(np.asarray(keras.ops.cast(values, "float32")))
     finite: np.ndarray = np.isfinite(array).reshape(len(array), -1).all(axis=1)
     return finite
