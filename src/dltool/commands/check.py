@@ -171,7 +171,7 @@ def built_plan(
         dot_program()
     pin(config.seed, choose_threads(config, facts)[0])
     built = build_model(config, facts, dataset.examples("train").inputs if dataset else None)
-    check_fit(config, facts, built)
+    check_fit(config, facts, built, dataset.inputs if dataset else None)
     if svg is not None:
         draw(dot_text(boxes_of(built, facts), config.name), svg)
     rows = []

@@ -103,7 +103,8 @@ class KerasName:
 
     `means` is the name of the class or function itself: "Adam" for "adam", "MaxPooling2D" for "MaxPool2D". `is_string`
     marks identifiers that Keras resolves, and functions, which have no arguments to set. `refusal` says why a config
-    cannot use the name ("runs Python code, …"), or is empty. `code` is the file of a user class."""
+    cannot use the name ("runs Python code, …"), or is empty. `code` is the file of a user class. `call` are the
+    arguments that the call of a layer takes, not its constructor."""
 
     kind: str
     name: str
@@ -111,6 +112,7 @@ class KerasName:
     is_string: bool = False
     refusal: str = ""
     code: AllowedCode | None = None
+    call: tuple[str, ...] = ()
 
 
 def find(kind: str, name: str) -> KerasName | None:
@@ -121,7 +123,7 @@ def find(kind: str, name: str) -> KerasName | None:
     target = table(kind)[means]
     is_string = "string" in entry or "chosen" in entry or "function" in target
     code = next((code for code in ALLOWED if name in code.names.get(kind, {})), None)
-    return KerasName(kind, name, means, is_string, target.get("refused", ""), code)
+    return KerasName(kind, name, means, is_string, target.get("refused", ""), code, tuple(target.get("call", ())))
 
 
 def find_all(name: str) -> list[KerasName]:

@@ -72,7 +72,9 @@ def make(keras_object: Any, place: ConfigPath = (), **more: Any) -> Any:
     if keras_object.is_string:
         return allowed_object(known, place) if known and known.code else keras_object.name
     inside = (*place, keras_object.name)
-    arguments = {name: make(value, (*inside, name)) for name, value in keras_object.arguments.items()}
+    of_call = keras_object.call_arguments
+    given = {name: value for name, value in keras_object.arguments.items() if name not in of_call}
+    arguments = {name: make(value, (*inside, name)) for name, value in given.items()}
     factory = allowed_object(known, place) if known and known.code else keras_class(keras_object, place)
     try:
         made = factory(**{**more, **arguments})

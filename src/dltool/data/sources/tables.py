@@ -66,7 +66,8 @@ class Readable:
         names += data.target_columns if data.windows is not None else ()
         # It is neither an input nor ignored.
         names = [name for name in names if name != data.weights]
-        names = [name for name in names if name in self.types or name not in dividing_columns(data)]
+        aside = [name for name in dividing_columns(data) if name not in (data.inputs or {})]
+        names = [name for name in names if name in self.types or name not in aside]
         inputs = {name: self.types.get(name, ignored) for name in names}
         given = tuple(self.targets.values())
         return {"inputs": inputs, "target": given if isinstance(data.target, tuple) else given[0]}
@@ -79,7 +80,11 @@ def read_tables(data: Data) -> Readable:
         DataError: every problem of a file, its columns and cells; or no column is left as input.
         MachineError: there is no room for columns that do not fit in memory."""
     needed = (*data.target_columns, *dividing_columns(data))
-    declared = dict(data.inputs or {})
+    # A column that divides or orders rows is read, although it may be no input.
+    dividing = {name for _, name in named_columns(data)}
+    declared = {
+        name: kind for name, kind in (data.inputs or {}).items() if kind.name != "ignore" or name not in dividing
+    }
     places: dict[str, ConfigPath] = {name: (*INPUTS, name) for name in data.inputs or {}}
     if data.weights is not None:
         needed += (data.weights,)
@@ -187,7 +192,8 @@ def input_types(data: Data, table: Table) -> dict[str, ColumnType]:
     aside |= set() if data.weights is None else {data.weights}
     types = {}
     for name, column in table.columns.items():
-        if name in apart or (name in aside and name not in declared) or column.kind == "ignore":
+        is_ignored = column.kind == "ignore" or (name in declared and declared[name].name == "ignore")
+        if name in apart or (name in aside and name not in declared) or is_ignored:
             continue
         # In windows the target may be an input too, which is read like any other.
         given = None if name in data.target_columns and name not in declared else column.declared
