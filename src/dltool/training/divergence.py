@@ -43,7 +43,7 @@ def cause_of(steps: Steps, order: np.ndarray, step: int, losses: Sequence[float]
     `losses` are those of the epochs and steps before. The random state of the model changes."""
     size, tables = steps.config.training.batch_size, steps.train.tables
     first, last = step * size, min(len(order), (step + 1) * size)
-    inputs, targets = tables.batch(*tables.feed(order, first, last, size))
+    inputs, targets, _ = tables.batch(*tables.feed(order, first, last, size))
     try:
         cause = next(causes(steps, inputs, targets, order[first:last]))
     except OUT_OF_MEMORY:
