@@ -9,6 +9,8 @@ import pytest
 
 from dltool.evaluation.figures.curves import learning_curves
 from dltool.evaluation.figures.figure import Figure
+from dltool.evaluation.figures.prediction_figures import outlier_text
+from dltool.evaluation.measures import bulk
 from dltool.evaluation.tasks.classes import classes_found, labels_found
 from dltool.evaluation.tasks.evaluator import Found
 from dltool.evaluation.tasks.numbers import numbers_found, reconstruction_found
@@ -86,13 +88,32 @@ def lines(epochs: int) -> list[dict[str, object]]:
 
 
 @pytest.mark.parametrize("epochs", [1, 5, 1000])
-def test_curves_are_of_every_metric_and_the_learning_rate(epochs) -> None:
+def test_curves_are_of_every_metric_and_of_a_learning_rate_that_changes(epochs) -> None:
     figures = learning_curves(lines(epochs), min(3, epochs))
-    assert [figure.name for figure in figures] == ["curve_loss", "curve_f1", "curve_learning_rate"]
+    rate = ["curve_learning_rate"] if epochs > 1 else []
+    assert [figure.name for figure in figures] == ["curve_loss", "curve_f1", *rate]
     for figure in figures:
         refuse_anything_odd(figure)
     assert "Validation loss goes from" in figures[0].description
     assert ("in the best epoch, 3" if epochs > 3 else "the best epoch") in figures[0].description
+
+
+def test_a_metric_that_is_the_loss_has_one_curve() -> None:
+    both = [{"epoch": n, "loss": 1200.0 / n, "mse": 1200.0 / n, "learning_rate": 0.1} for n in (1, 2, 3)]
+    (figure,) = learning_curves(both, 3)
+    assert figure.title == "Mse by epoch"
+    assert figure.description == "Training mse goes from 1,200 in epoch 1 to 400 in epoch 3, the best epoch."
+    assert "1,200" in "".join(ElementTree.fromstring(figure.svg).itertext())
+
+
+def test_one_outlier_does_not_flatten_a_histogram() -> None:
+    values = np.append(RANDOM.normal(size=999), 1e6)
+    low, high = bulk(values)
+    assert low == values.min()
+    assert values[:-1].max() < high < 12
+    assert outlier_text(values).startswith(" 1 outlier beyond ")
+    assert outlier_text(values[:-1]) == ""
+    assert bulk(np.ones(3)) == (1, 1)
 
 
 def test_lines_that_somebody_broke_draw_what_they_can() -> None:

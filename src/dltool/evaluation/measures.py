@@ -123,6 +123,14 @@ def calibration(confidence: np.ndarray, are_right: np.ndarray) -> Calibration:
     return Calibration(means[0], means[1], examples[used], error)
 
 
+def bulk(values: np.ndarray) -> tuple[float, float]:
+    """Return the range of a histogram of `values` (examples,) that a few outliers do not flatten: their own range, but
+    no further from the middle 98 % than the width of these."""
+    least, low, high, most = np.quantile(values.astype(float), [0, 0.01, 0.99, 1]).tolist()
+    room = high - low
+    return (max(least, low - room), min(most, high + room)) if room > 0 else (least, most)
+
+
 def number_row(name: str, targets: np.ndarray, predicted: np.ndarray) -> dict[str, object]:
     """Return the error measures of one number, (examples,) each. R² is None if all targets are equal."""
     errors = predicted.astype(float) - targets

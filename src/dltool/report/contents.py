@@ -26,6 +26,7 @@ from dltool.report.leakage import leakage_findings
 from dltool.report.verdict import Tile, Verdict, tiles, verdict
 from dltool.report.warnings import Finding, data_findings, history_findings, wide_intervals
 from dltool.runs.records import RunContents, numbers, one_line
+from dltool.runs.repeats import repeats
 from dltool.text import number, value_text
 
 if TYPE_CHECKING:
@@ -72,12 +73,14 @@ class OutputContents:
 class Contents:
     """The contents of a report, in the order of its sections. `run_word` is the run on the command line.
 
-    `sizes` are the examples of each split, `classes` those of each class in each split, `columns` those of a table."""
+    `repeated` are metrics that are not shown because another has their values. `sizes` are the examples of each split,
+    `classes` those of each class in each split, `columns` those of a table."""
 
     record: RunContents
     missing: str
     verdict: Verdict
     tiles: tuple[Tile, ...]
+    repeated: frozenset[str]
     notes: tuple[str, ...]
     findings: tuple[Finding, ...]
     curves: tuple[Figure, ...]
@@ -112,6 +115,7 @@ def contents(subject: Subject) -> Contents:
         missing=subject.missing,
         verdict=verdict(shown, subject.facts.test_examples),
         tiles=shown,
+        repeated=repeats(record.lines),
         notes=tuple(f"{each.name} of {each.metric}: {each.note}." for each in baselines if each.note),
         findings=(*found_findings(subject, metrics, classes), *undrawn),
         curves=tuple(chain.from_iterable(curves)),

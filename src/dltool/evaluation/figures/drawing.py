@@ -12,6 +12,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure as Canvas
 from matplotlib.layout_engine import LayoutEngine
 from matplotlib.rcsetup import cycler
+from matplotlib.ticker import ScalarFormatter
 
 from dltool.evaluation.figures.figure import Figure
 
@@ -43,6 +44,8 @@ STYLE: Any = {
     "xtick.color": INK,
     "ytick.color": INK,
     "axes.prop_cycle": cycler(color=COLOURS),
+    "axes.formatter.useoffset": False,
+    "axes.formatter.limits": (-4, 9),
     "axes.grid": True,
     "grid.color": INK,
     "grid.alpha": 0.25,
@@ -55,6 +58,13 @@ STYLE: Any = {
     # Simplifying would remove coincident points.
     "path.simplify": False,
 }
+
+
+class Thousands(ScalarFormatter):
+    """Formatter of ticks that writes 1,150, as the text beside the figure does."""
+
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        return re.sub(r"\B(?=(\d{3})+$)", ",", super().__call__(x, pos))
 
 
 class SideBySide(LayoutEngine):
@@ -85,7 +95,10 @@ def drawn(
         # The reader's fonts may have the missing characters.
         warnings.filterwarnings("ignore", "Glyph .* missing")
         canvas = Canvas(figsize=size, layout=SideBySide())
-        draw(list(canvas.subplots(1, panels, squeeze=False)[0]))
+        all_axes = list(canvas.subplots(1, panels, squeeze=False)[0])
+        for axis in (axis for axes in all_axes for axis in (axes.xaxis, axes.yaxis)):
+            axis.set_major_formatter(Thousands())
+        draw(all_axes)
         return Figure(name, title, description, svg_of(canvas))
 
 

@@ -10,7 +10,7 @@ from dltool.evaluation.findings import Mistake
 from dltool.evaluation.linear_models import linear_regression
 from dltool.evaluation.measures import error_row, number_row
 from dltool.evaluation.tasks.evaluator import NOTHING, PLACES, Columns, Evaluator, Found, Rules, figures, worst
-from dltool.text import whole_text
+from dltool.text import data_number, number, whole_text
 
 MOST_DRAWN = 4
 """Numbers of an output that have figures."""
@@ -86,9 +86,10 @@ def numbers_found(
     relative = errors / np.where(targets.std(axis=0) > 0, targets.std(axis=0), 1)
     largest = relative.argmax(axis=1)
     mistakes = tuple(
-        Mistake(int(rows[row]), f"{targets[row, column]:g}", f"{predicted[row, column]:g}", float(errors[row, column]))
+        Mistake(int(rows[row]), data_number(true), number(guess), float(errors[row, column]))
         for row, _ in worst(relative.max(axis=1))
         for column in [largest[row]]
+        for true, guess in [(float(targets[row, column]), float(predicted[row, column]))]
     )
     table = [number_row(name, targets[:, i], predicted[:, i]) for i, name in enumerate(names)]
     makers = [
