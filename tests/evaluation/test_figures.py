@@ -2,12 +2,14 @@
 
 import re
 from collections.abc import Callable
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 
 from dltool.evaluation.figures.curves import learning_curves
+from dltool.evaluation.figures.drawing import SideBySide
 from dltool.evaluation.figures.figure import Figure
 from dltool.evaluation.figures.prediction_figures import outlier_text
 from dltool.evaluation.measures import bulk
@@ -104,6 +106,21 @@ def test_a_metric_that_is_the_loss_has_one_curve() -> None:
     assert figure.title == "Mse by epoch"
     assert figure.description == "Training mse goes from 1,200 in epoch 1 to 400 in epoch 3, the best epoch."
     assert "1,200" in "".join(ElementTree.fromstring(figure.svg).itertext())
+
+
+@pytest.mark.parametrize(("scale", "low"), [(0.1, 0.5), (30.0, 0.9), (300.0, 0.9)])
+def test_no_label_is_cut_off(scale, low, monkeypatch) -> None:
+    rims = []
+    place = SideBySide.execute
+
+    def placed(self: SideBySide, fig: Any) -> None:
+        place(self, fig)
+        rims.extend([axes.get_tightbbox().x0 for axes in fig.axes])
+
+    monkeypatch.setattr(SideBySide, "execute", placed)
+    for shape in (lambda n: 1 / n, lambda n: 1 - 1 / (n + 1), lambda n: 1 - n / 20):
+        learning_curves([{"epoch": n, "loss": scale * (low + (1 - low) * shape(n))} for n in range(1, 11)], 5)
+    assert min(rims) > 0
 
 
 def test_one_outlier_does_not_flatten_a_histogram() -> None:

@@ -26,6 +26,8 @@ DARK = {INK: "#9aa7b4", STRONG_INK: "#e6edf3"}
 LONGEST_NAME = 24
 PADDING = 3
 """Points around labels."""
+MOST_LAYOUTS = 3
+"""Axes are placed again if their ticks have changed."""
 
 Draw = Callable[[list[Axes]], None]
 STYLE: Any = {
@@ -67,6 +69,11 @@ class Thousands(ScalarFormatter):
         return re.sub(r"\B(?=(\d{3})+$)", ",", super().__call__(x, pos))
 
 
+def ticks_of(fig: Any) -> list[list[float]]:
+    """Return the ticks of all axes. Their number depends on the size of the axes, and their labels need room."""
+    return [axis.get_majorticklocs().tolist() for axes in fig.axes for axis in (axes.xaxis, axes.yaxis)]
+
+
 class SideBySide(LayoutEngine):
     """Layout engine that places axes in a row, inside their labels.
 
@@ -76,6 +83,13 @@ class SideBySide(LayoutEngine):
     _colorbar_gridspec = False
 
     def execute(self, fig: Any) -> None:
+        for _ in range(MOST_LAYOUTS):
+            before = ticks_of(fig)
+            self.place(fig)
+            if ticks_of(fig) == before:
+                break
+
+    def place(self, fig: Any) -> None:
         width, height = fig.bbox.size
         share = width / len(fig.axes)
         for index, axes in enumerate(fig.axes):
