@@ -240,7 +240,7 @@ def preprocessed_look(title: str, value: np.ndarray, limits: tuple[float, float]
     if words is not None:
         return Look(title, text=shortened(" ".join(tokens(value.ravel(), words)), LONGEST_TEXT))
     if value.ndim in (2, 3) and value.dtype.kind in "fu":
-        says = f"{title}: {' to '.join(numbers_text(limits))}"
+        says = f"{title}: {' to '.join(data_number(float(f'{limit:.3g}')) for limit in limits)}"
         return Look(says, thumbnail_of(value, *limits, is_heat=value.ndim == 2))
     if value.ndim == 1 and len(value) > MOST_NUMBERS and value.dtype.kind == "f":
         says = f"{title}: {np.count_nonzero(value):,} of {len(value):,} values are not 0"

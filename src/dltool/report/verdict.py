@@ -14,7 +14,8 @@ LESS_IS_BETTER = re.compile(r"(^|_)(loss|error|mae|mse|rmse|mape|msle)$")
 MORE_IS_BETTER = re.compile(r"(^|_)(acc|accuracy|auc|f1|iou|precision|r2|recall|score)(_\d+)?$")
 SAME = {
     "accuracy": ("acc", "sparse_categorical_accuracy", "categorical_accuracy", "binary_accuracy"),
-    "mean_absolute_error": ("mae",),
+    "mean_absolute_error": ("mae", "loss"),
+    "mean_squared_error": ("mse", "loss"),
 }
 """Other names of the metrics of baselines."""
 SAME_VALUE = 1e-4

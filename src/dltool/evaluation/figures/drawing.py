@@ -47,7 +47,7 @@ STYLE: Any = {
     "ytick.color": INK,
     "axes.prop_cycle": cycler(color=COLOURS),
     "axes.formatter.useoffset": False,
-    "axes.formatter.limits": (-4, 9),
+    "axes.formatter.limits": (-4, 6),
     "axes.grid": True,
     "grid.color": INK,
     "grid.alpha": 0.25,

@@ -21,6 +21,8 @@ FEW = 6
 CELL = 35
 """Font size times the characters that fit into a cell, for more than FEW classes."""
 MOST_POINTS = 1000
+FEW_TICKS = 3
+"""Intervals between ticks whose labels may be as long as 100,000."""
 BARS = 30
 
 
@@ -179,6 +181,7 @@ def points(axes: Axes, x: np.ndarray, y: np.ndarray) -> None:
     dots = (np.column_stack([each, each, gaps]).ravel() for each in (x, y))
     axes.plot(*dots, color=COLOURS[0], alpha=0.5, linewidth=3, solid_capstyle="round")
     axes.margins(0.08)
+    axes.locator_params(axis="x", nbins=FEW_TICKS)
 
 
 def bars(axes: Axes, values: np.ndarray) -> None:
@@ -189,6 +192,7 @@ def bars(axes: Axes, values: np.ndarray) -> None:
         low, high = low - 0.5, high + 0.5
     counts, edges = np.histogram(np.clip(values.astype(float), low, high), BARS, (low, high))
     axes.bar(edges[:-1], counts, np.diff(edges), align="edge", color=COLOURS[0])
+    axes.locator_params(axis="x", nbins=FEW_TICKS)
 
 
 def outlier_text(values: np.ndarray) -> str:
