@@ -132,7 +132,8 @@ def bulk(values: np.ndarray) -> tuple[float, float]:
 
 
 def number_row(name: str, targets: np.ndarray, predicted: np.ndarray) -> dict[str, object]:
-    """Return the error measures of one number, (examples,) each. R² is None if all targets are equal."""
+    """Return the error measures of one number, (examples,) each, and the lowest and highest prediction. R² is None if
+    all targets are equal."""
     errors = predicted.astype(float) - targets
     varies = len(targets) > 1 and np.ptp(targets) > 0
     return {
@@ -140,6 +141,8 @@ def number_row(name: str, targets: np.ndarray, predicted: np.ndarray) -> dict[st
         "mean_absolute_error": float(np.abs(errors).mean()),
         "root_mean_squared_error": float(np.sqrt(np.mean(errors**2))),
         "mean_error": float(errors.mean()),
+        "lowest": float(predicted.min()),
+        "highest": float(predicted.max()),
         "r2": float(1 - np.sum(errors**2) / np.sum((targets - targets.mean(dtype=float)) ** 2)) if varies else None,
     }
 

@@ -1,10 +1,13 @@
 """The contents of a report as plain values, from a run and, if available, its data and model."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
+from dltool.config.checks import target_of
+from dltool.config.losses import loss_name
+from dltool.config.outputs import heads_of
 from dltool.config.schema import Config
 from dltool.config.tasks import TASKS
 from dltool.config.text.dump import leaves, plain_config
@@ -20,11 +23,18 @@ from dltool.evaluation.tasks import images
 from dltool.keras_names import with_code
 from dltool.model.build import BuiltModel
 from dltool.model.graph import boxes_of
+from dltool.report.advice import Advisor
 from dltool.report.examples import Example, Look, rows_looks, training_examples
 from dltool.report.layers import LayerTableRow, joined_inputs, layer_table
 from dltool.report.leakage import leakage_findings
 from dltool.report.verdict import Tile, Verdict, tiles, verdict
-from dltool.report.warnings import Finding, data_findings, history_findings, wide_intervals
+from dltool.report.warnings import (
+    Finding,
+    data_findings,
+    history_findings,
+    prediction_findings,
+    wide_intervals,
+)
 from dltool.runs.records import RunContents, numbers, one_line
 from dltool.runs.repeats import repeats
 from dltool.text import number, value_text
@@ -32,6 +42,7 @@ from dltool.text import number, value_text
 if TYPE_CHECKING:
     from dltool.evaluation.findings import Assessment, Mistake, OutputAssessment
 
+ABSOLUTE = ("mean_absolute_error", "mean_absolute_percentage_error")
 FEW_MISTAKES = 6
 """Errors shown unless they are images: others take more room."""
 MOST_SETTINGS = 2000
@@ -103,6 +114,7 @@ def contents(subject: Subject) -> Contents:
     metrics = recorded_metrics(record.results) if assessed is None else assessed.metrics
     outputs, baselines = ((), ()) if assessed is None else (assessed.outputs, assessed.baselines)
     shown = tuple(tiles(metrics, baselines))
+    judged = verdict(shown, subject.facts.test_examples)
     classes = {} if dataset is None else class_counts(dataset)
     reasons: list[str] = []
     curves = images([lambda: learning_curves(record.lines, record.best_epoch)], reasons.append)
@@ -113,11 +125,11 @@ def contents(subject: Subject) -> Contents:
     return Contents(
         record=record,
         missing=subject.missing,
-        verdict=verdict(shown, subject.facts.test_examples),
+        verdict=judged,
         tiles=shown,
         repeated=repeats(record.lines),
         notes=tuple(f"{each.name} of {each.metric}: {each.note}." for each in baselines if each.note),
-        findings=(*found_findings(subject, metrics, classes), *undrawn),
+        findings=(*found_findings(subject, metrics, classes, judged), *undrawn),
         curves=tuple(chain.from_iterable(curves)),
         outputs=tuple(output_contents(subject, each) for each in outputs),
         examples=tuple(training_examples(config, dataset, built)) if dataset else (),
@@ -133,13 +145,16 @@ def contents(subject: Subject) -> Contents:
 
 
 def found_findings(
-    subject: Subject, metrics: Mapping[str, Interval], counts: Mapping[str, Sequence[int]]
+    subject: Subject, metrics: Mapping[str, Interval], counts: Mapping[str, Sequence[int]], judged: Verdict
 ) -> list[Finding]:
-    record, dataset = subject.record, subject.dataset
+    record, dataset, built = subject.record, subject.dataset, subject.built
     findings = [] if dataset is None else [*leakage_findings(dataset)]
     epochs = subject.config.training.epochs
     stopped_early = isinstance(epochs, int) and len(record.lines) < epochs
-    findings += history_findings(record.lines, record.best_epoch, with_code(record.path), stopped_early)
+    advisor = Advisor(subject.config, subject.facts, built.full.count_params(), record.origins, dataset)
+    history = record.lines, record.best_epoch, with_code(record.path), stopped_early
+    findings += history_findings(*history, advisor, judged.kind == "bad")
+    findings += assessment_findings(subject)
     has_weights = subject.config.training.class_weights is not None
     warnings = dataset.warnings if dataset is not None else record.run.data.warnings[:MOST_WARNINGS]
     targets = subject.facts.targets
@@ -155,6 +170,20 @@ def found_findings(
             findings.append(Finding("expectation", "An expectation was not met", text, "Change the model or `expect`."))
     # Notes come last.
     return sorted(findings, key=lambda finding: finding.is_note)
+
+
+def assessment_findings(subject: Subject) -> Iterator[Finding]:
+    """Yield warnings about the predictions of each output."""
+    assessment, heads = subject.assessment, {head.name: head for head in heads_of(subject.config)}
+    if assessment is None:
+        return
+    for output in assessment.outputs:
+        # A stored evaluation is not trusted.
+        head = heads.get(output.name)
+        target = None if head is None else target_of(head, subject.facts.targets)
+        if head is not None and target is not None:
+            is_absolute = loss_name(head.loss) in ABSOLUTE
+            yield from prediction_findings(output.table, assessment.examples, target.extremes, is_absolute)
 
 
 def output_contents(subject: Subject, assessed: "OutputAssessment") -> OutputContents:
