@@ -90,6 +90,7 @@ def test_amounts_of_bytes_have_a_unit():
     [
         (447.247, "447"),
         (1150.0, "1,150"),
+        (245_540_688.4, "245,500,000"),
         (-98.126, "-98.13"),
         (9.5, "9.5000"),
         (0.0, "0.0000"),
@@ -112,6 +113,7 @@ def test_results_that_stand_together_have_the_same_decimals():
 def test_numbers_of_the_data_are_not_rounded():
     values = [250_000.0, 1_234_567.0, 0.1, -2.5, float("inf")]
     assert list(map(data_number, values)) == ["250,000", "1,234,567", "0.1", "-2.5", "inf"]
+    assert [data_number(value, 4) for value in (107_600.5, 0.123456)] == ["107,600", "0.1235"]
 
 
 def test_a_very_long_name_resembles_none_and_takes_no_time():

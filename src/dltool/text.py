@@ -102,7 +102,7 @@ def os_words(error: OSError) -> str:
 
 
 def number(value: float, largest: float = 0.0) -> str:
-    """Return a result in few figures: `0.4472`, `4.4720`, `44.72`, `447`, `4,472`; integers unchanged.
+    """Return a result in few figures: `0.4472`, `4.4720`, `44.72`, `447`, `447,200`; integers unchanged.
 
     Values that stand together have the same decimals if each is given the `largest` of them; one that these would
     leave with a single figure has three."""
@@ -114,6 +114,8 @@ def number(value: float, largest: float = 0.0) -> str:
     if size >= LARGEST_NUMBER:
         return f"{value:.3e}"
     decimals = 4 if size < 10 else 2 if size < 100 else 0
+    if decimals == 0:
+        value = float(f"{value:.4g}")
     return f"{value:,.{decimals}f}" if abs(value) >= 10.0 ** (1 - decimals) or value == 0 else f"{value:.3g}"
 
 
@@ -129,10 +131,10 @@ def numbers(values: Iterable[float]) -> list[str]:
     return [number(each, largest) for each in values]
 
 
-def data_number(value: float) -> str:
-    """Return a number of the data unrounded, in up to the seven digits of float32: `1,234,567`, `0.25`."""
-    is_whole = math.isfinite(value) and value == round(value) and abs(value) < LARGEST_NUMBER
-    return f"{value:,.0f}" if is_whole else f"{value:,.7g}"
+def data_number(value: float, figures: int = 7) -> str:
+    """Return a number of the data, integers unrounded: `1,234,567`, `0.25`. float32 has seven figures."""
+    is_whole = abs(value) < LARGEST_NUMBER and (value == round(value) or abs(value) >= 10**figures)
+    return f"{value:,.0f}" if is_whole else f"{value:,.{figures}g}"
 
 
 def short(count: int) -> str:

@@ -115,10 +115,12 @@ def load_data(data: Data, seed: int, most_rows: int | None = None) -> Dataset:
         examples, ranges, starts = examples.take(rows), {"training": (0, len(rows))}, ()
         types = {name: lenient(kind) for name, kind in types.items()}
     contents = contents_of({**examples.inputs, **examples.digests}, examples.targets, ranges)
-    repeated = duplicate_warnings(examples, split) if may_repeat(data) else ()
+    facts = facts_of(examples.inputs, types, described, split)
+    dataset = Dataset(examples, split, facts, contents, source.warnings, source.inferred, source.columns, starts)
+    place_of = dataset.place_of if most_rows is None else None
+    repeated = duplicate_warnings(examples, split, place_of) if may_repeat(data) else ()
     release_memory()
-    facts, warnings = facts_of(examples.inputs, types, described, split), (*source.warnings, *repeated)
-    return Dataset(examples, split, facts, contents, warnings, source.inferred, source.columns, starts)
+    return replace(dataset, warnings=(*source.warnings, *repeated))
 
 
 def described_target(labels: Labels, targets: np.ndarray) -> TargetFacts:

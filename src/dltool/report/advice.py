@@ -29,6 +29,8 @@ FEW_STEPS = 500
 LOW_RATE = 1e-4
 LARGE_VALUE = 20
 """Inputs with larger values learn slowly; so do outputs whose targets are further from 0, or spread wider."""
+SMALL_VALUE = 0.5
+"""Inputs that are all smaller have little effect."""
 MOST_ROWS = 1000
 SCALING = ("Rescaling", "Normalization", "BatchNormalization", "LayerNormalization", "TextVectorization", "Embedding")
 
@@ -128,7 +130,8 @@ class Advisor:
 
     def scaling(self) -> str:
         """Return how to bring inputs or targets to a range that a network learns in; empty if they are in one."""
-        return "" if self.dataset is None else self.target_scaling(self.dataset) or self.input_scaling(self.dataset)
+        causes = [] if self.dataset is None else [self.target_scaling(self.dataset), self.input_scaling(self.dataset)]
+        return " ".join(filter(None, causes))
 
     def target_scaling(self, dataset: Dataset) -> str:
         heads = heads_of(self.config)
@@ -154,9 +157,11 @@ class Advisor:
         rows = dataset.split.train[:: max(1, len(dataset.split.train) // MOST_ROWS)]
         for name, values in dataset.inputs.items():
             some = values[rows]
-            if some.dtype.kind in "fu" and (largest := float(np.nanmax(np.abs(some), initial=0))) > LARGE_VALUE:
+            largest = float(np.nanmax(np.abs(some), initial=0)) if some.dtype.kind in "fu" else 0
+            if largest > LARGE_VALUE or 0 < largest < SMALL_VALUE:
                 step = f"{{Rescaling: {1 / largest:.3g}}}" if some.dtype.kind == "u" else "Normalization"
-                return f"The values of {name} reach {number(largest)}: write data.preprocessing: [{step}]."
+                reach = f"reach {number(largest)}" if largest > LARGE_VALUE else f"are below {number(largest)}"
+                return f"The values of {name} {reach}: write data.preprocessing: [{step}]."
         return ""
 
     def more_steps(self, epochs: int) -> str:

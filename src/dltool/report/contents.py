@@ -24,6 +24,7 @@ from dltool.keras_names import with_code
 from dltool.model.build import BuiltModel
 from dltool.model.graph import boxes_of
 from dltool.report.advice import Advisor
+from dltool.report.distributions import MOST_DISTRIBUTIONS, Distribution, distributions
 from dltool.report.examples import Example, Look, rows_looks, training_examples
 from dltool.report.layers import LayerTableRow, joined_inputs, layer_table
 from dltool.report.leakage import leakage_findings
@@ -103,6 +104,7 @@ class Contents:
     sizes: Mapping[str, int]
     classes: Mapping[str, Sequence[int]]
     columns: tuple[ColumnRow, ...]
+    distributions: tuple[Distribution, ...]
     environment: Mapping[str, str]
     run_word: str
 
@@ -139,6 +141,7 @@ def contents(subject: Subject) -> Contents:
         sizes=subject.facts.sizes,
         classes=classes,
         columns=() if dataset is None else tuple(column_rows(config, dataset)),
+        distributions=() if dataset is None else tuple(islice(distributions(dataset), MOST_DISTRIBUTIONS)),
         environment=environment(record),
         run_word=with_code(record.path),
     )

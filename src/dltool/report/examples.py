@@ -77,10 +77,12 @@ Looks = list[list[Look]]
 
 
 def training_examples(config: Config, dataset: Dataset, built: BuiltModel) -> list[Example]:
-    """Return training examples, of as many classes as possible, with raw, preprocessed and augmented views."""
+    """Return training examples from all over the data, of as many classes as possible, with raw, preprocessed and
+    augmented views. The seed of the config chooses them."""
     facts, targets = dataset.facts, dataset.targets.values()
     classes = next((values for values in targets if values.ndim == 1 and values.dtype.kind == "i"), None)
-    rows = first_of_each_class(dataset.split.train, classes, SHOWN_EXAMPLES)
+    shuffled = np.random.default_rng(config.seed).permutation(dataset.split.train)
+    rows = np.sort(first_of_each_class(shuffled, classes, SHOWN_EXAMPLES))
     raw = {name: values[rows] for name, values in dataset.inputs.items()}
     prepared = prepare(built, raw)
     views = [raw_looks(config, facts, raw, prepared)]
@@ -240,7 +242,7 @@ def preprocessed_look(title: str, value: np.ndarray, limits: tuple[float, float]
     if words is not None:
         return Look(title, text=shortened(" ".join(tokens(value.ravel(), words)), LONGEST_TEXT))
     if value.ndim in (2, 3) and value.dtype.kind in "fu":
-        says = f"{title}: {' to '.join(data_number(float(f'{limit:.3g}')) for limit in limits)}"
+        says = f"{title}: {' to '.join(data_number(limit, 3) for limit in limits)}"
         return Look(says, thumbnail_of(value, *limits, is_heat=value.ndim == 2))
     if value.ndim == 1 and len(value) > MOST_NUMBERS and value.dtype.kind == "f":
         says = f"{title}: {np.count_nonzero(value):,} of {len(value):,} values are not 0"
