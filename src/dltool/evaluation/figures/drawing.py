@@ -27,7 +27,7 @@ LONGEST_NAME = 24
 PADDING = 3
 """Points around labels."""
 MOST_LAYOUTS = 3
-"""Axes are placed again if their ticks have changed."""
+"""Axes are placed again if the labels of their ticks have become longer."""
 
 Draw = Callable[[list[Axes]], None]
 STYLE: Any = {
@@ -69,9 +69,11 @@ class Thousands(ScalarFormatter):
         return re.sub(r"\B(?=(\d{3})+$)", ",", super().__call__(x, pos))
 
 
-def ticks_of(fig: Any) -> list[list[float]]:
-    """Return the ticks of all axes. Their number depends on the size of the axes, and their labels need room."""
-    return [axis.get_majorticklocs().tolist() for axes in fig.axes for axis in (axes.xaxis, axes.yaxis)]
+def label_lengths(fig: Any) -> list[int]:
+    """Return the characters of the longest tick label of each axis. The ticks depend on the size of the axes."""
+    all_axis = [axis for axes in fig.axes for axis in (axes.xaxis, axes.yaxis)]
+    labels = (axis.get_major_formatter().format_ticks(axis.get_majorticklocs()) for axis in all_axis)
+    return [max(map(len, each), default=0) for each in labels]
 
 
 class SideBySide(LayoutEngine):
@@ -83,10 +85,11 @@ class SideBySide(LayoutEngine):
     _colorbar_gridspec = False
 
     def execute(self, fig: Any) -> None:
+        lengths = label_lengths(fig)
         for _ in range(MOST_LAYOUTS):
-            before = ticks_of(fig)
             self.place(fig)
-            if ticks_of(fig) == before:
+            before, lengths = lengths, label_lengths(fig)
+            if not any(now > then for now, then in zip(lengths, before, strict=True)):
                 break
 
     def place(self, fig: Any) -> None:
