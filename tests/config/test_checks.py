@@ -359,6 +359,7 @@ CONV = {"filters": 3, "kernel_size": 1}
 SOFT = {"activation": "softmax"}
 EACH = {"Dense": {"units": 3, "activation": "sigmoid"}}
 BRANCHES = [{"Dense": {"units": 3, "name": "one"} | SOFT}, {"Dense": {"units": 3, "name": "two", "from": "one"} | SOFT}]
+THIRD = {"Dense": {"units": 3, "name": "three", "from": "one", "activation": "sigmoid"}}
 
 
 @pytest.mark.parametrize(
@@ -376,6 +377,10 @@ BRANCHES = [{"Dense": {"units": 3, "name": "one"} | SOFT}, {"Dense": {"units": 3
         ([{"Dense": 3}, {"Activation": "sigmoid"}, "Flatten"], "sigmoid"),
         ([*BRANCHES, {"Concatenate": {"from": ["one", "two"]}}], "Concatenate of softmax"),
         ([*BRANCHES, {"Add": {"from": ["one", "two"]}}], "Add of softmax"),
+        ([*BRANCHES, {"Multiply": {"from": ["one", "two"]}}], "Multiply of softmax"),
+        ([*BRANCHES, THIRD, {"Average": {"from": ["one", "three"]}}], "Average of sigmoid and softmax"),
+        ([{"Dense": {"units": 36, "activation": "softmax"}}, {"Reshape": [12, 3]}], "Reshape of softmax"),
+        ([{"Dense": {"units": 3, "activation": "softmax"}}, {"Permute": [2, 1]}], "Permute of softmax"),
         (["Flatten", {"Dense": {"units": 3, "activation": "relu", "name": "own"}}, {"own": {"name": "again"}}], "relu"),
         ([{"backbone": "MobileNetV2"}, "GlobalAveragePooling2D"], "the backbone MobileNetV2"),
     ],
@@ -384,7 +389,7 @@ def test_a_last_activation_is_found_wherever_it_is(layers, activation):
     (found,) = [each for each in problems(None, *layers) if "probabilities" in each[1]]
     end = f"and {activation} gives none" if activation else "and the last layer has no activation"
     assert found[1].endswith(end)
-    assert found[2].startswith("activation: softmax")
+    assert found[2].startswith(("activation: softmax", "end with Softmax"))
 
 
 @pytest.mark.parametrize(
@@ -423,6 +428,14 @@ def test_a_loss_of_signs_takes_no_output_above_zero(activation):
         (NUMBER, {"Dense": 1}, "mse", "PearsonCorrelation", "each has one", "write R2Score"),
         (Facts(), SOFTMAX, "circle", "accuracy", "no outputs for classes", "remove it"),
         (LABELS, EACH, "binary_crossentropy", "CategoricalAccuracy", "one-hot", "write BinaryAccuracy"),
+        (
+            PAIR,
+            {"Dense": EACH["Dense"] | {"units": 1}},
+            "binary_crossentropy",
+            "Hinge",
+            "sign is the class, not probabilities",
+            "remove it",
+        ),
         (Facts(), {"Dense": 3}, "categorical_hinge", "AUC", "needs probabilities", "remove it, or write accuracy"),
         (
             Facts(),
@@ -466,10 +479,13 @@ def far(low: float, high: float) -> Any:
             "bce",
             0,
             1.5,
-            ACTIVATION,
-            "sigmoid gives values from 0 to 1, and the targets lie between 0 and 1.5",
+            LOSS,
+            "this loss takes targets from 0 to 1, and the targets lie between 0 and 1.5",
         ),
-        ("exponential", "poisson", -1, 5, ACTIVATION, "exponential gives values above 0"),
+        ("exponential", "poisson", -1, 5, LOSS, "this loss takes targets of at least 0"),
+        ("linear", "poisson", 0, 5, ACTIVATION, "the loss takes outputs of at least 0, and outputs without activation"),
+        ("tanh", "hinge", 20, 30, LOSS, "this loss takes targets from -1 to 1, and the targets lie between 20 and 30"),
+        ("linear", "categorical_hinge", 0, 9, LOSS, "the target is a number, and this loss is for classes"),
         ("linear", "msle", -1, 5, LOSS, "this loss takes targets of at least 0, and the targets lie between -1 and 5"),
     ],
 )
@@ -483,6 +499,32 @@ def test_numbers_within_reach_pass():
     assert problems(far(0, 1), {"Dense": {"units": 1, "activation": "sigmoid"}}, loss="binary_crossentropy") == []
     assert problems(far(-1, 1), {"Dense": {"units": 1, "activation": "tanh"}}, loss="mse") == []
     assert problems(far(-9, 9), {"Dense": 1}, loss="mse") == []
+    assert problems(far(0, 9), {"Dense": {"units": 1, "activation": "softplus"}}, loss="poisson") == []
+
+
+@pytest.mark.parametrize(
+    ("metric", "low", "high", "message"),
+    [
+        ("Hinge", 20, 30, "Hinge takes targets from -1 to 1, and the targets lie between 20 and 30"),
+        ("msle", -3, 30, "msle takes targets of at least 0, and the targets lie between -3 and 30"),
+        ("Poisson", 0, 30, "Poisson takes outputs of at least 0, and outputs without activation may be lower"),
+    ],
+)
+def test_a_metric_that_numbers_are_out_of_reach_of_is_refused(metric, low, high, message):
+    ((place, found, _),) = problems(far(low, high), {"Dense": 1}, loss="mse", metrics=[metric])
+    assert place == ("training", "metrics", 0)
+    assert found == message
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "AUC", "F1Score", "BinaryIoU"])
+def test_numbers_between_0_and_1_are_no_classes(metric):
+    """Keras would find no prediction of 0 or 1 that is equal to 0.3, and takes 0.3 for true."""
+    sigmoid = {"Dense": {"units": 1, "activation": "sigmoid"}}
+    for are_binary, expected in ((False, [("training", "metrics", 0)]), (True, [])):
+        target = TargetFacts("number", extremes=(0, 1), are_binary=are_binary)
+        facts: Any = type("Known", (), {"targets": {"target": target}, "validation_examples": 10})()
+        found = problems(facts, sigmoid, loss="binary_crossentropy", metrics=[metric, "mse"])
+        assert [place for place, _, _ in found] == expected
 
 
 def test_a_schedule_leaves_nothing_to_reduce_on_a_plateau():

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import scipy.special
 
 from dltool.config.schema import Config
 from dltool.config.tasks import TargetFacts
@@ -81,3 +82,23 @@ def test_padded_steps_are_in_no_table() -> None:
     assert [row["support"] for row in output.table] == [int((tags[words > 0] == tag).sum()) for tag in range(3)]
     right = np.mean(found.outputs["output"].argmax(axis=2)[words > 0] == tags[words > 0])
     assert found.metrics["accuracy"] == pytest.approx(right)
+
+
+@pytest.mark.parametrize("is_index", [False, True])
+def test_reconstruction_errors_are_those_of_probabilities(is_index) -> None:
+    """Logits are converted; class indices are compared with the probabilities of each class."""
+    loss = "SparseCategoricalCrossentropy" if is_index else "BinaryCrossentropy"
+    training = {"optimizer": "adam", "loss": {loss: {"from_logits": True}}, "metrics": [], "epochs": 1}
+    layers = [{"Embedding": {"input_dim": 3, "output_dim": 3}}] if is_index else [{"Dense": 4}]
+    sections = {"data": {"source": "digits", "target": "input"}, "model": {"layers": layers}, "training": training}
+    config = Config.model_validate({"name": "x", **sections})
+    built = build_model(config, Facts({"input": InputFacts((4,), "int32" if is_index else "float32")}, {}, 10, 0, 0))
+    inputs = (
+        np.random.default_rng(0).integers(0, 3 if is_index else 2, (10, 4)).astype("int32" if is_index else "float32")
+    )
+    logits = built.full.predict(inputs, verbose=0)
+    expected = (
+        np.eye(3)[inputs] - scipy.special.softmax(logits, -1) if is_index else inputs - scipy.special.expit(logits)
+    )
+    found = predict(built, config, {"input": inputs})["output"]
+    np.testing.assert_allclose(found, (expected**2).reshape(10, -1).mean(1), rtol=1e-5)

@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
 
+from dltool.config.data_options import Data
 from dltool.config.outputs import heads_of
+from dltool.data.facts import Facts, InputFacts
 from dltool.errors import ConfigError
 from dltool.model.build import build_model
 from dltool.model.output_checks import check_fit, mask_problems
@@ -112,3 +114,29 @@ def test_a_mask_does_not_reach_a_loss_of_whole_sequences(make_config, make_facts
         layers = [{"Embedding": {"input_dim": 5, "output_dim": 2, "mask_zero": mask_zero}}, SOFTMAX]
         built = build_model(make_config(layers), make_facts((4,), "int32", target_shape=(4,)))
         assert len(mask_problems(head, built.layers[-1])) == mask_zero
+
+
+@pytest.mark.parametrize(
+    ("layer", "training", "place"),
+    [
+        ({"activation": "sigmoid"}, {"loss": "mse", "metrics": ["mae"]}, ("model", "layers", 1, "Dense", "activation")),
+        ({"activation": "sigmoid"}, {"loss": "binary_crossentropy", "metrics": []}, ("training", "loss")),
+        ({}, {"loss": "mse", "metrics": ["Hinge"]}, ("training", "metrics", 0)),
+        ({}, {"loss": "mse", "metrics": ["mae"]}, None),
+    ],
+)
+def test_an_input_that_is_the_target_is_measured_as_preprocessing_leaves_it(make_config, layer, training, place):
+    inputs = {"input": np.full((5, 4), 255, np.uint8)}
+    config = make_config(["Flatten", {"Dense": {"units": 4} | layer}], **training)
+    data = Data.model_validate({"source": "digits", "target": "input", "preprocessing": [{"Rescaling": 0.1}]})
+    config = config.model_copy(update={"data": data})
+    facts = Facts({"input": InputFacts((4,), "uint8")}, {}, 5, 0, 0)
+    built = build_model(config, facts)
+    if place is None:
+        check_fit(config, facts, built, inputs)
+        return
+    with pytest.raises(ConfigError) as refused:
+        check_fit(config, facts, built, inputs)
+    (problem,) = refused.value.problems
+    assert problem.place == place
+    assert problem.message.endswith("and the targets lie between 25.5 and 25.5")

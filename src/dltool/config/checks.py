@@ -94,10 +94,17 @@ def mismatch_problems(last: LastLayer | None, head: OutputSpec, target: TargetFa
         return [Problem(last.units_place, *fix, related=head.loss_related)]
     if fix := task.activations.get(last.activation or ""):
         return [Problem(last.activation_place, *fix, related=head.loss_related)]
-    if reason := task.range_problem(head.loss, target, last.activation):
-        is_loss, fix = reason
-        return [Problem(head.loss_place if is_loss else last.activation_place, *fix, related=head.loss_related)]
-    return []
+    return range_problems(last, head, target)
+
+
+def range_problems(last: LastLayer, head: OutputSpec, target: TargetFacts) -> list[Problem]:
+    """Find numbers that the loss cannot take, or the activation cannot reach."""
+    if (reason := target.task.range_problem(head.loss, target, last.activation)) is None:
+        return []
+    is_loss, fix = reason
+    return [
+        Problem(head.loss_place, *fix) if is_loss else Problem(last.activation_place, *fix, False, head.loss_related)
+    ]
 
 
 def weight_problems(config: Config, heads: Sequence[OutputSpec], facts: DataFacts | None) -> list[Problem]:

@@ -30,6 +30,8 @@ PASSING = ("Identity", "Masking", "ActivityRegularization", "Dropout", "SpatialD
 RESHAPING = ("Flatten", "Reshape", "Permute")
 AVERAGING = ("AveragePooling", "GlobalAveragePooling", "AdaptiveAveragePooling", "UpSampling", "Cropping", "Average")
 CHOOSING = ("MaxPooling", "GlobalMaxPooling", "AdaptiveMaxPooling", "ZeroPadding", "Maximum", "Minimum", "Concatenate")
+KEEPING = (*PASSING, *RESHAPING, *AVERAGING, *CHOOSING)
+COMBINING = ("Add", "Subtract", "Multiply")
 SCALING = ("BatchNormalization", "LayerNormalization", "GroupNormalization", "RMSNormalization", "UnitNormalization")
 UNBOUNDED = ("Embedding", "Rescaling", "Normalization", "MultiHeadAttention", "GroupQueryAttention")
 WEIGHTED = ("Dense", "EinsumDense", "Conv1D", "Conv2D", "Conv3D", "DepthwiseConv", "SeparableConv")
@@ -118,8 +120,8 @@ def made_activation(layer: KerasObject) -> str | None:
         return name_of(layer.arguments.get("activation"))
     if layer.name in (*SCALING, *UNBOUNDED):
         return LINEAR
-    is_known = own_activation(layer) is not None or layer.name.startswith((*PASSING, *RESHAPING, *AVERAGING, *CHOOSING))
-    return None if is_known or layer.name in ("Add", "Subtract", "RepeatVector") else ""
+    is_known = own_activation(layer) is not None or layer.name.startswith(KEEPING)
+    return None if is_known or layer.name in (*COMBINING, "RepeatVector") else ""
 
 
 def own_activation(layer: KerasObject) -> str | None:
@@ -141,13 +143,26 @@ def joined(layer: KerasObject, place: ConfigPath, earlier: Sequence[LastLayer]) 
     units = [each.units for each in earlier]
     sizes = sum(each or 0 for each in units) if layer.name == "Concatenate" and None not in units else first.units
     last = replace(first, units=None if layer.name.startswith(RESHAPING) else sizes)
-    if layer.name in ("Add", "Subtract"):
-        return replace(last, activation=LINEAR if LINEAR in activations else f"{layer.name} of {first.activation}")
-    if len(activations) > 1 or first.activation is None:
+    if None in activations:
         return replace(last, activation=None)
-    if layer.name.startswith(CHOOSING) and first.activation in ONE_CLASS:
-        return replace(last, activation=f"{layer.name} of {first.activation}", activation_place=place)
+    if layer.name in COMBINING and LINEAR in activations:
+        return replace(last, activation=LINEAR)
+    are_alone = activations <= {*EACH_CLASS}
+    is_other = layer.name in COMBINING and not (layer.name == "Multiply" and are_alone)
+    is_mixed = len(activations) > 1 and not are_alone and not activations <= {*ONE_CLASS}
+    if is_other or is_mixed or (first.activation in ONE_CLASS and mixes_classes(layer, first.units)):
+        named = " and ".join(sorted(map(str, activations)))
+        return replace(last, activation=f"{layer.name} of {named}", activation_place=place)
     return last
+
+
+def mixes_classes(layer: KerasObject, units: int | None) -> bool:
+    """Return whether the last axis no longer holds the probabilities of all classes."""
+    if layer.name == "Reshape":
+        shape = layer.arguments.get("target_shape", UNKNOWN)
+        size = shape[-1] if isinstance(shape, Sequence) and shape else None
+        return isinstance(size, int) and size > 0 and units is not None and size != units
+    return layer.name == "Permute" or layer.name.startswith(CHOOSING)
 
 
 def features(layer: KerasObject) -> int | None:

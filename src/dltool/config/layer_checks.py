@@ -40,14 +40,17 @@ def activation_problems(last: LastLayer, head: OutputSpec, is_data_known: bool) 
     if activation in fitting or (fitting is ONE_CLASS and last.units == 1):
         return []
     wanted = "softmax" if family in (SPARSE, ONE_HOT) or (family is OVERLAP and last.units != 1) else "sigmoid"
+    # Other layers have no activation, or their classes become an axis of their own only later.
+    is_late = last.units is None or " of " in activation
+    hint = "end with Softmax" if wanted == "softmax" and is_late else f"activation: {wanted}"
     if activation == LINEAR:
         layer = "the last layer" if head.layer is None else "this layer"
         message = f"the loss expects probabilities, and {layer} has no activation"
-        hint = f"activation: {wanted}" + ", or from_logits: true" * loss_name(head.loss).endswith("crossentropy")
+        hint += ", or from_logits: true" * loss_name(head.loss).endswith("crossentropy")
         return [Problem(last.place(), message, hint, related=related)]
     of_classes = " of classes that add up to 1" if wanted == "softmax" else ""
     message = f"the loss expects probabilities{of_classes}, and {activation} gives none"
-    return [Problem(last.activation_place, message, f"activation: {wanted}", related=related)]
+    return [Problem(last.activation_place, message, hint, related=related)]
 
 
 HIGHEST_DECIBELS = 100.0

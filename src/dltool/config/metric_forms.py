@@ -6,9 +6,11 @@ probabilities."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from math import inf
 from typing import Literal
 
 from dltool.config.keras.objects import UNKNOWN, KerasObject
+from dltool.config.last_layer import LINEAR, RANGES
 from dltool.config.wording import snake_case
 from dltool.errors import Problem
 from dltool.keras_names import arguments, find
@@ -25,6 +27,14 @@ FORMS: Mapping[Form, str] = {
 """The targets of a loss, in words; "other" are the embeddings and sequences of Circle and CTC."""
 Outputs = Literal["probabilities", "logits", "margins", "scores"]
 """The outputs for classes: "margins" are those whose sign is the class, "scores" any others."""
+TARGET_RANGES: Mapping[str, tuple[float, float]] = {
+    **dict.fromkeys(("binary_crossentropy", "binary_focal_crossentropy", "dice", "tversky"), (0, 1)),
+    **dict.fromkeys(("categorical_crossentropy", "categorical_focal_crossentropy", "categorical_hinge"), (0, 1)),
+    **dict.fromkeys(("categorical_generalized_cross_entropy", "kl_divergence"), (0, 1)),
+    **dict.fromkeys(("hinge", "squared_hinge"), (-1, 1)),
+    **dict.fromkeys(("poisson", "mean_squared_logarithmic_error"), (0, inf)),
+}
+"""The range of the numbers that losses and metrics compare; beyond it Keras clips them, or its number means nothing."""
 ONE_HOT_LOSS = "loss: categorical_crossentropy one-hot encodes the classes"
 
 
@@ -33,12 +43,13 @@ class MetricForm:
     """Metrics that take targets in certain forms: `takes` in words, `forms` in detail.
 
     `needs` says what outputs for classes they need: probabilities that are compared with a threshold ("decisions"),
-    probabilities as numbers ("probabilities"), or their logarithms, for which Keras converts logits ("crossentropy").
+    probabilities as numbers ("probabilities"), their logarithms, for which Keras converts logits ("crossentropy"), or
+    outputs whose sign is the class ("margins").
     `instead` is the remedy for other forms."""
 
     takes: str
     forms: tuple[Form, ...]
-    needs: Literal["", "decisions", "probabilities", "crossentropy"] = ""
+    needs: Literal["", "decisions", "probabilities", "crossentropy", "margins"] = ""
     instead: Mapping[Form, str] = field(default_factory=dict)
 
 
@@ -51,9 +62,9 @@ IOU: Mapping[Form, str] = {"binary": "write BinaryIoU", "labels": "write BinaryI
 CURVES = MetricForm("one-hot targets", ("one_hot", "binary", "labels"), "decisions", {"index": ONE_HOT_LOSS})
 ERRORS = MetricForm("numbers", ("one_hot", "binary", "labels", "numbers"), "probabilities", {"index": ONE_HOT_LOSS})
 OF_NUMBERS = MetricForm(
-    "numbers", ("numbers",), "", dict.fromkeys(("index", "one_hot", "binary", "labels"), "write accuracy")
+    "numbers", ("numbers",), "probabilities", dict.fromkeys(("index", "one_hot", "binary", "labels"), "write accuracy")
 )
-MARGINS = MetricForm("0 or 1, and outputs whose sign is the class", ("binary", "labels", "numbers"))
+MARGINS = MetricForm("0 or 1, and outputs whose sign is the class", ("binary", "labels", "numbers"), "margins")
 CROSSENTROPY: Mapping[Form, str] = {
     "index": "write SparseCategoricalCrossentropy",
     "one_hot": "write CategoricalCrossentropy",
@@ -101,17 +112,20 @@ METRIC_FORMS: Mapping[str, MetricForm] = {
 class Compared:
     """What a loss compares: the form of its targets, and the outputs for classes (None if unknown or numbers).
 
-    `is_vector` says whether each example has several numbers along the last axis. `names` are those of the classes."""
+    `is_vector` says whether each example has several numbers along the last axis. `names` are those of the classes,
+    `extremes` the lowest and the highest number, and `last` is the activation of outputs for numbers, if known."""
 
     form: Form
     outputs: Outputs | None = None
     is_vector: bool = True
     names: tuple[str, ...] = ()
+    extremes: tuple[float, float] | None = None
+    last: str | None = None
 
     @property
     def is_each_alone(self) -> bool:
-        """Return whether each output is the probability of a class or label of its own."""
-        return self.form in ("binary", "labels")
+        """Return whether each output is a probability of its own."""
+        return self.form not in ("index", "one_hot")
 
     @property
     def activation(self) -> Literal["sigmoid", "softmax"]:
@@ -146,8 +160,8 @@ def adapted(
     if given not in form.forms:
         message = f"{metric.name} takes {form.takes}, and the loss takes {FORMS[given]}"
         return Problem((), message, remedy(metric, name, form, given))
-    if given == "numbers" and name in (*ALONG_VECTORS, "CosineSimilarity") and not compared.is_vector:
-        return Problem((), f"{metric.name} compares the numbers of each example, and each has one", "write R2Score")
+    if given == "numbers" and (wrong := wrong_numbers(metric, name, compared)):
+        return wrong
     if name in ALONG_VECTORS and metric.arguments.get("axis", -1) not in (-1, UNKNOWN):
         message = f"{metric.name} would be computed in each batch alone"
         return Problem((metric.name, "axis"), message, "remove axis, or write R2Score")
@@ -194,6 +208,30 @@ def remedy(metric: KerasObject, name: str, form: MetricForm, given: Form) -> str
     return f"write {snake_case(other) if metric.name.islower() else other}"
 
 
+def wrong_numbers(metric: KerasObject, name: str, compared: Compared) -> Problem | None:
+    """Find numbers that a metric cannot compare."""
+    if name in (*ALONG_VECTORS, "CosineSimilarity") and not compared.is_vector:
+        return Problem((), f"{metric.name} compares the numbers of each example, and each has one", "write R2Score")
+    message = beyond(snake_case(name), compared.extremes) or negative(snake_case(name), compared.last)
+    return Problem((), f"{metric.name} {message}", "write mean_absolute_error") if message else None
+
+
+def beyond(name: str, extremes: tuple[float, float] | None) -> str:
+    """Return why a loss or metric cannot compare numbers between these two, empty if it can."""
+    least, most = TARGET_RANGES.get(name, (-inf, inf))
+    if extremes is None or (least <= extremes[0] and extremes[1] <= most):
+        return ""
+    takes = f"from {least:g} to {most:g}" if most < inf else f"of at least {least:g}"
+    return f"takes targets {takes}, and the targets lie between {extremes[0]:g} and {extremes[1]:g}"
+
+
+def negative(name: str, activation: str | None) -> str:
+    """Return why a loss or metric cannot compare outputs of this activation, of which it takes the logarithm."""
+    is_negative = activation == LINEAR or RANGES.get(activation or "", (0, 0))[0] < 0
+    gives = "outputs without activation may be lower" if activation == LINEAR else f"{activation} gives lower ones"
+    return f"takes outputs of at least 0, and {gives}" if name == "poisson" and is_negative else ""
+
+
 def wrong_flag(metric: KerasObject, name: str, given: Form) -> Problem | None:
     """Find a flag by which IoU would take outputs for class indices, or targets for what they are not."""
     targets = ("sparse_y_true", given == "index", "targets", FORMS[given])
@@ -229,6 +267,10 @@ def with_probabilities(metric: KerasObject, form: MetricForm, compared: Compared
         message = f"{metric.name} has from_logits: true, and the outputs are {outputs}"
         return Problem((metric.name, "from_logits"), message, "remove from_logits")
     is_choice = name == "accuracy" and compared.form in ("index", "one_hot")
+    if form.needs == "margins" and outputs == "probabilities":
+        return Problem((), f"{metric.name} takes outputs whose sign is the class, not probabilities", "remove it")
+    if form.needs == "margins":
+        return Adapted(metric, one_hot)
     if (outputs == "scores" and not is_choice) or (outputs == "margins" and form.needs != "decisions"):
         message = f"{metric.name} needs probabilities, and the loss takes scores"
         return Problem((), message, "remove it, or write accuracy")

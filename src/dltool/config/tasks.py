@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 from dltool.config import losses
 from dltool.config.keras.objects import KerasObject
 from dltool.config.last_layer import EACH_CLASS, ONE_CLASS, RANGES, LastLayer
-from dltool.config.metric_forms import Compared
+from dltool.config.metric_forms import Compared, Outputs, beyond, negative
 from dltool.text import Shape, counted, data_number, number, shape, shape_text
 
 if TYPE_CHECKING:
@@ -28,11 +28,6 @@ Fix = tuple[str, str]
 """The problem, and what to write instead."""
 MOST_NUMBERS = 16
 """The most numbers of one target to show."""
-TARGET_RANGES: Mapping[str, tuple[float, float]] = {
-    **dict.fromkeys(("binary_crossentropy", "binary_focal_crossentropy"), (0, 1)),
-    **dict.fromkeys(("poisson", "kl_divergence", "mean_squared_logarithmic_error"), (0, math.inf)),
-}
-"""The range of the numbers that a loss compares; beyond it Keras clips them or computes what is no loss."""
 FLATTEN = "add Flatten or a global pooling layer before it"
 
 
@@ -42,12 +37,13 @@ class TargetFacts:
 
     It is one or several class indices (`category` and `index`, int32), numbers (`number`, float32), or a 0 or 1 for
     each label (`multi_label`, float32). `class_names` is empty for numbers, whose lowest and highest are `extremes`,
-    None if unknown. For the input as target (`input`) nothing is known."""
+    None if unknown; `are_binary` says whether each is 0 or 1. For the input as target (`input`) nothing is known."""
 
     kind: TargetKind
     shape: tuple[int, ...] = ()
     class_names: tuple[str, ...] = ()
     extremes: tuple[float, float] | None = field(default=None, compare=False)
+    are_binary: bool | None = field(default=None, compare=False)
 
     @property
     def task(self) -> "Task":
@@ -126,15 +122,23 @@ class Task:
             form = "binary"
         if form == "labels" and not self.has_classes and math.prod(target.shape) == 1:
             form = "binary"
-        if form is None or form in ("numbers", "other"):
-            return None if form is None else Compared(form, is_vector=target.shape[-1:] not in ((), (1,)))
-        if family.has_probabilities:
-            return Compared(form, "logits" if loss.arguments.get("from_logits") is True else "probabilities")
-        if family is losses.MARGIN:
-            return Compared(form, "margins")
+        if form in ("binary", "labels") and (target.are_binary is False or not self.has_labels):
+            form = "numbers"
+        if form is None:
+            return None
         activation = None if last is None else last.activation
+        is_vector = target.shape[-1:] not in ((), (1,)) or not self.has_labels
+        compared = Compared(form, None, is_vector, extremes=target.extremes, last=activation)
+        if family.has_probabilities:
+            are_logits = loss.arguments.get("from_logits") is True
+            return replace(compared, outputs="logits" if are_logits else "probabilities")
+        if form in ("numbers", "other"):
+            return compared
+        if family is losses.MARGIN:
+            return replace(compared, outputs="margins")
         are_probabilities = activation in (*ONE_CLASS, *EACH_CLASS)
-        return Compared(form, None if activation is None else "probabilities" if are_probabilities else "scores")
+        outputs: Outputs = "probabilities" if are_probabilities else "scores"
+        return compared if activation is None else replace(compared, outputs=outputs)
 
     def units_problem(self, units: int, loss: KerasObject, target: TargetFacts, dollar: str) -> Fix | None:
         """Return why `units` does not fit the number of outputs that the loss needs. `dollar` is how a config writes
@@ -161,16 +165,20 @@ class Task:
         if target.extremes is None:
             return None
         low, high = target.extremes
-        are = f"and the targets lie between {low:g} and {high:g}"
+        name = losses.loss_name(loss)
+        if message := beyond(name, target.extremes):
+            return True, (f"this loss {message}", f"{losses.like(loss, 'mean_squared_error')}, or scale the targets")
         least, most = RANGES.get(activation or "", (-math.inf, math.inf))
         if low < least or high > most:
             reach = f"from {least:g} to {most:g}" if math.isfinite(most - least) else f"above {least:g}"
             reach = reach if math.isfinite(least) else f"below {most:g}"
-            return False, (f"{activation} gives values {reach}, {are}", "remove the activation, or scale the targets")
-        least, most = TARGET_RANGES.get(losses.loss_name(loss), (-math.inf, math.inf))
-        if low < least or high > most:
-            takes = f"from {least:g} to {most:g}" if math.isfinite(most) else f"of at least {least:g}"
-            return True, (f"this loss takes targets {takes}, {are}", losses.like(loss, "mean_squared_error"))
+            are = f"the targets lie between {low:g} and {high:g}"
+            return False, (
+                f"{activation} gives values {reach}, and {are}",
+                "remove the activation, or scale the targets",
+            )
+        if message := negative(name, activation):
+            return False, (f"the loss {message}", "activation: softplus, or exponential")
         return None
 
     def counts(self, values: "np.ndarray", target: TargetFacts) -> list[int]:

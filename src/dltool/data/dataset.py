@@ -127,9 +127,10 @@ def load_data(data: Data, seed: int, most_rows: int | None = None) -> Dataset:
 
 
 def described_target(labels: Labels, targets: np.ndarray) -> TargetFacts:
-    are_numbers = not labels.class_names and targets.size
-    extremes = (float(targets.min()), float(targets.max())) if are_numbers else None
-    return TargetFacts(labels.kind, targets.shape[1:], labels.class_names, extremes)
+    if labels.class_names or not targets.size:
+        return TargetFacts(labels.kind, targets.shape[1:], labels.class_names)
+    extremes, are_binary = (float(targets.min()), float(targets.max())), bool(np.isin(targets, (0, 1)).all())
+    return TargetFacts(labels.kind, targets.shape[1:], (), extremes, are_binary)
 
 
 def may_repeat(data: Data) -> bool:

@@ -102,7 +102,7 @@ def measuring_step(
         results = built.core.compute_metrics(inputs, targets, outputs)
         heads = list(each_head(built, targets, outputs))
         values = example_values(built, heads, losses, metrics, tf.shape(rows)[0], weights)
-        kept = {head.name: squared_error(y, target) if head.target is None else y for head, target, y in heads}
+        kept = {head.name: y if head.target else squared_error(built, head, target, y) for head, target, y in heads}
         kept = {name: at_least_float32(each) for name, each in kept.items()}
         masks = {f"{head.name}{MASK}": getattr(y, "_keras_mask", None) for head, target, y in heads if head.target}
         kept |= {name: mask for name, mask in masks.items() if mask is not None and len(mask.shape) == 2}
@@ -126,7 +126,7 @@ def predict(built: BuiltModel, config: Config, inputs: Mapping[str, Rows]) -> di
             values, logits = {}, []
             for head, target, output in each_head(built, targets, built.core(batch, training=False)):
                 exact = at_least_float32(output)
-                values[head.name] = squared_error(exact, target) if head.target is None else exact
+                values[head.name] = exact if head.target else squared_error(built, head, target, exact)
                 logits += before_sigmoid(head, output)
             return values, logits
 
@@ -173,8 +173,14 @@ def before_sigmoid(head: OutputSpec, output: Any) -> list[Any]:
     return [output.op.inputs[0]] if is_binary and output.op.type == "Sigmoid" else []
 
 
-def squared_error(output: Any, target: Any) -> Any:
-    """Return the mean squared error of each example, (examples,)."""
+def squared_error(built: BuiltModel, head: OutputSpec, target: Any, output: Any) -> Any:
+    """Return the mean squared error of each example, (examples,): of probabilities, if the outputs are logits, and of
+    each class, if the numbers are class indices."""
+    compared = built.compared.get(head.name)
+    if compared is not None and compared.outputs == "logits":
+        output = keras.activations.get(compared.activation)(output)
+    if compared is not None and compared.form == "index":
+        target = tf.one_hot(tf.cast(target, tf.int32), output.shape[-1])
     difference = tf.square(output - tf.cast(target, output.dtype))
     return tf.reduce_mean(tf.reshape(difference, [tf.shape(difference)[0], -1]), axis=1)
 

@@ -1,20 +1,23 @@
 """Check that a built model fits the data and the losses."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import keras
 import numpy as np
 
-from dltool.config.checks import static_checks
+from dltool.config.checks import metric_problems, range_problems, static_checks
+from dltool.config.last_layer import last_layer
 from dltool.config.losses import SEQUENCES, SPARSE, family_of
-from dltool.config.outputs import OutputSpec
+from dltool.config.outputs import OutputSpec, layer_index
 from dltool.config.schema import Config
 from dltool.config.tasks import TargetFacts
 from dltool.data.arrays.rows import Rows
 from dltool.data.facts import Facts
 from dltool.errors import ConfigError, Problem
 from dltool.model.apply import Applied
+from dltool.model.augmentation import MOST_MEASURED
 from dltool.model.build import BuiltModel
 from dltool.model.calls import calls
 from dltool.text import counted, shape_text
@@ -32,7 +35,28 @@ def check_fit(config: Config, facts: Facts, built: BuiltModel, inputs: Mapping[s
 
     Raises ConfigError at the layer of an output or at the entry that contradicts it."""
     problems = static_checks(config, facts) or [p for head in built.heads for p in head_problems(head, facts, built)]
-    ConfigError.refuse(problems or embedding_problems(built, inputs or {}))
+    if inputs is not None:
+        problems = problems or embedding_problems(built, inputs) + reconstruction_problems(config, built, inputs)
+    ConfigError.refuse(problems)
+
+
+def reconstruction_problems(config: Config, built: BuiltModel, inputs: Mapping[str, Rows]) -> list[Problem]:
+    """Find losses, activations and metrics that do not suit the numbers of the preprocessed input, their target,
+    measured on some examples."""
+    problems = []
+    for head in built.heads:
+        compared = built.compared.get(head.name)
+        if head.target is not None or compared is None or compared.form != "numbers":
+            continue
+        ((name, rows),) = inputs.items()
+        values = np.asarray(rows[:MOST_MEASURED])
+        values = np.asarray(built.preprocessors[name](values)) if name in built.preprocessors else values
+        # 255 / 255 is not exactly 1 in every way to compute it.
+        extremes = round(float(np.nanmin(values)), 5), round(float(np.nanmax(values)), 5)
+        last = last_layer(config.model.layers, layer_index(config, head))
+        found = [] if last is None else range_problems(last, head, TargetFacts("input", extremes=extremes))
+        problems += found or metric_problems(head, replace(compared, extremes=extremes))
+    return problems
 
 
 def embedding_problems(built: BuiltModel, inputs: Mapping[str, Rows]) -> list[Problem]:
@@ -77,11 +101,8 @@ def head_problems(head: OutputSpec, facts: Facts, built: BuiltModel) -> list[Pro
         return input_problems(head, output, built)
     target = facts.targets[head.target]
     fix = target.task.shape_problem(output.output_shape, head.loss, target)
-    if family_of(head.loss) is SEQUENCES and getattr(output.output, "_keras_mask", None) is not None:
-        message = "CTC gives one loss for each sequence, and a mask of its steps cannot apply to it"
-        fix = message, "mask no steps: remove mask_zero or Masking; CTC learns blanks for the padding"
     problems = [] if fix is None else [Problem(output.path, *fix, related=head.loss_related)]
-    return [*problems, *metric_problems(head, output, target), *mask_problems(head, output)]
+    return [*problems, *lookup_problems(head, output, target), *mask_problems(head, output)]
 
 
 def mask_problems(head: OutputSpec, output: Applied) -> list[Problem]:
@@ -103,7 +124,7 @@ def input_problems(head: OutputSpec, output: Applied, built: BuiltModel) -> list
     return [Problem(output.path, message, hint, related=head.loss_related)]
 
 
-def metric_problems(head: OutputSpec, output: Applied, target: TargetFacts) -> list[Problem]:
+def lookup_problems(head: OutputSpec, output: Applied, target: TargetFacts) -> list[Problem]:
     """Return problems of metrics that index outputs by class, if there are fewer outputs; only some data would fail."""
     outputs, classes = (output.output_shape or (1,))[-1], len(target.class_names)
     if outputs is None or outputs >= classes:

@@ -67,15 +67,16 @@ class LabelEvaluator(Evaluator):
         return found
 
     def predicted(self, shares: np.ndarray) -> np.ndarray:
+        return self.labels_text(self.decided(shares))
+
+    def true_labels(self, goal: np.ndarray) -> np.ndarray:
+        return self.labels_text(goal > 0.5)
+
+    def labels_text(self, values: np.ndarray) -> np.ndarray:
+        """Return labels with the separator of the data, (examples,)."""
         target = self.config.data.targets[str(self.head.target)].type
         options = target.options if target else None
         separator = options.separator if isinstance(options, MultiLabelTarget) else ","
-        return self.labels_text(self.decided(shares), separator)
-
-    def true_labels(self, goal: np.ndarray) -> np.ndarray:
-        return self.labels_text(goal > 0.5, ",")
-
-    def labels_text(self, values: np.ndarray, separator: str) -> np.ndarray:
         names = self.names
         return np.array([separator.join(names[row]) for row in values], dtype=object)
 
