@@ -321,3 +321,42 @@ def test_metrics_may_be_written_as_strings_too() -> None:
         found.append(measure(build_model(config, facts_of(pair)), config, examples).metrics)
     assert found[0] == pytest.approx(found[1], rel=1e-5)
     assert list(found[0]) == ["loss", "accuracy", "binary_accuracy", "auc", "f1_score", "bce", "mse"]
+
+
+@pytest.mark.parametrize(
+    "pair", [Pair(THREE, "categorical_crossentropy", 3, "softmax"), Pair(TWO, "bce", 1, "sigmoid")]
+)
+def test_masked_steps_count_in_no_metric(pair) -> None:
+    """Keras leaves them out of the loss and of means over examples, but not of metrics from counts."""
+    names = ["accuracy", "mse", "AUC", "Precision", "Recall", "TruePositives", "RootMeanSquaredError"]
+    is_binary = pair.units == 1
+    iou = "BinaryIoU" if is_binary else {"OneHotMeanIoU": {"num_classes": 3}}
+    head = {"Dense": {"units": pair.units, "activation": pair.activation}}
+    training = {"optimizer": "adam", "loss": pair.loss, "metrics": [*names, iou], "epochs": 1}
+    layers = [{"Embedding": {"input_dim": 6, "output_dim": 4, "mask_zero": True}}, head]
+    sections = {"data": {"source": "digits"}, "model": {"layers": layers}, "training": training}
+    config = Config.model_validate({"name": "x", **sections})
+    target = TargetFacts("category", (5,), pair.target.class_names)
+    built = build_model(config, Facts({"input": InputFacts((5,), "int32")}, {"target": target}, ROWS, 10, 10))
+    generator = np.random.default_rng(1)
+    inputs = generator.integers(1, 6, (40, 5)).astype(np.int32)
+    inputs[:20, 2:] = 0
+    targets = generator.integers(0, len(target.class_names), (40, 5)).astype(np.int32)
+    found = measure(built, config, Examples({"input": inputs}, {"target": targets})).metrics
+    outputs, kept = built.full.predict(inputs, verbose=0)[inputs > 0], targets[inputs > 0]
+    are = kept[:, None] if is_binary else np.eye(3)[kept]
+    above = outputs > 0.5
+    classes = above[:, 0] if is_binary else outputs.argmax(-1)
+    labels = range(len(target.class_names))
+    expected = {
+        "loss": sk.log_loss(kept, outputs if not is_binary else outputs[:, 0], labels=labels),
+        "accuracy": sk.accuracy_score(kept, classes),
+        "mse": np.mean((are - outputs) ** 2),
+        "auc": sk.roc_auc_score(are.ravel(), outputs.ravel()),
+        "precision": sk.precision_score(are.ravel(), above.ravel(), zero_division=0),
+        "recall": sk.recall_score(are.ravel(), above.ravel()),
+        "true_positives": np.sum(above & (are == 1)),
+        "root_mean_squared_error": np.sqrt(np.mean((are - outputs) ** 2)),
+        "iou": np.mean(sk.jaccard_score(kept, classes, labels=labels, average=None)),
+    }
+    assert list(found.values()) == pytest.approx(list(expected.values()), rel=1e-4, abs=1e-2)

@@ -3,8 +3,11 @@
 import numpy as np
 import pytest
 
+from dltool.config.data_options import Data
+from dltool.data.facts import Facts, InputFacts
 from dltool.errors import ConfigError
 from dltool.model.build import build_model
+from dltool.model.output_checks import check_fit
 
 SOFTMAX = {"Dense": {"units": 3, "activation": "softmax"}}
 IMAGES = np.random.default_rng(0).integers(0, 256, (40, 8, 8, 1)).astype(np.uint8)
@@ -20,6 +23,7 @@ def problems_of(config, facts, inputs=None):
     ("layer", "message", "hint"),
     [
         ({"RandomFlip": "horizontal"}, "RandomFlip acts in training only", "it belongs at data.augmentation"),
+        ({"RandomCrop": {"height": 4, "width": 4}}, "RandomCrop acts in training only", "write CenterCrop"),
         ("RandAugment", "RandAugment acts in training only", "it belongs at data.augmentation"),
         ({"Dropout": 0.5}, "Dropout acts in training only", "it belongs at model.layers"),
         ({"GaussianNoise": 0.5}, "GaussianNoise acts in training only", "it belongs at model.layers"),
@@ -45,7 +49,7 @@ def test_a_mask_is_not_made_in_preprocessing(make_config, make_facts):
     assert message.startswith("Masking makes a mask")
 
 
-@pytest.mark.parametrize("layer", ["Resizing", "RandomCrop", "CenterCrop"])
+@pytest.mark.parametrize("layer", ["Resizing", "CenterCrop"])
 def test_preprocessing_takes_layers_that_act_at_inference(make_config, make_facts, layer):
     config = make_config(["Flatten", SOFTMAX], [{layer: {"height": 4, "width": 4}}, {"Rescaling": 0.1}, "ReLU"])
     assert build_model(config, make_facts((8, 8, 1), "uint8")).core is not None
@@ -57,8 +61,44 @@ def test_a_mask_does_not_stay_where_its_image_is_moved(make_config, make_facts, 
     ((place, message, _),) = problems_of(config, make_facts((8, 8, 1), target_shape=(8, 8)))
     assert place[:3] == ("data", "augmentation", 0)
     assert "the target target, which has its axes, would stay" in message
+    inside = make_config([layer, {"Conv2D": {"filters": 3, "kernel_size": 1, "activation": "softmax"}}])
+    ((place, _, _),) = problems_of(inside, make_facts((8, 8, 1), target_shape=(8, 8)))
+    assert place[:3] == ("model", "layers", 0)
     plain = make_config(["Flatten", SOFTMAX], (), [{"RandomFlip": "vertical"}])
     assert build_model(plain, make_facts((8, 8, 1))).augmentation is not None
+
+
+def test_an_input_that_is_the_target_is_not_moved(make_config):
+    facts = Facts({"input": InputFacts((8, 8, 1), "uint8")}, {}, 40, 0, 0)
+    for layer, is_moving in (({"RandomFlip": "vertical"}, True), ({"GaussianNoise": 0.1}, False)):
+        config = make_config([{"Conv2D": {"filters": 1, "kernel_size": 1}}], loss="mse", metrics=[])
+        data = {"source": "digits", "target": "input", "preprocessing": [{"Rescaling": 0.1}], "augmentation": [layer]}
+        config = config.model_copy(update={"data": Data.model_validate(data)})
+        if is_moving:
+            ((_, message, _),) = problems_of(config, facts)
+            assert message.endswith("and the input, which is the target, would stay")
+        else:
+            assert build_model(config, facts).augmentation is not None
+
+
+def test_the_value_range_of_augmentation_inside_the_model_is_measured(make_config, make_facts):
+    facts, data = make_facts((8, 8, 1), "uint8"), {"input": IMAGES}
+    scaled, bright = {"Rescaling": 1 / 255}, {"factor": 0.2}
+    for layers, hint in (
+        ([{"RandomBrightness": bright}], ""),
+        ([scaled, {"RandomBrightness": bright}], "value_range: [0, 1]"),
+        ([scaled, {"RandomBrightness": bright | {"value_range": [0, 1]}}], ""),
+    ):
+        config = make_config([*layers, "Flatten", SOFTMAX])
+        built = build_model(config, facts, data)
+        if not hint:
+            check_fit(config, facts, built, data)
+            continue
+        with pytest.raises(ConfigError) as raised:
+            check_fit(config, facts, built, data)
+        (problem,) = raised.value.problems
+        assert problem.place == ("model", "layers", 1, "RandomBrightness", "value_range")
+        assert problem.hint == hint
 
 
 @pytest.mark.parametrize(

@@ -94,10 +94,10 @@ def mismatch_problems(last: LastLayer | None, head: OutputSpec, target: TargetFa
         return [Problem(last.units_place, *fix, related=head.loss_related)]
     if fix := task.activations.get(last.activation or ""):
         return [Problem(last.activation_place, *fix, related=head.loss_related)]
-    return range_problems(last, head, target)
+    return reach_problems(last, head, target)
 
 
-def range_problems(last: LastLayer, head: OutputSpec, target: TargetFacts) -> list[Problem]:
+def reach_problems(last: LastLayer, head: OutputSpec, target: TargetFacts) -> list[Problem]:
     """Find numbers that the loss cannot take, or the activation cannot reach."""
     if (reason := target.task.range_problem(head.loss, target, last.activation)) is None:
         return []

@@ -79,6 +79,8 @@ DECIDING = (
 """Metrics of predicted classes."""
 ACCURACY: Mapping[Form, str] = {"index": "SparseCategoricalAccuracy", "one_hot": "CategoricalAccuracy"}
 """The class of `accuracy`, otherwise BinaryAccuracy."""
+OF_VECTORS = ("F1Score", "FBetaScore", "R2Score")
+"""Metrics that Keras computes for one vector of each example."""
 ALONG_VECTORS = ("PearsonCorrelation", "ConcordanceCorrelation")
 """Metrics that Keras computes along the last axis of each example; over examples they would depend on the batches."""
 METRIC_FORMS: Mapping[str, MetricForm] = {

@@ -50,7 +50,7 @@ def build_augmentation(
         changed = next(layer for layer in applied if layer.output_shape != prepared.shape)
         kept, made = shape_text(prepared.shape), shape_text(changed.output_shape)
         message = f"augmentation must keep the shape {kept}, and {changed.name} makes {made}"
-        hint = "use it in data.preprocessing, where it applies to every example"
+        hint = "data.preprocessing has layers that change the shape of every example, such as CenterCrop"
         raise ConfigError(Problem(changed.path, message, hint, related=made_here(prepared)))
     if labels is None:
         return keras.Model(start.tensor, applied[-1].output, name="augmentation")
@@ -67,19 +67,19 @@ def refuse_value_ranges(
         return
     ((name, rows),) = training.items()
     images = np.asarray(keras.Model(inputs.raw[name].tensor, inputs.outputs[name].tensor)(rows[:MOST_MEASURED]))
+    ConfigError.refuse(p for index in ranged for p in range_problems((*AUGMENTATION, index), entries[index], images))
+
+
+def range_problems(place: ConfigPath, entry: KerasObject, images: np.ndarray) -> list[Problem]:
+    """Return the problem of a layer with a `value_range` that is not that of the images it gets."""
     low, high = float(images.min()), float(images.max())
-    problems = []
-    for index in ranged:
-        least, most = entries[index].arguments.get("value_range", (0, 255))
-        if low < least or high > most or high - least < (most - least) / LEAST_USED:
-            fitting = [(a, b) for a, b in USUAL_RANGES if a <= low and high <= b]
-            a, b = fitting[0] if fitting else (math.floor(low), math.ceil(high))
-            message = (
-                f"it takes values from {least:g} to {most:g}, and the images have values from {low:.4g} to {high:.4g}"
-            )
-            place = (*AUGMENTATION, index, entries[index].name)
-            problems.append(Problem((*place, "value_range"), message, f"value_range: [{a}, {b}]"))
-    ConfigError.refuse(problems)
+    least, most = entry.arguments.get("value_range", (0, 255))
+    if least <= low and high <= most and high - least >= (most - least) / LEAST_USED:
+        return []
+    fitting = [(a, b) for a, b in USUAL_RANGES if a <= low and high <= b]
+    a, b = fitting[0] if fitting else (math.floor(low), math.ceil(high))
+    message = f"it takes values from {least:g} to {most:g}, and the images have values from {low:.4g} to {high:.4g}"
+    return [Problem((*place, entry.name, "value_range"), message, f"value_range: [{a}, {b}]")]
 
 
 def apply_mixing(

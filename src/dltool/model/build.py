@@ -61,6 +61,13 @@ class BuiltModel:
         """Return values by output name in the structure of `core`'s outputs."""
         return dict(values) if isinstance(self.core.output, dict) else next(iter(values.values()))
 
+    def lacks_axis(self, output: str, axes: int) -> bool:
+        """Return whether targets with so many axes lack the last one of an output, which has one number for each step
+        or pixel."""
+        compared = self.compared.get(output)
+        is_binary = compared is not None and compared.form == "binary"
+        return is_binary and 1 < axes == len(self.outputs[output].output_shape)
+
     def variables_beside(self) -> dict[str, list[Any]]:
         """Return the variables outside `core`, by the model that holds them."""
         preparing = [variable for model in self.preprocessors.values() for variable in model.variables]

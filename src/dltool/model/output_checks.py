@@ -7,8 +7,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from dltool.config.checks import metric_problems, range_problems, static_checks
-from dltool.config.last_layer import last_layer
+from dltool.config.checks import metric_problems, reach_problems, static_checks
+from dltool.config.last_layer import LAYERS, last_layer
 from dltool.config.losses import SEQUENCES, SPARSE, family_of
 from dltool.config.outputs import OutputSpec, layer_index
 from dltool.config.schema import Config
@@ -17,7 +17,7 @@ from dltool.data.arrays.rows import Rows
 from dltool.data.facts import Facts
 from dltool.errors import ConfigError, Problem
 from dltool.model.apply import Applied
-from dltool.model.augmentation import MOST_MEASURED
+from dltool.model.augmentation import MOST_MEASURED, range_problems
 from dltool.model.build import BuiltModel
 from dltool.model.calls import calls
 from dltool.text import counted, shape_text
@@ -36,8 +36,32 @@ def check_fit(config: Config, facts: Facts, built: BuiltModel, inputs: Mapping[s
     Raises ConfigError at the layer of an output or at the entry that contradicts it."""
     problems = static_checks(config, facts) or [p for head in built.heads for p in head_problems(head, facts, built)]
     if inputs is not None:
-        problems = problems or embedding_problems(built, inputs) + reconstruction_problems(config, built, inputs)
+        problems = problems or [
+            *embedding_problems(built, inputs),
+            *reconstruction_problems(config, built, inputs),
+            *layer_range_problems(config, built, inputs),
+        ]
     ConfigError.refuse(problems)
+
+
+def preprocessed(built: BuiltModel, inputs: Mapping[str, Rows]) -> np.ndarray:
+    """Return some examples of the only input as preprocessing leaves them."""
+    ((name, rows),) = inputs.items()
+    values = np.asarray(rows[:MOST_MEASURED])
+    return np.asarray(built.preprocessors[name](values)) if name in built.preprocessors else values
+
+
+def layer_range_problems(config: Config, built: BuiltModel, inputs: Mapping[str, Rows]) -> list[Problem]:
+    """Find augmentation layers inside the model with a `value_range` that is not that of the images they get."""
+    entries, problems = config.model.layers, []
+    ranged = [row for row in built.layers if row.path[:2] == LAYERS and hasattr(row.layer, "value_range")]
+    if not ranged or len(inputs) != 1:
+        return []
+    sources = {id(call.layer): call.inputs[0] for call in calls(built.core)}
+    for row in ranged:
+        images = keras.Model(built.core.input, sources[id(row.layer)])(preprocessed(built, inputs), training=False)
+        problems += range_problems(row.path[:3], entries[int(row.path[2])], np.asarray(images))
+    return problems
 
 
 def reconstruction_problems(config: Config, built: BuiltModel, inputs: Mapping[str, Rows]) -> list[Problem]:
@@ -48,13 +72,11 @@ def reconstruction_problems(config: Config, built: BuiltModel, inputs: Mapping[s
         compared = built.compared.get(head.name)
         if head.target is not None or compared is None or compared.form != "numbers":
             continue
-        ((name, rows),) = inputs.items()
-        values = np.asarray(rows[:MOST_MEASURED])
-        values = np.asarray(built.preprocessors[name](values)) if name in built.preprocessors else values
+        values = preprocessed(built, inputs)
         # 255 / 255 is not exactly 1 in every way to compute it.
         extremes = round(float(np.nanmin(values)), 5), round(float(np.nanmax(values)), 5)
         last = last_layer(config.model.layers, layer_index(config, head))
-        found = [] if last is None else range_problems(last, head, TargetFacts("input", extremes=extremes))
+        found = [] if last is None else reach_problems(last, head, TargetFacts("input", extremes=extremes))
         problems += found or metric_problems(head, replace(compared, extremes=extremes))
     return problems
 

@@ -7,7 +7,7 @@ import keras
 from dltool.config.checks import MIXING
 from dltool.config.keras.objects import keras_objects_in
 from dltool.config.last_layer import LAYERS
-from dltool.config.outputs import OutputSpec, layer_index, target_problems, unknown_layer
+from dltool.config.outputs import OutputSpec, heads_of, layer_index, target_problems, unknown_layer
 from dltool.config.schema import Config
 from dltool.data.facts import Facts
 from dltool.errors import ConfigError, ConfigPath, Problem
@@ -19,7 +19,7 @@ from dltool.model.preprocessing import learns
 PREPROCESSING: ConfigPath = ("data", "preprocessing")
 ARRAYS: ConfigPath = ("data", "source", "arrays", "x")
 TRAINING_ONLY = ("Rand", "AugMix", "Dropout", "SpatialDropout", "AlphaDropout", "Gaussian")
-"""Beginnings of the names of layers that act in training only; RandomCrop crops the center at inference."""
+"""Beginnings of the names of layers that act in training only."""
 MOVING = (
     *("RandAugment", "AugMix", "CutMix", "RandomElasticTransform", "RandomFlip", "RandomPerspective"),
     *("RandomRotation", "RandomShear", "RandomTranslation", "RandomZoom", "RandomCrop"),
@@ -85,10 +85,11 @@ def refuse_misplaced(config: Config, facts: Facts) -> None:
             problems.append(Problem(place, f"the data has {what}, and these layers take one input", hint, at_key=True))
     problems += scaled_twice(config, facts) + moved_targets(config, facts)
     problems += [
-        Problem((*PREPROCESSING, index, entry.name), f"{entry.name} acts in training only", f"it belongs at {where}")
+        Problem((*PREPROCESSING, index, entry.name), f"{entry.name} acts in training only", hint)
         for index, entry in enumerate(lists[PREPROCESSING])
         for where in ["data.augmentation" if entry.name.startswith(("Rand", "Aug")) else "model.layers"]
-        if entry.name.startswith(TRAINING_ONLY) and entry.name != "RandomCrop"
+        for hint in ["write CenterCrop" if entry.name == "RandomCrop" else f"it belongs at {where}"]
+        if entry.name.startswith(TRAINING_ONLY)
     ]
     ConfigError.refuse(problems)
 
@@ -96,14 +97,20 @@ def refuse_misplaced(config: Config, facts: Facts) -> None:
 def moved_targets(config: Config, facts: Facts) -> list[Problem]:
     """Return the problems of layers that would move an image and leave a target with the same axes where it is."""
     axes = facts.only_input.shape[:2] if facts.only_input is not None else ()
-    masks = [name for name, target in facts.targets.items() if len(axes) == 2 and target.shape[:2] == axes]
+    masks = [
+        f"target {name}, which has its axes,"
+        for name, target in facts.targets.items()
+        if len(axes) == 2 and target.shape[:2] == axes
+    ]
+    masks += ["input, which is the target," for head in heads_of(config) if head.target is None]
     return [
         Problem(
-            (*AUGMENTATION, index, entry.name),
-            f"{entry.name} moves what an image shows, and the target {masks[0]}, which has its axes, would stay",
-            "remove it, or augment images and masks together before training",
+            (*place, index, entry.name),
+            f"{entry.name} moves what an image shows, and the {masks[0]} would stay",
+            "remove it, or augment images and targets together before training",
         )
-        for index, entry in enumerate(config.data.augmentation)
+        for place, entries in ((AUGMENTATION, config.data.augmentation), (LAYERS, config.model.layers))
+        for index, entry in enumerate(entries)
         if masks and entry.name in MOVING
     ]
 

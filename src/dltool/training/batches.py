@@ -311,8 +311,10 @@ def model_targets(built: BuiltModel, targets: Mapping[str, np.ndarray]) -> dict[
 
 def in_loss_form(built: BuiltModel, output: str, targets: Any) -> Any:
     """Return a batch of targets as the output's loss takes it. Class indices (batch, …) become float32 (batch, …,
-    classes) for a loss with one-hot targets."""
+    classes) for a loss with one-hot targets, and (batch, steps) become (batch, steps, 1) for one output of each."""
     classes = built.one_hot.get(output)
+    if built.lacks_axis(output, len(targets.shape)):
+        return tf.expand_dims(targets, -1)
     return targets if classes is None else tf.one_hot(targets, classes)
 
 

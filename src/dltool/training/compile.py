@@ -8,14 +8,14 @@ import numpy as np
 import tensorflow as tf
 
 from dltool.config.checks import metric_name
-from dltool.config.metric_forms import adapted
+from dltool.config.metric_forms import ACCURACY, OF_VECTORS, adapted, metric_class
 from dltool.config.outputs import OutputSpec
 from dltool.config.pydantic_errors import relocated
 from dltool.config.schema import Config
 from dltool.errors import ConfigError, ConfigPath, Problem
 from dltool.model.build import BuiltModel
 from dltool.model.keras_objects import KERAS_ERRORS, make, plain_message
-from dltool.text import Shape
+from dltool.text import Shape, shape_text
 from dltool.training.weight_decay import exclude_from_weight_decay
 
 CHOSEN = ("accuracy", "acc", "Accuracy")
@@ -74,10 +74,15 @@ def made_metric(built: BuiltModel, head: OutputSpec, index: int) -> Any:
     found = adapted(entry, compared, is_trained=False, has_threshold=thresholds is not None)
     if isinstance(found, Problem):
         raise ConfigError(relocated(found, place))
+    shape = built.outputs[head.name].output_shape
+    if metric_class(entry) in OF_VECTORS and len(shape) > 1:
+        raise ConfigError(
+            Problem(place, f"{entry.name} takes a vector for each example, not {shape_text(shape)}", "remove it")
+        )
     metric = make(found.metric, place)
     if found.one_hot or found.decides:
         metric = keras.metrics.get(metric)
-    classes = built.outputs[head.name].output_shape[-1] if found.one_hot else None
+    classes = shape[-1] if found.one_hot else None
     convert = keras.activations.get(found.activation or "linear")
     if found.decides and compared is not None and thresholds is not None:
         convert = deciding(convert, thresholds, compared.is_each_alone)
@@ -85,7 +90,26 @@ def made_metric(built: BuiltModel, head: OutputSpec, index: int) -> Any:
         # Evaluation computes a mean metric example by example, too.
         name = "_fn" if isinstance(metric, keras.metrics.MeanMetricWrapper) else "update_state"
         setattr(metric, name, converting(getattr(metric, name), classes, convert))
+    if metric_class(entry) and getattr(built.outputs[head.name].output, "_keras_mask", None) is not None:
+        chosen = ACCURACY.get("index" if compared is None else compared.form, "BinaryAccuracy")
+        metric = keras.metrics.get(chosen if metric in CHOSEN else metric)
+        metric.update_state = unpadded(metric)
     return metric
+
+
+def unpadded(metric: Any) -> Callable[..., Any]:
+    """Return the `update_state` of a metric without masked steps, which Keras leaves out of some metrics only."""
+    update = metric.update_state
+
+    def update_state(targets: Any, outputs: Any, sample_weight: Any = None) -> Any:
+        mask = getattr(outputs, "_keras_mask", None)
+        if mask is None:
+            return update(targets, outputs, sample_weight)
+        # Each metric has its own idea of weights with several axes.
+        targets, outputs = (tf.reshape(each, [-1, *each.shape[len(mask.shape) :]]) for each in (targets, outputs))
+        return update(targets, outputs, tf.cast(tf.reshape(mask, [-1]), metric.dtype))
+
+    return update_state
 
 
 def converting(function: Callable[..., Any], classes: int | None, convert: Callable[[Any], Any]) -> Callable[..., Any]:
@@ -126,6 +150,8 @@ def loss_form(built: BuiltModel, head: OutputSpec, targets: Mapping[str, np.ndar
         return (UNUSUAL_SIZE, *built.input_shape), built.core.inputs[0].dtype
     found, classes = targets[head.name], built.one_hot.get(head.name)
     shape = (UNUSUAL_SIZE, *found.shape[1:])
+    if built.lacks_axis(head.name, len(shape)):
+        shape = (*shape, 1)
     return (shape, str(found.dtype)) if classes is None else ((*shape, classes), "float32")
 
 
