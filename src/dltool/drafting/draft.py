@@ -36,8 +36,8 @@ FEWEST = 10
 class Draft:
     """The parts of a config that follow from the data. `title` says what it is; `notes` are messages for the user.
 
-    `data`, `layers` and `training` are the lines of the sections. `metric` is accuracy or mean_absolute_error; `series`
-    is the column that windows predict."""
+    `data`, `layers` and `training` are the lines of the sections. `metric` is accuracy, binary_accuracy or
+    mean_absolute_error; `series` is the column that windows predict."""
 
     title: str
     data: Lines
@@ -73,6 +73,9 @@ def baseline(dataset: Dataset, draft: Draft) -> tuple[str, str]:
         share = float(np.mean(test == most))
         name = in_comment(dataset.facts.targets[ONE_TARGET].class_names[most])
         return f"the most frequent class, {name}, is right in {share:.1%} of the test examples", f"> {share:.4f}"
+    if draft.metric == "binary_accuracy":
+        share = float(np.mean(test == (training.mean(axis=0) > 0.5)))
+        return f"the labels that most examples have are {share:.1%} of the test labels right", f"> {share:.4f}"
     middle = float(np.median(training))
     error, words = float(np.mean(np.abs(test - middle))), f"always {middle:.4g}, the median,"
     if draft.series is not None:
