@@ -18,7 +18,7 @@ from dltool.config import losses
 from dltool.config.keras.objects import KerasObject
 from dltool.config.last_layer import EACH_CLASS, ONE_CLASS, RANGES, LastLayer
 from dltool.config.metric_forms import Compared
-from dltool.text import Shape, counted, number, shape, shape_text
+from dltool.text import Shape, counted, data_number, number, shape, shape_text
 
 if TYPE_CHECKING:
     import numpy as np
@@ -201,7 +201,7 @@ class Task:
         if self.takes_several:
             return ", ".join(target.class_names[index] for index in value.nonzero()[0]) or self.nothing
         is_long = self.has_classes or value.size > MOST_NUMBERS
-        return f"{shape(value.shape)} values" if is_long else ", ".join(f"{each:g}" for each in value.ravel())
+        return f"{shape(value.shape)} values" if is_long else ", ".join(map(data_number, value.ravel().tolist()))
 
 
 class ClassTask(Task):

@@ -120,11 +120,13 @@ def load_data(data: Data, seed: int, most_rows: int | None = None) -> Dataset:
         described[each.name] = replace(described[each.name], scale=scale)
     weights = {} if examples.weights is None else {f"{data.weights} (weights)": examples.weights}
     contents = contents_of({**examples.inputs, **examples.digests, **weights}, examples.targets, ranges)
-    repeated = duplicate_warnings(examples, split) if may_repeat(data) else ()
-    warnings = tuple(map(concealed, (*source.warnings, *spelling_warnings(labels), *repeated)))
-    release_memory()
     facts = facts_of(examples.inputs, types, described, split)
-    return Dataset(examples, split, facts, contents, warnings, source.inferred, source.columns, starts)
+    dataset = Dataset(examples, split, facts, contents, source.warnings, source.inferred, source.columns, starts)
+    place_of = dataset.place_of if most_rows is None else None
+    repeated = duplicate_warnings(examples, split, place_of) if may_repeat(data) else ()
+    release_memory()
+    warnings = (*source.warnings, *spelling_warnings(labels), *repeated)
+    return replace(dataset, warnings=tuple(map(concealed, warnings)))
 
 
 def described_target(labels: Labels, targets: np.ndarray) -> TargetFacts:

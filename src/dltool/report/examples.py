@@ -18,7 +18,8 @@ from dltool.data.facts import Facts, InputFacts
 from dltool.data.split.at_random import first_of_each_class
 from dltool.model.build import BuiltModel
 from dltool.model.columns import ColumnState, categories
-from dltool.text import number, shape, shortened
+from dltool.text import data_number, shape, shortened
+from dltool.text import numbers as numbers_text
 from dltool.training.batches import tensor
 from dltool.training.state import evaluating
 
@@ -79,10 +80,12 @@ Looks = list[list[Look]]
 
 
 def training_examples(config: Config, dataset: Dataset, built: BuiltModel) -> list[Example]:
-    """Return training examples, of as many classes as possible, with raw, preprocessed and augmented views."""
+    """Return training examples from all over the data, of as many classes as possible, with raw, preprocessed and
+    augmented views. The seed of the config chooses them."""
     facts, targets = dataset.facts, dataset.targets.values()
     classes = next((values for values in targets if values.ndim == 1 and values.dtype.kind == "i"), None)
-    rows = first_of_each_class(dataset.split.train, classes, SHOWN_EXAMPLES)
+    shuffled = np.random.default_rng(config.seed).permutation(dataset.split.train)
+    rows = np.sort(first_of_each_class(shuffled, classes, SHOWN_EXAMPLES))
     raw = {name: values[rows] for name, values in dataset.inputs.items()}
     prepared = prepare(built, raw)
     cells = {name: state for name, state in built.fitted.columns.items() if not facts.inputs[name].shape}
@@ -202,14 +205,14 @@ def look_at(kind: str, title: str, value: Any, limits: tuple[float, float]) -> L
         return Look(title, text=shortened(", ".join(map(str, np.ravel(value)[-MOST_NUMBERS:])), LONGEST_TEXT))
     if kind == "curve":
         last = value.ravel()[-1]
-        end = f"{last:g}" if np.isfinite(last) else "missing"
+        end = data_number(float(last)) if np.isfinite(last) else "missing"
         return Look(f"{title}, at the end {end}", curve=curve_points(value))
     return Look(title, text=numbers(value))
 
 
 def numbers(values: Any) -> str:
     flat = np.ravel(values)
-    shown = ", ".join(number(each.item()) for each in flat[:MOST_NUMBERS])
+    shown = ", ".join(numbers_text(flat[:MOST_NUMBERS].tolist()))
     return f"{shown}, … ({shape(np.shape(values))})" if len(flat) > MOST_NUMBERS else shown
 
 
@@ -236,7 +239,7 @@ def cell_words(facts: InputFacts, value: Any) -> str:
             return "missing"
     if np.isnan(value):
         return "missing"
-    return ("yes" if value else "no") if kind == "boolean" else f"{float(value):g}"
+    return ("yes" if value else "no") if kind == "boolean" else data_number(float(value))
 
 
 def preprocessed_looks(built: BuiltModel, facts: Facts, prepared: Arrays, title: str) -> Looks:
@@ -258,7 +261,7 @@ def preprocessed_look(title: str, value: np.ndarray, limits: tuple[float, float]
     if words is not None:
         return Look(title, text=shortened(" ".join(tokens(value.ravel(), words)), LONGEST_TEXT))
     if value.ndim in (2, 3) and value.dtype.kind in "fu":
-        says = f"{title}: {limits[0]:.3g} to {limits[1]:.3g}"
+        says = f"{title}: {' to '.join(data_number(limit, 3) for limit in limits)}"
         return Look(says, thumbnail_of(value, *limits, is_heat=value.ndim == 2))
     if value.ndim == 1 and len(value) > MOST_NUMBERS and value.dtype.kind == "f":
         says = f"{title}: {np.count_nonzero(value):,} of {len(value):,} values are not 0"

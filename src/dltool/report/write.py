@@ -10,6 +10,7 @@ from dltool.runs.files import Run
 from dltool.runs.records import one_line
 
 FORMAT = 1
+RANGE_KEYS = ("of", "lowest", "median", "highest")
 LAYER_KEYS = ("number", "title", "takes", "output", "parameters", "origin")
 QUALITY = {"verdict": "Is it any good?", "warnings": "What to look at", "learning": "Learning"}
 """Titles of the sections before the results of each output, by template."""
@@ -79,7 +80,12 @@ def as_json(found: Contents) -> dict[str, Any]:
         "best_epoch": record.best_epoch,
         "outputs": outputs,
         "layers": [{name: getattr(row, name) for name in LAYER_KEYS} for row in found.layers],
-        "data": {"sizes": found.sizes, "classes": found.classes, "columns": [asdict(each) for each in found.columns]},
+        "data": {
+            "sizes": found.sizes,
+            "classes": found.classes,
+            "columns": [asdict(each) for each in found.columns],
+            "distributions": [{name: getattr(each, name) for name in RANGE_KEYS} for each in found.distributions],
+        },
         "config": found.settings,
         "seconds": record.results.seconds,
         "environment": found.environment,
