@@ -28,7 +28,7 @@ training: {{optimizer: {{Adam: 0.01}}, loss: mae, metrics: [mae], batch_size: 16
 """
 
 
-def table(low: float = 0.0, absent: int = 0) -> tuple[str, np.ndarray, np.ndarray]:
+def table(low: int = 0, absent: int = 0) -> tuple[str, np.ndarray, np.ndarray]:
     """Return a CSV file, its input and its target, of which the last rows are absent."""
     generator = np.random.default_rng(0)
     size = generator.normal(size=200).round(3)
@@ -37,7 +37,7 @@ def table(low: float = 0.0, absent: int = 0) -> tuple[str, np.ndarray, np.ndarra
     return "size,price\n" + "".join(f"{a},{b}\n" for a, b in zip(size, cells, strict=True)), size, price
 
 
-def config_in(folder: Path, scale: str, missing: str = "error", last: str = "1", **of_table: float) -> Path:
+def config_in(folder: Path, scale: str, missing: str = "error", last: str = "1", **of_table: int) -> Path:
     (folder / "prices.csv").write_text(table(**of_table)[0], "utf-8")
     path = folder / f"{scale}-{missing}.yaml"
     path.write_text(CONFIG.format(folder=folder, scale=scale, missing=missing, last=last), "utf-8")
@@ -109,7 +109,7 @@ def test_other_scales_are_restored_exactly(tmp_path, scale) -> None:
 
 
 def test_a_logarithm_of_negative_targets_and_a_bounded_output_are_refused(tmp_path, capfd) -> None:
-    config = build_config(read_document(config_in(tmp_path, "log", low=-1e6)))
+    config = build_config(read_document(config_in(tmp_path, "log", low=-1_000_000)))
     with pytest.raises(DataError, match="scale: log takes targets from 0 on, and the lowest is -99"):
         load_data(config.data, config.seed)
     path = config_in(tmp_path, "standard", last="{units: 1, activation: relu}")
