@@ -4,7 +4,7 @@
     python -m benchmarks drafts [--data DIR] [NAME …]
 
 Each set becomes a CSV file that is drafted and trained by processes. scikit-learn gets the same training and test rows
-and the columns that the draft uses. Tables: a linear model on one-hot and standardized columns, and HistGradientBoosting.
+and the columns that the draft uses. Tables: a linear model on one-hot and standardized columns, and boosted trees.
 Texts: a logistic regression on TF-IDF. Errors are the share of wrong classes, or the mean absolute error.
 """
 
