@@ -238,6 +238,19 @@ def test_what_adds_up_to_the_target_or_holds_it_is_left_out_with_a_reason(dltool
     assert "it is a total that holds the target" in dltool("init", "data.csv", "--target", "fare").stdout
 
 
+def test_few_classes_are_the_target_rather_than_texts_that_repeat(dltool) -> None:
+    texts = [f"message {i % 45}" for i in range(200)]
+    numbers(v1=np.array(["spam" if i % 4 else "ham" for i in range(200)]), v2=np.array(texts))
+    assert 'the target is "v1": chosen as the last column that can be predicted' in dltool("init", "data.csv").stderr
+
+
+def test_the_best_epoch_of_classes_is_chosen_by_the_loss_which_few_examples_do_not_tie(drafted) -> None:
+    table("x,z,y", "{x},{n},{k}")
+    training = drafted("data.csv")["training"]
+    assert training["checkpoint"] == {"monitor": "val_loss"}
+    assert training["callbacks"][0]["EarlyStopping"]["monitor"] == "val_loss"
+
+
 def test_one_of_three_coordinates_is_not_the_target(dltool) -> None:
     generator = np.random.default_rng(0)
     x, y, z, weight = generator.normal(size=(4, 60)).round(3)

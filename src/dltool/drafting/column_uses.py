@@ -25,7 +25,8 @@ SKEWED = 3.0
 """How much farther than the 5th percentile the 95th is from the median, where numbers are skewed."""
 FAR = 2.0
 """The least standard deviation, in interquartile ranges, that outliers make; a normal distribution has 0.74."""
-FEW_VALUES = 3
+FEW_VALUES = 6
+"""Of so few distinct numbers none is far out."""
 MUCH_MISSING = 0.05
 MANY_VALUES = 30
 FEW_ROWS_A_VALUE = 5

@@ -163,13 +163,14 @@ def in_comments(values: Sequence[Any], most: int = 4) -> str:
 
 
 def training_lines(
-    examples: int, loss: str, metric: str, length: tuple[int, int] = (6_000, 200)
+    examples: int, loss: str, metric: str, length: tuple[int, int] = (6_000, 200), monitored: str | None = None
 ) -> list[tuple[str, str]]:
-    """Return the section `training`. `length` is roughly the number of steps in all, and the most epochs."""
+    """Return the section `training`. `length` is roughly the number of steps in all, and the most epochs; `monitored`
+    is what chooses the best epoch, by default the metric."""
     steps, most_epochs = length
     batch_size = (8, 32, 128, 512, 2_048)[bisect_left((500, 5_000, 50_000, 500_000), examples)]
     epochs = int(np.clip(steps * batch_size / max(examples, 1), 5, most_epochs))
-    monitor = f"val_{metric}"
+    monitor = f"val_{monitored or metric}"
     return [
         ("optimizer: {Adam: {learning_rate: 1e-3}}", ""),
         (f"loss: {loss}", ""),

@@ -12,7 +12,7 @@ from dltool.data.arrays.rows import Coded
 from dltool.data.sources.tables import in_memory
 from dltool.data.split.by_column import is_missing, numbered
 from dltool.data.tables.typed_table import Column, Table
-from dltool.drafting.column_uses import present, scale_for, with_options
+from dltool.drafting.column_uses import MANY_VALUES, present, scale_for, with_options
 from dltool.drafting.draft import Lines, in_comment
 from dltool.drafting.folder import CLASSES, LOSS
 from dltool.drafting.series import spread
@@ -77,8 +77,15 @@ def chosen(table: Table, target: str | None) -> tuple[str, str]:
     known = next((by_name[name] for name in TARGETS if name in by_name), None)
     if known is not None:
         return known, "chosen by its name"
-    last = "the last column" if able[-1] == list(table.columns)[-1] else "the last column that can be predicted"
-    return able[-1], f"chosen as {last}"
+    # Many strings are rather texts that repeat than classes.
+    few = [name for name in able if table.columns[name].kind != "category" or has_few_values(table.columns[name])]
+    name = (few or able)[-1]
+    last = "the last column" if name == list(table.columns)[-1] else "the last column that can be predicted"
+    return name, f"chosen as {last}"
+
+
+def has_few_values(column: Column) -> bool:
+    return (column.distinct is not None and column.distinct <= MANY_VALUES) or separator_of(column) is not None
 
 
 def goal_of(column: Column, written: Mapping[str, Any]) -> Goal:

@@ -51,15 +51,14 @@ def draft_table(files: TableFiles, named: Callable[[Path], str], target: str | N
         *division(table, goal, times, others),
     ]
     layers: Lines = dense_layers(table.rows, goal)
-    length = None
+    training = training_lines(table.rows, goal.loss, goal.metric, monitored=None if goal.is_number else "loss")
     used = [other for other, use in uses.items() if use.kind != "ignore"]
     if paths:
         layers = [*with_paths(paths, [other for other in used if other not in paths]), *layers]
     if [table.columns[other].kind for other in used] == ["text"]:
         data += words_of(table.columns[used[0]].values)
-        layers, length = TEXT_LAYERS, TEXTS
-    training = [*training_lines(table.rows, goal.loss, goal.metric, *([length] if length else [])), *goal.remarks]
-    return Draft(title, data, [*layers, *goal.layers], training, goal.metric, notes)
+        layers, training = TEXT_LAYERS, training_lines(table.rows, goal.loss, goal.metric, TEXTS)
+    return Draft(title, data, [*layers, *goal.layers], [*training, *goal.remarks], goal.metric, notes)
 
 
 def as_target(sniffed: Sniffed, table: Table, name: str) -> Column:
