@@ -10,7 +10,7 @@ from tests.in_process import command
 
 from dltool.config.load import build_config, read_document
 from dltool.data.dataset import load_data
-from dltool.errors import DataError
+from dltool.errors import ConfigError, DataError
 from dltool.model.build import build_model
 
 CONFIG = """\
@@ -135,3 +135,11 @@ def test_rows_without_the_target_are_refused_or_left_out_and_named(tmp_path, cap
             "prices.csv, line 200; prices.csv, line 201, left out"
         )
     ]
+
+
+def test_examples_without_rows_of_a_table_cannot_be_left_out(tmp_path) -> None:
+    path = config_in(tmp_path, "none", "drop")
+    text = path.read_text("utf-8").replace(f"{{csv: {tmp_path}/prices.csv}}", "digits").replace("{price: ", "", 1)
+    path.write_text(text.replace("drop}}}", "drop}}"), "utf-8")
+    with pytest.raises(ConfigError, match="only the rows of a table can be left out"):
+        build_config(read_document(path))
