@@ -7,8 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.csv
 import pytest
 import yaml
+from pyarrow import feather, orc
 from tests.data.pictures import class_folders, encoded
 from tests.wav_files import sound
 
@@ -446,6 +449,16 @@ def test_numbers_dates_and_codes_of_a_spreadsheet_are_drafted_as_what_they_are(d
         "day": {"date": {"format": "%d.%m.%Y", "parts": ["year", "month", "day", "weekday"]}},
         "shop": "category",
     }
+
+
+def test_files_with_columns_of_arrow_are_tables_too(drafted) -> None:
+    file = table("x,y", "{x},{k}")
+    columns = pa.csv.read_csv(file)
+    feather.write_feather(columns, "data.feather")
+    orc.write_table(columns, "data.orc")
+    for kind in ("feather", "orc"):
+        data = drafted(f"data.{kind}")["data"]
+        assert (data["source"], data["target"]) == ({kind: {"path": f"data.{kind}"}}, {"y": "category"})
 
 
 def test_the_parts_of_a_table_in_a_folder_or_a_zip_are_one_source(drafted) -> None:

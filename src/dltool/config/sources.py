@@ -9,7 +9,7 @@ from dltool.config.choices import Choice, Choices
 from dltool.config.folder_sources import AudioSource, ImagesSource, TextSource
 from dltool.config.pydantic_errors import refusal
 from dltool.config.section import Section
-from dltool.config.table_sources import CsvSource, JsonLinesSource, ParquetSource, TsvSource
+from dltool.config.table_sources import CsvSource, FeatherSource, JsonLinesSource, OrcSource, ParquetSource, TsvSource
 from dltool.config.wording import named
 from dltool.errors import Problem
 
@@ -110,12 +110,14 @@ SOURCES: Mapping[str, type[Section]] = {
     "tsv": TsvSource,
     "json_lines": JsonLinesSource,
     "parquet": ParquetSource,
+    "feather": FeatherSource,
+    "orc": OrcSource,
     "images": ImagesSource,
     "audio": AudioSource,
     "text": TextSource,
 }
 
-TABLE_SOURCES = ("csv", "tsv", "json_lines", "parquet")
+TABLE_SOURCES = ("csv", "tsv", "json_lines", "parquet", "feather", "orc")
 """The sources that have columns."""
 FOLDER_SOURCES = ("images", "audio", "text")
 """The sources that are folders or archives of files."""

@@ -1,4 +1,4 @@
-"""Data sources that are tables: `csv: file.csv`, `tsv: …`, `json_lines: …`, `parquet: …`."""
+"""Data sources that are tables: `csv: file.csv`, `tsv: …`, `json_lines: …`, `parquet: …`, …."""
 
 from collections import Counter
 from collections.abc import Collection
@@ -104,11 +104,21 @@ class JsonLinesSource(Section):
     """The path of the file, folder or pattern, or a list of paths, as of `csv`."""
 
 
-class ParquetSource(Section):
-    """A Parquet file."""
-
+class ArrowSource(Section):
     path: Paths
     """The path of the file, folder or pattern, or a list of paths, as of `csv`."""
 
 
-TableOptions = CsvSource | JsonLinesSource | ParquetSource
+class ParquetSource(ArrowSource):
+    """A Parquet file."""
+
+
+class FeatherSource(ArrowSource):
+    """A Feather file, which is one of Arrow's IPC format."""
+
+
+class OrcSource(ArrowSource):
+    """An ORC file."""
+
+
+TableOptions = CsvSource | JsonLinesSource | ArrowSource

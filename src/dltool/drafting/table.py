@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 
 from dltool.config.columns import parse_column_type
-from dltool.config.sources import Source
-from dltool.config.table_sources import JsonLinesSource, ParquetSource
+from dltool.config.sources import SOURCES, Source
 from dltool.data.sources.tables import are_classes, in_memory, table_in_reach
 from dltool.data.split.by_column import numbered
 from dltool.data.tables.read import open_table
-from dltool.data.tables.several_files import is_table
+from dltool.data.tables.several_files import ENDINGS, is_table
 from dltool.data.tables.typed_table import Column, ColumnRequest, Table
 from dltool.drafting.column_uses import as_written, input_lines, present, telling, use_of, value_of, with_options
 from dltool.drafting.draft import Draft, Lines, in_comment, in_comments, scalar, split_line, training_lines
@@ -102,10 +101,10 @@ def read_with_target(sniffed: Sniffed, target: str | None) -> tuple[Sniffed, Tab
 
 def sniffed_file(files: TableFiles) -> Sniffed:
     """Return how the files are written: by their name, and as delimited text by their content."""
-    if is_table(files.first.name, "json_lines"):
-        return Sniffed("json_lines", JsonLinesSource(path=str(files.path)))
-    if is_table(files.first.name, "parquet"):
-        return Sniffed("parquet", ParquetSource(path=str(files.path)))
+    kind = next((kind for kind in ENDINGS if is_table(files.first.name, kind)), "csv")
+    if kind not in ("csv", "tsv"):
+        options: Any = SOURCES[kind].model_validate({"path": str(files.path)})
+        return Sniffed(kind, options)
     return sniff_csv(files.first, (), files.path)
 
 

@@ -11,14 +11,14 @@ import numpy as np
 from dltool.config.choices import Choice
 from dltool.config.columns import ColumnType
 from dltool.config.section import Section
-from dltool.config.table_sources import CsvSource, JsonLinesSource, ParquetSource
+from dltool.config.table_sources import ArrowSource, CsvSource, JsonLinesSource
+from dltool.data.tables.arrow_file import ArrowFile
 from dltool.data.tables.builders import BooleanBuilder, Builder, DateBuilder, NumberBuilder, TextBuilder, builder_for
 from dltool.data.tables.csv_file import CsvFile
 from dltool.data.tables.date_format import date_formats
 from dltool.data.tables.inference import Decided, Guess, Suggestion
 from dltool.data.tables.json_lines import JsonLinesFile
 from dltool.data.tables.number_format import NUMBER, PLAIN, format_of
-from dltool.data.tables.parquet import ParquetFile
 from dltool.data.tables.several_files import joined, parts_of
 from dltool.data.tables.stores import Stores
 from dltool.data.tables.typed_table import Column, ColumnRequest, Kind, Table, TableFile
@@ -71,8 +71,8 @@ def open_file(options: Section, place: ConfigPath, wanted: ColumnRequest) -> Tab
         return CsvFile(options, place, list(dict.fromkeys([names, without_optional])) if names else [])
     if isinstance(options, JsonLinesSource):
         return JsonLinesFile(options, place)
-    assert isinstance(options, ParquetSource)
-    return ParquetFile(options, place)
+    assert isinstance(options, ArrowSource)
+    return ArrowFile(options, place)
 
 
 class TableReader:

@@ -23,6 +23,8 @@ ENDINGS: Mapping[str, tuple[str, ...]] = {
     "tsv": (".tsv", ".tab", ".txt"),
     "json_lines": (".jsonl", ".ndjson", ".json"),
     "parquet": (".parquet", ".pq"),
+    "feather": (".feather", ".arrow"),
+    "orc": (".orc",),
 }
 """The files that belong to the table, of those in a folder or a zip."""
 PARTITION = re.compile(r"([^=/]+)=([^/]*)")
