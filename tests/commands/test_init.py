@@ -330,11 +330,42 @@ def test_a_zip_that_was_cut_off_is_said_to_be_damaged(dltool) -> None:
     assert "sounds.zip is damaged" in outcome.stderr
 
 
-def test_a_workbook_is_to_be_saved_as_csv(dltool) -> None:
-    Path("book.xlsx").write_bytes(b"PK\x03\x04")
-    outcome = dltool("init", "book.xlsx")
-    assert (outcome.code, outcome.stdout) == (3, "")
-    assert "book.xlsx is a workbook\n  save the sheet with the data as CSV" in outcome.stderr
+def test_a_workbook_of_an_old_kind_is_to_be_saved_as_a_new_one(dltool) -> None:
+    for name in ("book.xls", "book.ods"):
+        Path(name).write_bytes(b"PK\x03\x04")
+        outcome = dltool("init", name)
+        assert (outcome.code, outcome.stdout) == (3, "")
+        assert f"{name} is a workbook of another kind than .xlsx\n  open it in a spreadsheet" in outcome.stderr
+
+
+def test_the_table_of_a_workbook_is_found_below_its_titles(drafted) -> None:
+    openpyxl = pytest.importorskip("openpyxl")
+    workbook = openpyxl.Workbook()
+    sheet = workbook.create_sheet("Sales")
+    rows: list[list[Any]] = [
+        ["Report of sales"],
+        ["Printed", 2024],
+        [],
+        ["amount", "cost", "day", "sold"],
+        ["kg", "EUR"],
+    ]
+    numbers = np.random.default_rng(0).normal(size=ROWS)
+    rows += [
+        [x, f"1,{200 + i}.5" if i % 9 else "N/A", "ab"[i % 2], "yz"[x < 0]] for i, x in enumerate(numbers.tolist())
+    ]
+    for number, row in enumerate(rows, 2):
+        for column, value in enumerate(row, 3):
+            sheet.cell(number, column, value)
+    workbook.create_sheet("Notes")["A1"] = "none"
+    workbook.save("book.xlsx")
+    data = drafted("book.xlsx")["data"]
+    options = {"path": "book.xlsx", "missing": ["N/A"], "skip_rows": [1, 2, 3, 4, 6], "sheet": "Sales"}
+    assert (data["source"], data["target"]) == ({"excel": options}, {"sold": "category"})
+    assert data["inputs"] == {
+        "amount": "number",
+        "cost": {"number": {"thousands": ",", "indicator": True}},
+        "day": "category",
+    }
 
 
 # --- columns of paths ---

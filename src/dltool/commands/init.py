@@ -8,7 +8,7 @@ from pathlib import Path
 from dltool.errors import ConfigError, DataError, MachineError
 from dltool.text import did_you_mean, near, os_words
 
-WORKBOOKS = (".xlsx", ".xlsm", ".xls", ".ods")
+WORKBOOKS = (".xls", ".xlsb", ".ods", ".numbers")
 PACKAGE = Path(__file__).resolve().parents[1]
 
 
@@ -52,6 +52,7 @@ def config_for(what: str, target: str | None, out: Path | None) -> Drafted:
 
 
 def draft_for(given: Path, target: str | None, out: Path | None) -> Drafted:
+    from dltool.data.tables.excel_file import SAVE_AS
     from dltool.drafting.draft import path_scalar, written
     from dltool.drafting.folder import draft_folder
     from dltool.drafting.table import draft_table
@@ -63,8 +64,8 @@ def draft_for(given: Path, target: str | None, out: Path | None) -> Drafted:
     def named(each: Path) -> str:
         return path_scalar(each if given.is_absolute() else Path(os.path.relpath(each)), folder)
 
-    if path.name.lower().endswith(WORKBOOKS):
-        raise DataError(f"{given} is a workbook", "save the sheet with the data as CSV")
+    if path.suffix.lower() in WORKBOOKS:
+        raise DataError(f"{given} is a workbook of another kind than .xlsx", SAVE_AS)
     stem = path.name.split(".")[0] or path.name
     command = f"dltool train {shlex.quote(str(out or f'{stem}.yaml'))}"
     try:
@@ -85,12 +86,13 @@ def draft_for(given: Path, target: str | None, out: Path | None) -> Drafted:
 def is_folder(path: Path) -> bool:
     """Return whether this is a folder or an archive, even a damaged one; a compressed table is neither."""
     from dltool.data.files.file_tree import is_archive
+    from dltool.data.tables.several_files import ENDINGS
 
     name = path.name.lower()
     if path.is_dir() or name.endswith((".tar", ".tgz", ".tbz2", ".txz")) or ".tar." in name:
         return True
-    # A compressed table is not decompressed for this test.
-    return path.is_file() and not name.endswith((".gz", ".bz2", ".xz")) and is_archive(path)
+    # A compressed table is not decompressed for this test, and a workbook is a zip for openpyxl alone.
+    return path.is_file() and not name.endswith((".gz", ".bz2", ".xz", *ENDINGS["excel"])) and is_archive(path)
 
 
 def write_new(text: str, out: Path) -> None:

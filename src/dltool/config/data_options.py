@@ -139,8 +139,8 @@ class Data(Section):
     """The dataset: its source, split, preprocessing and augmentation."""
 
     source: DataSource
-    """A built-in dataset by name, or your own files: `csv`, `tsv`, `json_lines`, `parquet`, `feather`, `orc`, `images`,
-    `audio`, `text` or `arrays`."""
+    """A built-in dataset by name, or your own files: `csv`, `tsv`, `json_lines`, `excel`, `parquet`, `feather`, `orc`,
+    `images`, `audio`, `text` or `arrays`."""
     validation: DataSource | None = None
     """A separate source for validation, instead of a fraction of `source`."""
     test: DataSource | None = None

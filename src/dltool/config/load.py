@@ -26,7 +26,7 @@ from dltool.errors import ConfigError, ConfigPath, Position, Problem, TextPath, 
 
 DATA = (
     *(".csv", ".tsv", ".jsonl", ".ndjson", ".parquet", ".pq", ".feather", ".arrow", ".orc"),
-    *(".xlsx", ".xlsm", ".xls", ".ods"),
+    *(".xlsx", ".xlsm", ".xlsb", ".xls", ".ods"),
     *(".gz", ".bz2", ".xz", ".zst", ".zip", ".tar", ".tgz", ".tbz2", ".txz"),
 )
 """Suffixes of tables and archives. A config may have any other."""

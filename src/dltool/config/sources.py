@@ -9,7 +9,15 @@ from dltool.config.choices import Choice, Choices
 from dltool.config.folder_sources import AudioSource, ImagesSource, TextSource
 from dltool.config.pydantic_errors import refusal
 from dltool.config.section import Section
-from dltool.config.table_sources import CsvSource, FeatherSource, JsonLinesSource, OrcSource, ParquetSource, TsvSource
+from dltool.config.table_sources import (
+    CsvSource,
+    ExcelSource,
+    FeatherSource,
+    JsonLinesSource,
+    OrcSource,
+    ParquetSource,
+    TsvSource,
+)
 from dltool.config.wording import named
 from dltool.errors import Problem
 
@@ -109,6 +117,7 @@ SOURCES: Mapping[str, type[Section]] = {
     "csv": CsvSource,
     "tsv": TsvSource,
     "json_lines": JsonLinesSource,
+    "excel": ExcelSource,
     "parquet": ParquetSource,
     "feather": FeatherSource,
     "orc": OrcSource,
@@ -117,7 +126,7 @@ SOURCES: Mapping[str, type[Section]] = {
     "text": TextSource,
 }
 
-TABLE_SOURCES = ("csv", "tsv", "json_lines", "parquet", "feather", "orc")
+TABLE_SOURCES = ("csv", "tsv", "json_lines", "excel", "parquet", "feather", "orc")
 """The sources that have columns."""
 FOLDER_SOURCES = ("images", "audio", "text")
 """The sources that are folders or archives of files."""

@@ -1,4 +1,4 @@
-"""Data sources that are tables: `csv: file.csv`, `tsv: …`, `json_lines: …`, `parquet: …`, …."""
+"""Data sources that are tables: `csv: file.csv`, `tsv: …`, `json_lines: …`, `excel: …`, `parquet: …`, …."""
 
 from collections import Counter
 from collections.abc import Collection
@@ -22,30 +22,18 @@ Texts = Annotated[tuple[Text, ...], Field(strict=False)]
 WHITESPACE = "whitespace"
 
 
-class CsvSource(Section):
-    """A text file with one row per line. Spaces around a field are ignored. `.gz`, `.bz2`, `.xz` and `.zst` are
-    decompressed."""
+class RowsSource(Section):
+    """Rows of cells, which the first of them may name."""
 
     path: Paths
     """The path of the file, or of a folder or zip of files with the same columns; a pattern such as `part-*.csv`; or a
     list of paths."""
-    delimiter: Text = ","
-    """The string between two fields, or `whitespace`: any number of spaces and tabs. Fields cannot be quoted if it has
-    several characters."""
     header: bool | None = None
     """Whether the first line contains the column names. Default: true unless `names` are given."""
     names: Texts = ()
     """The column names. With `header: true` they replace those in the file."""
-    encoding: str = "utf-8"
-    """The character encoding of the file, such as utf-8, latin-1, cp1252 or utf-16."""
-    quote: Character | None = '"'
-    """The quote character around fields that contain delimiters or line ends; null disables quoting."""
     missing: Texts = ()
     """Strings that mark a missing value, besides the empty field."""
-    comment: Character | None = None
-    """Lines that begin with this character are skipped."""
-    decimal: Literal[".", ","] = "."
-    """The decimal separator of numbers."""
     skip_rows: SkippedLines = 0
     """The number of lines to skip at the beginning, or the lines themselves, counted from 1: `[2]` is a row of units
     below the names."""
@@ -60,11 +48,32 @@ class CsvSource(Section):
         return not self.names if self.header is None else self.header
 
     @model_validator(mode="after")
-    def is_readable(self) -> Self:
+    def has_distinct_names(self) -> Self:
         twice = sorted(name for name, count in Counter(self.names).items() if count > 1)
-        duplicates = (Problem(("names",), f'duplicate column name "{name}"') for name in twice)
+        refuse(*(Problem(("names",), f'duplicate column name "{name}"') for name in twice))
+        return self
+
+
+class CsvSource(RowsSource):
+    """A text file with one row per line. Spaces around a field are ignored. `.gz`, `.bz2`, `.xz` and `.zst` are
+    decompressed."""
+
+    delimiter: Text = ","
+    """The string between two fields, or `whitespace`: any number of spaces and tabs. Fields cannot be quoted if it has
+    several characters."""
+    encoding: str = "utf-8"
+    """The character encoding of the file, such as utf-8, latin-1, cp1252 or utf-16."""
+    quote: Character | None = '"'
+    """The quote character around fields that contain delimiters or line ends; null disables quoting."""
+    comment: Character | None = None
+    """Lines that begin with this character are skipped."""
+    decimal: Literal[".", ","] = "."
+    """The decimal separator of numbers."""
+
+    @model_validator(mode="after")
+    def is_readable(self) -> Self:
         if self.is_known:
-            refuse(*self.encoding_problems(), *duplicates, *self.character_problems())
+            refuse(*self.encoding_problems(), *self.character_problems())
         return self
 
     def encoding_problems(self) -> list[Problem]:
@@ -96,6 +105,14 @@ class TsvSource(CsvSource):
     """The string between two fields."""
 
 
+class ExcelSource(RowsSource):
+    """A sheet of an Excel workbook, `.xlsx` or `.xlsm`. Formulas count by their stored results; errors such as `#N/A`
+    are missing values. Empty rows and columns are ignored."""
+
+    sheet: Text | None = None
+    """The name of the sheet. Default: the first that is not empty."""
+
+
 class JsonLinesSource(Section):
     """A UTF-8 text file with one JSON object per line, or one array of objects. `.gz`, `.bz2`, `.xz` and `.zst` are
     decompressed."""
@@ -121,4 +138,4 @@ class OrcSource(ArrowSource):
     """An ORC file."""
 
 
-TableOptions = CsvSource | JsonLinesSource | ArrowSource
+TableOptions = CsvSource | ExcelSource | JsonLinesSource | ArrowSource

@@ -13,15 +13,17 @@ from typing import Any
 import numpy as np
 
 from dltool.config.choices import Choice
-from dltool.config.table_sources import WHITESPACE, CsvSource, TableOptions
+from dltool.config.table_sources import WHITESPACE, CsvSource, ExcelSource, TableOptions
 from dltool.data.tables.builders import is_code
 from dltool.data.tables.cells import Cells, Texts, as_texts
 from dltool.data.tables.csv_file import CsvFile
 from dltool.data.tables.csv_parser import Unreadable, dialect_of, numbered_records
 from dltool.data.tables.date_format import DateWriting, formats_of
 from dltool.data.tables.decompression import BUFFER, BYTE_ORDER_MARKS, NotText, lines_of, open_text, reading, unpacked
+from dltool.data.tables.excel_file import read_sheet
 from dltool.data.tables.number_format import NumberFormat, Writing, number_in
 from dltool.data.tables.read import open_table
+from dltool.data.tables.records_file import text_of
 from dltool.data.tables.several_files import SeveralFiles
 from dltool.data.tables.typed_table import ColumnRequest, TableFile, Want
 from dltool.drafting.header import MARKERS, MARKERS_AMONG_NUMBERS, Records, is_text, options_of
@@ -128,15 +130,28 @@ def sniff_csv(path: Path, place: ConfigPath, whole: Path | None = None) -> Sniff
     decimal = decimal_of([fields for _, fields in rows]) if options.delimiter != "," else "."
     found, remarks = options_of(rows, decimal)
     options = options.model_copy(update={"decimal": decimal, **found, "path": str(whole or path)})
+    kind = "tsv" if options.delimiter == "\t" else "csv"
     try:
-        sniffed = surveyed(options, place)
+        sniffed = surveyed(kind, options, place)
     except DataError:
         # A quote far below that is never closed.
         if options.quote is None:
             raise
         with suppress(DataError):
-            return surveyed(options.model_copy(update={"quote": None}), place)
+            return surveyed(kind, options.model_copy(update={"quote": None}), place)
         raise
+    return replace(sniffed, remarks=remarks)
+
+
+def sniff_sheet(path: Path, place: ConfigPath, whole: Path) -> Sniffed:
+    """Find the sheet, the names of columns, missing markers and formats of dates. Raises as :func:`sniff_csv`."""
+    sheet = read_sheet(path, None, place)
+    rows = [(number, [text_of(value) for value in row]) for number, row in enumerate(sheet.rows, 1)]
+    found, remarks = options_of([row for row in rows if any(row[1])][:SAMPLE], ".")
+    if sheet.others:
+        found["sheet"] = sheet.name
+        remarks = (f"other sheets are {', '.join(sheet.others)}", *remarks)
+    sniffed = surveyed("excel", ExcelSource.model_validate({"path": str(whole), **found}), place)
     return replace(sniffed, remarks=remarks)
 
 
@@ -197,9 +212,8 @@ def decimal_of(rows: Sequence[Sequence[str]]) -> str:
     return "," if by_comma > by_point else "."
 
 
-def surveyed(options: CsvSource, place: ConfigPath) -> Sniffed:
+def surveyed(kind: str, options: CsvSource | ExcelSource, place: ConfigPath) -> Sniffed:
     """Read all cells, for missing markers and for columns that need to be declared."""
-    kind = "tsv" if options.delimiter == "\t" else "csv"
     file = open_table(Choice(kind, options), place, ColumnRequest())
     seen = seen_in(file)
     markers: dict[str, list[str]] = {}
@@ -255,19 +269,26 @@ def formats_in(file: TableFile, columns: Mapping[str, Seen]) -> dict[str, tuple[
     """Return how to declare the `columns` whose numbers or dates are not written plainly, as all of their cells show,
     and the texts that mark a missing value."""
     writings = {name: (Writing(file.decimal), DateWriting(*column.moments)) for name, column in columns.items()}
+    markers: dict[str, set[str]] = {name: set() for name in columns}
     for block in file.blocks(dict.fromkeys(columns, "text")) if columns else ():
         for name, both in writings.items():
             for text, count in counted_texts(block.columns[name]):
+                if text.lower() in MARKERS:
+                    markers[name].add(text)
+                    continue
                 for writing in both:
                     writing.add(text, count)
     found: dict[str, tuple[tuple[Any, str], Iterable[str]]] = {}
     for name, (numbers, dates) in writings.items():
         if len(numbers.odd) <= MOST_ODD_TEXTS and (options := numbers.options()):
-            found[name] = ({"number": options}, f'numbers such as "{numbers.example}"'), numbers.odd
-        elif (formats := dates.formats()) and (formats != [None] or dates.odd):
+            found[name] = (
+                ({"number": options}, f'numbers such as "{numbers.example}"'),
+                markers[name] | numbers.odd.keys(),
+            )
+        elif (formats := dates.formats()) and (formats != [None] or dates.odd or markers[name]):
             other = f'; "{formats[1]}" would read them too' if len(formats) > 1 else ""
             declared = "date" if formats[0] is None else {"date": {"format": formats[0]}}
-            found[name] = (declared, f'dates such as "{dates.example}"{other}'), dates.odd
+            found[name] = (declared, f'dates such as "{dates.example}"{other}'), markers[name] | dates.odd.keys()
     return found
 
 

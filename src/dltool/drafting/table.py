@@ -19,7 +19,7 @@ from dltool.drafting.draft import Draft, Lines, in_comment, in_comments, scalar,
 from dltool.drafting.folder import CLASSES, LOSS, TEXT_LAYERS, TEXTS, words_of
 from dltool.drafting.media_columns import Paths, may_be_paths, paths_in, with_paths
 from dltool.drafting.series import TimeColumn, series_parts, spread, times_of
-from dltool.drafting.sniff import Sniffed, sniff_csv
+from dltool.drafting.sniff import Sniffed, sniff_csv, sniff_sheet
 from dltool.drafting.table_files import ROLES, TableFiles
 from dltool.errors import ConfigError
 from dltool.text import counted, listed
@@ -102,6 +102,8 @@ def read_with_target(sniffed: Sniffed, target: str | None) -> tuple[Sniffed, Tab
 def sniffed_file(files: TableFiles) -> Sniffed:
     """Return how the files are written: by their name, and as delimited text by their content."""
     kind = next((kind for kind in ENDINGS if is_table(files.first.name, kind)), "csv")
+    if kind == "excel":
+        return sniff_sheet(files.first, (), files.path)
     if kind not in ("csv", "tsv"):
         options: Any = SOURCES[kind].model_validate({"path": str(files.path)})
         return Sniffed(kind, options)

@@ -11,11 +11,12 @@ import numpy as np
 from dltool.config.choices import Choice
 from dltool.config.columns import ColumnType
 from dltool.config.section import Section
-from dltool.config.table_sources import ArrowSource, CsvSource, JsonLinesSource
+from dltool.config.table_sources import ArrowSource, CsvSource, ExcelSource, JsonLinesSource
 from dltool.data.tables.arrow_file import ArrowFile
 from dltool.data.tables.builders import BooleanBuilder, Builder, DateBuilder, NumberBuilder, TextBuilder, builder_for
 from dltool.data.tables.csv_file import CsvFile
 from dltool.data.tables.date_format import date_formats
+from dltool.data.tables.excel_file import ExcelFile
 from dltool.data.tables.inference import Decided, Guess, Suggestion
 from dltool.data.tables.json_lines import JsonLinesFile
 from dltool.data.tables.number_format import NUMBER, PLAIN, format_of
@@ -65,10 +66,13 @@ def open_table(source: Choice, place: ConfigPath, wanted: ColumnRequest) -> Tabl
 
 def open_file(options: Section, place: ConfigPath, wanted: ColumnRequest) -> TableFile:
     """Open one file. Raises DataError as :func:`open_table`."""
-    if isinstance(options, CsvSource):
+    if isinstance(options, CsvSource | ExcelSource):
         names = () if wanted.like is None else tuple(wanted.like.columns)
         without_optional = tuple(name for name in names if name not in wanted.optional)
-        return CsvFile(options, place, list(dict.fromkeys([names, without_optional])) if names else [])
+        fallback = list(dict.fromkeys([names, without_optional])) if names else []
+        if isinstance(options, ExcelSource):
+            return ExcelFile(options, place, fallback)
+        return CsvFile(options, place, fallback)
     if isinstance(options, JsonLinesSource):
         return JsonLinesFile(options, place)
     assert isinstance(options, ArrowSource)

@@ -22,6 +22,7 @@ ENDINGS: Mapping[str, tuple[str, ...]] = {
     "csv": (".csv", ".txt", ".dat", ".tsv"),
     "tsv": (".tsv", ".tab", ".txt"),
     "json_lines": (".jsonl", ".ndjson", ".json"),
+    "excel": (".xlsx", ".xlsm"),
     "parquet": (".parquet", ".pq"),
     "feather": (".feather", ".arrow"),
     "orc": (".orc",),
