@@ -16,6 +16,7 @@ from dltool.config.table_sources import (
     JsonLinesSource,
     OrcSource,
     ParquetSource,
+    SqlSource,
     TsvSource,
 )
 from dltool.config.wording import named
@@ -121,12 +122,13 @@ SOURCES: Mapping[str, type[Section]] = {
     "parquet": ParquetSource,
     "feather": FeatherSource,
     "orc": OrcSource,
+    "sql": SqlSource,
     "images": ImagesSource,
     "audio": AudioSource,
     "text": TextSource,
 }
 
-TABLE_SOURCES = ("csv", "tsv", "json_lines", "excel", "parquet", "feather", "orc")
+TABLE_SOURCES = ("csv", "tsv", "json_lines", "excel", "parquet", "feather", "orc", "sql")
 """The sources that have columns."""
 FOLDER_SOURCES = ("images", "audio", "text")
 """The sources that are folders or archives of files."""

@@ -1,5 +1,6 @@
 """Data sources that are tables: `csv: file.csv`, `tsv: …`, `json_lines: …`, `excel: …`, `parquet: …`, …."""
 
+import re
 from collections import Counter
 from collections.abc import Collection
 from typing import Annotated, Literal, Self
@@ -20,6 +21,11 @@ Texts = Annotated[tuple[Text, ...], Field(strict=False)]
 
 
 WHITESPACE = "whitespace"
+SQLITE = "sqlite:///"
+"""Begins the URL of a file of SQLite."""
+QUOTED = re.compile(r"""--[^\n]*|/\*.*?\*/|'[^']*'|"[^"]*"|`[^`]*`""", re.DOTALL)
+PARENTHESES = re.compile(r"\([^()]*\)")
+ORDERED = re.compile(r"\border\s+by\b", re.IGNORECASE)
 
 
 class RowsSource(Section):
@@ -138,4 +144,34 @@ class OrcSource(ArrowSource):
     """An ORC file."""
 
 
-TableOptions = CsvSource | ExcelSource | JsonLinesSource | ArrowSource
+class SqlSource(Section):
+    """The rows of a query of a database."""
+
+    url: Text
+    """The URL of the database as SQLAlchemy writes it: `sqlite:///file.sqlite`; for one with a password
+    `$(env.DATABASE)`."""
+    query: Text
+    """The query in SQL, with an ORDER BY that leaves no rows in any order: the split and the seed count them."""
+    missing: Texts = ()
+    """Strings that mark a missing value, besides NULL and the empty text."""
+
+    @model_validator(mode="after")
+    def has_an_order(self) -> Self:
+        if self.is_known and not is_ordered(self.query):
+            message = (
+                "the query has no ORDER BY: its rows may come in another order each time, on which the split depends"
+            )
+            hint = "end it with ORDER BY and the columns that identify a row, such as the primary key"
+            refuse(Problem(("query",), message, hint))
+        return self
+
+
+def is_ordered(query: str) -> bool:
+    """Return whether the query itself has an ORDER BY, and not only one in parentheses."""
+    above, below = "", QUOTED.sub(" ", query)
+    while above != below:
+        above, below = below, PARENTHESES.sub(" ", below)
+    return ORDERED.search(below) is not None
+
+
+TableOptions = CsvSource | ExcelSource | JsonLinesSource | ArrowSource | SqlSource

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from dltool.config.choices import Choice
-from dltool.config.table_sources import WHITESPACE, CsvSource, ExcelSource, TableOptions
+from dltool.config.table_sources import WHITESPACE, CsvSource, ExcelSource, SqlSource, TableOptions
 from dltool.data.tables.builders import is_code
 from dltool.data.tables.cells import Cells, Texts, as_texts
 from dltool.data.tables.csv_file import CsvFile
@@ -212,7 +212,7 @@ def decimal_of(rows: Sequence[Sequence[str]]) -> str:
     return "," if by_comma > by_point else "."
 
 
-def surveyed(kind: str, options: CsvSource | ExcelSource, place: ConfigPath) -> Sniffed:
+def surveyed(kind: str, options: CsvSource | ExcelSource | SqlSource, place: ConfigPath) -> Sniffed:
     """Read all cells, for missing markers and for columns that need to be declared."""
     file = open_table(Choice(kind, options), place, ColumnRequest())
     seen = seen_in(file)

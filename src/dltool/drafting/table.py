@@ -9,21 +9,24 @@ import numpy as np
 
 from dltool.config.columns import parse_column_type
 from dltool.config.sources import SOURCES, Source
+from dltool.config.table_sources import SQLITE, SqlSource
 from dltool.data.sources.tables import are_classes, in_memory, table_in_reach
 from dltool.data.split.by_column import numbered
 from dltool.data.tables.read import open_table
 from dltool.data.tables.several_files import ENDINGS, is_table
 from dltool.data.tables.typed_table import Column, ColumnRequest, Table
 from dltool.drafting.column_uses import as_written, input_lines, present, telling, use_of, value_of, with_options
+from dltool.drafting.database import is_database, query_of
 from dltool.drafting.draft import Draft, Lines, in_comment, in_comments, scalar, split_line, training_lines
 from dltool.drafting.folder import CLASSES, LOSS, TEXT_LAYERS, TEXTS, words_of
 from dltool.drafting.media_columns import Paths, may_be_paths, paths_in, with_paths
 from dltool.drafting.series import TimeColumn, series_parts, spread, times_of
-from dltool.drafting.sniff import Sniffed, sniff_csv, sniff_sheet
+from dltool.drafting.sniff import Sniffed, sniff_csv, sniff_sheet, surveyed
 from dltool.drafting.table_files import ROLES, TableFiles
 from dltool.errors import ConfigError
 from dltool.text import counted, listed
 
+QUOTE = '"'
 TARGETS = (
     *("target", "label", "labels", "y", "outcome", "survived", "species", "income", "diagnosis", "churn", "churned"),
     *("default", "fraud", "is_fraud", "sentiment", "quality", "price", "medv", "class", "category"),
@@ -101,6 +104,9 @@ def read_with_target(sniffed: Sniffed, target: str | None) -> tuple[Sniffed, Tab
 
 def sniffed_file(files: TableFiles) -> Sniffed:
     """Return how the files are written: by their name, and as delimited text by their content."""
+    if files.path.is_file() and is_database(files.path):
+        source, remarks = query_of(files.path)
+        return replace(surveyed("sql", source, ()), remarks=remarks)
     kind = next((kind for kind in ENDINGS if is_table(files.first.name, kind)), "csv")
     if kind == "excel":
         return sniff_sheet(files.first, (), files.path)
@@ -114,6 +120,8 @@ def other_files(sniffed: Sniffed, table: Table, files: TableFiles) -> tuple[dict
     """Return the files for validation and test that have all columns of the table, and remarks on the others."""
     found: dict[str, Sniffed] = {}
     remarks = []
+    if isinstance(sniffed.options, SqlSource):
+        return found, remarks
     for role, path in files.others.items():
         options = sniffed.options.model_copy(update={"path": str(path)})
         names = open_table(Source(sniffed.kind, options), (), ColumnRequest()).names
@@ -133,9 +141,11 @@ def read(sniffed: Sniffed, needed: Sequence[str] = ()) -> Table:
 
 def source_lines(sniffed: Sniffed, named: str, role: str = "source") -> Lines:
     kind = sniffed.kind
-    unsaid = {"path", "delimiter"} if kind == "tsv" else {"path"}
+    unsaid = {"path", "url", "delimiter"} if kind == "tsv" else {"path", "url"}
     given = sniffed.options.model_dump(exclude_defaults=True, exclude=unsaid)
-    written = [f"path: {named}", *(f"{key}: {value_of(value)}" for key, value in given.items())]
+    # A path in quotes is YAML within them.
+    where = f'url: "{SQLITE}{named[1:-1] if named[0] == QUOTE else named}"' if kind == "sql" else f"path: {named}"
+    written = [where, *(f"{key}: {value_of(value)}" for key, value in given.items())]
     remarks = [*sniffed.remarks]
     if "header" in given:
         remarks.append("the first line has names" if given["header"] else "the first line is a row")

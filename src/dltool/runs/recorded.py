@@ -24,7 +24,7 @@ from dltool.runs.files import Run, digest
 from dltool.runs.records import DataRecord, InputRecord, RecordedPart, RunRecord, TargetRecord, in_sentence, read_record
 from dltool.text import listed, plural
 
-LOCATION = r"data\.(source|validation|test)\.([a-z0-9_]+\.path|arrays\.[xy])"
+LOCATION = r"data\.(source|validation|test)\.([a-z0-9_]+\.path|sql\.url|arrays\.[xy])"
 SOURCE_PATH = re.compile(LOCATION)
 MAY_CHANGE = re.compile(rf"expect\..*|{LOCATION}|training\.callbacks\[.*|model\.layers\[\d+\]\.backbone\.\w+\.weights")
 """Values that leave the training alone."""
@@ -143,7 +143,7 @@ def refuse_missing_data(config: Config) -> None:
         Problem(None, f"no such file: {path}", f"if the data of the run has moved: --set {place}=NEW")
         for place, value in values(config).items()
         for path in [value.value if isinstance(value, Expression) else value]
-        if SOURCE_PATH.fullmatch(place) and not os.path.exists(os.path.expanduser(path))
+        if SOURCE_PATH.fullmatch(place) and not place.endswith(".url") and not os.path.exists(os.path.expanduser(path))
     )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from dltool.config.choices import Choice
 from dltool.config.columns import ColumnType
 from dltool.config.section import Section
-from dltool.config.table_sources import ArrowSource, CsvSource, ExcelSource, JsonLinesSource
+from dltool.config.table_sources import ArrowSource, CsvSource, ExcelSource, JsonLinesSource, SqlSource
 from dltool.data.tables.arrow_file import ArrowFile
 from dltool.data.tables.builders import BooleanBuilder, Builder, DateBuilder, NumberBuilder, TextBuilder, builder_for
 from dltool.data.tables.csv_file import CsvFile
@@ -21,6 +21,7 @@ from dltool.data.tables.inference import Decided, Guess, Suggestion
 from dltool.data.tables.json_lines import JsonLinesFile
 from dltool.data.tables.number_format import NUMBER, PLAIN, format_of
 from dltool.data.tables.several_files import joined, parts_of
+from dltool.data.tables.sql_file import SqlFile
 from dltool.data.tables.stores import Stores
 from dltool.data.tables.typed_table import Column, ColumnRequest, Kind, Table, TableFile
 from dltool.errors import ConfigPath, DataError, Problem
@@ -50,7 +51,7 @@ def read_table(
         MachineError: `spill` cannot be written."""
     wanted = wanted or ColumnRequest()
     if isinstance(source, Choice):
-        place = (*place, source.name, "path")
+        place = (*place, source.name, "url" if isinstance(source.options, SqlSource) else "path")
         source = open_table(source, place, wanted)
     return TableReader(source, place, wanted, Stores(budget, spill, place)).read()
 
@@ -60,6 +61,8 @@ def open_table(source: Choice, place: ConfigPath, wanted: ColumnRequest) -> Tabl
 
     Raises DataError: no such file, not a table, or files of different columns."""
     options: Any = source.options
+    if isinstance(options, SqlSource):
+        return SqlFile(options, place)
     parts = parts_of(options.path, source.name, place)
     return joined(parts, lambda path: open_file(options.model_copy(update={"path": str(path)}), place, wanted), place)
 
@@ -201,7 +204,11 @@ class TableReader:
         if like is not None and len(absent) > 1 and len(absent) == len(due):
             message = f"{self.file.path}: none of the columns of {like.path.name} is there"
             header = "if its first line is a row and no names, write header: false"
-            hint = header if isinstance(self.file, CsvFile) else self.other_names(absent[0])
+            hint = (
+                header
+                if isinstance(self.file, CsvFile) and self.file.options.has_header
+                else self.other_names(absent[0])
+            )
             yield Problem(self.place, message, hint)
             return
         for name in absent:
