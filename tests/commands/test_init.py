@@ -2,7 +2,9 @@
 
 import io
 import json
+import sqlite3
 import zipfile
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -336,6 +338,23 @@ def test_a_workbook_of_an_old_kind_is_to_be_saved_as_a_new_one(dltool) -> None:
         outcome = dltool("init", name)
         assert (outcome.code, outcome.stdout) == (3, "")
         assert f"{name} is a workbook of another kind than .xlsx\n  open it in a spreadsheet" in outcome.stderr
+
+
+def test_the_largest_table_of_a_database_is_drafted_with_an_order(drafted) -> None:
+    with closing(sqlite3.connect("my data.db")) as database:
+        database.execute("CREATE TABLE other (a INTEGER)")
+        database.execute(
+            "CREATE TABLE `all orders` (nr INTEGER, line INTEGER, photo BLOB, price TEXT, sold TEXT,"
+            " PRIMARY KEY (line, nr))"
+        )
+        numbers = np.random.default_rng(0).normal(size=ROWS).tolist()
+        rows = [(i, i % 3, b"x", f"1,{200 + i}.5", "no" if x < 0 else "maybe") for i, x in enumerate(numbers)]
+        database.executemany("INSERT INTO `all orders` VALUES (?, ?, ?, ?, ?)", rows)
+        database.commit()
+    data = drafted("my data.db", "--target", "sold")["data"]
+    query = "SELECT `nr`, `line`, `price`, `sold` FROM `all orders` ORDER BY `line`, `nr`"
+    assert data["source"] == {"sql": {"url": "sqlite:///my data.db", "query": query}}
+    assert data["inputs"]["price"] == {"number": {"thousands": ","}}
 
 
 def test_the_table_of_a_workbook_is_found_below_its_titles(drafted) -> None:

@@ -140,7 +140,7 @@ class Data(Section):
 
     source: DataSource
     """A built-in dataset by name, or your own files: `csv`, `tsv`, `json_lines`, `excel`, `parquet`, `feather`, `orc`,
-    `images`, `audio`, `text` or `arrays`."""
+    `sql`, `images`, `audio`, `text` or `arrays`."""
     validation: DataSource | None = None
     """A separate source for validation, instead of a fraction of `source`."""
     test: DataSource | None = None

@@ -151,7 +151,7 @@ class SqlSource(Section):
     """The URL of the database as SQLAlchemy writes it: `sqlite:///file.sqlite`; for one with a password
     `$(env.DATABASE)`."""
     query: Text
-    """The query in SQL, with an ORDER BY that leaves no rows in any order: the split and the seed count them."""
+    """The query in SQL. Its ORDER BY has to decide the order of all rows, on which the split depends."""
     missing: Texts = ()
     """Strings that mark a missing value, besides NULL and the empty text."""
 

@@ -119,7 +119,7 @@ def sniffed_file(files: TableFiles) -> Sniffed:
 def other_files(sniffed: Sniffed, table: Table, files: TableFiles) -> tuple[dict[str, Sniffed], list[str]]:
     """Return the files for validation and test that have all columns of the table, and remarks on the others."""
     found: dict[str, Sniffed] = {}
-    remarks = []
+    remarks: list[str] = []
     if isinstance(sniffed.options, SqlSource):
         return found, remarks
     for role, path in files.others.items():

@@ -47,8 +47,8 @@ def file_of(url: str, place: ConfigPath) -> Path:
     """Return the path of the file of SQLite. Raises DataError: there is none."""
     path = Path(url.removeprefix(SQLITE)).expanduser()
     if not path.is_absolute():
-        hint = f"write an absolute path: {SQLITE}/home/…"
-        raise DataError(Problem(place, "the URL has a relative path, and none of its beginning is in the config", hint))
+        hint = f"write an absolute one, with four slashes: {SQLITE}/home/…"
+        raise DataError(Problem(place, "the URL from the environment has a relative path", hint))
     return require(str(path), place)
 
 
@@ -74,6 +74,7 @@ def server_result(url: str, query: str, place: ConfigPath) -> Iterator[Result]:
     try:
         engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)
         with engine.connect() as connection:
+            place = (*place[:-1], "query")
             streamed = connection.execution_options(stream_results=True, no_parameters=True)
             result = streamed.exec_driver_sql(query)
             yield ([*result.keys()], result) if result.returns_rows else ((), ())
