@@ -340,6 +340,38 @@ def test_a_workbook_of_an_old_kind_is_to_be_saved_as_a_new_one(dltool) -> None:
         assert f"{name} is a workbook of another kind than .xlsx\n  open it in a spreadsheet" in outcome.stderr
 
 
+def test_arff_files_are_csv_below_their_attributes(drafted, dltool) -> None:
+    quoted = "'not at all'"
+    head = "% weather\n@RELATION w\n\n@attribute 'the temp' numeric\n@attribute\twind {1,2,3}\n@attribute sky STRING\n"
+    head += "@attribute day date \"dd.MM.yyyy\"\n@ATTRIBUTE play {yes, 'not at all'}\n@data\n"
+    rows = [
+        f"{i % 9 or '?'},{1 + i % 3},'a, {i % 2}',{1 + i % 28:02}.03.2020,{('yes', quoted)[i % 2]}" for i in range(ROWS)
+    ]
+    Path("w.arff").write_text(head + "% rows\n" + "\n".join(rows) + "\n", encoding="utf-8")
+    data = drafted("w.arff")["data"]
+    names = ["the temp", "wind", "sky", "day", "play"]
+    assert data["source"]["csv"] == {
+        "path": "w.arff",
+        "names": names,
+        "skip_rows": 9,
+        "comment": "%",
+        "quote": "'",
+        "missing": ["?"],
+    }
+    assert (data["target"], data["inputs"]["wind"]) == ({"play": "category"}, "category")
+    Path("w.arff").write_text(head + "{0 5, 4 yes}\n" * 20, encoding="utf-8")
+    assert "sparse rows, {INDEX VALUE, …}, which are not read\n  save it as CSV" in dltool("init", "w.arff").stderr
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.xlsx", "a.sqlite", "a.feather"])
+def test_an_empty_file_is_said_to_be_empty(dltool, name: str) -> None:
+    Path(name).write_text("", encoding="utf-8")
+    outcome = dltool("init", name)
+    assert (outcome.code, f"error: {name} is empty" in outcome.stderr) == (3, True)
+    Path("b.csv").write_text("\n\n", encoding="utf-8")
+    assert "b.csv has no rows" in dltool("init", "b.csv").stderr
+
+
 def test_the_largest_table_of_a_database_is_drafted_with_an_order(drafted) -> None:
     with closing(sqlite3.connect("my data.db")) as database:
         database.execute("CREATE TABLE other (a INTEGER)")

@@ -66,6 +66,8 @@ def draft_for(given: Path, target: str | None, out: Path | None) -> Drafted:
 
     if path.suffix.lower() in WORKBOOKS:
         raise DataError(f"{given} is a workbook of another kind than .xlsx", SAVE_AS)
+    if path.is_file() and not path.stat().st_size:
+        raise DataError(f"{given} is empty")
     stem = path.name.split(".")[0] or path.name
     command = f"dltool train {shlex.quote(str(out or f'{stem}.yaml'))}"
     try:

@@ -23,6 +23,8 @@ Records = Sequence[tuple[int, Sequence[str]]]
 
 def options_of(records: Records, decimal: str) -> tuple[dict[str, Any], tuple[str, ...]]:
     """Return `skip_rows`, `header` and `names` unless they are the default, and what was seen."""
+    if not records:
+        return {}, ()
     first = start_of(records)
     table = records[first:]
     skipped = [*range(1, table[0][0])] if first else []

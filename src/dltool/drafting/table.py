@@ -15,6 +15,7 @@ from dltool.data.split.by_column import numbered
 from dltool.data.tables.read import open_table
 from dltool.data.tables.several_files import ENDINGS, is_table
 from dltool.data.tables.typed_table import Column, ColumnRequest, Table
+from dltool.drafting.arff import sniff_arff
 from dltool.drafting.column_uses import as_written, input_lines, present, telling, use_of, value_of, with_options
 from dltool.drafting.database import is_database, query_of
 from dltool.drafting.draft import Draft, Lines, in_comment, in_comments, scalar, split_line, training_lines
@@ -113,7 +114,7 @@ def sniffed_file(files: TableFiles) -> Sniffed:
     if kind not in ("csv", "tsv"):
         options: Any = SOURCES[kind].model_validate({"path": str(files.path)})
         return Sniffed(kind, options)
-    return sniff_csv(files.first, (), files.path)
+    return sniff_arff(files.first, (), files.path) or sniff_csv(files.first, (), files.path)
 
 
 def other_files(sniffed: Sniffed, table: Table, files: TableFiles) -> tuple[dict[str, Sniffed], list[str]]:
