@@ -59,7 +59,8 @@ data:
     voice: {audio: 1.5}
     words: {text: {length: 7}}
     junk: ignore
-  target: {bought: {category: {strip: ".", replace: {y: yes}}}}
+  target: {bought: {category: {strip: ".", replace: {y: yes}, positive: n}}}
+  weights: importance
   split: {group: job, validation: 0.1, test: 0.1}
 model:
   layers:
@@ -72,6 +73,8 @@ training:
   optimizer: {AdamW: {learning_rate: {CosineDecay: {initial_learning_rate: 0.1, decay_steps: $(10 * steps_per_epoch)}}}}
   loss: sparse_categorical_crossentropy
   epochs: 1
+  threshold: F1Score
+  no_weight_decay: [bias]
   class_weights: {y: 1, n: 2.5}
 """
 WINDOWS = """\

@@ -1,6 +1,7 @@
 """dltool from Python: what a notebook or a script does with it."""
 
 import json
+import shutil
 import subprocess
 import sys
 import threading
@@ -12,6 +13,7 @@ import pytest
 from tests.small_configs import EVERYTHING_RANDOM, TINY
 
 import dltool
+import dltool as package  # a fixture has its name
 from dltool.errors import ConfigError, DataError, Interrupted, RunError
 from dltool.machine import usable_cores
 from dltool.notebook import TrainedRun, yaml_text
@@ -47,9 +49,9 @@ def penguins(tmp_path_factory) -> TrainedRun:
     return dltool.train(written(folder, PENGUINS), runs=folder / "runs")
 
 
-def test_two_functions_are_public_and_importing_them_imports_nothing_heavy() -> None:
-    assert dltool.__all__ == ["open_run", "train"]
-    assert dir(dltool) == ["__version__", "open_run", "train"]
+def test_three_functions_are_public_and_importing_them_imports_nothing_heavy() -> None:
+    assert dltool.__all__ == ["compare", "open_run", "train"]
+    assert dir(dltool) == ["__version__", "compare", "open_run", "train"]
     code = "import sys, dltool; dltool.train; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert "dltool.notebook" in loaded
@@ -116,6 +118,17 @@ def test_predictions_are_those_of_the_command(penguins, dltool, tmp_path) -> Non
     )
 
 
+def test_an_unknown_category_is_a_warning_of_predict_and_evaluate(penguins, dltool, tmp_path) -> None:
+    (tmp_path / "new.csv").write_text("length,island,species\n25,z,X\n30,b,Y\n26,z,X\n", "utf-8")
+    for words in (
+        ["predict", penguins.path, tmp_path / "new.csv"],
+        ["evaluate", penguins.path, "--data", tmp_path / "new.csv"],
+    ):
+        outcome = dltool(*words)
+        assert outcome.code == 0
+        assert outcome.stderr.count('warning: "island": 2 rows have none of the training categories: "z" in 2') == 1
+
+
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
@@ -168,6 +181,147 @@ def test_settings_are_yaml_of_any_value() -> None:
     assert yaml_text({"Adam": {"learning_rate": np.float64(1e-3)}}) == '{"Adam": {"learning_rate": 0.001}}'
     assert yaml_text([1, True, None, "no"]) == '[1, true, null, "no"]'
     assert yaml_text(Path("a/b")) == '"a/b"'
+
+
+def test_an_evaluation_has_the_numbers_of_the_command(penguins, dltool) -> None:
+    words = ["--split", "train", "--metrics", "accuracy,AUC"]
+    expected = json.loads(dltool("evaluate", penguins.path, "--json", *words).stdout)
+    found = penguins.evaluate("train", metrics=["accuracy", "AUC"])
+    assert found["value"].to_dict() == expected["metrics"]
+    assert found.loc["accuracy", ["low", "high"]].tolist() == expected["intervals"]["accuracy"]
+    baselines = {line["name"]: line["value"] for line in expected["baselines"] if line["name"] != "this model"}
+    assert found.loc["accuracy", list(baselines)].to_dict() == baselines
+    with pytest.raises(ConfigError, match='unknown split "tset"'):
+        penguins.evaluate("tset")
+
+
+def test_new_data_is_evaluated_from_a_file(penguins, tmp_path) -> None:
+    (tmp_path / "new.csv").write_text("length,island,species\n25,a,X\n30,b,Y\n", "utf-8")
+    assert penguins.evaluate(data=tmp_path / "new.csv").loc["accuracy", "value"] in (0, 0.5, 1)
+
+
+def test_a_comparison_has_the_words_and_numbers_of_the_command(penguins, framed, dltool, tmp_path) -> None:
+    compared = package.compare(penguins, str(framed.path))
+    expected = json.loads(dltool("compare", penguins.path, framed.path, "--json").stdout)
+    assert compared.verdict == expected["verdict"]
+    table = compared.to_frame()
+    values = [each["value"] for each in expected["metrics"]["accuracy"]["values"]]
+    assert table.loc["accuracy", ["A", "B"]].tolist() == values
+    assert (table["verdict"] == "not ranked").all()
+    assert pd.isna(table.loc["accuracy", "B - A"])
+    assert "was tested on other" in compared._repr_html_()
+    compared.save(tmp_path / "page.html")
+    assert compared.verdict in (tmp_path / "page.html").read_text("utf-8")
+    with pytest.raises(ConfigError, match=r"must end in \.html"):
+        compared.save(tmp_path / "page.txt")
+    with pytest.raises(ConfigError, match="duplicate run"):
+        package.compare(framed, framed)
+
+
+FRAMED = PENGUINS.replace('  source: {csv: {path: penguins.csv, missing: ["?"]}}\n', "")
+
+
+def frame() -> pd.DataFrame:
+    """Columns of every kind, with an index that is no column."""
+    rows = np.arange(100)
+    return pd.DataFrame(
+        {
+            "length": 20.5 + rows % 30,
+            "legs": np.where(rows % 10 == 3, np.nan, rows % 3),
+            "island": pd.Categorical(np.where(rows % 2, "a", "b")),
+            "day": pd.date_range("2020-01-01", periods=100),
+            "tagged": rows % 4 == 0,
+            "note": [None if row % 9 == 4 else "xy"[row % 2] for row in rows],
+            "species": np.where(rows % 2, "X", "Y"),
+        },
+        index=1000 + rows,
+    )
+
+
+@pytest.fixture(scope="module")
+def framed(tmp_path_factory) -> TrainedRun:
+    folder = tmp_path_factory.mktemp("framed")
+    return package.train(written(folder, FRAMED), data=frame(), runs=folder / "runs")
+
+
+def test_a_run_on_a_dataframe_keeps_it_as_it_was(framed) -> None:
+    kept = pd.read_parquet(framed.path / "data.parquet")
+    pd.testing.assert_frame_equal(kept, frame().reset_index(drop=True), check_dtype=False, check_categorical=False)
+    assert "path: data.parquet" in (framed.path / "resolved.yaml").read_text("utf-8")
+    assert (
+        "DataFrame of 100 rows"
+        in json.loads((framed.path / "origins.json").read_text("utf-8"))["data.source.parquet.path"]
+    )
+    for file in framed.path.rglob("*"):
+        assert not file.is_file() or b"/tmp/dltool-" not in file.read_bytes(), file
+
+
+@pytest.fixture(scope="module")
+def of_csv(tmp_path_factory) -> TrainedRun:
+    """A run on the same table as a CSV file, one epoch longer."""
+    folder = tmp_path_factory.mktemp("of-csv")
+    frame().to_csv(folder / "data.csv", index=False)
+    settings = {"data.source": {"csv": str(folder / "data.csv")}, "training.epochs": 2}
+    return package.train(written(folder, FRAMED), settings, runs=folder / "runs")
+
+
+def test_a_run_on_a_dataframe_has_the_columns_and_numbers_of_a_csv_file(framed, of_csv) -> None:
+    pd.testing.assert_frame_equal(
+        of_csv.history.drop(columns="seconds").iloc[:1], framed.history.drop(columns="seconds")
+    )
+    with np.load(framed.path / "split.npz") as split:
+        test = frame().iloc[split["test"]]
+    predicted = framed.predict(test)
+    assert predicted.index.tolist() == test.index.tolist()
+    assert (predicted["class"] == test["species"]).mean() == pytest.approx(framed.results.loc["accuracy", "test"])
+
+
+def test_a_difference_has_its_interval(framed, of_csv) -> None:
+    row = package.compare(framed, of_csv).to_frame().loc["loss"]
+    assert row["B - A"] == pytest.approx(row["B"] - row["A"])
+    assert row["B - A low"] <= row["B - A"] <= row["B - A high"]
+
+
+@pytest.mark.slow
+def test_a_run_on_a_dataframe_that_has_moved_needs_nothing_else(framed, dltool, tmp_path) -> None:
+    run = tmp_path / "elsewhere" / "0001"
+    shutil.copytree(framed.path, run)
+    expected = json.loads((run / "results.json").read_text("utf-8"))["test"]
+    assert json.loads(dltool("evaluate", run, "--json").stdout)["metrics"] == expected
+    outcome = dltool("reproduce", run, "--into", tmp_path / "again", "--json")
+    assert json.loads(outcome.stdout)["identical"] is True
+    assert (tmp_path / "again/example/0001/data.parquet").read_bytes() == (run / "data.parquet").read_bytes()
+    assert dltool("resume", run, "--epochs", 2, "--quiet").code == 0
+    assert len(package.open_run(run).history) == 2
+    assert dltool("evaluate", run, "--json").code == 0
+
+
+def test_a_dataframe_that_was_changed_in_the_run_is_noticed(framed, dltool, tmp_path) -> None:
+    run = tmp_path / "changed" / "0001"
+    shutil.copytree(framed.path, run)
+    frame().assign(length=1.0).to_parquet(run / "data.parquet")
+    outcome = dltool("evaluate", run)
+    assert outcome.code == DataError.exit_code
+    assert "the data has changed since the run was trained: column length" in outcome.stderr
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ([1, 2], "data is list; expected a pandas DataFrame"),
+        (frame().iloc[:0], "data.parquet has no rows"),
+        (frame().assign(note=[1, "x"] * 50), 'the column "note" holds int, str; expected one type'),
+        (frame().assign(note=[[1]] * 100), "data.parquet: note holds list"),
+        (frame().rename(columns={"legs": "length"}), 'two columns are called "length"'),
+        (frame().drop(columns="species"), "species"),
+    ],
+)
+def test_a_dataframe_that_is_no_table_is_refused(data, message, tmp_path) -> None:
+    with pytest.raises(DataError) as refused:
+        package.train(written(tmp_path, FRAMED), data=data, runs=tmp_path / "runs")
+    assert message in str(refused.value)
+    assert "/tmp" not in str(refused.value).replace(str(tmp_path), "")
+    assert not (tmp_path / "runs").exists()
 
 
 @pytest.mark.slow

@@ -3,10 +3,10 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dltool.notebook import open_run, train
+    from dltool.notebook import compare, open_run, train
 
 __version__ = "0.1.0"
-__all__ = ["open_run", "train"]
+__all__ = ["compare", "open_run", "train"]
 
 
 def __getattr__(name: str) -> Any:

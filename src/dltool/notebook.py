@@ -4,7 +4,9 @@ import contextlib
 import html
 import io
 import json
+import os
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +16,12 @@ from dltool.console.capture import captured_chatter
 from dltool.console.frame import allowed
 from dltool.console.progress import TrainingProgress
 from dltool.console.safe_streams import safe_streams
+from dltool.durable_files import disk_errors
 from dltool.errors import DltoolError, RunError
 from dltool.imports import prefer_onednn
 from dltool.runs import directory
-from dltool.runs.files import Run
-from dltool.text import number
+from dltool.runs.files import OWN_TABLE, Run
+from dltool.text import counted, number, size_text
 
 if TYPE_CHECKING:
     import keras
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
 
     from dltool.config.load import Document
     from dltool.evaluation.figures.figure import Figure
+    from dltool.report.differences import Comparison
 
 MOST_IMAGES = 2  # the loss, and the first metric
 
@@ -39,26 +43,42 @@ def train(
     name: str | None = None,
     runs: str | Path = "runs",
     seed: int | None = None,
+    data: "pd.DataFrame | None" = None,
     allow_code: AllowedCode = (),
 ) -> "TrainedRun":
     """Train, validate and test the model of a config, as `dltool train` does, and return the run.
 
-    `settings` are as for `--set`, by path: `{"training.epochs": 1, "training.metrics+": "AUC"}`; the other arguments
-    are the options of the same names. Raises DltoolError, with the same message as on the command line."""
+    `settings` are as for `--set`, by path: `{"training.epochs": 1, "training.metrics+": "AUC"}`. The columns of `data`
+    replace the config's source, and the run keeps them. The other arguments are the options of the same names.
+
+    Raises DltoolError, with the same message as on the command line."""
     prefer_onednn()
-    with plain_errors():
-        from dltool.config.load import read_document
+    with tempfile.TemporaryDirectory(prefix="dltool-") as folder:
+        with plain_errors():
+            from dltool.config.load import read_document
 
-        arguments = [f"{path}={yaml_text(value)}" for path, value in (settings or {}).items()]
-        document = read_document(Path(config), arguments, name=name, seed=seed)
-        directory.refuse_no_runs_folder(Path(runs))
-    with plain_errors(document), allowed(allow_code), shown_progress() as progress:
-        from dltool.commands.train import train as run_train
+            arguments = [f"{path}={yaml_text(value)}" for path, value in (settings or {}).items()]
+            document = read_document(Path(config), arguments, name=name, seed=seed)
+            document = document if data is None else with_frame(document, data, Path(folder))
+        with plain_errors(document, folder), allowed(allow_code), shown_progress() as progress:
+            from dltool.commands.train import train as run_train
 
-        outcome = run_train(document, runs=Path(runs), progress=progress, ends_process=False)
-        for missed in outcome.missed:
-            progress.warn(f"expectation missed: {missed}")
+            outcome = run_train(document, runs=Path(runs), progress=progress, ends_process=False)
+            for missed in outcome.missed:
+                progress.warn(f"expectation missed: {missed}")
     return TrainedRun(outcome.run, tuple(allow_code))
+
+
+def with_frame(document: "Document", frame: "pd.DataFrame", folder: Path) -> "Document":
+    """Return the document with the DataFrame as its source, for which a Parquet file is written to `folder`."""
+    from dltool.config.load import with_table
+    from dltool.data.tables.frames import parquet_of
+
+    table, file = parquet_of(frame), folder / OWN_TABLE
+    with disk_errors(file):
+        file.write_bytes(table)
+    shown_as = f"DataFrame of {counted(len(frame), 'row')} ({size_text(len(table))}, kept in the run)"
+    return with_table(document, table, file, shown_as)
 
 
 def open_run(path: str | Path, *, allow_code: AllowedCode = ()) -> "TrainedRun":
@@ -148,6 +168,31 @@ class TrainedRun:
         index = rows.index[places] if isinstance(rows, pd.DataFrame) else pd.Index(places)
         return pd.DataFrame(found, index=index)
 
+    def evaluate(
+        self, split: str | None = None, *, data: str | Path | None = None, metrics: Sequence[str] = ()
+    ) -> "pd.DataFrame":
+        """Evaluate the best model as `dltool evaluate` does: a row for each metric, with the bounds of its interval.
+
+        Columns of the baselines follow. The arguments are the options of the same names: `split` is "train",
+        "validation" or "test" (the default), `data` a file of new labelled data, `metrics` replace the config's."""
+        import pandas as pd
+
+        from dltool.evaluation.findings import MODEL
+
+        with plain_errors(), allowed(self.allow_code), shown_progress() as progress:
+            from dltool.commands.evaluate import evaluate as run_evaluate
+
+            file = None if data is None else Path(data)
+            outcome = run_evaluate(self.path, split, file, metrics, progress=progress)
+            if outcome.warning:
+                progress.warn(outcome.warning)
+        found = outcome.assessment
+        rows = {name: {"value": each.value, "low": each.low, "high": each.high} for name, each in found.metrics.items()}
+        for baseline in found.baselines:
+            name = "value" if baseline.name == MODEL else baseline.name
+            rows.setdefault(baseline.metric, {}).setdefault(name, baseline.value)
+        return pd.DataFrame.from_dict(rows, orient="index", dtype=float).rename_axis(index="metric")
+
     def summary(self) -> str:
         """Describe in one line how the run ended."""
         from dltool.console.results import best_words
@@ -175,6 +220,60 @@ class TrainedRun:
         return f'<p>{html.escape(self.summary())}</p><div style="{row}">{images}{table}</div>'
 
 
+def compare(*runs: "str | Path | TrainedRun") -> "ComparedRuns":
+    """Compare two to eight runs as `dltool compare` does, from their directories alone. Raises DltoolError."""
+    with plain_errors():
+        from dltool.commands.compare import compare as run_compare
+
+        return ComparedRuns(run_compare([run.path if isinstance(run, TrainedRun) else Path(run) for run in runs]))
+
+
+@dataclass(frozen=True)
+class ComparedRuns:
+    """Runs compared. `found` has everything of the page as plain values."""
+
+    found: "Comparison"
+
+    @property
+    def verdict(self) -> str:
+        """Return which run is better overall."""
+        return self.found.verdict
+
+    def to_frame(self) -> "pd.DataFrame":
+        """Return a row for each test metric: the value of each run, called A, B, …, the difference of each to A with
+        its interval, if they are comparable, and the verdict."""
+        import pandas as pd
+
+        from dltool.report.paired_values import LETTERS
+
+        rows: dict[str, dict[str, Any]] = {}
+        for metric in self.found.metrics:
+            row = rows[metric.name] = {
+                LETTERS[i]: None if each is None else each.value for i, each in enumerate(metric.values)
+            }
+            for letter, each in list(zip(LETTERS, metric.differences, strict=False))[1:]:
+                ends = (None, None, None) if each is None else (each.value, each.low, each.high)
+                row |= dict(zip((f"{letter} - A", f"{letter} - A low", f"{letter} - A high"), ends, strict=True))
+            row["verdict"] = metric.verdict
+        return pd.DataFrame.from_dict(rows, orient="index").rename_axis(index="metric")
+
+    def save(self, page: str | Path) -> None:
+        """Write the self-contained page of `dltool compare --html`. Raises DltoolError: it cannot be written."""
+        with plain_errors():
+            from dltool.commands.compare import write_page
+
+            write_page(self.found, Path(page))
+
+    def __repr__(self) -> str:
+        return f"{', '.join(map(str, self.found.runs))}: {self.verdict}"
+
+    def _repr_html_(self) -> str:
+        """Return the runs, the verdict, what could not be compared, and the metrics, for the last line of a cell."""
+        lines = "".join(f"<p>{html.escape(line)}</p>" for line in (repr(self), *self.found.remarks))
+        table: str = self.to_frame().to_html(float_format=number, na_rep="", border=0)
+        return lines + table
+
+
 def image(figure: "Figure") -> str:
     svg = figure.svg.replace("<svg ", '<svg style="width: 100%; height: auto" ', 1)
     label = html.escape(figure.description)
@@ -190,14 +289,16 @@ def shown_progress() -> Iterator[TrainingProgress]:
 
 
 @contextlib.contextmanager
-def plain_errors(document: "Document | None" = None) -> Iterator[None]:
-    """Give errors of the block the text of the command line. IPython shows it without a traceback."""
+def plain_errors(document: "Document | None" = None, folder: str = "") -> Iterator[None]:
+    """Give errors of the block the text of the command line, without the path of a temporary `folder`. IPython shows
+    it without a traceback."""
     try:
         yield
     except DltoolError as error:
         from dltool.console.results import error_text
 
         text = error_text(error, document).plain.rstrip()
+        text = text.replace(f"{folder}{os.sep}", "") if folder else text
         error.args = (f"\n{text}",)
         error._render_traceback_ = text.splitlines  # type: ignore[attr-defined]
         raise error from None

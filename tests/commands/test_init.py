@@ -139,6 +139,15 @@ def test_the_target_is_chosen_and_said(dltool, header: str, arguments: list[str]
     assert f"target: {{{target}: category}}  # {why}; 2 classes: " in outcome.stdout
 
 
+@pytest.mark.parametrize("names", [("no", "yes"), ("False", "True"), ("01", "02"), ("1.0", "2.0"), ("1e3", "16777217")])
+def test_comments_name_the_classes_as_the_file_does(dltool, names: tuple[str, str]) -> None:
+    rows = [f"{i % 7}.5,{names[i % 3 == 0]}" for i in range(40)]
+    Path("data.csv").write_text("\n".join(["x,y", *rows]), "utf-8")
+    drafted = dltool("init", "data.csv").stdout
+    assert f'2 classes: "{names[0]}" 26, "{names[1]}" 14' in drafted
+    assert f'the most frequent class, "{names[0]}", is right' in drafted
+
+
 def test_a_target_that_cannot_be_one_is_refused(dltool) -> None:
     table("name,x,y", "n{i},{x},{k}")
     assert 'no column "z"\n  its columns are name, x, y' in dltool("init", "data.csv", "--target", "z").stderr

@@ -140,6 +140,17 @@ def test_other_columns_and_their_order_do_not_matter(run, dltool) -> None:
     assert lines_of(dltool("predict", run, "new.csv")) == expected
 
 
+def test_unusual_values_are_a_warning_for_all_files_together(run, dltool) -> None:
+    Path("new.csv").write_text("mass,island,length\n1,north,3\n900,south,?\n", "utf-8")
+    outcome = dltool("predict", run, "new.csv", "new.csv")
+    assert len(lines_of(outcome)) == 4
+    assert outcome.stderr.count("warning: ") == 2
+    assert 'warning: "mass": 2 rows have a value far outside the training range, ' in outcome.stderr
+    assert 'warning: "length": 2 rows have no value, unlike all training rows; the model gets ' in outcome.stderr
+    Path("new.csv").write_text("mass,island,length\n1,north,3\n", "utf-8")
+    assert "warning" not in dltool("predict", run, "new.csv").stderr
+
+
 def test_several_files_and_standard_input_follow_each_other(run, dltool, monkeypatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(NEW.encode())))
     lines = lines_of(dltool("predict", run, "new.csv", "-"))

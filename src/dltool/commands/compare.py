@@ -1,4 +1,4 @@
-"""`dltool compare A B…`: differences between runs, and whether those of their results are significant."""
+"""`dltool compare A B…`: differences between runs, and which run is better."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,7 +26,13 @@ def compare(paths: Sequence[Path], html: Path | None = None) -> Comparison:
         raise ConfigError(f"duplicate run {twice}")
     found = compared(runs)
     if html is not None:
-        from dltool.report.compare_page import html as page
-
-        atomic_write(html, page(found).encode())
+        write_page(found, html)
     return found
+
+
+def write_page(found: Comparison, file: Path) -> None:
+    """Write the self-contained page `file`. Raises ConfigError: it is no page; MachineError: it cannot be written."""
+    refuse_no_file("the page", file, PAGE)
+    from dltool.report.compare_page import html
+
+    atomic_write(file, html(found).encode())

@@ -1,7 +1,7 @@
 """`dltool evaluate RUN`: evaluate the best model of a run on a split, or on new labelled data."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -10,8 +10,9 @@ import numpy as np
 from dltool.config.metric_choice import as_option, with_metrics
 from dltool.config.outputs import heads_of
 from dltool.config.schema import Config
-from dltool.data.dataset import SplitName
+from dltool.data.dataset import Dataset, SplitName
 from dltool.data.examples import Examples
+from dltool.data.facts import Facts
 from dltool.errors import ConfigError, MachineError
 from dltool.experiment.assessing import assessed
 from dltool.experiment.opening import best_model, recorded_data
@@ -22,7 +23,9 @@ from dltool.text import joined, near
 
 if TYPE_CHECKING:
     from dltool.evaluation.findings import Assessment
+    from dltool.evaluation.thresholds import Thresholds
     from dltool.experiment.listener import Progress
+    from dltool.model.build import BuiltModel
 
 PARTS = ("train", "validation", "test")
 
@@ -35,10 +38,13 @@ class EvaluationOutcome:
     assessment: "Assessment"
     folder: Path
     warning: str = ""
+    thresholds: "Thresholds" = field(default_factory=dict)
 
     def record(self) -> dict[str, Any]:
         folder = None if self.warning else str(self.folder)
-        return {"run": str(self.run), **self.assessment.record(), "folder": folder}
+        thresholds = {name: each.model_dump() for name, each in self.thresholds.items()}
+        found = {"run": str(self.run), **self.assessment.record(), "folder": folder}
+        return {**found, "thresholds": thresholds} if thresholds else found
 
 
 def evaluate(
@@ -68,14 +74,17 @@ def evaluate(
     with Stages(progress).reading():
         config, dataset = recorded_data(run, settings=settings)
         changed = with_metrics(config, dataset.facts.targets, metrics) if metrics else config
-        examples = new_examples(config, file) if file is not None else dataset.examples(cast("SplitName", split))
-        if not len(examples):
-            others = [f"--split {name}" for name in PARTS if len(getattr(dataset.split, name))]
-            raise ConfigError(f"the run has no {split} examples", f"use {joined(others, 'or')}")
-    built = replace(best_model(run, config, dataset.facts), heads=heads_of(changed))
+        examples = new_examples(config, file) if file is not None else examples_of(dataset, split)
+    best = best_model(run, config, dataset.facts)
+    from dltool.evaluation.thresholds import recorded_decision
+
+    decided, thresholds = recorded_decision(run, changed, dataset.facts, progress.warn)
+    built = replace(best, heads=heads_of(decided))
+    if file is not None:
+        warn_of_unusual_values(examples, dataset.facts, built, progress)
     progress.stage("evaluating")
     try:
-        assessment, files = assessed(changed, dataset, built, examples, progress.warn if draws else None)
+        assessment, files = assessed(decided, dataset, built, examples, progress.warn if draws else None)
     except ConfigError as error:
         raise error if changed is config else as_option(error) from None
     folder, warning = run.evaluation / examples.name, ""
@@ -83,7 +92,24 @@ def evaluate(
         run.replace_folder(folder, files)
     except MachineError as error:
         warning = f"the evaluation could not be saved: {error}"
-    return EvaluationOutcome(run.path, assessment, folder, warning)
+    return EvaluationOutcome(run.path, assessment, folder, warning, thresholds)
+
+
+def examples_of(dataset: Dataset, split: str) -> Examples:
+    """Return the examples of a split. Raises ConfigError: there are none."""
+    examples = dataset.examples(cast("SplitName", split))
+    if not len(examples):
+        others = [f"--split {name}" for name in PARTS if len(getattr(dataset.split, name))]
+        raise ConfigError(f"the run has no {split} examples", f"use {joined(others, 'or')}")
+    return examples
+
+
+def warn_of_unusual_values(examples: Examples, facts: Facts, built: "BuiltModel", progress: "Progress") -> None:
+    from dltool.model.unusual_values import unusual_values
+
+    types = {name: found.column for name, found in facts.inputs.items() if found.column is not None}
+    for warning in unusual_values(examples.inputs, types, built.fitted.columns):
+        progress.warn(warning)
 
 
 def new_examples(config: Config, file: Path) -> Examples:

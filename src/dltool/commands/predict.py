@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dltool.config.schema import Data
+from dltool.data.arrays.rows import stack
 from dltool.data.facts import Facts
 from dltool.data.new_data import STDIN, NewExamples, load_new, unseen_problems
 from dltool.durable_files import refuse_no_file
@@ -70,12 +71,19 @@ def predictions_for(
         for warning in new.warnings:
             progress.warn(warning)
     from dltool.evaluation.measure import predict as outputs_of
+    from dltool.evaluation.thresholds import recorded_decision
+    from dltool.model.unusual_values import unusual_values
 
     built = best_model(run, config, facts)
     types = {name: found.column for name, found in facts.inputs.items() if found.column is not None}
     known: dict[str, Any] = {name: state.get("vocabulary") for name, state in built.fitted.columns.items()}
     DataError.refuse(unseen_problems(new.tables, types, known))
+    if new.tables:
+        read = {name: stack([table.columns[name].values for table in new.tables]) for name in types}
+        for warning in unusual_values(read, types, built.fitted.columns):
+            progress.warn(warning)
     progress.stage("predicting")
-    found = predictions(config, facts, outputs_of(built, config, new.examples.inputs))
+    decided, _ = recorded_decision(run, config, facts)
+    found = predictions(decided, facts, outputs_of(built, config, new.examples.inputs))
     files = np.array([whole_text(name) for name in new.examples.places["file"]], dtype=object)
     return {**new.examples.places, "file": files, **found}

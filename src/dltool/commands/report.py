@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dltool.config.outputs import heads_of
 from dltool.durable_files import PAGE, atomic_write, refuse_no_file
 from dltool.errors import DataError, MachineError
 from dltool.experiment.assessing import assessed
@@ -70,6 +71,7 @@ def subject_of(run: Run, progress: "Progress", settings: Sequence[str]) -> "Subj
             config, facts = recorded_kind(run)
             lost = f"The data is not available ({error}): the report has no examples and shows the recorded results."
     from dltool.evaluation.stored import kept_assessment
+    from dltool.evaluation.thresholds import recorded_decision
     from dltool.model.saving import load_weights
     from dltool.report.contents import Subject
 
@@ -86,5 +88,7 @@ def subject_of(run: Run, progress: "Progress", settings: Sequence[str]) -> "Subj
         return subject
     load_weights(built.core, run.best_weights)
     progress.stage("testing")
+    config, _ = recorded_decision(run, config, facts)
+    built = replace(built, heads=heads_of(config))
     assessment, _ = assessed(config, dataset, built, dataset.examples("test"), progress.warn)
     return replace(subject, assessment=assessment)

@@ -3,7 +3,7 @@
 import contextlib
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ from dltool.experiment.refusals import refuse_files, refuse_other_weights, requi
 from dltool.experiment.signals import StopRequests, stop_requests
 from dltool.experiment.stages import Stages
 from dltool.runs.checkpoint_file import Checkpoint, newest_checkpoint
-from dltool.runs.directory import open_run, refuse_no_runs_folder
+from dltool.runs.directory import open_run, refuse_unwritable
 from dltool.runs.files import Run
 from dltool.runs.recorded import chosen, differences, machine_changes, refuse_unset
 from dltool.runs.records import read_record, recorded_threads
@@ -24,7 +24,7 @@ from dltool.runs.records import read_record, recorded_threads
 if TYPE_CHECKING:
     from dltool.experiment.listener import Progress
 
-COMPARED_RESULTS = ("test", "validation", "best", "epochs", "parameters")
+COMPARED_RESULTS = ("test", "validation", "best", "epochs", "parameters", "thresholds")
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def reproduce(path: Path, *, into: Path | None, settings: Sequence[str] = (), pr
     Raises ConfigError: `into` cannot hold runs; MachineError: it is not writable; DataError: the data has changed;
     RunError: the run is not complete, or damaged; DltoolError: training fails."""
     if into is not None:
-        refuse_no_runs_folder(into)
+        refuse_unwritable(into)
         there = next(parent for parent in (into, *into.absolute().parents) if parent.exists())
         if not os.access(there, os.W_OK | os.X_OK):
             raise MachineError(f"{there} is not writable", "use --into with a writable folder")
@@ -95,7 +95,8 @@ def train_again(
     for change in machine_changes(old, experiment.pinned):
         progress.warn(f"{change}: the result may not be bit-identical")
     progress.prepared(config, dataset.facts, experiment.built.full.count_params())
-    document = read_document(run.resolved)
+    table = run.read(run.table, run.table.stat().st_size) if run.table.exists() else None
+    document = replace(read_document(run.resolved), table=table)
     # The recorded commit: git in an untrusted run directory could run programs from it.
     fields = {"command": "reproduce", "most_rows": old.most_rows, "git": old.git}
     with new_run(folder, document, experiment, fitting, progress, **fields) as again:

@@ -1,6 +1,7 @@
 """`dltool train`: check the config, read the data, build the model, create the run, complete it."""
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,8 @@ from dltool.experiment.opening import new_experiment, prepared_steps
 from dltool.experiment.signals import stop_requests
 from dltool.experiment.stages import Stages
 from dltool.machine import git_commit
+from dltool.runs.directory import refuse_unwritable
+from dltool.runs.recorded import with_table_at
 from dltool.text import counted
 from dltool.tracking import refuse_missing_extras
 
@@ -54,6 +57,7 @@ def train(
         stages = Stages(progress, stops)
         config, _ = checked_config(document)
         refuse_missing_extras(config.track)
+        refuse_unwritable(runs / config.name)
         with stages.reading(trains=True):
             dataset = load_data(config.data, config.seed, most_rows)
             config = dataset.in_force(checked_with(document, dataset.facts))
@@ -68,6 +72,8 @@ def train(
         progress.prepared(config, dataset.facts, experiment.built.full.count_params(), overrides(document, config))
         git = git_commit(document.path.absolute().parent)
         with new_run(runs, document, experiment, fitting, progress, most_rows=most_rows, git=git) as run:
+            if document.table is not None:
+                experiment = replace(experiment, config=with_table_at(config, str(run.table)))
             outcome = complete(run, experiment, fitting, stages)
             if is_kept:
                 report_of_training(run, experiment, outcome.assessment, stages)

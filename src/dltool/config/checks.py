@@ -15,8 +15,8 @@ from dltool.config.schema import Config
 from dltool.config.tasks import DataFacts, TargetFacts
 from dltool.config.wording import counted_name, snake_case
 from dltool.errors import ConfigPath, Problem
-from dltool.keras_names import arguments
-from dltool.text import did_you_mean, near
+from dltool.keras_names import arguments, find
+from dltool.text import did_you_mean, listed, near
 
 OTHER_RESULTS = ("seconds", "parameters")
 """Results besides the metrics that an expectation may bound."""
@@ -26,6 +26,9 @@ RESERVED = ("epoch", "loss", "learning_rate", *OTHER_RESULTS)
 
 MONITORING = ("EarlyStopping", "ReduceLROnPlateau")
 """Callbacks with a `monitor`, by default val_loss."""
+
+WEIGHT_DECAY = ("weight_decay", "adam_weight_decay")
+"""Arguments of optimizers."""
 
 MIXING = ("MixUp", "CutMix")
 
@@ -42,7 +45,7 @@ def static_checks(config: Config, facts: DataFacts | None) -> list[Problem]:
     problems += [unmeasured(("expect", name), name, results, at_key=True) for name in missing]
     problems += spectrogram_problems(config) + weight_file_problems(config)
     problems += target_problems(config, heads) + weight_problems(config, heads, facts)
-    problems += mixing_problems(config, heads)
+    problems += mixing_problems(config, heads) + weight_decay_problems(config)
     for head in heads:
         problems += head_problems(config, head, facts)
     return problems
@@ -65,7 +68,8 @@ def head_problems(config: Config, head: OutputSpec, facts: DataFacts | None) -> 
     are_several = sum(bool(each.class_names) for each in facts.targets.values()) > 1
     dollar = f"$classes_{head.target}" if are_several else "$classes"
     problems += mismatch_problems(last, head, target, dollar)
-    return problems or metric_problems(head, target.task.compared(head.loss, target, last))
+    compared = target.task.compared(head.loss, target, last)
+    return problems or [*metric_problems(head, compared), *threshold_problems(head, target, compared, facts)]
 
 
 def target_of(head: OutputSpec, targets: Mapping[str, TargetFacts]) -> TargetFacts | None:
@@ -76,7 +80,8 @@ def target_of(head: OutputSpec, targets: Mapping[str, TargetFacts]) -> TargetFac
 def compared_by(config: Config, head: OutputSpec, target: TargetFacts | None) -> Compared | None:
     """Return what the loss of an output compares; None if unknown."""
     last = last_layer(config.model.layers, layer_index(config, head))
-    return None if target is None else target.task.compared(head.loss, target, last)
+    compared = None if target is None else target.task.compared(head.loss, target, last)
+    return None if target is None or compared is None else replace(compared, names=target.class_names)
 
 
 def mismatch_problems(last: LastLayer | None, head: OutputSpec, target: TargetFacts, dollar: str) -> list[Problem]:
@@ -96,16 +101,84 @@ def mismatch_problems(last: LastLayer | None, head: OutputSpec, target: TargetFa
 
 
 def weight_problems(config: Config, heads: Sequence[OutputSpec], facts: DataFacts | None) -> list[Problem]:
-    if config.training.class_weights is None:
+    """Find class weights of outputs without classes, and weights of examples that are mixed."""
+    problems, place = [], ("training", "class_weights")
+    is_of_all = len(heads) > 1 or heads[0].class_weights_place != place
+    if config.training.class_weights is not None and is_of_all:
+        hint = f"write it at model.outputs.{heads[0].name}, or another output"
+        problems.append(Problem(place, "each output has class weights of its own", hint, at_key=True))
+    for head in heads:
+        target = target_of(head, {} if facts is None else facts.targets)
+        if head.class_weights is not None and target is not None and (fix := unweighted(head, target)):
+            problems.append(Problem(head.class_weights_place, *fix, at_key=True))
+    mixing = [layer.name for layer in config.data.augmentation if layer.name in MIXING]
+    if mixing and config.data.weights is not None:
+        message = f"{mixing[0]} mixes examples, whose weights may differ"
+        problems.append(Problem(("data", "weights"), message, "remove one of the two"))
+    return problems
+
+
+def unweighted(head: OutputSpec, target: TargetFacts) -> tuple[str, str] | None:
+    """Return why the classes of a target cannot be weighted, and what to do."""
+    if not target.task.has_labels:
+        return "the target is the input, which has no classes", "remove it"
+    if target.task.takes_several:
+        return "an example may have several labels, and class weights need one class", "remove it"
+    if target.task.is_index:
+        several = f"class weights need one class for each example, and these have {target.shape}"
+        return (several, "remove it") if target.shape else None
+    if target.shape and family_of(head.loss) is ONE_HOT:
+        hint = "save class indices, y.argmax(axis=-1); this loss one-hot encodes them"
+        return "the targets are one-hot numbers, whose classes have no names", hint
+    return "the target is a number and has no classes", "remove it"
+
+
+def weight_decay_problems(config: Config) -> list[Problem]:
+    """Find weights without weight decay if no optimizer has any."""
+    optimizers = {part.optimizer.name: part.optimizer for part in config.training.parts}
+    if not config.training.no_weight_decay or any(map(has_weight_decay, optimizers.values())):
         return []
-    message, target = "", facts.targets.get(heads[0].target) if facts is not None else None
-    if len(heads) > 1:
-        message = "class weights need a model with one output"
-    elif heads[0].target is None:
-        message = "the target is the input, which has no classes"
-    elif target is not None and target.task.is_index and target.shape:
-        message = f"class weights need one class for each example, and these have {target.shape}"
-    return [Problem(("training", "class_weights"), message, "remove it", at_key=True)] if message else []
+    message = f"{' and '.join(optimizers)} has no weight decay"
+    hint = f"for example {{{next(iter(optimizers))}: {{weight_decay: 0.004}}}}"
+    return [Problem(("training", "no_weight_decay"), message, hint, at_key=True)]
+
+
+def has_weight_decay(optimizer: KerasObject) -> bool:
+    known = find("optimizer", optimizer.name)
+    if known is None or known.code is not None:
+        return True
+    defaults = {name: each.default for name, each in arguments("optimizer", optimizer.name).items()}
+    return any(optimizer.arguments.get(name, defaults[name]) for name in WEIGHT_DECAY if name in defaults)
+
+
+def threshold_problems(
+    head: OutputSpec, target: TargetFacts, compared: Compared | None, facts: DataFacts
+) -> list[Problem]:
+    """Find thresholds that cannot decide, or cannot be chosen."""
+    threshold, place, task, names = head.threshold, head.threshold_place, target.task, target.class_names
+    message, hint = "", "remove it"
+    if threshold is None or threshold is UNKNOWN:
+        return []
+    if not task.has_classes:
+        message = f"a threshold decides between two classes, and the target is a {task.noun}"
+    elif not task.takes_several and len(names) != 2:
+        message = f"a threshold decides between two classes, and the data has {len(names)}"
+    elif compared is None or compared.outputs not in ("probabilities", "logits"):
+        message, hint = (
+            "a threshold is for probabilities, and the loss takes other outputs",
+            "loss: binary_crossentropy",
+        )
+    elif isinstance(threshold, str) and not facts.validation_examples:
+        message = f"no validation split to choose the threshold by {threshold}"
+        hint = "threshold: 0.5, or data.split.validation: 0.1"
+    elif isinstance(threshold, Mapping) and not task.takes_several:
+        message, hint = "two classes have one threshold, that of the second", "threshold: 0.5, or F1Score"
+    elif isinstance(threshold, Mapping) and (missing := [name for name in names if name not in threshold]):
+        message, hint = f"no threshold for {listed(missing, 10)}", "name every label, or write one number for all"
+    problems = [Problem(place, message, hint, related=head.loss_related)] if message else []
+    others = [name for name in threshold if name not in names] if isinstance(threshold, Mapping) and names else []
+    hints = {name: did_you_mean(near(name, names)) for name in others}
+    return problems or [Problem((*place, name), "no such label", hints[name], at_key=True) for name in others]
 
 
 def one_hot_classes(target: TargetFacts | None, compared: Compared) -> int | None:

@@ -36,7 +36,7 @@ DATA = (
 class Document:
     """One config as written: its merged tree, and the texts its positions point into. `folders` holds the base folder
     of relative paths in each text; `content` is the file, byte for byte. `layers` holds the location of each layer of
-    the model; :func:`build_config` fills it."""
+    the model; :func:`build_config` fills it. `table` is the Parquet file that a run keeps as its source, if any."""
 
     path: Path
     shown_as: str
@@ -45,6 +45,7 @@ class Document:
     folders: Mapping[str, Path]
     content: bytes
     layers: list[WrittenLayer] = field(default_factory=list)
+    table: bytes | None = None
 
     def position(self, place: ConfigPath | Position, at_key: bool = False) -> Position:
         """Return the position of a config path in the expanded config, without blocks and repeats."""
@@ -108,6 +109,22 @@ def with_option(document: Document, option: str, value: str | int) -> Document:
     entry = MappingEntry(position, Node(literal, position, str(value)))
     root = replace(document.root, value={**document.root.value, option: entry})
     return replace(document, root=root, texts={**document.texts, shown_as: str(value)})
+
+
+def with_table(document: Document, table: bytes, path: Path, shown_as: str) -> Document:
+    """Return the document with a Parquet file as its source, which the run keeps; `shown_as` is its origin. `path` is a
+    copy to read."""
+    position = Position(shown_as, 1, 1)
+
+    def mapping(key: str, node: Node, base: Node | None = None) -> Node:
+        entries = base.value if base is not None and isinstance(base.value, Mapping) else {}
+        return Node({**entries, key: MappingEntry(position, node)}, position if base is None else base.position)
+
+    file = Node(str(path).replace("$", "$$"), position, str(path))
+    source = mapping("parquet", mapping("path", file))
+    root = mapping("data", mapping("source", source, find(document.root, ("data",))), document.root)
+    folders = {**document.folders, shown_as: path.parent}
+    return replace(document, root=root, texts={**document.texts, shown_as: ""}, folders=folders, table=table)
 
 
 def read_recorded(content: bytes, shown_as: str, settings: Iterable[str] = ()) -> Config:

@@ -60,6 +60,14 @@ CROSSENTROPY: Mapping[Form, str] = {
     "binary": "write BinaryCrossentropy",
     "labels": "write BinaryCrossentropy",
 }
+DECIDING = (
+    *("accuracy", "BinaryAccuracy", "CategoricalAccuracy", "SparseCategoricalAccuracy"),
+    *("BinaryIoU", "IoU", "MeanIoU", "OneHotIoU", "OneHotMeanIoU", "Precision", "Recall", "F1Score", "FBetaScore"),
+    *("TruePositives", "TrueNegatives", "FalsePositives", "FalseNegatives"),
+)
+"""Metrics of predicted classes."""
+ACCURACY: Mapping[Form, str] = {"index": "SparseCategoricalAccuracy", "one_hot": "CategoricalAccuracy"}
+"""The class of `accuracy`, otherwise BinaryAccuracy."""
 ALONG_VECTORS = ("PearsonCorrelation", "ConcordanceCorrelation")
 """Metrics that Keras computes along the last axis of each example; over examples they would depend on the batches."""
 METRIC_FORMS: Mapping[str, MetricForm] = {
@@ -93,25 +101,41 @@ METRIC_FORMS: Mapping[str, MetricForm] = {
 class Compared:
     """What a loss compares: the form of its targets, and the outputs for classes (None if unknown or numbers).
 
-    `is_vector` says whether each example has several numbers along the last axis."""
+    `is_vector` says whether each example has several numbers along the last axis. `names` are those of the classes."""
 
     form: Form
     outputs: Outputs | None = None
     is_vector: bool = True
+    names: tuple[str, ...] = ()
+
+    @property
+    def is_each_alone(self) -> bool:
+        """Return whether each output is the probability of a class or label of its own."""
+        return self.form in ("binary", "labels")
+
+    @property
+    def activation(self) -> Literal["sigmoid", "softmax"]:
+        """Return the activation that makes logits probabilities."""
+        return "sigmoid" if self.is_each_alone else "softmax"
 
 
 @dataclass(frozen=True)
 class Adapted:
-    """A metric as it is made, which is given one-hot targets, and outputs after an activation, if so marked."""
+    """A metric as it is made, which is given one-hot targets, outputs after an activation, and then the classes that
+    a threshold decides instead of their probabilities, if so marked."""
 
     metric: KerasObject
     one_hot: bool = False
     activation: Literal["", "sigmoid", "softmax"] = ""
+    decides: bool = False
 
 
-def adapted(metric: KerasObject, compared: Compared | None, *, is_trained: bool = True) -> Adapted | Problem:
+def adapted(
+    metric: KerasObject, compared: Compared | None, *, is_trained: bool = True, has_threshold: bool = False
+) -> Adapted | Problem:
     """Return the metric as it has to be made to be right, or why it does not fit, at a path inside its entry. Metrics
-    of one-hot targets may accompany a loss of class indices if nothing is trained (`is_trained`)."""
+    of one-hot targets may accompany a loss of class indices if nothing is trained (`is_trained`). If the output
+    `has_threshold`, so have the metrics of classes without one of their own."""
     name = metric_class(metric)
     form = METRIC_FORMS.get(name)
     if form is None or compared is None:
@@ -129,7 +153,22 @@ def adapted(metric: KerasObject, compared: Compared | None, *, is_trained: bool 
         return Problem((metric.name, "axis"), message, "remove axis, or write R2Score")
     if name.endswith("IoU") and (wrong := wrong_flag(metric, name, given)):
         return wrong
-    return with_probabilities(chosen(metric, name, given), form, replace(compared, form=given), one_hot)
+    compared = replace(compared, form=given)
+    found = with_probabilities(chosen(metric, name, given), form, compared, one_hot)
+    has_own = any(metric.arguments.get(key) is not None for key in ("threshold", "thresholds"))
+    if isinstance(found, Problem) or has_own or not has_threshold or name not in DECIDING:
+        return found
+    return deciding(found, compared)
+
+
+def deciding(found: Adapted, compared: Compared) -> Adapted:
+    """Return a metric that is given the classes that a threshold decides, as outputs of 0 or 1."""
+    name = metric_class(found.metric)
+    metric = (
+        KerasObject("metric", ACCURACY.get(compared.form, "BinaryAccuracy")) if name == "accuracy" else found.metric
+    )
+    activation = compared.activation if compared.outputs == "logits" else ""
+    return replace(found, metric=metric, activation=activation, decides=True)
 
 
 def metric_class(metric: KerasObject) -> str:
@@ -199,5 +238,4 @@ def with_probabilities(metric: KerasObject, form: MetricForm, compared: Compared
         return Adapted(KerasObject("metric", name, {**metric.arguments, "from_logits": True}), one_hot)
     name = "BinaryAccuracy" if name == "accuracy" else name
     without = {key: value for key, value in metric.arguments.items() if key != "from_logits"}
-    activation: Literal["sigmoid", "softmax"] = "sigmoid" if compared.form in ("binary", "labels") else "softmax"
-    return Adapted(KerasObject("metric", name, without), one_hot, activation)
+    return Adapted(KerasObject("metric", name, without), one_hot, compared.activation)

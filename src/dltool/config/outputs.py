@@ -1,7 +1,7 @@
 """The outputs of the model with their losses, metrics and targets, in one form for every kind of config."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from dltool.config.keras.objects import UNKNOWN, KerasObject
@@ -19,7 +19,8 @@ INPUT = "input"
 class OutputSpec:
     """One output with its loss and metrics. `layer` is the name of the layer that gives the output; None is the last
     layer. `target` is the name of its target; None is the preprocessed input. Both are UNKNOWN as long as they depend
-    on unread data. `place` is the config path of its loss and metrics."""
+    on unread data. `place` is the config path of its loss, metrics and decision threshold. `class_weights` are as in
+    the config."""
 
     name: str
     layer: Any
@@ -28,6 +29,9 @@ class OutputSpec:
     metrics: Sequence[KerasObject]
     weight: float
     place: ConfigPath
+    threshold: Any = None
+    class_weights: Any = None
+    class_weights_place: ConfigPath = ("training", "class_weights")
 
     @property
     def loss_place(self) -> ConfigPath:
@@ -42,6 +46,17 @@ class OutputSpec:
     def metrics_place(self) -> ConfigPath:
         return (*self.place, "metrics")
 
+    @property
+    def threshold_place(self) -> ConfigPath:
+        return (*self.place, "threshold")
+
+    def thresholds(self, names: Sequence[str]) -> list[float] | None:
+        """Return the threshold of all outputs, or those of the labels `names`. None: there is none, or it is still to
+        be chosen by a metric."""
+        if isinstance(self.threshold, Mapping):
+            return [self.threshold[name] for name in names]
+        return None if self.threshold is None or isinstance(self.threshold, str) else [self.threshold]
+
 
 def heads_of(config: Config) -> tuple[OutputSpec, ...]:
     """Return every output, in the order of the config."""
@@ -49,11 +64,23 @@ def heads_of(config: Config) -> tuple[OutputSpec, ...]:
     if not config.model.outputs:
         assert training.loss is not None, "without outputs, the config's schema wants a loss"
         target = target_named(config.data, None, ONE_OUTPUT)
-        return (OutputSpec(ONE_OUTPUT, None, target, training.loss, training.metrics, 1.0, ("training",)),)
+        loss, metrics, weights = training.loss, training.metrics, training.class_weights
+        return (
+            OutputSpec(
+                ONE_OUTPUT, None, target, loss, metrics, 1.0, ("training",), training.threshold, class_weights=weights
+            ),
+        )
     heads = []
     for name, each in config.model.outputs.items():
         target, place = target_named(config.data, each.target, name), ("model", "outputs", name)
-        heads.append(OutputSpec(name, each.layer or name, target, each.loss, each.metrics, each.weight, place))
+        layer, threshold = each.layer or name, each.threshold
+        head = OutputSpec(name, layer, target, each.loss, each.metrics, each.weight, place, threshold)
+        if each.class_weights is not None or len(config.model.outputs) > 1:
+            weights_place = (*place, "class_weights")
+            head = replace(head, class_weights=each.class_weights, class_weights_place=weights_place)
+        else:
+            head = replace(head, class_weights=training.class_weights)
+        heads.append(head)
     return tuple(heads)
 
 

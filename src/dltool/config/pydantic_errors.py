@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Any, get_args, get_origin
+from typing import Annotated, Any, get_args, get_origin
 
 from pydantic_core import PydanticCustomError
 
@@ -101,7 +101,8 @@ def choice_problems(
     place: ConfigPath, value: Any, given: str, choices: list[str], annotation: Any
 ) -> Iterator[Problem]:
     """Yield one problem for a value that is none of `choices`, whatever the number of union members."""
-    members = get_args(annotation)
+    # A number may have bounds.
+    members = [get_args(member)[0] if get_origin(member) is Annotated else member for member in get_args(annotation)]
     is_mapping = any(get_origin(member) is dict for member in members)
     others = ["a number"] * (float in members) + ["a mapping"] * is_mapping
     if not (is_mapping and isinstance(value, Mapping)):

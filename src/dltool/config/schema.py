@@ -37,6 +37,11 @@ class BlockOptions(Section):
     """As in `model.layers`. `from: input` is the input of the block; layer names are local to it."""
 
 
+Share = Annotated[float, Field(ge=0, le=1), PASS_UNKNOWN]
+Threshold = Share | Literal["accuracy", "balanced_accuracy", "F1Score"] | dict[str, Share]
+ClassWeights = Literal["balanced"] | dict[str, Annotated[float, Field(ge=0), PASS_UNKNOWN]] | None
+
+
 class OutputOptions(Section):
     """One of several outputs of the model, with its target, loss and metrics."""
 
@@ -49,8 +54,12 @@ class OutputOptions(Section):
     """A Keras loss."""
     metrics: Annotated[tuple[Metric, ...], Field(strict=False)] = ()
     """Keras metrics of this output."""
+    threshold: Threshold | None = None
+    """The decision threshold of this output, as `training.threshold`."""
     weight: Annotated[float, Field(gt=0)] = 1.0
     """The weight of its loss in the total loss."""
+    class_weights: ClassWeights = None
+    """The weight of each class by name; `balanced` gives all classes the same total weight."""
 
 
 class Model(Section):
@@ -91,6 +100,8 @@ class CheckpointOptions(Section):
 
     monitor: str | None = None
     """The quantity that determines the best epoch. Default: `val_loss`, or `loss` without validation examples."""
+    mode: Literal["min", "max"] | None = None
+    """Whether less or more of the monitor is better. Needed for metrics of your own; Keras knows it of the others."""
     every: Interval | None = None
     """How often the complete training state is saved: `500 steps`, `2 epochs` or `10 minutes`. Default: after each
     epoch, and every ten minutes within one. At most once a second, and always at the end."""
@@ -117,10 +128,16 @@ class Training(Section):
     optimizer: Optimizer | None
     """A Keras optimizer. Clipping, accumulation, weight decay and averaging are its own arguments. Not with
     `phases`."""
+    no_weight_decay: Annotated[tuple[str, ...], Field(strict=False, min_length=1)] | None = None
+    """The weights without weight decay, by the name of the weight (`bias`), or the name or class of its layer
+    (`BatchNormalization`); `*` matches any characters."""
     loss: Loss | None = None
     """A Keras loss. With `model.outputs`, each output has its own."""
     metrics: Annotated[tuple[Metric, ...], Field(strict=False)] = ()
     """Keras metrics, computed for training, validation and test."""
+    threshold: Threshold | None = None
+    """The probability above which the second of two classes, or a label, is predicted: a number, or one for each label.
+    The name of a metric chooses those with its highest value on validation, after training. Default: 0.5."""
     batch_size: Annotated[int, Field(ge=1)] = 32
     """The number of examples per training step."""
     epochs: Epochs | None
@@ -129,8 +146,9 @@ class Training(Section):
     """Consecutive phases, each with its own `optimizer` and `epochs`, which replace those of the training."""
     callbacks: Annotated[tuple[Callback, ...], Field(strict=False)] = ()
     """Keras callbacks, such as EarlyStopping and ReduceLROnPlateau."""
-    class_weights: Literal["balanced"] | dict[str, Annotated[float, Field(ge=0), PASS_UNKNOWN]] | None = None
-    """The weight of each class by name; `balanced` gives all classes the same total weight."""
+    class_weights: ClassWeights = None
+    """The weight of each class by name; `balanced` gives all classes the same total weight. With `model.outputs`, each
+    output has its own."""
     precision: Literal["float32", "float64", "mixed_float16", "mixed_bfloat16"] = "float32"
     """Keras's dtype policy."""
     jit_compile: bool | None = None

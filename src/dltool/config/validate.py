@@ -41,8 +41,8 @@ def loss_problems(root: Node) -> Iterator[Problem]:
         elif training.value["loss"].node.value is None:
             yield Problem(("training", "loss"), "expected a loss, got null", EXAMPLES["loss"])
         return
-    for key in ("loss", "metrics"):
-        if key in training.value and training.value[key].node.value != ():
+    for key in ("loss", "metrics", "threshold"):
+        if key in training.value and training.value[key].node.value not in ((), None):
             message, hint = f"each of model.outputs has its own {key}", "remove it here"
             related = ((("model", "outputs"), "the outputs"),)
             yield Problem(("training", key), message, hint, at_key=True, related=related)

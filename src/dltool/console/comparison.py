@@ -1,7 +1,7 @@
 """The output of `compare`: values that differ, metrics with their significance, and curves as sparklines."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rich.cells import cell_len
@@ -12,11 +12,12 @@ from dltool.console.consoles import data_text, show_json, stdout_console
 from dltool.console.glyphs import glyphs_for
 from dltool.console.table_layout import aligned_table, plain_table
 from dltool.evaluation.bootstrap import Interval
-from dltool.report.differences import Comparison, MetricDifference, significance
+from dltool.report.differences import Comparison
 from dltool.report.differences import as_json as document
+from dltool.report.paired_values import LETTERS
+from dltool.report.ranking import MetricDifference, MetricRow, shown_with_sign, significance
 from dltool.text import number, printable
 
-LETTERS = "ABCDEFGH"
 SPARK_WIDTH = 24
 MOST_ROWS = 30
 DROPPED = ("first", "by epoch", "last")
@@ -31,6 +32,11 @@ def show_comparison(found: Comparison, page: Path | None, as_json: bool) -> None
     letters = LETTERS[: len(found.runs)]
     for letter, path in zip(letters, found.runs, strict=True):
         console.print(Text(f"{letter}  ", "bold") + data_text(path))
+    console.print(data_text(found.verdict, "bold"))
+    for remark in found.remarks:
+        console.print(data_text(remark), style="dim")
+    if found.metrics:
+        console.print(metric_table(found.metrics, letters))
     parts = {"config": found.config, "training": found.results, "data": found.data, "environment": found.environment}
     for name, rows in parts.items():
         if rows:
@@ -44,23 +50,23 @@ def show_comparison(found: Comparison, page: Path | None, as_json: bool) -> None
     same = [name for name, rows in parts.items() if not rows]
     if same:
         console.print(f"identical: {', '.join(same)}", style="dim")
-    if found.metrics:
-        table = aligned_table("test metric", *letters)
-        for metric in found.metrics:
-            cells = zip(letters, metric.values, metric.differences, strict=True)
-            table.add_row(data_text(metric.name), *(metric_cell(metric.name, *cell) for cell in cells))
-        console.print(table)
     if found.curves:
         console.print(curve_table(found, letters, console.width))
-    for remark in found.remarks:
-        console.print(data_text(remark), style="dim")
     if page is not None:
         console.print(Text("page  ", "bold") + data_text(page))
     else:
         console.next_step("--html compare.html writes a page with overlaid curves")
 
 
-def metric_cell(name: str, letter: str, value: Interval | None, difference: MetricDifference | None) -> Text:
+def metric_table(rows: Sequence[MetricRow], letters: str) -> Table:
+    table = aligned_table("test metric", *letters, "verdict")
+    for row in rows:
+        cells = map(metric_cell, row.values, row.differences)
+        table.add_row(data_text(row.name), *cells, Text(row.verdict, "bold" if len(row.best) < len(row.ranked) else ""))
+    return table
+
+
+def metric_cell(value: Interval | None, difference: MetricDifference | None) -> Text:
     """Return the value with its interval, the difference to the first run, and its significance."""
     if value is None:
         return Text("-", "dim")
@@ -68,11 +74,10 @@ def metric_cell(name: str, letter: str, value: Interval | None, difference: Metr
     if value.low is not None and value.high is not None:
         cell.append(f" [{number(value.low)}, {number(value.high)}]", "dim")
     if difference is not None:
-        cell.append(f"\n{difference.value:+.4g}")
-        if difference.low is not None:
-            cell.append(f" [{difference.low:+.4g}, {difference.high:+.4g}]", "dim")
-        cell.append(f"\n{significance(name, letter, difference)}", "bold" if difference.exceeds_noise else "")
-        cell.append("" if difference.is_paired else " (unpaired)", "dim")
+        cell.append(f"\n{shown_with_sign(difference.value)}")
+        if difference.low is not None and difference.high is not None:
+            cell.append(f" [{shown_with_sign(difference.low)}, {shown_with_sign(difference.high)}]", "dim")
+        cell.append(f"\n{significance(difference)}", "dim")
     return cell
 
 

@@ -132,7 +132,8 @@ def recorded_status(run: Run, progress: "Progress", tracking: Tracking) -> Itera
     except BaseException as error:
         code = 1
         if isinstance(error, DltoolError):
-            error.kept, code = str(run.path), error.exit_code
+            # Another program may have removed the run.
+            error.kept, code = str(run.path) if run.record.exists() else "", error.exit_code
             # Other failures would recur.
             error.can_resume = isinstance(error, MachineError) and is_resumable(run)
         # This write may fail for the same reason; report the first error.
@@ -202,16 +203,18 @@ def tested_model(
 ) -> tuple[dict[str, Any], "Assessment | None"]:
     """Save the model with its best weights, evaluate it once on the test split, and write the evaluation."""
     from dltool.evaluation.findings import interval_record
+    from dltool.evaluation.thresholds import decided_model
     from dltool.model.saving import save_model
 
     dataset, built = experiment.dataset, experiment.built
     with stops.patient():
         save_model(built.full, run.model)
+    config, built, thresholds = decided_model(experiment.config, dataset, built)
     assessment = None
     test: dict[str, Any] = {"test": {}, "intervals": {}}
     if len(dataset.split.test):
         warn = progress.warn if experiment.is_kept else None
-        assessment, files = assessed(experiment.config, dataset, built, dataset.examples("test"), warn)
+        assessment, files = assessed(config, dataset, built, dataset.examples("test"), warn)
         values = {name: interval.value for name, interval in assessment.metrics.items()}
         test = {"test": values, "intervals": interval_record(assessment.metrics)}
         run.replace_folder(run.evaluation / "test", files)
@@ -222,6 +225,7 @@ def tested_model(
         "best": {"epoch": fitted.best_epoch, "monitor": fitted.monitor, "value": fitted.best_value},
         "epochs": len(fitted.history),
         "parameters": built.full.count_params(),
+        **({"thresholds": {name: each.model_dump() for name, each in thresholds.items()}} if thresholds else {}),
     }
     return results, assessment
 
@@ -240,6 +244,7 @@ def concluded(
     expectations = {
         name: {"bound": bound, "value": values.get(name), "met": name not in missed} for name, bound in expect.items()
     }
+    run.refuse_missing()
     whole = {"status": "completed", **results, "seconds": seconds, "expectations": expectations}
     run.write_json(run.results, whole)
     run.update("completed")

@@ -22,8 +22,8 @@ from dltool.experiment.signals import StopNow
 from dltool.keras_names import ALLOWED
 from dltool.machine import describe_machine
 from dltool.runs.directory import create
-from dltool.runs.files import Run, encode_json
-from dltool.runs.recorded import environment_digests, recorded_contents
+from dltool.runs.files import OWN_TABLE, Run, encode_json
+from dltool.runs.recorded import environment_digests, recorded_contents, with_table_at
 
 if TYPE_CHECKING:
     from dltool.experiment.listener import Progress
@@ -74,7 +74,7 @@ def temporary_runs(prefix: str) -> Iterator[Path]:
 
 
 def first_files(document: Document, experiment: Experiment) -> dict[str, bytes]:
-    """Return the files that never change: config, splits, origins, and the fitted preprocessing layers."""
+    """Return the files that never change: config, splits, origins, the fitted preprocessing layers, and the table."""
     from dltool.model.preprocessing import save_preprocessing
 
     # By config path, with the text written there if it differs.
@@ -82,6 +82,8 @@ def first_files(document: Document, experiment: Experiment) -> dict[str, bytes]:
         format_path(found.path): f"{found.origin} ({found.written})" if found.written else found.origin
         for found in origins(document, experiment.config)
     }
+    table = document.table
+    config = experiment.config if table is None else with_table_at(experiment.config, OWN_TABLE)
     fitted = experiment.built.fitted
     with tempfile.TemporaryDirectory() as folder:
         save_preprocessing(fitted.layers, fitted.columns, Path(folder))
@@ -92,8 +94,9 @@ def first_files(document: Document, experiment: Experiment) -> dict[str, bytes]:
     np.savez(buffer, train=split.train, validation=split.validation, test=split.test)
     return {
         "config.yaml": document.content,
-        "resolved.yaml": dump_yaml(experiment.config).encode(),
+        "resolved.yaml": dump_yaml(config).encode(),
         "split.npz": buffer.getvalue(),
         "origins.json": (encode_json(decided, indent=1) + "\n").encode(),
         **saved,
+        **({} if table is None else {OWN_TABLE: table}),
     }

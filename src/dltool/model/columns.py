@@ -30,7 +30,9 @@ def learn(column: ColumnType, rows: Rows) -> ColumnState:
     if isinstance(options, NumberColumn):
         return learn_number(options, in_memory(rows))
     if isinstance(options, BooleanColumn):
-        return {"fill": most_frequent_number(in_memory(rows)) if options.missing == "most_frequent" else 0.0}
+        values = in_memory(rows)
+        fill = most_frequent_number(values) if options.missing == "most_frequent" else 0.0
+        return {"fill": fill, "missing": int(np.isnan(values).sum())}
     if isinstance(options, CategoryColumn):
         return learn_category(options, rows)
     if isinstance(options, DateColumn):
@@ -48,7 +50,8 @@ def in_memory(rows: Rows) -> np.ndarray:
 
 
 def learn_number(options: NumberColumn, values: np.ndarray) -> ColumnState:
-    """Return statistics in float64. `center` and `spread` are computed after missing values are filled."""
+    """Return statistics in float64. `center` and `spread` are computed after missing values are filled. `missing` is
+    their number; `low` and `high` are the range of the others, by which predictions know unusual values."""
     present = values[~np.isnan(values)].astype(np.float64)
     fill = 0.0
     if isinstance(options.missing, float | int):
@@ -57,7 +60,8 @@ def learn_number(options: NumberColumn, values: np.ndarray) -> ColumnState:
         fill = float(np.mean(present) if options.missing == "mean" else np.median(present))
     filled = np.where(np.isnan(values), fill, values.astype(np.float64))
     center, spread = scale_of(options.scale, filled) if len(filled) else (0.0, 1.0)
-    return {"fill": fill, "center": center, "spread": spread}
+    limits = {"low": float(present.min()), "high": float(present.max())} if len(present) else {}
+    return {"fill": fill, "center": center, "spread": spread, "missing": len(values) - len(present), **limits}
 
 
 def scale_of(scale: str, values: np.ndarray) -> tuple[float, float]:
@@ -88,7 +92,7 @@ def learn_category(options: CategoryColumn, rows: Rows) -> ColumnState:
     counts = counted(rows)
     known = sorted(text for text, count in counts.items() if text and count >= options.min_count)
     # Keras requires at least one word.
-    state: dict[str, Any] = {"vocabulary": known or [""]}
+    state: dict[str, Any] = {"vocabulary": known or [""], "missing": counts.get("", 0)}
     if options.missing == "as_category":
         state["vocabulary"] = ["", *known]
     elif options.missing == "most_frequent":
@@ -109,7 +113,8 @@ def learn_date(options: DateColumn, seconds: np.ndarray) -> ColumnState:
     fill = int(np.median(present)) if len(present) else 0
     filled = np.where(seconds // SECONDS_A_DAY > BEFORE_ALL_DATES, seconds, fill)
     scales = [scale_of("standard", np.asarray(DATE_PARTS[part](filled), np.float64)) for part in options.parts]
-    return {"fill": fill, "center": [center for center, _ in scales], "spread": [spread for _, spread in scales]}
+    center, spread = [center for center, _ in scales], [spread for _, spread in scales]
+    return {"fill": fill, "center": center, "spread": spread, "missing": len(seconds) - len(present)}
 
 
 def learn_text(options: TextColumn, rows: Rows) -> ColumnState:
@@ -211,10 +216,15 @@ def encode(column: ColumnType, state: ColumnState, prepared: Any, title: str) ->
     options = column.options
     if not isinstance(options, CategoryColumn):
         return prepared
-    size = len(state["vocabulary"]) + (options.unknown != "error")
+    size = categories(options, state)
     if options.embedding is None:
         return keras.ops.one_hot(prepared, size)
     return keras.layers.Embedding(size, options.embedding, name=f"{title}_embedding")(prepared)
+
+
+def categories(options: CategoryColumn, state: ColumnState) -> int:
+    """Return the number of indices of a category, with that of unknown values, which is 0."""
+    return len(state["vocabulary"]) + (options.unknown != "error")
 
 
 def is_vector(found: InputFacts) -> bool:

@@ -7,11 +7,12 @@ from matplotlib.axes import Axes
 from dltool.evaluation.figures.curves import epochs, thinned
 from dltool.evaluation.figures.drawing import COLOURS, drawn, fitting
 from dltool.evaluation.figures.figure import Figure, file_word
-from dltool.report.differences import Comparison, Curve, significance
+from dltool.report.differences import Comparison, Curve
 from dltool.report.page import PageSection, render, render_page
+from dltool.report.paired_values import LETTERS
+from dltool.report.ranking import shown_with_sign, significance
+from dltool.text import number
 
-LETTERS = "ABCDEFGH"
-"""Names of the runs in tables and figures."""
 STYLES = ("-", "--", "-.", ":")
 """Line styles, distinguishable without colours."""
 
@@ -19,13 +20,15 @@ STYLES = ("-", "--", "-.", ":")
 def html(found: Comparison) -> str:
     names = [path.absolute().parent.name + " " + path.name for path in found.runs]
     runs = list(zip(LETTERS, found.runs, strict=False))
-    header = render("compare_header.html", runs=runs, remarks=found.remarks)
+    is_clear = any(len(row.best) < len(row.ranked) for row in found.metrics)
+    header = render("compare_header.html", runs=runs, verdict=found.verdict, is_clear=is_clear, remarks=found.remarks)
     return render_page(f"{', '.join(names)}: comparison", header, [*sections(found)])
 
 
 def sections(found: Comparison) -> Iterator[PageSection]:
     letters = LETTERS[: len(found.runs)]
-    metrics = render("compare_metrics.html", rows=found.metrics, letters=letters, significance=significance)
+    functions = {"significance": significance, "signed": shown_with_sign}
+    metrics = render("compare_metrics.html", rows=found.metrics, letters=letters, **functions)
     yield PageSection("metrics", "Test metrics", metrics)
     drawings = [figure(name, curves, found.best_epochs) for name, curves in found.curves.items()]
     yield PageSection("learning", "Learning", render("compare_curves.html", figures=drawings))
@@ -55,7 +58,7 @@ def figure(name: str, curves: Sequence[Curve], best_epochs: Sequence[int | None]
         axes[0].legend()
 
     words = " ".join(
-        f"{LETTERS[index]} goes from {first:.3g} to {last:.3g} in epoch {epoch}."
+        f"{LETTERS[index]} goes from {number(first)} to {number(last)} in epoch {epoch}."
         for index, curve in there
         for (_, first), (epoch, last) in [(curve[0], curve[-1])]
     )

@@ -1,23 +1,22 @@
-"""Compare runs by their directories: values that differ, and whether results differ significantly."""
+"""Compare runs by their directories: values that differ, and which run is better."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from itertools import chain
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from dltool.config.text.dump import leaves
 from dltool.config.text.tree import format_path
-from dltool.evaluation.bootstrap import Interval, paired_difference
 from dltool.evaluation.figures.curves import numbers as points_of
-from dltool.evaluation.stored import ExampleValues, read_examples, recorded_metrics
-from dltool.report.verdict import MORE_IS_BETTER, less_is_better
-from dltool.runs.configs import Values, different, recorded_values
+from dltool.evaluation.stored import ExampleValues, read_examples
+from dltool.report.paired_values import as_written, differing, tree_of
+from dltool.report.ranking import MetricRow, TestedRun, metric_rows, other_examples, overall, why_not_comparable
+from dltool.runs.configs import recorded_values
 from dltool.runs.files import Run
-from dltool.runs.records import RunContents, one_line, read_contents
+from dltool.runs.records import RunContents, one_line, origin_of, read_contents
+from dltool.text import duration, number
 
 MOST_ROWS = 500
 """Differences of one kind, as untrusted runs may have any number."""
@@ -26,8 +25,6 @@ NO_CURVES = ("epoch", "seconds")
 DIGEST = re.compile(r"(?:sha256:)?\b([0-9a-f]{12})[0-9a-f]{28,52}\b")
 """A digest or commit, which is shortened."""
 REPEATED = ("pinned.seed", "pinned.why_threads")
-SEED = 0
-"""Seed of the bootstrap, fixed so that intervals are reproducible."""
 ENVIRONMENT = ("machine", "pinned", "git", "code", "weights")
 DATA = ("fingerprint", "split", "examples", "validation_examples", "test_examples", "classes", "inputs", "targets")
 
@@ -41,34 +38,13 @@ class ValueRow:
     origins: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class MetricDifference:
-    """The difference of a run to the first one. `is_paired`: both have the same test examples.
-
-    If unpaired, the difference is significant if the two intervals do not overlap."""
-
-    value: float
-    low: float | None
-    high: float | None
-    is_paired: bool
-    exceeds_noise: bool | None
-
-
-@dataclass(frozen=True)
-class MetricRow:
-    """A test metric of each run, and its `differences` to the first run, None if not comparable."""
-
-    name: str
-    values: tuple[Interval | None, ...]
-    differences: tuple[MetricDifference | None, ...]
-
-
 Curve = list[tuple[int, float]]
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """`curves` are the (epoch, value) points of each run; `remarks` say what could not be compared."""
+    """`verdict` says which run is better; `curves` are the (epoch, value) points of each run; `remarks` say what could
+    not be compared."""
 
     runs: tuple[Path, ...]
     config: tuple[ValueRow, ...]
@@ -76,6 +52,7 @@ class Comparison:
     data: tuple[ValueRow, ...]
     results: tuple[ValueRow, ...]
     metrics: tuple[MetricRow, ...]
+    verdict: str
     curves: Mapping[str, tuple[Curve, ...]]
     best_epochs: tuple[int | None, ...]
     remarks: tuple[str, ...]
@@ -83,38 +60,34 @@ class Comparison:
 
 def compared(runs: Sequence[Run]) -> Comparison:
     """Compare `runs`, at most as many as there are letters. Raises RunError: a run is damaged."""
-    records = [read_contents(run) for run in runs]
-    values = [recorded_values(run) for run in runs]
-    examples = [
-        read_examples(run, "test") if (run.evaluation / "test" / "examples.npz").exists() else None for run in runs
-    ]
-    metrics = tuple(metric_rows(records, examples, [losses_in(each) for each in values]))
+    tested = [TestedRun(read_contents(run), recorded_values(run), stored_examples(run)) for run in runs]
+    records = [run.record for run in tested]
+    metrics = tuple(metric_rows(tested))
     return Comparison(
         tuple(run.path for run in runs),
-        tuple(config_rows(values, records)),
+        tuple(config_rows(tested)),
         tuple(rows([flattened(record.run.model_dump(), ("dltool", *ENVIRONMENT)) for record in records])),
         tuple(rows([flattened(record.run.data.model_dump(), DATA) for record in records])),
         tuple(rows([results_of(record) for record in records])),
         metrics,
+        overall(metrics),
         curves_of(records),
         tuple(record.best_epoch for record in records),
-        tuple(remarks(records, examples, metrics)),
+        tuple(remarks(tested, metrics)),
     )
 
 
-def config_rows(values: Sequence[Values], records: Sequence[RunContents]) -> Iterator[ValueRow]:
-    for path in different(values)[:MOST_ROWS]:
-        place = format_path(path)
-        held = zip(records, values, strict=True)
-        origins = tuple(record.origins.get(place, "") if path in each else "" for record, each in held)
-        yield ValueRow(place, tuple(one_line(each[path]) if path in each else "" for each in values), origins)
+def stored_examples(run: Run) -> ExampleValues | None:
+    return read_examples(run, "test") if (run.evaluation / "test" / "examples.npz").exists() else None
 
 
-def losses_in(values: Values) -> Values:
-    """Return the config values of the losses. Values of different loss functions are not comparable."""
-    return {
-        path: value for path, value in values.items() if "loss" in (path[1:2] if path[0] == "training" else path[3:4])
-    }
+def config_rows(runs: Sequence[TestedRun]) -> Iterator[ValueRow]:
+    for name, parts in islice(differing([tree_of(run.config) for run in runs]), MOST_ROWS):
+        values = tuple("" if part is None else one_line(as_written(part.value)) for part in parts)
+        places = ["" if part is None else format_path(part.path) for part in parts]
+        held = zip(runs, places, strict=True)
+        origins = tuple(origin_of(place, run.record.origins) if place else "" for run, place in held)
+        yield ValueRow(name, values, origins)
 
 
 def flattened(record: Mapping[str, Any], keys: Sequence[str]) -> dict[str, str]:
@@ -138,104 +111,52 @@ def rows(found: Sequence[Mapping[str, str]]) -> Iterator[ValueRow]:
 
 
 def results_of(record: RunContents) -> dict[str, str]:
-    results = record.results
+    results, seconds = record.results, record.results.seconds.get("total")
     found = {
         "status": record.run.status,
         "epochs": results.epochs,
         "parameters": results.parameters,
         "best epoch": results.best.epoch,
         "monitor": results.best.monitor,
-        **{f"val_{name}": f"{value:.6g}" for name, value in results.validation.items()},
-        "seconds": results.seconds.get("total"),
+        **{f"val_{name}": number(value) for name, value in results.validation.items()},
+        "took": None if seconds is None else duration(seconds),
     }
     return {name: one_line(value) for name, value in found.items()}
 
 
-def are_same_examples(first: ExampleValues | None, other: ExampleValues | None) -> bool:
-    if first is None or other is None:
-        return False
-    return first.targets == other.targets and np.array_equal(first.rows, other.rows)
-
-
-def metric_rows(
-    records: Sequence[RunContents], examples: Sequence[ExampleValues | None], losses: Sequence[Values]
-) -> Iterator[MetricRow]:
-    measured = [recorded_metrics(record.results) for record in records]
-    paired = [each.values if each is not None and are_same_examples(examples[0], each) else {} for each in examples]
-    for name in dict.fromkeys(chain.from_iterable(measured)):
-        values = tuple(each.get(name) for each in measured)
-        differences: list[MetricDifference | None] = [None]
-        for value, own, loss in zip(values[1:], paired[1:], losses[1:], strict=True):
-            is_comparable = not name.endswith("loss") or loss == losses[0]
-            of_examples = paired[0].get(name), own.get(name)
-            differences.append(difference(values[0], value, *of_examples) if is_comparable else None)
-        yield MetricRow(name, values, tuple(differences))
-
-
-def difference(
-    first: Interval | None, other: Interval | None, values: np.ndarray | None, others: np.ndarray | None
-) -> MetricDifference | None:
-    """Return the difference of a metric, None if one run lacks it. `exceeds_noise` is None without intervals. `values`
-    and `others` are of the same test examples, None if there are none."""
-    if first is None or other is None:
-        return None
-    value, apart = other.value - first.value, None
-    if values is not None and others is not None and len(values):
-        found = paired_difference(values, others, SEED)
-        if found.low is not None:
-            return MetricDifference(value, found.low, found.high, True, found.exceeds_noise)
-    if None not in (first.low, first.high, other.low, other.high):
-        apart = other.low > first.high or other.high < first.low  # type: ignore[operator]
-    return MetricDifference(value, None, None, False, apart)
-
-
-def significance(metric: str, letter: str, found: MetricDifference) -> str:
-    """Return whether the difference of run `letter` to run A is significant, and which of the two is better."""
-    if not found.exceeds_noise:
-        return "significance unknown" if found.exceeds_noise is None else "not significant"
-    is_less = less_is_better(metric)
-    better = letter if is_less == (found.value < 0) else "A"
-    is_known = is_less or MORE_IS_BETTER.search(metric) is not None
-    return f"significant at 95 %{f': {better} is better' if is_known else ''}"
-
-
 def curves_of(records: Sequence[RunContents]) -> dict[str, tuple[Curve, ...]]:
+    """Return the curves by name, without those that equal a later one, as that of a loss that is a metric, and without
+    a constant learning rate."""
     first_lines = dict.fromkeys(name for record in records for line in record.lines[:1] for name in line)
     names = [name for name in first_lines if name not in NO_CURVES][:MOST_CURVES]
     found = {name: tuple(points_of(record.lines, name) for record in records) for name in names}
-    return {name: curves for name, curves in found.items() if any(curves)}
+    is_constant = all(len({value for _, value in curve}) < 2 for curve in found.get("learning_rate", ()))
+    later = {repr(curves): name for name, curves in found.items() if not (is_constant and name == "learning_rate")}
+    return {name: curves for name, curves in found.items() if any(curves) and later.get(repr(curves)) == name}
 
 
-def remarks(
-    records: Sequence[RunContents], examples: Sequence[ExampleValues | None], metrics: Sequence[MetricRow]
-) -> Iterator[str]:
+def remarks(runs: Sequence[TestedRun], metrics: Sequence[MetricRow]) -> Iterator[str]:
     """Yield what could not be compared, and why."""
+    records = [run.record for run in runs]
     for record in records:
         if not record.results.test:
             status = one_line(record.run.status)
             why = "no test examples" if status == "completed" else f"its status is {status}"
             yield f"{record.path} has no test metrics: {why}"
+    first, path = runs[0], records[0].path
+    are_tested = [bool(first.record.results.test and record.results.test) for record in records]
+    elsewhere = [other_examples(first, run) if both else "" for run, both in zip(runs, are_tested, strict=True)]
+    for record, why in zip(records, elsewhere, strict=True):
+        if why:
+            yield f"{record.path} {why}: not ranked with {path}"
     for row in metrics:
         without = [record.path for record, value in zip(records, row.values, strict=True) if value is None]
         if without and any(record.results.test for record in records if record.path in without):
             yield f"{row.name} was not measured by {', '.join(without)}"
-        for record, value, found in list(zip(records, row.values, row.differences, strict=True))[1:]:
-            if None not in (row.values[0], value) and found is None:
-                yield f"{row.name} of {record.path} uses another loss function than {records[0].path}: not comparable"
-    first = examples[0]
-    for record, other in list(zip(records, examples, strict=True))[1:]:
-        if not record.results.test or not records[0].results.test:
-            continue
-        if first is None or other is None:
-            path = records[0].path if first is None else record.path
-            yield f"{path} has no values of single examples: run dltool evaluate"
-        elif not are_same_examples(first, other):
-            how = f"other examples than {records[0].path}"
-            is_same_data = records[0].run.data.fingerprint == record.run.data.fingerprint
-            if is_same_data and not np.array_equal(first.rows, other.rows):
-                both = len(np.intersect1d(first.rows, other.rows))
-                how = f"other rows than {records[0].path}, {both:,} of {len(other.rows):,} in common"
-            yield f"{record.path} was tested on {how}: unpaired intervals"
+        for run, value, is_elsewhere in zip(runs, row.values, elsewhere, strict=True):
+            both = None not in (value, row.values[0]) and not is_elsewhere
+            if both and (why := why_not_comparable(row.name, first, run)):
+                yield f"{row.name} of {run.record.path} {why} than in {path}: not ranked"
 
 
 def as_json(found: Comparison) -> dict[str, Any]:
@@ -244,4 +165,5 @@ def as_json(found: Comparison) -> dict[str, Any]:
 
     parts = ("config", "environment", "data", "results", "metrics")
     tables = {part: by_name(getattr(found, part)) for part in parts}
-    return {"runs": [str(path) for path in found.runs], **tables, "curves": found.curves, "remarks": found.remarks}
+    whole = {"curves": found.curves, "remarks": found.remarks}
+    return {"runs": [str(path) for path in found.runs], "verdict": found.verdict, **tables, **whole}

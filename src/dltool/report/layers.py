@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from dltool.config.text.tree import format_path
 from dltool.model.graph import Box
+from dltool.runs.records import origin_of
 from dltool.text import shape
 
 MOST_INPUTS = 8
@@ -74,9 +75,3 @@ def stroke(lane: int, mine: int) -> str:
     """Return the path from the top of a lane to the dot of this row."""
     x, end, middle = center(lane), center(mine), HEIGHT / 2
     return f"M{x} 0V{middle}" if x == end else f"M{x} 0C{x} {middle} {end} 0 {end} {middle}"
-
-
-def origin_of(place: str, origins: Mapping[str, str]) -> str:
-    """Return the origin of the first value at a config path or below it."""
-    below = f"{place}.", f"{place}["
-    return next((origin for path, origin in origins.items() if path == place or path.startswith(below)), "")

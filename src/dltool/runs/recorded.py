@@ -1,5 +1,6 @@
 """The config, the data and the machine of a run as it recorded them: verified, and compared with those of today."""
 
+import glob
 import math
 import os
 import re
@@ -10,7 +11,8 @@ from typing import Any
 
 from dltool.config.load import read_recorded
 from dltool.config.schema import Config, Data
-from dltool.config.sources import TABLE_SOURCES
+from dltool.config.sources import TABLE_SOURCES, Source
+from dltool.config.table_sources import ParquetSource
 from dltool.config.tasks import TASKS, TargetFacts
 from dltool.config.text.dump import Expression, leaves, plain_config
 from dltool.config.text.tree import format_path
@@ -24,7 +26,7 @@ from dltool.runs.files import Run, digest
 from dltool.runs.records import DataRecord, InputRecord, RecordedPart, RunRecord, TargetRecord, in_sentence, read_record
 from dltool.text import listed, plural
 
-LOCATION = r"data\.(source|validation|test)\.([a-z0-9_]+\.path|sql\.url|arrays\.[xy])"
+LOCATION = r"data\.(source|validation|test)\.([a-z0-9_]+\.path(\[\d+\])?|sql\.url|arrays\.[xy])"
 SOURCE_PATH = re.compile(LOCATION)
 MAY_CHANGE = re.compile(rf"expect\..*|{LOCATION}|training\.callbacks\[.*|model\.layers\[\d+\]\.backbone\.\w+\.weights")
 """Values that leave the training alone."""
@@ -97,8 +99,7 @@ def recorded_config(
             Problem(None, f"{run.resolved} was edited after the run was made: {edit}", edit_hint(edit))
             for edit in differences(plain_config(original), plain_config(config))
             # A path may have moved.
-            if edit.name not in may_differ
-            and not (isinstance(edit.old, str) and isinstance(edit.new, str) and SOURCE_PATH.fullmatch(edit.name))
+            if edit.name not in may_differ and not (are_paths(edit.old, edit.new) and SOURCE_PATH.fullmatch(edit.name))
         )
         RunError.refuse(islice(problems, MOST_SHOWN))
     RunError.refuse(
@@ -107,7 +108,18 @@ def recorded_config(
         for text in [values(config)[place]]
         if place not in may_differ and record.environment.get(place, found) != found
     )
-    return config
+    # A run trained on a DataFrame holds it, wherever the run has moved.
+    return with_table_at(config, str(run.table)) if run.table.exists() else config
+
+
+def are_paths(*values: Any) -> bool:
+    return all(isinstance(each, str) for value in values for each in (value if isinstance(value, list) else [value]))
+
+
+def with_table_at(config: Config, path: str) -> Config:
+    """Return the config with the Parquet file `path` as its source."""
+    own = Source("parquet", ParquetSource(path=path))
+    return config.model_copy(update={"data": config.data.model_copy(update={"source": own})})
 
 
 def location(setting: str) -> str:
@@ -143,7 +155,9 @@ def refuse_missing_data(config: Config) -> None:
         Problem(None, f"no such file: {path}", f"if the data of the run has moved: --set {place}=NEW")
         for place, value in values(config).items()
         for path in [value.value if isinstance(value, Expression) else value]
-        if SOURCE_PATH.fullmatch(place) and not place.endswith(".url") and not os.path.exists(os.path.expanduser(path))
+        # Reading names what a pattern, a zip or a database lacks.
+        if SOURCE_PATH.fullmatch(place) and not (glob.has_magic(path) or ".zip/" in path or place.endswith(".url"))
+        if not os.path.exists(os.path.expanduser(path))
     )
 
 

@@ -23,6 +23,7 @@ from pydantic import (
 from dltool.errors import RunError
 from dltool.machine import MOST_THREADS
 from dltool.runs.files import Run
+from dltool.text import and_more, number, plural
 
 R = TypeVar("R", bound="Lenient")
 LONGEST = 300
@@ -196,6 +197,23 @@ class Expectation(Lenient):
     met: bool | None = None
 
 
+Probability = Annotated[float, Field(ge=0, le=1)]
+
+
+class ThresholdRecord(Lenient):
+    """The decision threshold of an output, or that of each label, and the `metric` that chose it on validation."""
+
+    value: Probability | dict[str, Probability] | None = None
+    metric: Words = ""
+
+    @property
+    def words(self) -> str:
+        each = self.value.items() if isinstance(self.value, Mapping) else [("", self.value)]
+        values = [f"{one_line(name)} {'unknown' if value is None else number(value)}".strip() for name, value in each]
+        by = f", chosen on validation by {self.metric}" if self.metric else ""
+        return f"{plural(len(values), 'threshold')} {and_more(values, MOST_ITEMS)}{by}"
+
+
 class Results(Lenient):
     """results.json, the last file of a run."""
 
@@ -207,6 +225,7 @@ class Results(Lenient):
     parameters: Count | None = None
     seconds: Numbers = {}
     expectations: dict[str, Expectation] = {}
+    thresholds: dict[str, ThresholdRecord] = {}
 
 
 class KeptFigure(Lenient):
@@ -306,3 +325,9 @@ def read_contents(run: Run) -> RunContents:
         {place[:LONGEST]: one_line(origin) for place, origin in list(origins.items())[:MOST_ORIGINS]},
         run.read(run.config).decode("utf-8", "replace") if run.config.exists() else "",
     )
+
+
+def origin_of(place: str, origins: Mapping[str, str]) -> str:
+    """Return the origin of the first value at a config path or below it."""
+    below = f"{place}.", f"{place}["
+    return next((origin for path, origin in origins.items() if path == place or path.startswith(below)), "")

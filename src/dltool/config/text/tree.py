@@ -6,7 +6,7 @@ from typing import Any
 
 from dltool.errors import ConfigPath, Position
 
-ARGUMENTS = ("--set", "--name", "--seed")
+ARGUMENTS = ("--set", "--name", "--seed", "DataFrame")
 """Command-line options that set values of the config."""
 
 

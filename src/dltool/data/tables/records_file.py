@@ -57,6 +57,9 @@ class RecordsFile(CsvFile):
     def stored_bytes(self) -> int:
         return self.bytes
 
+    def identity(self) -> None:
+        """Return None: nothing can change the records."""
+
 
 def text_of(value: Any) -> str:
     """Return a single value as text: integers without a point, moments in ISO 8601, in UTC if they have a zone."""

@@ -20,6 +20,7 @@ from dltool.evaluation.tasks.numbers import NumberEvaluator, ReconstructionEvalu
 Drawn = TypeVar("Drawn")
 EVALUATORS: Mapping[TargetKind, type[Evaluator]] = {
     "category": ClassEvaluator,
+    "index": ClassEvaluator,
     "multi_label": LabelEvaluator,
     "number": NumberEvaluator,
     "input": ReconstructionEvaluator,
@@ -58,18 +59,22 @@ def assessed_outputs(
         prefix = f"{file_word(name)}_" if config.model.outputs else ""
         # Nothing more can be measured if a model predicts NaN.
         is_number = np.isfinite(outputs[name]).all()
-        shown = (targets, outputs[name], rows)
-        if (mask := outputs.get(f"{name}{MASK}")) is not None and output.target.shape[:1] == mask.shape[1:]:
-            # Keras leaves padding out of loss and metrics.
-            shown = (
-                {str(output.head.target): output.goal(targets)[mask]},
-                outputs[name][mask],
-                rows[mask.nonzero()[0]],
-            )
+        shown = without_padding(output, targets, outputs, rows)
         makers, table, mistakes = output.findings(prefix, *shown) if is_number else NOTHING
         figures = () if warn is None else images(makers, warn)
         found.append(OutputAssessment(name, output.target.kind, figures, table, mistakes))
     return tuple(found)
+
+
+def without_padding(
+    output: Evaluator, targets: Mapping[str, np.ndarray], outputs: Mapping[str, np.ndarray], rows: np.ndarray
+) -> tuple[Mapping[str, np.ndarray], np.ndarray, np.ndarray]:
+    """Return targets, values and rows of the output without masked steps, as Keras's loss and metrics."""
+    name = output.head.name
+    mask = outputs.get(f"{name}{MASK}")
+    if mask is None or output.target.shape[:1] != mask.shape[1:]:
+        return targets, outputs[name], rows
+    return {str(output.head.target): output.goal(targets)[mask]}, outputs[name][mask], rows[mask.nonzero()[0]]
 
 
 def images(makers: Sequence[Callable[[], Drawn]], warn: Callable[[str], None]) -> tuple[Drawn, ...]:

@@ -23,13 +23,16 @@ MOST_CLASSES = 100
 MOST_INNER = 200_000
 """Values inside examples, such as pixels, that are assessed. More are sampled evenly."""
 MOST_CURVES = 7
+MOST_CONFUSED = 2_000
+"""Classes up to which there is a confusion matrix, whose size is their square."""
 MOST_VALUES = 2_000_000
 """Probabilities used for curves. More are sampled evenly."""
 MICRO = "micro average"
+Array = np.ndarray
 
 
 class LabelEvaluator(Evaluator):
-    """Evaluator of labels. Columns are "labels", those above 0.5, and "probability of NAME" for each."""
+    """Evaluator of labels. Columns are "labels", those above their threshold, and "probability of NAME" for each."""
 
     column = "labels"
 
@@ -48,6 +51,14 @@ class LabelEvaluator(Evaluator):
             return values
         return (1 + np.tanh(values / 2)) / 2 if family_of(self.head.loss).has_one_output else softmax(values)
 
+    def decided(self, shares: np.ndarray) -> np.ndarray:
+        """Return which labels are predicted, (examples, labels) of bool, for probabilities."""
+        return np.asarray(shares > np.array(self.head.thresholds(self.target.class_names) or [0.5], shares.dtype))
+
+    def chances(self, targets: Mapping[str, np.ndarray], values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return whether examples have each label, and its probability, (examples, labels) each."""
+        return self.goal(targets) > 0.5, self.shares(values)
+
     def shares(self, values: np.ndarray) -> np.ndarray:
         """Return the probabilities. Raises RunError: their number differs from that of the classes."""
         found, classes = self.probabilities(values.reshape(len(values), -1)), len(self.target.class_names)
@@ -58,14 +69,15 @@ class LabelEvaluator(Evaluator):
     def predicted(self, shares: np.ndarray) -> np.ndarray:
         target = self.config.data.targets[str(self.head.target)].type
         options = target.options if target else None
-        return self.labels_text(shares, options.separator if isinstance(options, MultiLabelTarget) else ",")
+        separator = options.separator if isinstance(options, MultiLabelTarget) else ","
+        return self.labels_text(self.decided(shares), separator)
 
     def true_labels(self, goal: np.ndarray) -> np.ndarray:
-        return self.labels_text(goal, ",")
+        return self.labels_text(goal > 0.5, ",")
 
     def labels_text(self, values: np.ndarray, separator: str) -> np.ndarray:
         names = self.names
-        return np.array([separator.join(names[row]) for row in values > 0.5], dtype=object)
+        return np.array([separator.join(names[row]) for row in values], dtype=object)
 
     def each_class(self, shares: np.ndarray) -> Columns:
         return {f"probability of {name}": column for name, column in zip(self.names, shares.T, strict=True)}
@@ -83,11 +95,12 @@ class LabelEvaluator(Evaluator):
         names, shares = self.target.class_names, self.probabilities(values.reshape(len(values), -1))
         if not self.has_probabilities or shares.shape[1] != len(names):
             return NOTHING
-        return labels_found(prefix, names, self.goal(targets), shares, rows)
+        return labels_found(prefix, names, self.goal(targets), shares, rows, self.decided(shares))
 
 
 class ClassEvaluator(LabelEvaluator):
-    """Evaluator of classes. Columns are "class", the most probable one, and "probability of NAME" for each."""
+    """Evaluator of classes. Columns are "class", the most probable one unless there is a threshold, and "probability of
+    NAME" for each."""
 
     column = "class"
 
@@ -106,8 +119,18 @@ class ClassEvaluator(LabelEvaluator):
         found = super().probabilities(values)
         return np.concatenate([1 - found, found], axis=1) if found.shape[1] == 1 else found
 
+    def decided(self, shares: np.ndarray) -> np.ndarray:
+        """Return the index of the predicted class, (examples,), for probabilities (examples, classes)."""
+        thresholds = self.head.thresholds(self.target.class_names)
+        return shares.argmax(axis=1) if thresholds is None else (shares[:, 1] > thresholds[0]).astype(int)
+
+    def chances(self, targets: Mapping[str, np.ndarray], values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return whether values inside examples are of the second class, and its probability, (values, 1) each."""
+        shares = self.probabilities(values.reshape(-1, values.shape[-1]))
+        return self.goal(targets).reshape(-1, 1) == 1, shares[:, 1:]
+
     def predicted(self, shares: np.ndarray) -> np.ndarray:
-        return np.asarray(self.names[shares.argmax(axis=1)])
+        return np.asarray(self.names[self.decided(shares)])
 
     def true_labels(self, goal: np.ndarray) -> np.ndarray:
         return np.asarray(self.names[goal.ravel()])
@@ -126,7 +149,8 @@ class ClassEvaluator(LabelEvaluator):
         names, shares = self.target.class_names, self.probabilities(flat[some])
         if not self.has_probabilities or shares.shape[1] != len(names):
             return NOTHING
-        return classes_found(prefix, names, self.goal(targets).ravel()[some], shares, None if inner else rows)
+        goal = self.goal(targets).ravel()[some]
+        return classes_found(prefix, names, goal, shares, None if inner else rows, self.decided(shares))
 
     @property
     def rules(self) -> Rules | None:
@@ -138,7 +162,7 @@ class ClassEvaluator(LabelEvaluator):
             constant_name="majority class",
             linear_name="logistic regression",
             score=lambda targets, predicted: np.mean(targets == predicted),
-            predicted=lambda values: self.probabilities(values).argmax(axis=1),
+            predicted=lambda values: self.decided(self.probabilities(values)),
             constant=lambda fitted: np.bincount(fitted).argmax(),
             linear=lambda fitted, true, other: (other @ softmax_regression(fitted, true, classes)).argmax(axis=1),
             why_not_linear=why_not_logistic,
@@ -153,11 +177,11 @@ def why_not_logistic(fitted: np.ndarray) -> str:
 
 
 def classes_found(
-    prefix: str, names: Sequence[str], targets: np.ndarray, probabilities: np.ndarray, rows: np.ndarray | None
+    prefix: str, names: Sequence[str], targets: Array, probabilities: Array, rows: Array | None, predicted: Array
 ) -> Found:
-    """Return the findings for `targets` (examples,), class indices, and `probabilities` (examples, classes). `rows`
-    (examples,) are rows of the data, None if an example has many classes."""
-    predicted, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
+    """Return the findings for `targets` and `predicted` (examples,), class indices, and `probabilities` (examples,
+    classes). `rows` (examples,) are rows of the data, None if an example has many classes."""
+    confidence = probabilities[np.arange(len(predicted)), predicted]
     are_right = predicted == targets
     some = slice(None, None, -(-probabilities.size // MOST_VALUES))
     mistakes = tuple(
@@ -172,14 +196,15 @@ def classes_found(
     table = class_table(targets, predicted, names)
     are_of_class = targets[some, None] == np.arange(len(names))
     makers, table = with_curves(prefix, table, names, are_of_class, probabilities[some])
-    return [confusion_matrix, *makers, calibration_maker(prefix, confidence, are_right)], table, mistakes
+    makers = [*([confusion_matrix] if len(names) <= MOST_CONFUSED else []), *makers]
+    return [*makers, calibration_maker(prefix, confidence, are_right)], table, mistakes
 
 
 def labels_found(
-    prefix: str, names: Sequence[str], targets: np.ndarray, probabilities: np.ndarray, rows: np.ndarray
+    prefix: str, names: Sequence[str], targets: Array, probabilities: Array, rows: Array, predicted: Array
 ) -> Found:
-    """Return the findings for `targets` of 0 or 1 and `probabilities`, both (examples, labels)."""
-    are_labels, predicted = targets > 0.5, probabilities > 0.5
+    """Return the findings for `targets` of 0 or 1, `probabilities` and labels `predicted`, (examples, labels) each."""
+    are_labels = targets > 0.5
     some = slice(None, None, -(-probabilities.size // MOST_VALUES))
     confidence = np.where(predicted, probabilities, 1 - probabilities)
     are_right = predicted == are_labels

@@ -1,0 +1,51 @@
+"""Values of new data that training has not seen: unknown categories, missing values, numbers far out of range."""
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from dltool.config.columns import CategoryColumn, ColumnType, NumberColumn
+from dltool.data.arrays.rows import Coded, Rows
+from dltool.data.split.by_column import is_missing
+from dltool.model.columns import ColumnState, counted, in_memory
+from dltool.text import and_more, number, plural, quoted
+
+SHOWN = 5
+FAR = 1.0
+"""A number is far out of the training range if it is further outside than this multiple of its width."""
+
+
+def unusual_values(
+    inputs: Mapping[str, Rows], types: Mapping[str, ColumnType], states: Mapping[str, ColumnState]
+) -> Iterator[str]:
+    """Yield a warning for each column with values unlike those of the training rows. `types` are those of the columns
+    among `inputs`, `states` what training fitted; a state of an older run may lack some of it."""
+    for name, state in states.items():
+        rows, options = inputs[name], types[name].options
+        if isinstance(options, CategoryColumn) and options.unknown == "as_category":
+            known = {"", *state["vocabulary"]}
+            unseen = {text: count for text, count in counted(rows).items() if text not in known}
+            if unseen:
+                values = and_more([f"{quoted(text)} in {count:,}" for text, count in unseen.items()], SHOWN)
+                what = f'"{name}": {rows_have(sum(unseen.values()))} none of the training categories'
+                yield f"{what}: {values}; the model gets its unknown category"
+        if state.get("missing") == 0 and (lacking := missing_in(rows)):
+            is_number = isinstance(options, NumberColumn)
+            fill = number(state["fill"]) if is_number else "what stands for missing values"
+            yield f'"{name}": {rows_have(lacking)} no value, unlike all training rows; the model gets {fill}'
+        low, high = state.get("low"), state.get("high")
+        if isinstance(low, float) and isinstance(high, float):
+            new, margin = in_memory(rows), FAR * (high - low)
+            far = new[(new < low - margin) | (new > high + margin)]
+            if len(far):
+                shown = and_more([number(float(value)) for value in np.unique(far)], SHOWN)
+                training = f"{number(low)} to {number(high)}"
+                yield f'"{name}": {rows_have(len(far))} a value far outside the training range, {training}: {shown}'
+
+
+def rows_have(count: int) -> str:
+    return f"{count:,} {plural(count, 'row has', 'rows have')}"
+
+
+def missing_in(rows: Rows) -> int:
+    return counted(rows).get("", 0) if isinstance(rows, Coded) else int(is_missing(in_memory(rows)).sum())
