@@ -17,6 +17,9 @@ from pyarrow import feather, orc
 from tests.data.pictures import class_folders, encoded
 from tests.wav_files import sound
 
+from dltool.drafting.settings import in_terms_of_init
+from dltool.errors import Problem
+
 ROWS = 120
 
 
@@ -578,3 +581,86 @@ def test_a_test_file_beside_the_training_file_is_used_if_it_has_the_target(draft
     outcome = dltool("init", given)
     assert "test" not in yaml.safe_load(outcome.stdout)["data"]
     assert "test.csv is not used, it has no y: dltool predict takes it after training" in outcome.stderr
+
+
+# --- what it cannot draft, and how to say it ---
+
+
+def in_file(name: str, text: str) -> str:
+    Path(name).write_text(text, encoding="utf-8")
+    return name
+
+
+def test_a_table_is_read_as_set_says(drafted) -> None:
+    ragged = [f"{i},{'1,' * (i == 30)}{i % 7 / 2},{'ab'[i % 2]}" for i in range(60)]
+    name = in_file("a.csv", "\n".join(["nr,x,y", *ragged]))
+    data = drafted(name, "--set", "data.source.csv.skip_rows=[32]", "--set", "data.inputs={nr: category}")["data"]
+    assert data["source"]["csv"]["skip_rows"] == [32]
+    assert data["inputs"]["nr"] == "category"
+    # Tabs would be found, but for the choice of semicolons.
+    name = in_file("b.csv", "\n".join(["a\tb;y", *(f"{i}\t{i};{'pq'[i % 2]}" for i in range(60))]))
+    data = drafted(name, "--set", "data.source.csv.delimiter=;", "--set", 'data.inputs={"a\\tb": text}')["data"]
+    assert (data["source"]["csv"]["delimiter"], data["target"]) == (";", {"y": "category"})
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "arguments", "message", "hint"),
+    [
+        ("a.csv", "x,y\n1,a\n", ["--set", "training.epochs=3"], "init takes options of a table", "write --set data."),
+        (
+            "a.csv",
+            "x,y\n1,a\n",
+            ["--set", "data.source.excel.sheet=A"],
+            "a.csv is read as csv, not excel",
+            "data.source.csv",
+        ),
+        ("a.csv", "x,y\n1,a\n", ["--set", "data.source.csv.sheet=A"], "unknown option of csv", "did you mean"),
+        ("a.csv", "x,y\n1,a\n", ["--set", "data.source.csv.quote=ab"], "expected one character", ""),
+        ("a.csv", "x\n1.5\n2.5\n", [], 'a.csv has one column, "x"', "add columns"),
+        ("a.csv", "t\nsome words 1\nother words 2\n", [], "can be predicted: t (", "--set data.inputs.COLUMN=TYPE"),
+        ("a.csv", "x,y\n1.5,a\n2,a\n0,a\n", [], "y is ignored: the same text in every row", "--target COLUMN"),
+        ("a.csv", "x,y\n1.5,a\n2,b\n", ["--target", "z"], 'a.csv has no column "z"', "--target "),
+        (
+            "a.csv",
+            "x,y\n1,a\n" * 30 + "1,2,3\n",
+            [],
+            "expected 2 fields, found 3",
+            "--set 'data.source.csv.skip_rows=[61]'",
+        ),
+        ("a.pdf", "%PDF-1.4\n", [], "a.pdf is a PDF document", "save its table as CSV"),
+        ("a.csv", "<!doctype html>\n<p>", [], "a.csv is a web page", "save its table as CSV"),
+        ("digits", "", ["--set", "seed=1"], "--set does not apply to the template", "dltool train takes it: seed=1"),
+    ],
+)
+def test_a_refusal_names_a_way_that_the_command_line_has(dltool, name, text, arguments, message, hint) -> None:
+    if text:
+        in_file(name, text)
+    outcome = dltool("init", name, *arguments)
+    assert (outcome.code in (2, 3), outcome.stdout) == (True, "")
+    assert message in outcome.stderr
+    assert hint in outcome.stderr
+
+
+@pytest.mark.parametrize(
+    ("hint", "expected"),
+    [
+        ("write quote: null", "write --set data.source.csv.quote=null"),
+        ('write missing: ["a", "b c"]', """write --set 'data.source.csv.missing=["a", "b c"]'"""),
+        (
+            'write my price: {number: {thousands: ","}}; or, for categories, my price: category',
+            """write --set 'data.inputs={my price: {number: {thousands: ","}}}'; or, for categories, \
+--set 'data.inputs={my price: category}'""",
+        ),
+        ("free some space, then try again", "free some space, then try again"),
+    ],
+)
+def test_hints_for_a_config_are_given_as_options_of_init(hint: str, expected: str) -> None:
+    assert in_terms_of_init(Problem((), "", hint), "csv").hint == expected
+
+
+def test_a_test_file_that_cannot_be_read_like_the_training_file_is_left_out(dltool) -> None:
+    table("x,y", "{x},{k}", "train.csv")
+    in_file("test.csv", "1.5,a\n2.5,b\n")
+    outcome = dltool("init", "train.csv")
+    assert (outcome.code, "test" in yaml.safe_load(outcome.stdout)["data"]) == (0, False)
+    assert "test.csv is not used: " in outcome.stderr

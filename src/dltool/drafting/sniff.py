@@ -102,13 +102,17 @@ class Sniffed:
     remarks: tuple[str, ...] = ()
 
 
-def sniff_csv(path: Path, place: ConfigPath, whole: Path | None = None) -> Sniffed:
+def sniff_csv(
+    path: Path, place: ConfigPath, whole: Path | None = None, given: Mapping[str, Any] | None = None
+) -> Sniffed:
     """Delimiter, decimal point, quotes, comments, encoding, names of columns, missing markers, formats of dates.
 
     `path` may be one of the files of the folder or zip `whole`, all of which are read for what is in the cells.
+    `given` options are not looked for.
 
     Raises DataError: the file cannot be read as a table, with every problem."""
-    encoding = encoding_of(path, place)
+    given = given or {}
+    encoding = given.get("encoding") or encoding_of(path, place)
     with open_text(path, place, encoding) as text:
         lines = list(islice(lines_of(text), SAMPLE))
         # Where the first line may also be the names, it has to be a comment to make the rows alike.
@@ -120,6 +124,7 @@ def sniff_csv(path: Path, place: ConfigPath, whole: Path | None = None) -> Sniff
         # As R writes tables; fields that runs of spaces separate cannot be quoted.
         spaced = [CsvSource(path=str(path), delimiter=each, encoding=encoding) for each in (" ", WHITESPACE)]
         candidates += spaced
+        candidates = [options.model_copy(update=given) for options in candidates]
         samples = [records_of(lines, options) for options in candidates]
     best = max(range(len(candidates) - len(spaced)), key=lambda index: (regularity(samples[index]), index))
     if regularity(samples[best]) < 1 and any(map(holds_numbers, samples[-len(spaced) :])):
@@ -129,7 +134,7 @@ def sniff_csv(path: Path, place: ConfigPath, whole: Path | None = None) -> Sniff
     options, rows = candidates[best], samples[best]
     decimal = decimal_of([fields for _, fields in rows]) if options.delimiter != "," else "."
     found, remarks = options_of(rows, decimal)
-    options = options.model_copy(update={"decimal": decimal, **found, "path": str(whole or path)})
+    options = options.model_copy(update={"decimal": decimal, **found, **given, "path": str(whole or path)})
     kind = "tsv" if options.delimiter == "\t" else "csv"
     try:
         sniffed = surveyed(kind, options, place)
@@ -143,15 +148,15 @@ def sniff_csv(path: Path, place: ConfigPath, whole: Path | None = None) -> Sniff
     return replace(sniffed, remarks=remarks)
 
 
-def sniff_sheet(path: Path, place: ConfigPath, whole: Path) -> Sniffed:
+def sniff_sheet(path: Path, place: ConfigPath, whole: Path, given: Mapping[str, Any]) -> Sniffed:
     """Find the sheet, the names of columns, missing markers and formats of dates. Raises as :func:`sniff_csv`."""
-    sheet = read_sheet(path, None, place)
+    sheet = read_sheet(path, given.get("sheet"), place)
     rows = [(number, [text_of(value) for value in row]) for number, row in enumerate(sheet.rows, 1)]
     found, remarks = options_of([row for row in rows if any(row[1])][:SAMPLE], ".")
     if sheet.others:
         found["sheet"] = sheet.name
         remarks = (f"other sheets are {', '.join(sheet.others)}", *remarks)
-    sniffed = surveyed("excel", ExcelSource.model_validate({"path": str(whole), **found}), place)
+    sniffed = surveyed("excel", ExcelSource.model_validate({"path": str(whole), **found, **given}), place)
     return replace(sniffed, remarks=remarks)
 
 

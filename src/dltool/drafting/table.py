@@ -1,5 +1,6 @@
 """Draft a config for a table: read it, choose the target, and write the sections of the config."""
 
+import shlex
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,18 +17,20 @@ from dltool.data.tables.read import open_table
 from dltool.data.tables.several_files import ENDINGS, is_table
 from dltool.data.tables.typed_table import Column, ColumnRequest, Table
 from dltool.drafting.arff import sniff_arff
-from dltool.drafting.column_uses import as_written, input_lines, present, telling, use_of, value_of, with_options
+from dltool.drafting.column_uses import Use, as_written, input_lines, present, telling, use_of, value_of, with_options
 from dltool.drafting.database import is_database, query_of
 from dltool.drafting.draft import Draft, Lines, in_comment, in_comments, scalar, split_line, training_lines
 from dltool.drafting.folder import CLASSES, LOSS, TEXT_LAYERS, TEXTS, words_of
 from dltool.drafting.media_columns import Paths, may_be_paths, paths_in, with_paths
 from dltool.drafting.series import TimeColumn, series_parts, spread, times_of
+from dltool.drafting.settings import GivenSettings
 from dltool.drafting.sniff import Sniffed, sniff_csv, sniff_sheet, surveyed
 from dltool.drafting.table_files import ROLES, TableFiles
-from dltool.errors import ConfigError
-from dltool.text import counted, listed
+from dltool.errors import ConfigError, DataError
+from dltool.text import counted, did_you_mean, listed, near
 
 QUOTE = '"'
+DELIMITED = ("csv", "tsv")
 TARGETS = (
     *("target", "label", "labels", "y", "outcome", "survived", "species", "income", "diagnosis", "churn", "churned"),
     *("default", "fraud", "is_fraud", "sentiment", "quality", "price", "medv", "class", "category"),
@@ -35,13 +38,14 @@ TARGETS = (
 """Names of columns that mostly are the target, in this order."""
 
 
-def draft_table(files: TableFiles, named: Callable[[Path], str], target: str | None) -> Draft:
-    """Draft a config for a table. `named` gives a path as YAML; `target` is the column to predict, if it is given.
+def draft_table(files: TableFiles, named: Callable[[Path], str], target: str | None, given: GivenSettings) -> Draft:
+    """Draft a config for a table. `named` gives a path as YAML; `target` is the column to predict, if it is given, and
+    `given` says how the table is read.
 
     Raises:
         ConfigError: no such column, or it cannot be predicted.
         DataError: the table cannot be read, with every problem."""
-    sniffed, table, paths, name, why = read_with_target(sniffed_file(files), target)
+    sniffed, table, paths, name, why = read_with_target(sniffed_file(files, given), target)
     column = table.columns[name]
     is_number = column.kind == "number" and not are_classes(column)
     if not is_number and column.kind != "category":
@@ -51,6 +55,8 @@ def draft_table(files: TableFiles, named: Callable[[Path], str], target: str | N
     times = times_of(table) if is_number and not paths else None
     inputs = [other for other in table.columns.values() if other.name != name]
     uses = {other.name: use_of(other, table.rows, sniffed.columns.get(other.name)) for other in inputs}
+    said = {other: said_use(value) for other, value in given.columns.items() if other in uses}
+    uses |= said
     source = source_lines(sniffed, named(files.path))
     title = (
         f"{in_comment(files.path.name)[1:-1]}: {counted(table.rows, 'row')}, {counted(len(table.columns), 'column')}."
@@ -60,7 +66,8 @@ def draft_table(files: TableFiles, named: Callable[[Path], str], target: str | N
     if times is not None and times.step is not None:
         parts = series_parts(source, table, name, sniffed.columns, uses, times)
         return Draft(title, *parts, "mean_absolute_error", notes, name)
-    uses |= telling(table, uses, name)
+    uses |= telling(table, uses, name) | said
+    refuse_without_inputs(table, uses, name)
     goal, seen = target_of(column, as_written(sniffed.columns.get(name), "number"), is_number=is_number)
     data = [
         *source,
@@ -106,18 +113,25 @@ def read_with_target(sniffed: Sniffed, target: str | None) -> tuple[Sniffed, Tab
     return sniffed, table, paths, name, why
 
 
-def sniffed_file(files: TableFiles) -> Sniffed:
-    """Return how the files are written: by their name, and as delimited text by their content."""
-    if files.path.is_file() and is_database(files.path):
-        source, remarks = query_of(files.path)
-        return replace(surveyed("sql", source, ()), remarks=remarks)
+def sniffed_file(files: TableFiles, given: GivenSettings) -> Sniffed:
+    """Return how the files are written: by their name, and as delimited text by their content; as `--set` says."""
     kind = next((kind for kind in ENDINGS if is_table(files.first.name, kind)), "csv")
-    if kind == "excel":
-        return sniff_sheet(files.first, (), files.path)
-    if kind not in ("csv", "tsv"):
+    kind = "sql" if files.path.is_file() and is_database(files.path) else kind
+    is_delimited = kind in DELIMITED
+    if given.kind and given.kind != kind and not (is_delimited and given.kind in DELIMITED):
+        raise ConfigError(f"{files.path.name} is read as {kind}, not {given.kind}", f"write --set data.source.{kind}.…")
+    if kind == "sql":
+        source, remarks = query_of(files.path)
+        sniffed = replace(surveyed("sql", source.model_copy(update=given.options), ()), remarks=remarks)
+    elif kind == "excel":
+        sniffed = sniff_sheet(files.first, (), files.path, given.options)
+    elif is_delimited:
+        sniffed = sniff_arff(files.first, (), files.path) or sniff_csv(files.first, (), files.path, given.options)
+    else:
         options: Any = SOURCES[kind].model_validate({"path": str(files.path)})
-        return Sniffed(kind, options)
-    return sniff_arff(files.first, (), files.path) or sniff_csv(files.first, (), files.path)
+        sniffed = Sniffed(kind, options)
+    said = {name: (value, "as --set says") for name, value in given.columns.items()}
+    return replace(sniffed, columns={**sniffed.columns, **said})
 
 
 def other_files(sniffed: Sniffed, table: Table, files: TableFiles) -> tuple[dict[str, Sniffed], list[str]]:
@@ -128,7 +142,11 @@ def other_files(sniffed: Sniffed, table: Table, files: TableFiles) -> tuple[dict
         return found, remarks
     for role, path in files.others.items():
         options = sniffed.options.model_copy(update={"path": str(path)})
-        names = open_table(Source(sniffed.kind, options), (), ColumnRequest()).names
+        try:
+            names = open_table(Source(sniffed.kind, options), (), ColumnRequest()).names
+        except DataError as error:
+            remarks.append(f"{path.name} is not used: {error.problems[0].message}")
+            continue
         absent = [name for name in table.columns if name not in names]
         if absent:
             lacking = f"has no {listed(absent, 3)}: dltool predict takes it after training"
@@ -171,20 +189,46 @@ def chosen(table: Table, target: str | None) -> tuple[str, str]:
     ]
     if target in able:
         return target, "as --target says"
+    others = [f"{name} ({unable(each, table.rows)})" for name, each in table.columns.items() if name not in able]
+    if not able:
+        hint = "a target has numbers, or texts that come twice at least; --set data.inputs.COLUMN=TYPE reads others so"
+        raise ConfigError(f"no column of {table.path.name} can be predicted: {listed(others, 5, '; ')}", hint)
     if target is not None:
+        way = f"choose another one: --target {shlex.quote(able[-1])}"
         column = table.columns.get(target)
         if column is not None:
-            raise ConfigError(f'"{target}" cannot be predicted: {column.kind}, {column.why}', "choose another column")
-        names = ", ".join(list(table.columns)[:12])
-        raise ConfigError(f'{table.path.name} has no column "{target}"', f"its columns are {names}")
-    if not able:
-        raise ConfigError(f"no column of {table.path.name} can be predicted", "name one: --target COLUMN")
+            raise ConfigError(f'"{target}" cannot be predicted: {unable(column, table.rows)}', way)
+        names = did_you_mean(near(target, table.columns)) or f"its columns are {listed([*table.columns], 12)}"
+        raise ConfigError(f'{table.path.name} has no column "{target}"', f"{names}; {way}")
     by_name = {name.lower().strip(): name for name in reversed(able)}
     known = next((by_name[name] for name in TARGETS if name in by_name), None)
     if known is not None:
         return known, "chosen by its name"
     last = "the last column" if able[-1] == list(table.columns)[-1] else "the last column that can be predicted"
     return able[-1], f"chosen as {last}"
+
+
+def said_use(value: Any) -> Use:
+    """Return the use of a column whose type `--set` gives."""
+    kind, options = next(iter(value.items())) if isinstance(value, Mapping) else (value, {})
+    return Use(with_options(kind, options or {}), "as --set says")
+
+
+def unable(column: Column, rows: int) -> str:
+    many = f"{column.distinct or 'too many'} classes in {counted(rows, 'row')}"
+    return f"{column.kind}, {many if column.kind == 'category' else column.why}"
+
+
+def refuse_without_inputs(table: Table, uses: Mapping[str, Use], target: str) -> None:
+    """Raise DataError if there is no column from which the target may be predicted."""
+    if not uses:
+        raise DataError(f'{table.path.name} has one column, "{target}"', "add columns to predict it from")
+    if all(use.kind == "ignore" for use in uses.values()):
+        others = [f"{name} is ignored: {use.comment}" for name, use in uses.items()]
+        message = f'{table.path.name} has no column to predict "{target}" from: {listed(others, 5, "; ")}'
+        raise DataError(
+            message, "choose another target, --target COLUMN, or use a column: --set data.inputs.COLUMN=TYPE"
+        )
 
 
 def target_of(column: Column, written: Mapping[str, Any], *, is_number: bool) -> tuple[str, str]:

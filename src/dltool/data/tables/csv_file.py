@@ -185,7 +185,7 @@ class CsvFile(TableFile):
     def misshapen(self, error: Misshapen | Unreadable) -> DataError:
         """Describe the malformed rows of the file, which is read again from its beginning."""
         problems: list[Problem] = []
-        count, width, widths = 0, len(self.names), set[int]()
+        count, width, widths, wrong = 0, len(self.names), set[int](), list[int]()
         try:
             for line, fields in self.records():
                 count += len(fields) != width
@@ -193,6 +193,7 @@ class CsvFile(TableFile):
                 if len(fields) != width and count <= MOST_SHOWN:
                     message = f"{self.path}, line {line:,}: expected {width} fields, found {len(fields)}"
                     problems.append(Problem(self.place, message))
+                    wrong.append(line)
         except Unreadable as found:
             problems.append(self.problem_of(found))
         if widths == {width + 1}:
@@ -202,6 +203,9 @@ class CsvFile(TableFile):
         if count > MOST_SHOWN:
             message = f"{self.path}: {count:,} lines in all have another number of fields than {width}"
             problems.append(Problem(self.place, message, "is the delimiter right?"))
+        elif wrong:
+            lines = sorted({*self.options.skipped_lines, *wrong})
+            problems[-1] = replace(problems[-1], hint=f"correct what is wrong, or leave it out: skip_rows: {lines}")
         if not problems:
             problems.append(Problem(self.place, f"{self.path} cannot be read as a table: {error}"))
         return DataError(problems)

@@ -101,7 +101,11 @@ def joined(parts: Sequence[Part], opened: Callable[[Path], TableFile], place: Co
         if first != {*file.names, *constants}:
             others = sorted(first ^ {*file.names, *constants})
             message = f"{file.path} has other columns than {files[0].path.name}: {listed(others, MOST_SHOWN)}"
-            raise DataError(Problem(place, message, "the files of one table have the same columns; name those that do"))
+            raise DataError(
+                Problem(
+                    place, message, "the files of one table have the same columns; name one of them, or those that have"
+                )
+            )
     return SeveralFiles(files, [constants for _, constants in parts])
 
 
