@@ -39,8 +39,7 @@ TARGETS = (
 
 
 def draft_table(files: TableFiles, named: Callable[[Path], str], target: str | None, given: GivenSettings) -> Draft:
-    """Draft a config for a table. `named` gives a path as YAML; `target` is the column to predict, if it is given, and
-    `given` says how the table is read.
+    """Draft a config for a table. `named` gives a path as YAML; `target` is the column to predict, if it is `given`.
 
     Raises:
         ConfigError: no such column, or it cannot be predicted.
@@ -53,21 +52,16 @@ def draft_table(files: TableFiles, named: Callable[[Path], str], target: str | N
         as_classes = {**sniffed.columns, name: ({"category": {}}, "")}
         column = read(replace(sniffed, columns=as_classes)).columns[name]
     times = times_of(table) if is_number and not paths else None
-    inputs = [other for other in table.columns.values() if other.name != name]
-    uses = {other.name: use_of(other, table.rows, sniffed.columns.get(other.name)) for other in inputs}
-    said = {other: said_use(value) for other, value in given.columns.items() if other in uses}
-    uses |= said
+    uses = uses_of(table, sniffed, name) | said_uses(given, name)
     source = source_lines(sniffed, named(files.path))
-    title = (
-        f"{in_comment(files.path.name)[1:-1]}: {counted(table.rows, 'row')}, {counted(len(table.columns), 'column')}."
-    )
+    size = f"{counted(table.rows, 'row')}, {counted(len(table.columns), 'column')}"
+    title = f"{in_comment(files.path.name)[1:-1]}: {size}."
     others, unlike_it = other_files(sniffed, table, files)
     notes = (f'the target is "{name}": {why}', *unlike_it)
     if times is not None and times.step is not None:
         parts = series_parts(source, table, name, sniffed.columns, uses, times)
         return Draft(title, *parts, "mean_absolute_error", notes, name)
-    uses |= telling(table, uses, name) | said
-    refuse_without_inputs(table, uses, name)
+    uses = checked(table, uses | telling(table, uses, name) | said_uses(given, name), name)
     goal, seen = target_of(column, as_written(sniffed.columns.get(name), "number"), is_number=is_number)
     data = [
         *source,
@@ -208,10 +202,11 @@ def chosen(table: Table, target: str | None) -> tuple[str, str]:
     return able[-1], f"chosen as {last}"
 
 
-def said_use(value: Any) -> Use:
-    """Return the use of a column whose type `--set` gives."""
-    kind, options = next(iter(value.items())) if isinstance(value, Mapping) else (value, {})
-    return Use(with_options(kind, options or {}), "as --set says")
+def said_uses(given: GivenSettings, target: str) -> dict[str, Use]:
+    """Return the uses of the columns whose type `--set` gives."""
+    types = {name: value if isinstance(value, Mapping) else {value: {}} for name, value in given.columns.items()}
+    written = {name: with_options(*next(iter(type_.items()))) for name, type_ in types.items() if name != target}
+    return {name: Use(text, "as --set says") for name, text in written.items()}
 
 
 def unable(column: Column, rows: int) -> str:
@@ -219,8 +214,16 @@ def unable(column: Column, rows: int) -> str:
     return f"{column.kind}, {many if column.kind == 'category' else column.why}"
 
 
-def refuse_without_inputs(table: Table, uses: Mapping[str, Use], target: str) -> None:
-    """Raise DataError if there is no column from which the target may be predicted."""
+def uses_of(table: Table, sniffed: Sniffed, target: str) -> dict[str, Use]:
+    return {
+        name: use_of(column, table.rows, sniffed.columns.get(name))
+        for name, column in table.columns.items()
+        if name != target
+    }
+
+
+def checked(table: Table, uses: dict[str, Use], target: str) -> dict[str, Use]:
+    """Return the uses. Raises DataError: no column is used."""
     if not uses:
         raise DataError(f'{table.path.name} has one column, "{target}"', "add columns to predict it from")
     if all(use.kind == "ignore" for use in uses.values()):
@@ -229,6 +232,7 @@ def refuse_without_inputs(table: Table, uses: Mapping[str, Use], target: str) ->
         raise DataError(
             message, "choose another target, --target COLUMN, or use a column: --set data.inputs.COLUMN=TYPE"
         )
+    return uses
 
 
 def target_of(column: Column, written: Mapping[str, Any], *, is_number: bool) -> tuple[str, str]:
