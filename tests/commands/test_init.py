@@ -76,7 +76,8 @@ def test_what_decoders_print_about_files_is_not_shown(dltool) -> None:
             content = file.read_bytes()
             file.write_bytes(content[:500] + b"\x01\x02garbage" * 30 + content[500:])
     outcome = dltool("init", "clips")
-    assert (outcome.code, outcome.stderr) == (0, "")
+    assert outcome.code == 0
+    assert "mpg123" not in outcome.stderr
 
 
 def test_a_name_that_is_neither_template_nor_data_is_refused(dltool) -> None:

@@ -75,11 +75,10 @@ def evaluate(
         config, dataset = recorded_data(run, settings=settings)
         changed = with_metrics(config, dataset.facts.targets, metrics) if metrics else config
         examples = new_examples(config, file) if file is not None else examples_of(dataset, split)
-    best = best_model(run, config, dataset.facts)
     from dltool.evaluation.thresholds import recorded_decision
 
     decided, thresholds = recorded_decision(run, changed, dataset.facts, progress.warn)
-    built = replace(best, heads=heads_of(decided))
+    built = replace(best_model(run, config, dataset.facts), heads=heads_of(decided))
     if file is not None:
         warn_of_unusual_values(examples, dataset.facts, built, progress)
     progress.stage("evaluating")

@@ -79,10 +79,9 @@ def draft_table(files: TableFiles, named: Callable[[Path], str], target: str | N
     if [table.columns[other].kind for other in used] == ["text"]:
         data += words_of(table.columns[used[0]].values)
         layers, training = TEXT_LAYERS, training_lines(table.rows, loss, metric, TEXTS)
-    if not is_number:
-        training += imbalance(column)
     last = number_layers(present(column), name) if is_number else [CLASSES]
-    return Draft(title, data, [*layers, *last], training, metric, notes)
+    balance = [] if is_number else imbalance(column)
+    return Draft(title, data, [*layers, *last], [*training, *balance], metric, notes)
 
 
 def read_with_target(sniffed: Sniffed, target: str | None) -> tuple[Sniffed, Table, dict[str, Paths], str, str]:
