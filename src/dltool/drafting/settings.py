@@ -16,9 +16,7 @@ from dltool.config.text.tree import Node, to_plain
 from dltool.errors import ConfigError, Position, Problem
 
 FORM = "write --set data.source.KIND.OPTION=VALUE or --set data.inputs.COLUMN=TYPE; edit the config for all else"
-KEYS = {"source", "inputs"}
-REQUIRED = {"path": "PATH"}
-REQUIRED_OF_SQL = {"url": "sqlite:///FILE", "query": "SELECT 1 ORDER BY 1"}
+REQUIRED = {"sql": {"url": "sqlite:///FILE", "query": "SELECT 1 ORDER BY 1"}}
 OPTION = re.compile(r'\b(header|quote|encoding|delimiter|missing|skip_rows): (\[[^\]]*\]|"[^"]*"|[\w-]+)')
 COLUMN = re.compile(r"(write |it: |written: |categories, | or |^)([^;]+?: (?:\{(?:number|date): \{[^}]*\}\}|category))")
 
@@ -38,22 +36,23 @@ def given_by(settings: Sequence[str]) -> GivenSettings:
     for argument in settings:
         root = apply_setting(root, argument)
     tree = to_plain(root)
-    data = tree.get("data")
-    source = data.get("source", {}) if isinstance(data, dict) else None
-    columns = data.get("inputs", {}) if isinstance(data, dict) else None
-    is_table = isinstance(source, dict) and len(source) <= 1 and source.keys() <= {*TABLE_SOURCES}
-    if settings and not (is_table and isinstance(columns, dict) and tree.keys() == {"data"} and data.keys() <= KEYS):
+    kind: str
+    options: Any
+    data = tree.pop("data", {})
+    source, columns = (data.pop("source", {}), data.pop("inputs", {})) if isinstance(data, dict) else (None, None)
+    kind, options = next(iter(source.items()), ("", {})) if isinstance(source, dict) else ("", None)
+    is_table = kind in ("", *TABLE_SOURCES) and isinstance(options, dict) and not {"path", "url"} & options.keys()
+    if tree or data or not (is_table and isinstance(columns, dict)):
         raise ConfigError(f"--set {settings[-1]}: init takes options of a table and types of its columns", FORM)
-    kind, options = next(iter((source or {}).items()), ("", {}))
     try:
-        for value in (columns or {}).values():
+        for value in columns.values():
             parse_column_type(value)
         if not kind:
-            return GivenSettings(columns=columns or {})
-        found = parse_source({kind: {**(REQUIRED_OF_SQL if kind == "sql" else REQUIRED), **options}}).options
+            return GivenSettings(columns=columns)
+        found = parse_source({kind: {**REQUIRED.get(kind, {"path": "FILE"}), **options}}).options
     except PydanticCustomError as error:
         raise ConfigError(replace(problem, place=None, related=()) for problem in problems_in(error)) from None
-    return GivenSettings(kind, found.model_dump(include={*options}), columns or {})
+    return GivenSettings(kind, found.model_dump(include={*options}), columns)
 
 
 def in_terms_of_init(problem: Problem, kind: str) -> Problem:

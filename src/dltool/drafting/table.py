@@ -203,9 +203,7 @@ def chosen(table: Table, target: str | None) -> tuple[str, str]:
 
 def said_uses(given: GivenSettings, target: str) -> dict[str, Use]:
     """Return the uses of the columns whose type `--set` gives."""
-    types = {name: value if isinstance(value, Mapping) else {value: {}} for name, value in given.columns.items()}
-    written = {name: with_options(*next(iter(type_.items()))) for name, type_ in types.items() if name != target}
-    return {name: Use(text, "as --set says") for name, text in written.items()}
+    return {name: Use(value_of(value), "as --set says") for name, value in given.columns.items() if name != target}
 
 
 def unable(column: Column, rows: int) -> str:
