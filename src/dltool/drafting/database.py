@@ -35,7 +35,7 @@ def query_of(path: Path) -> tuple[SqlSource, tuple[str, ...]]:
                 for name in names
                 if database.execute(any_binary.format(quoted(table), quoted(name))).fetchone() is not None
             ]
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeError) as error:
         raise DataError(f"{path}: {error}") from None
     key = [name for _, name in sorted((place, name) for _, name, *_, place in columns if place)]
     selected = ", ".join(quoted(name) for name in names if name not in binary) if binary else "*"

@@ -178,3 +178,15 @@ def test_the_path_of_a_file_begins_at_the_config(tmp_path, monkeypatch):
     monkeypatch.setenv("WHOLE", "sqlite:///data.sqlite")
     url = config(tmp_path / "c.yaml", "$(env.WHOLE)").data.source.options.url
     assert "relative path" in problem_of(url, "SELECT 1 ORDER BY 1")[1]
+
+
+def test_a_damaged_file_is_said_to_be_damaged(database):
+    content = database.read_bytes()
+    for damaged in (
+        content[:4096] + bytes(len(content) - 4096),
+        content[:3000],
+        content[:16] + b"\xff" * 500,
+        b"a,b\n1,2\n",
+    ):
+        database.write_bytes(damaged)
+        assert problem_of(f"sqlite:///{database}", "SELECT * FROM t ORDER BY id")[0] == ("source", "sql", "query")

@@ -39,7 +39,7 @@ class SqlFile(RecordsFile):
                     raise DataError(Problem(query_place, message, "name them in the query: SELECT a.id AS other_id"))
                 text = CsvSource(path=str(path), names=tuple(names), missing=options.missing)
                 super().__init__(single_values(rows, names, query_place), text, query_place, path)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeError) as error:
             raise DataError(Problem(query_place, f"{path}: {error}")) from None
 
 
