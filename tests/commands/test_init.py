@@ -270,6 +270,48 @@ def test_parts_that_are_there_are_kept(drafted) -> None:
     assert drafted("images")["data"]["split"] == {"validation": 0.1}
 
 
+@pytest.mark.parametrize(
+    ("form", "pattern"),
+    [
+        ("cat.{i}.png", "{class}.{number}.png"),
+        ("pets/dog_cat_{i:03}.png", "{class}_{number}.png"),
+        ("{i}-cat.png", "{number}-{class}.png"),
+        ("cat ({i}).png", "{class} ({number}).png"),
+        ("train/cat{j}_{i}.png", None),
+    ],
+)
+def test_classes_in_the_names_of_files_are_a_pattern(dltool, drafted, form, pattern) -> None:
+    files = list(class_folders(2, 10).values())
+    for i, content in enumerate(files):
+        name = form.format(i=i, j=i % 2).replace("cat", "cat" if i % 2 else "bird")
+        write_all({f"images/{name}": content})
+    if pattern is not None:
+        assert drafted("images")["data"]["source"]["images"]["pattern"] == pattern
+        assert "2 classes" in Path("drafted.yaml").read_text("utf-8")
+        return
+    Path("labels.csv").write_text("id,kind\n1,a\n", encoding="utf-8")
+    outcome = dltool("init", "images")
+    assert outcome.code == 3
+    assert "dltool init labels.csv" in " ".join(outcome.stderr.split())
+
+
+@pytest.mark.parametrize(("test", "found"), [("cat.{i}.png", "{split}/{class}.{number}.png"), ("{i}.png", None)])
+def test_classes_in_the_names_of_files_for_training(drafted, test, found) -> None:
+    for i, content in enumerate(class_folders(2, 12).values()):
+        kind = "cat" if i % 2 else "dog"
+        name = f"train/{kind}.{i}.png" if i < 20 else "test/" + test.format(i=i).replace("cat", kind)
+        write_all({f"images/{name}": content})
+    data = drafted("images")["data"]
+    assert data["source"]["images"]["pattern"] == (found or "{class}.{number}.png")
+    assert data["source"]["images"]["path"] == ("images" if found else "images/train")
+    assert data["split"] == ({"validation": 0.1} if found else {"validation": 0.15, "test": 0.2})
+
+
+def test_texts_with_classes_in_their_names_are_no_classes_of_one_file(drafted) -> None:
+    write_all({f"texts/{kind}_{i}.txt": f"a {kind} film".encode() for kind in ("good", "bad") for i in range(20)})
+    assert drafted("texts")["data"]["source"] == {"text": {"path": "texts", "pattern": "{class}_{number}.txt"}}
+
+
 def test_recordings_in_a_zip_get_a_spectrogram_and_a_remark_on_speakers(dltool, drafted) -> None:
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as archive:

@@ -72,7 +72,7 @@ def draft_for(given: Path, target: str | None, out: Path | None) -> Drafted:
         if files is not None:
             draft = draft_table(files, named, target)
         elif target is None:
-            draft = draft_folder(path, named(path))
+            draft = draft_folder(path, named)
         else:
             raise ConfigError(f"{given} has no columns: its folders or files are the classes", "omit --target")
         text, warnings = written(draft, stem, command, folder)
