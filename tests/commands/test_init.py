@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from tests.data.pictures import class_folders, encoded
+from tests.data.pictures import class_folders, encoded, pixels
 from tests.wav_files import sound
 
 ROWS = 120
@@ -396,6 +396,31 @@ def test_a_column_of_paths_is_enough(drafted) -> None:
     lines = [f"images/{'ab'[i % 2]}/{i // 2}.png,{i * i % 17 / 2}" for i in range(20)]
     Path("data.csv").write_text("\n".join(["photo,y", *lines]), encoding="utf-8")
     assert drafted("data.csv")["data"]["inputs"] == {"photo": {"image": {"size": [8, 8], "channels": 3}}}
+
+
+@pytest.mark.parametrize("form", ["{i:06}", "{i}", "{i}e1", "{i:x}"])
+def test_names_without_endings_are_found_in_a_folder_beside_the_table(dltool, drafted, form) -> None:
+    names = [form.format(i=7 * i + 3) for i in range(30)]
+    write_all(
+        {f"pets/train/{name}.jpg": encoded(pixels(12, 16, seed=i), "JPEG") for i, name in enumerate(names)}
+        | {"pets/other/x.jpg": b""}
+    )
+    lines = [f"{name},{'cat' if i % 2 else 'dog'}" for i, name in enumerate(names)]
+    Path("pets/labels.csv").write_text("\n".join(["id,breed", *lines]), encoding="utf-8")
+    options = {"folder": "train", "ending": ".jpg", "size": [12, 16], "channels": 3}
+    assert drafted("pets/labels.csv")["data"]["inputs"] == {"id": {"image": options}}
+    Path(f"pets/train/{names[4]}.jpg").unlink()
+    outcome = dltool("check", "drafted.yaml", "--data")
+    assert outcome.code == 3
+    assert f"row 4: no such file: {names[4]}.jpg" in " ".join(outcome.stderr.split())
+
+
+def test_clips_are_found_by_names_with_endings(drafted) -> None:
+    write_all({f"clips/{name.replace('/', '-')}": content for name, content in recordings().items()})
+    lines = [f"{path.name},{path.name.split('-')[0]}" for path in sorted(Path("clips").iterdir())]
+    Path("labels.csv").write_text("\n".join(["file,pitch", *lines]), encoding="utf-8")
+    options = {"folder": "clips", "seconds": 0.3, "rate": 8000}
+    assert drafted("labels.csv")["data"]["inputs"] == {"file": {"audio": options}}
 
 
 def test_paths_of_files_that_are_not_there_are_texts_like_others(drafted) -> None:

@@ -169,7 +169,16 @@ def refuse_giant(size: tuple[int, ...], channels: Any) -> None:
         raise refusal(Problem(("size",), message, "size is the height and width in pixels"))
 
 
-class ImageColumn(Section):
+class FileColumn(Section):
+    """Names of files."""
+
+    folder: str = ""
+    """The folder of the files, relative to the table. Default: that of the table."""
+    ending: str = ""
+    """The ending of the file names, such as ".jpg", if the column has none."""
+
+
+class ImageColumn(FileColumn):
     """Paths of image files, relative to the table."""
 
     size: Annotated[tuple[Count, ...], Field(strict=False, min_length=2, max_length=2)]
@@ -186,7 +195,7 @@ class ImageColumn(Section):
         return self
 
 
-class AudioColumn(Section):
+class AudioColumn(FileColumn):
     """Paths of audio files (WAV, FLAC, Ogg or MP3), relative to the table."""
 
     seconds: Annotated[float, Field(gt=0)]

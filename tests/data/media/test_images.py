@@ -34,8 +34,9 @@ def load(path: Path, budget: int = 10**9, **options: Any) -> SourceExamples:
 
 
 def load_column(paths: list[str], folder: Path, digests: bool = True) -> DecodedFiles:
-    files = files_named(np.array(paths, dtype=object), folder, COLUMN, "image")
-    return IMAGES.decode(files, ImageColumn(size=(4, 5)), len(paths), 10**9, digests)
+    options = ImageColumn(size=(4, 5))
+    files = files_named(np.array(paths, dtype=object), folder, options, COLUMN, "image")
+    return IMAGES.decode(files, options, len(paths), 10**9, digests)
 
 
 def problems_of(path: Path, budget: int = 10**9, **options: Any) -> tuple[Problem, ...]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from dltool.config.columns import FileColumn
 from dltool.config.folder_sources import AudioSource, ImagesSource
 from dltool.config.sources import Source
 from dltool.data.arrays.rows import Rows, take
@@ -75,24 +76,27 @@ def load_class_folders(
     return SourceExamples(loaded, warnings=(*found.warnings, *decoded.warnings), inferred=inferred)
 
 
-def files_named(paths: np.ndarray, folder: Path, place: ConfigPath, noun: str) -> Members:
-    """Return the files that a column of a table names: `paths` (rows,) of text, relative to `folder` or absolute.
-    `noun` is the noun for such a file in messages. Raises DataError: all rows without a path or a file."""
-    found = {path: file_named(path, folder) for path in dict.fromkeys(map(str, paths))}
+def files_named(paths: np.ndarray, beside: Path, options: FileColumn, place: ConfigPath, noun: str) -> Members:
+    """Return the files that a column of a table in the folder `beside` names: `paths` (rows,) of text, absolute or
+    relative to the folder of the `options`. `noun` is the noun for such a file in messages. Raises DataError: all rows
+    without a path or a file."""
+    folder = beside / options.folder
+    found = {path: file_named(path, options.ending, folder) for path in dict.fromkeys(map(str, paths))}
     files = [found[path] for path in map(str, paths)]
     faults = [f"row {row:,}: {file}" for row, file in enumerate(files) if isinstance(file, str)]
     if faults:
         message = f"{counted(len(faults), 'row names', 'rows name')} no {noun}: "
-        hint = "rows are counted from 0, paths are relative to the table"
+        hint = f"rows are counted from 0, paths are relative to {options.folder or 'the table'}"
         raise DataError(Problem(place, message + and_more(faults, SHOWN, "; "), hint))
     members = tuple(file for file in files if isinstance(file, Member))
     return Members(str(folder), "folder", members, (), place)
 
 
-def file_named(path: str, folder: Path) -> Member | str:
+def file_named(path: str, ending: str, folder: Path) -> Member | str:
     """Return a file, or the error of its path."""
     if not path.strip():
         return "the path is blank"
+    path += ending
     try:
         status = os.stat(folder / path)
     except (OSError, ValueError) as error:
