@@ -312,6 +312,44 @@ def test_texts_with_classes_in_their_names_are_no_classes_of_one_file(drafted) -
     assert drafted("texts")["data"]["source"] == {"text": {"path": "texts", "pattern": "{class}_{number}.txt"}}
 
 
+def make_masks(top: str = "it", lossless: bool = True) -> None:
+    generator = np.random.default_rng(3)
+    for i in range(30):
+        image, mask = generator.integers(0, 90, (20, 24, 3), np.uint8), np.zeros((20, 24), np.uint8)
+        y, x = generator.integers(0, 12, 2)
+        image[y : y + 8, x : x + 8] += 150
+        mask[y : y + 8, x : x + 8] = 255
+        kind = ("PNG", "png") if lossless else ("JPEG", "jpg")
+        write_all(
+            {f"{top}/images/{i}.jpg": encoded(image, "JPEG"), f"{top}/masks/{i}.{kind[1]}": encoded(mask, kind[0])}
+        )
+
+
+def test_a_folder_of_masks_beside_the_images_is_a_segmentation(dltool, drafted) -> None:
+    make_masks()
+    config = drafted("it")
+    assert config["data"]["source"] == {"images": {"path": "it", "masks": "masks", "size": [20, 24], "channels": 3}}
+    assert any("UpSampling2D" in layer for layer in config["model"]["layers"])
+    Path("it/masks/7.png").unlink()
+    outcome = dltool("init", "it")
+    assert outcome.code == 3
+    assert "1 image without exactly one mask: images/7.jpg (none)" in " ".join(outcome.stderr.split())
+
+
+def test_masks_of_too_many_values_are_no_classes_of_pixels_or_images(dltool) -> None:
+    make_masks(lossless=False)
+    outcome = dltool("init", "it")
+    assert outcome.code == 3
+    assert "too many for masks" in outcome.stderr
+
+
+def test_photos_in_a_folder_called_mask_are_a_class(drafted) -> None:
+    write_all(
+        {f"faces/{'no_mask' if i % 2 else 'mask'}/{i // 2}.jpg": encoded(pixels(90, 99, seed=i)) for i in range(20)}
+    )
+    assert "masks" not in drafted("faces")["data"]["source"]["images"]
+
+
 def test_recordings_in_a_zip_get_a_spectrogram_and_a_remark_on_speakers(dltool, drafted) -> None:
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as archive:
@@ -472,7 +510,9 @@ def make_texts() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("make", [make_table, make_numbers, make_series, make_pictures, make_recordings, make_texts])
+@pytest.mark.parametrize(
+    "make", [make_table, make_numbers, make_series, make_pictures, make_masks, make_recordings, make_texts]
+)
 def test_what_is_drafted_trains_as_it_stands_and_beats_the_baseline_that_it_names(dltool, make) -> None:
     make()
     assert dltool("init", "it", "--out", "mine.yaml").code == 0

@@ -54,6 +54,7 @@ def config_for(what: str, target: str | None, out: Path | None) -> Drafted:
 def draft_for(given: Path, target: str | None, out: Path | None) -> Drafted:
     from dltool.drafting.draft import path_scalar, written
     from dltool.drafting.folder import draft_folder
+    from dltool.drafting.masks import draft_masks, mask_folder
     from dltool.drafting.table import draft_table
     from dltool.drafting.table_files import table_files
 
@@ -72,7 +73,8 @@ def draft_for(given: Path, target: str | None, out: Path | None) -> Drafted:
         if files is not None:
             draft = draft_table(files, named, target)
         elif target is None:
-            draft = draft_folder(path, named)
+            masks = mask_folder(path)
+            draft = draft_folder(path, named) if masks is None else draft_masks(path, masks, named(path))
         else:
             raise ConfigError(f"{given} has no columns: its folders or files are the classes", "omit --target")
         text, warnings = written(draft, stem, command, folder)

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from dltool.config.columns import Count, Rate, refuse_giant
-from dltool.config.pydantic_errors import refuse
+from dltool.config.pydantic_errors import refusal, refuse
 from dltool.config.section import Section
 from dltool.errors import Problem
 
@@ -80,9 +80,15 @@ class ImagesSource(Section):
     pattern: Pattern | None = None
     """A pattern for the end of a path, such as "{class}/{scene}_{number}.jpg". {class} is the class, {split} the split;
     other names become columns."""
+    masks: str | None = None
+    """The name of the folders in `path` that hold a mask for each image: an image file of the same name whose pixels
+    are classes, by their value, index or colour. They become the target."""
 
     @model_validator(mode="after")
     def is_no_giant(self) -> Self:
+        if self.masks is not None and self.pattern is not None:
+            message = "pattern reads a class for each image, and masks have one for each pixel"
+            raise refusal(Problem(("pattern",), message, "remove one of the two", at_key=True))
         # Where it is not given, images have the size that they have.
         if self.size is not None and self.is_known:
             refuse_giant(self.size, self.channels)

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from dltool.config.columns import CategoryColumn, ColumnType
+from dltool.config.columns import CategoryColumn, ColumnType, parse_target
 from dltool.config.folder_sources import AudioSource, ImagesSource, TextSource
 from dltool.config.schema import Config, Data
 from dltool.config.sources import TABLE_SOURCES, ArraysSource, BuiltinSource, Source
@@ -166,7 +166,10 @@ def load_source(source: Source, place: ConfigPath, data: Data) -> SourceExamples
         from dltool.data.media.load import load_class_folders
         from dltool.data.sources.folders import MEDIA
 
-        return load_class_folders(MEDIA[source.name], options, place, data.cache)
+        found = load_class_folders(MEDIA[source.name], options, place, data.cache)
+        if data.target is None and isinstance(options, ImagesSource) and options.masks is not None:
+            found = replace(found, inferred={**found.inferred, "target": parse_target("category")})
+        return found
     if isinstance(options, TextSource):
         from dltool.data.sources.folders import load_texts
 

@@ -187,18 +187,19 @@ def in_8_bits(image: Image.Image) -> Image.Image:
     return Image.fromarray(((values * 255 + 32767) // 65535).astype(np.uint8))
 
 
-def fitted(image: Image.Image, height: int, width: int, resize: str) -> Image.Image:
+def fitted(
+    image: Image.Image, height: int, width: int, resize: str, how: Image.Resampling = Image.Resampling.BILINEAR
+) -> Image.Image:
     if image.size == (width, height):
         return image
-    bilinear = Image.Resampling.BILINEAR
     if resize == "stretch":
-        return image.resize((width, height), bilinear)
+        return image.resize((width, height), how)
     if resize == "crop":
         scale = min(image.width / width, image.height / height)
         left, top = (image.width - scale * width) / 2, (image.height - scale * height) / 2
-        return image.resize((width, height), bilinear, (left, top, image.width - left, image.height - top))
+        return image.resize((width, height), how, (left, top, image.width - left, image.height - top))
     scale = min(width / image.width, height / image.height)
     inner = max(1, round(image.width * scale)), max(1, round(image.height * scale))
     canvas = Image.new(image.mode, (width, height))
-    canvas.paste(image.resize(inner, bilinear), ((width - inner[0]) // 2, (height - inner[1]) // 2))
+    canvas.paste(image.resize(inner, how), ((width - inner[0]) // 2, (height - inner[1]) // 2))
     return canvas

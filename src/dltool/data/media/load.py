@@ -10,14 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from dltool.config.columns import FileColumn
+from dltool.config.columns import ONE_TARGET, FileColumn
 from dltool.config.folder_sources import AudioSource, ImagesSource
 from dltool.config.sources import Source
-from dltool.data.arrays.rows import Rows, take
+from dltool.data.arrays.rows import Coded, Rows, take
 from dltool.data.examples import Examples, SourceExamples, examples_of_items
 from dltool.data.files.class_folders import PartName, labelled
 from dltool.data.files.file_tree import Members, open_members
 from dltool.data.files.listing import SHOWN, Member, printable, times_of
+from dltool.data.media.masks import load_masks, paired
 from dltool.errors import ConfigPath, DataError, Problem
 from dltool.text import and_more, counted, near
 
@@ -59,11 +60,20 @@ def load_class_folders(
         MachineError: a decoding process was killed."""
     place = (*place, medium.source)
     members = open_members(options.path, (*place, "path"))
-    found = labelled(members, medium.extensions, options.pattern, place, medium.noun)
+    folder = getattr(options, "masks", None)
+    if folder is None:
+        found = labelled(members, medium.extensions, options.pattern, place, medium.noun)
+    else:
+        found = paired(members, folder, place)
     # The training split first: missing options are inferred from it.
     parts = sorted(found.parts.items(), key=lambda part: part[0] != "training")
     files = replace(members, members=tuple(item.member for _, items in parts for item in items))
     decoded = medium.decode(files, options, len(found.parts["training"]), cache, True)
+    inferred = {"source": Source(medium.source, options.model_copy(update=dict(decoded.inferred)))}
+    masks: np.ndarray | Coded | None = None
+    if isinstance(options, ImagesSource) and folder is not None:
+        size: Any = decoded.inferred["size"]
+        masks = load_masks(members, [item.label for _, items in parts for item in items], size, options.resize)
     loaded: dict[PartName, Examples] = {}
     first = 0
     for part, items in parts:
@@ -71,8 +81,11 @@ def load_class_folders(
         rows = rows[first:stop] if isinstance(rows, np.ndarray) else take(rows, np.arange(first, stop))
         digests = {} if decoded.digests is None else {medium.input: decoded.digests[first:stop]}
         loaded[part] = replace(examples_of_items({medium.input: rows}, items, members, part), digests=digests)
+        if masks is not None:
+            rows_of = np.arange(first, stop)
+            targets = masks.take(rows_of) if isinstance(masks, Coded) else masks[first:stop]
+            loaded[part] = replace(loaded[part], targets={ONE_TARGET: targets})
         first = stop
-    inferred = {"source": Source(medium.source, options.model_copy(update=dict(decoded.inferred)))}
     return SourceExamples(loaded, warnings=(*found.warnings, *decoded.warnings), inferred=inferred)
 
 
