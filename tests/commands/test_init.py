@@ -265,6 +265,18 @@ def test_large_pictures_are_made_smaller(drafted) -> None:
     assert config["data"]["source"] == {"images": {"path": "images", "size": [48, 96], "channels": 3}}
 
 
+def test_images_of_12_bits_in_16_are_scaled_by_what_is_there(drafted) -> None:
+    values = {"dim": 900, "bright": 4_000}
+    write_all(
+        {
+            f"scans/{kind}/{i}.png": encoded(np.full((8, 8), most - i, np.uint16))
+            for kind, most in values.items()
+            for i in range(10)
+        }
+    )
+    assert drafted("scans")["data"]["source"]["images"]["bits"] == 12
+
+
 def test_parts_that_are_there_are_kept(drafted) -> None:
     write_all(class_folders(2, 10, top="images/train/") | class_folders(2, 3, top="images/test/"))
     assert drafted("images")["data"]["split"] == {"validation": 0.1}

@@ -54,7 +54,7 @@ def config_for(what: str, target: str | None, out: Path | None) -> Drafted:
 def draft_for(given: Path, target: str | None, out: Path | None) -> Drafted:
     from dltool.drafting.draft import path_scalar, written
     from dltool.drafting.folder import draft_folder
-    from dltool.drafting.masks import draft_masks, mask_folder
+    from dltool.drafting.segmentation import draft_masks, mask_folder
     from dltool.drafting.table import draft_table
     from dltool.drafting.table_files import table_files
 

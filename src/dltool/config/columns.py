@@ -169,16 +169,7 @@ def refuse_giant(size: tuple[int, ...], channels: Any) -> None:
         raise refusal(Problem(("size",), message, "size is the height and width in pixels"))
 
 
-class FileColumn(Section):
-    """Names of files."""
-
-    folder: str = ""
-    """The folder of the files, relative to the table. Default: that of the table."""
-    ending: str = ""
-    """The ending of the file names, such as ".jpg", if the column has none."""
-
-
-class ImageColumn(FileColumn):
+class ImageColumn(Section):
     """Paths of image files, relative to the table."""
 
     size: Annotated[tuple[Count, ...], Field(strict=False, min_length=2, max_length=2)]
@@ -186,7 +177,15 @@ class ImageColumn(FileColumn):
     channels: Literal[1, 3, 4] = 3
     """1 is grey, 3 is colour, 4 is colour with transparency."""
     resize: Literal["stretch", "crop", "pad"] = "stretch"
-    """How images of another aspect ratio are fitted: stretched, cropped, or padded with black."""
+    """How images of another aspect ratio are fitted: stretched, cropped, or padded with the background."""
+    background: Literal["black", "white"] = "black"
+    """The colour behind transparent pixels and of the padding."""
+    bits: Annotated[int, Field(ge=9, le=16)] = 16
+    """The bits of a value in grey images with more than 8: cameras and scanners may use 10, 12 or 14 of 16 bits."""
+    folder: str = ""
+    """The folder of the files, relative to the table. Default: that of the table."""
+    ending: str = ""
+    """The ending of the file names, such as ".jpg", if the column has none."""
 
     @model_validator(mode="after")
     def is_no_giant(self) -> Self:
@@ -195,13 +194,20 @@ class ImageColumn(FileColumn):
         return self
 
 
-class AudioColumn(FileColumn):
+class AudioColumn(Section):
     """Paths of audio files (WAV, FLAC, Ogg or MP3), relative to the table."""
 
     seconds: Annotated[float, Field(gt=0)]
     """The length of a clip. Longer audio clips are cut, shorter ones padded with silence."""
     rate: Rate | None = None
     """The sample rate in Hz, to which files of other rates are resampled. Default: that of the first file."""
+    folder: str = ""
+    """The folder of the files, relative to the table. Default: that of the table."""
+    ending: str = ""
+    """The ending of the file names, such as ".wav", if the column has none."""
+
+
+FileColumn = ImageColumn | AudioColumn
 
 
 class IgnoredColumn(Section):

@@ -76,7 +76,11 @@ class ImagesSource(Section):
     channels: Literal[1, 3, 4] = 3
     """1 is grey, 3 is colour, 4 is colour with transparency."""
     resize: Literal["stretch", "crop", "pad"] = "stretch"
-    """How images of another aspect ratio are fitted: stretched, cropped, or padded with black."""
+    """How images of another aspect ratio are fitted: stretched, cropped, or padded with the background."""
+    background: Literal["black", "white"] = "black"
+    """The colour behind transparent pixels and of the padding."""
+    bits: Annotated[int, Field(ge=9, le=16)] = 16
+    """The bits of a value in grey images with more than 8: cameras and scanners may use 10, 12 or 14 of 16 bits."""
     pattern: Pattern | None = None
     """A pattern for the end of a path, such as "{class}/{scene}_{number}.jpg". {class} is the class, {split} the split;
     other names become columns."""

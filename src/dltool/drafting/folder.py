@@ -112,6 +112,8 @@ def draft_images(members: Members, found: Labelled, given: str) -> Draft:
     if images is None:
         raise DataError(f"none of the images of {members.path} can be read")
     size, channels = images.size, images.channels
+    if images.bits < 16:
+        given += f", bits: {images.bits}"
     seen = images.seen + ("" if images.are_of_size else ", all are stretched to this")
     data = [
         (f"source: {{images: {{{given}, size: [{size[0]}, {size[1]}], channels: {channels}}}}}", seen),
@@ -133,16 +135,19 @@ class ImageSurvey:
     channels: int
     seen: str
     are_of_size: bool
+    bits: int
 
 
 def survey_images(contents: Iterable[bytes]) -> ImageSurvey | None:
     """Return what images are like, None where none can be read; damaged ones are found later."""
     sizes: Counter[tuple[int, int]] = Counter()
-    grey = 0
+    grey = highest = 0
     for content in contents:
-        with contextlib.suppress(UnreadableMember):
+        with contextlib.suppress(UnreadableMember, *image_decode.DAMAGE):
+            image = opened(content)
             sizes[size_of(content)] += 1
-            grey += opened(content).mode in image_decode.GREY
+            grey += image.mode in image_decode.GREY
+            highest = max(highest, int(image.getextrema()[1])) if image.mode.startswith("I") else highest
     if not sizes:
         return None
     ((height, width), most), all_of_them = sizes.most_common(1)[0], sizes.total()
@@ -150,7 +155,9 @@ def survey_images(contents: Iterable[bytes]) -> ImageSurvey | None:
     factor = min(1.0, LARGEST_SIDE / max(height, width))
     size = max(SMALLEST_SIDE, round(height * factor)), max(SMALLEST_SIDE, round(width * factor))
     seen = f"{'all' if most == all_of_them else 'most'} are {height} × {width}"
-    return ImageSurvey(size, 1 if grey == all_of_them else 3, seen, most == all_of_them and size == (height, width))
+    channels, bits = 1 if grey == all_of_them else 3, highest.bit_length()
+    are_of_size = most == all_of_them and size == (height, width)
+    return ImageSurvey(size, channels, seen, are_of_size, bits if 8 < bits < 16 else 16)
 
 
 def contents_of(members: Members, items: Iterable[Item]) -> Iterator[bytes]:

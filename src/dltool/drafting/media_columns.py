@@ -108,6 +108,7 @@ def of_images(
         *convolutions(images.size, 16, features),
     ]
     options = {**where, "size": (*images.size,), "channels": images.channels}
+    options |= {"bits": images.bits} if images.bits < 16 else {}
     return Paths({"image": options}, f"images: {images.seen}", layers, features)
 
 

@@ -40,7 +40,7 @@ def load_audio(options: AudioSource) -> SourceExamples:
 
 
 def load_column(paths: np.ndarray, folder: Path, options: AudioColumn) -> DecodedFiles:
-    return CLIPS.decode(files_named(paths, folder, COLUMN, "audio clip"), options, len(paths), CACHE, True)
+    return CLIPS.decode(files_named(paths, folder, options, COLUMN, "audio clip"), options, len(paths), CACHE, True)
 
 
 def form_of(loaded: SourceExamples) -> AudioForm:

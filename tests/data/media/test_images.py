@@ -340,3 +340,17 @@ def test_the_cache_is_the_users_alone(cache, written):
     (path,) = cache.glob("*.pixels")
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE(cache.stat().st_mode) == 0o700
+
+
+def test_unused_bits_and_transparency_are_warned_of_unless_the_config_decides(tmp_path):
+    grey = {f"{kind}/{i}.png": encoded(np.full((4, 4), 900 + i, np.uint16)) for kind in "ab" for i in range(3)}
+    path = write_folder(tmp_path / "grey", grey)
+    bits = "images have 16 bits, and those that were looked at use 10 of them: bits: 10 makes them brighter"
+    assert load(path).warnings == (bits,)
+    assert load(path, bits=16).warnings == load(path, bits=10).warnings == ()
+    assert image(load(path, bits=10, channels=1)).max() == round(902 / 1023 * 255)
+    clear = {f"{kind}/{i}.png": encoded(pixels(4, 4, 4, seed=i)) for kind in "ab" for i in range(3)}
+    path = write_folder(tmp_path / "clear", clear)
+    (warning,) = load(path).warnings
+    assert warning.endswith("transparent pixels, which become black: background: white, or channels: 4, changes that")
+    assert load(path, background="black").warnings == load(path, channels=4).warnings == ()

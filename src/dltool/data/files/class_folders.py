@@ -93,7 +93,7 @@ def other_files(members: Members, extensions: Sequence[str], noun: str) -> list[
     return [f"{files_are} no {noun} by the ending and left out: {counted_endings(others)}"]
 
 
-def common_folders(paths: Sequence[Sequence[str]]) -> list[str]:
+def common_folders(paths: Sequence[list[str]]) -> list[str]:
     """Return the folders that contain all the files, of which `paths` are the folders and the name."""
     # All paths share the common prefix of the first and the last in alphabetical order.
     pairs = zip(min(paths)[:-1], max(paths)[:-1], strict=False)
@@ -183,11 +183,11 @@ def split_folders(folders: set[str], path: str, place: ConfigPath) -> dict[str, 
 
 
 def class_depths(
-    below: Sequence[Sequence[str]], splits: Mapping[str, PartName], path: str, place: ConfigPath
+    below: Sequence[list[str]], splits: Mapping[str, PartName], path: str, place: ConfigPath
 ) -> dict[str, int]:
     """Return the level of the class folders in each folder of a split that has any. Raises DataError: training has
     none, or other folders beside the splits have some."""
-    groups: dict[str, list[Sequence[str]]] = {}
+    groups: dict[str, list[list[str]]] = {}
     for folders in below:
         if len(folders) > 1:
             groups.setdefault(folders[0], []).append(folders)
@@ -205,7 +205,7 @@ def class_depths(
     return depths
 
 
-def class_depth(paths: Sequence[Sequence[str]], known: set[str]) -> int | None:
+def class_depth(paths: Sequence[list[str]], known: set[str]) -> int | None:
     """Return the level of the class folders among files of one top folder; None if they are in none. `known` are
     classes of training."""
     common = common_folders(paths)
