@@ -20,7 +20,7 @@ from dltool.data.files.file_tree import Members, UnreadableMember, open_members
 from dltool.data.media import codecs, image_decode
 from dltool.data.media.audio import headers_of
 from dltool.data.media.clip import ClipHeader
-from dltool.data.media.image_decode import opened, size_of
+from dltool.data.media.image_decode import opened, size_of, used_bits
 from dltool.data.sources.folders import load_texts
 from dltool.data.tables.cells import word_count
 from dltool.data.tables.decompression import BYTE_ORDER_MARKS
@@ -141,13 +141,13 @@ class ImageSurvey:
 def survey_images(contents: Iterable[bytes]) -> ImageSurvey | None:
     """Return what images are like, None where none can be read; damaged ones are found later."""
     sizes: Counter[tuple[int, int]] = Counter()
-    grey = highest = 0
+    grey = bits = 0
     for content in contents:
         with contextlib.suppress(UnreadableMember, *image_decode.DAMAGE):
             image = opened(content)
             sizes[size_of(content)] += 1
             grey += image.mode in image_decode.GREY
-            highest = max(highest, int(image.getextrema()[1])) if image.mode.startswith("I") else highest
+            bits = max(bits, used_bits(image))
     if not sizes:
         return None
     ((height, width), most), all_of_them = sizes.most_common(1)[0], sizes.total()
@@ -155,7 +155,7 @@ def survey_images(contents: Iterable[bytes]) -> ImageSurvey | None:
     factor = min(1.0, LARGEST_SIDE / max(height, width))
     size = max(SMALLEST_SIDE, round(height * factor)), max(SMALLEST_SIDE, round(width * factor))
     seen = f"{'all' if most == all_of_them else 'most'} are {height} × {width}"
-    channels, bits = 1 if grey == all_of_them else 3, highest.bit_length()
+    channels = 1 if grey == all_of_them else 3
     are_of_size = most == all_of_them and size == (height, width)
     return ImageSurvey(size, channels, seen, are_of_size, bits if 8 < bits < 16 else 16)
 

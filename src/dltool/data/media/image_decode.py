@@ -187,6 +187,13 @@ def has_transparency(image: Image.Image) -> bool:
     return image.mode in WITH_ALPHA or "transparency" in image.info
 
 
+def used_bits(image: Image.Image) -> int:
+    """Return the number of bits of the highest value in a grey image of more than 8 bits; 0 for other images."""
+    import numpy as np
+
+    return int(np.asarray(image).max()).bit_length() if image.mode.startswith("I") else 0
+
+
 def in_8_bits(image: Image.Image, bits: int) -> Image.Image:
     """Scale 0…2^bits - 1 to 0…255. Pillow's own conversion would clip at 255."""
     import numpy as np

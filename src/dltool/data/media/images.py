@@ -25,6 +25,7 @@ from dltool.data.media.image_decode import (
     opened,
     size_if_whole,
     size_of,
+    used_bits,
 )
 from dltool.data.media.load import DecodedFiles, Medium
 from dltool.data.media.processes import decode_all
@@ -95,17 +96,15 @@ def decode_images(files: Members, options: Any, training: int, cache: int, diges
 def sampled_warnings(files: Members, form: ImageForm, given: Collection[str]) -> Iterator[str]:
     """Yield warnings of images, of which some are opened, that lose transparency or are dark, unless options that
     decide this are `given`."""
-    highest = transparent = 0
+    bits = transparent = 0
     for member in files.members[:: -(-len(files.members) // SAMPLE)]:
         if member.name.lower().endswith(PLAIN):
             continue
         with suppress(UnreadableMember, *DAMAGE):
             image = opened(files.reader.read(member))
-            if image.mode.startswith("I"):
-                highest = max(highest, int(image.getextrema()[1]))
-            elif form.channels != 4 and has_transparency(image):
-                transparent += image.convert("RGBA").getextrema()[3][0] < 255
-    bits = highest.bit_length()
+            bits = max(bits, used_bits(image))
+            if form.channels != 4 and has_transparency(image):
+                transparent += int(np.asarray(image.convert("RGBA"))[..., 3].min() < 255)
     if 8 < bits < 16 and "bits" not in given:
         yield f"images have 16 bits, and those that were looked at use {bits} of them: bits: {bits} makes them brighter"
     if transparent and "background" not in given:
