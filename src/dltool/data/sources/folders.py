@@ -178,6 +178,11 @@ def new_files(options: Any, paths: Sequence[str], cache: int) -> tuple[Examples,
         return new_texts(options.encoding, paths[0])
     medium = IMAGES if isinstance(options, ImagesSource) else CLIPS
     members, names, warnings = single_files(paths, medium.extensions, medium.noun)
+    folder = getattr(options, "masks", None)
+    if folder is not None:
+        kept = [row for row, member in enumerate(members.members) if folder not in Path(member.name).parts[:-1]]
+        members = replace(members, members=tuple(members.members[row] for row in kept))
+        names = [names[row] for row in kept]
     decoded = medium.decode(members, options, len(names), cache, False)
     return Examples({medium.input: decoded.rows}, places={"file": text_array(names)}), (*warnings, *decoded.warnings)
 
