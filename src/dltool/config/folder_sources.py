@@ -84,6 +84,8 @@ class ImagesSource(Section):
     pattern: Pattern | None = None
     """A pattern for the end of a path, such as "{class}/{scene}_{number}.jpg". {class} is the class, {split} the split;
     other names become columns."""
+    on_error: Literal["refuse", "skip"] = "refuse"
+    """Whether files that cannot be read are an error, or left out with a warning that names them."""
     masks: str | None = None
     """The name of the folders in `path` that hold a mask for each image: an image file of the same name whose pixels
     are classes, by their value, index or colour. They become the target."""
@@ -112,6 +114,8 @@ class AudioSource(Section):
     pattern: Pattern | None = None
     """A pattern for the end of a path, such as "{class}/{speaker}_{number}.wav". {class} is the class, {split} the
     split; other names become columns."""
+    on_error: Literal["refuse", "skip"] = "refuse"
+    """Whether files that cannot be read are an error, or left out with a warning that names them."""
 
 
 class TextSource(Section):

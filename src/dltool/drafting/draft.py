@@ -16,10 +16,11 @@ from dltool.config.columns import ONE_TARGET
 from dltool.config.load import Document, build_config
 from dltool.config.text.scalars import is_plain_text
 from dltool.config.text.yaml_reader import parse_yaml
+from dltool.data.arrays.window_rows import last_known
 from dltool.data.checked import checked_with
 from dltool.data.dataset import Dataset, load_data
 from dltool.errors import ConfigError, DataError
-from dltool.text import counted, listed, shortened
+from dltool.text import counted, listed, number, shortened
 
 Lines = Sequence[tuple[str, str]]
 """Lines of YAML, each with its comment."""
@@ -77,13 +78,14 @@ def baseline(dataset: Dataset, draft: Draft) -> tuple[str, str]:
         name = in_comment(dataset.facts.targets[ONE_TARGET].class_names[most])
         return f"the most frequent class, {name}, is right in {share:.1%} of the test {what}", f"> {share:.4f}"
     middle = float(np.median(training))
-    error, words = float(np.mean(np.abs(test - middle))), f"always {middle:.4g}, the median,"
+    error, words = float(np.mean(np.abs(test - middle))), f"always {number(middle)}, the median,"
     if draft.series is not None:
-        last = np.asarray(examples.inputs[draft.series][:])[:, -1]
-        known = ~np.isnan(last)
+        last = last_known(np.asarray(examples.inputs[draft.series][:], float))
+        known = np.isfinite(last)
         if known.any() and (persistent := float(np.mean(np.abs(test - last)[known]))) < error:
             error, words = persistent, f"repeating the last value of {in_comment(draft.series)}"
-    return f"{words} has a mean absolute error of {error:.4g} on the test examples", f"< {error:.4g}"
+    written = number(error)
+    return f"{words} has a mean absolute error of {written} on the test examples", f"< {written.replace(',', '')}"
 
 
 def text_of(draft: Draft, name: str, command: str, words: str = "", bound: str = "") -> str:

@@ -8,6 +8,7 @@ from threadpoolctl import threadpool_limits
 from dltool.config.outputs import heads_of
 from dltool.config.schema import Config
 from dltool.data.arrays.rows import Rows
+from dltool.data.arrays.window_rows import last_known
 from dltool.data.dataset import Dataset
 from dltool.data.examples import Examples
 from dltool.evaluation.features import Features
@@ -37,7 +38,7 @@ def baselines_of(
         found.append(Baseline(rules.constant_name, metric, float(rules.score(true, rules.constant(fitted)))))
         series = None if config.data.windows is None else examples.inputs.get(config.data.windows.target)
         if rules.can_repeat and series is not None:
-            found.append(last_value(metric, series, true))
+            found.append(last_value(rules, metric, series, true))
         found.append(linear(rules, metric, tables, measured.features, fitted, true))
     return tuple(found)
 
@@ -83,23 +84,16 @@ class LinearTables:
         return ", ".join(note for note, applies in notes.items() if applies)
 
 
-def last_value(metric: str, series: Rows, true: np.ndarray) -> Baseline:
+def last_value(rules: Rules, metric: str, series: Rows, true: np.ndarray) -> Baseline:
     """Return the baseline that predicts the last value of the target in each window of `series` (examples, length)."""
     blocks = range(0, len(series), BLOCK)
-    last = np.concatenate([latest(np.asarray(series[first : first + BLOCK], float)) for first in blocks])
+    last = np.concatenate([last_known(np.asarray(series[first : first + BLOCK], float)) for first in blocks])
     known = np.isfinite(last)
     if not known.any():
         return Baseline(LAST, metric, None, "the target is missing in all windows")
     note = f"measured on {np.sum(known):,} examples: the target is missing in the windows of the others"
-    error = float(np.mean(np.abs(true.ravel()[known] - last[known])))
+    error = float(rules.score(true.ravel()[known], last[known]))
     return Baseline(LAST, metric, error, "" if known.all() else note)
-
-
-def latest(windows: np.ndarray) -> np.ndarray:
-    """Return the last finite number of each row, (examples,), NaN if there is none."""
-    known = np.isfinite(windows)
-    from_end = known[:, ::-1].argmax(axis=1)
-    return np.where(known.any(axis=1), windows[np.arange(len(windows)), windows.shape[1] - 1 - from_end], np.nan)
 
 
 def linear(

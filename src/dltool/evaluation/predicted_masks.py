@@ -12,6 +12,7 @@ from dltool.data.facts import Facts
 from dltool.durable_files import atomic_write
 from dltool.errors import ConfigError
 from dltool.evaluation.tasks import evaluators
+from dltool.evaluation.tasks.classes import ClassEvaluator
 
 
 def are_masks(facts: Facts) -> bool:
@@ -35,6 +36,7 @@ def write_masks(
     Its pixels are what the masks of training have: grey values, or colours. Raises MachineError: it cannot be
     written."""
     (output,) = evaluators(config, facts)
+    assert isinstance(output, ClassEvaluator)
     values = outputs[output.head.name]
     classes = output.decided(output.probabilities(values.reshape(-1, values.shape[-1]))).reshape(values.shape[:-1])
     pixels = pixels_of(next(iter(facts.targets.values())).class_names)[classes]

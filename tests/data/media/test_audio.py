@@ -154,7 +154,7 @@ def test_a_recording_that_is_damaged_later_is_named(cache, tmp_path, monkeypatch
     written(tmp_path, {f"{row % 2}/{row}.wav": sound([0.25, 0.5]) for row in range(4)})
     rows = load_audio(AudioSource(path=str(tmp_path))).training.inputs["audio"]
     (tmp_path / "1/3.wav").write_bytes(b"RIFF" + bytes(44))
-    with pytest.raises(DataError, match=r"1 audio clip in .* cannot be used: 1/3.wav \(not a WAV file\)"):
+    with pytest.raises(DataError, match=r"1 audio clip in .* cannot be used: 1/3.wav \(it has changed"):
         rows[np.arange(4)]
 
 
@@ -199,3 +199,11 @@ def test_too_short_to_be_a_sample_is_refused(tmp_path):
 def test_more_samples_than_can_be_meant_are_refused(tmp_path, asked):
     options = AudioSource(path=str(two_classes(tmp_path)), **asked)
     assert "expected at most 100,000,000" in problem_of(options).message
+
+
+def test_damaged_clips_are_left_out_and_named_if_the_config_says_so(tmp_path):
+    path = two_classes(tmp_path)
+    (path / "no" / "c.wav").write_bytes(b"nothing")
+    loaded = load_audio(AudioSource(path=str(path), on_error="skip"))
+    assert loaded.warnings == ("1 audio clip cannot be read and is left out: no/c.wav",)
+    assert len(loaded.training) == 3

@@ -354,3 +354,19 @@ def test_unused_bits_and_transparency_are_warned_of_unless_the_config_decides(tm
     (warning,) = load(path).warnings
     assert warning.endswith("transparent pixels, which become black: background: white, or channels: 4, changes that")
     assert load(path, background="black").warnings == load(path, channels=4).warnings == ()
+
+
+def test_damaged_images_are_left_out_and_named_if_the_config_says_so(tmp_path):
+    damaged = {"b/7.png": b"nothing", "a/1.png": FILES["a/1.png"][:60]}
+    path = write_folder(tmp_path / "some", FILES | damaged)
+    assert "2 images in" in problems_of(path)[0].message
+    for budget in (10**9, 10**9, 0):
+        found = load(path, budget, on_error="skip")
+        assert found.warnings == ("2 images cannot be read and are left out: a/1.png, b/7.png",)
+        np.testing.assert_array_equal(image(found), np.delete(EXPECTED, 1, axis=0))
+    assert load(write_folder(tmp_path / "all", FILES), on_error="skip").warnings == ()
+
+
+def test_without_a_readable_image_there_is_nothing_to_skip_to(tmp_path):
+    path = write_folder(tmp_path / "none", dict.fromkeys(FILES, b"nothing"))
+    assert problems_of(path, on_error="skip")[0].message == f"none of the images of {path} for training can be read"

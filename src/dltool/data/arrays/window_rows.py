@@ -175,3 +175,10 @@ def check_parts_have_windows(parts: np.ndarray, table: WindowTable, options: Win
         for part, name in enumerate(PART_NAMES)
         if (parts == part).any() and not (table.parts == part).any()
     )
+
+
+def last_known(windows: np.ndarray) -> np.ndarray:
+    """Return the last finite number of each row, (examples,), NaN if there is none."""
+    known = np.isfinite(windows)
+    from_end = known[:, ::-1].argmax(axis=1)
+    return np.where(known.any(axis=1), windows[np.arange(len(windows)), windows.shape[1] - 1 - from_end], np.nan)

@@ -15,7 +15,7 @@ import PIL
 from dltool.data.files.digests import file_digests, names_and_times
 from dltool.data.files.file_tree import Members, UnreadableMember
 from dltool.data.files.listing import Member, printable
-from dltool.data.media.cache import HEADER_BYTES, CacheEntry, cache_folder, entry_bytes, find, new_entry
+from dltool.data.media.cache import HEADER_BYTES, CacheEntry, cache_folder, entry_bytes, find, new_entry, path_of
 from dltool.data.media.image_decode import (
     DAMAGE,
     EXTENSIONS,
@@ -37,6 +37,7 @@ from dltool.text import counted, os_words
 FORMAT = 1
 """Part of the cache's names: increase it whenever images are decoded differently."""
 NOUN = "image"
+AS_STORED = ImageForm(None, 4, "stretch")
 SAMPLE = 50
 PLAIN = (".jpg", ".jpeg", ".jpe", ".jfif", ".bmp")
 """Endings of formats without transparency or more than 8 bits."""
@@ -112,14 +113,14 @@ def sampled_warnings(files: Members, form: ImageForm, given: Collection[str]) ->
         yield f"{are} transparent pixels, which become black: background: white, or channels: 4, changes that"
 
 
-IMAGES = Medium("images", "image", NOUN, EXTENSIONS, decode_images)
+IMAGES = Medium("images", "image", NOUN, EXTENSIONS, decode_images, lambda name, content: decode(content, AS_STORED))
 
 
 def image_rows(files: Members, form: ImageForm, cache: int) -> tuple[CacheRows | DecodedRows, tuple[str, ...]]:
     key = names_and_times(files.members)
     known = find_decoded(key, form) if cache else None
     if known:
-        return CacheRows(known), ()
+        return CacheRows(known, known.path), ()
     images = DecodedImages(files, form, form.size or first_size(files))
     warnings: tuple[str, ...] = ()
     if entry_bytes(images.shape) <= cache:
@@ -161,10 +162,11 @@ def first_size(files: Members) -> tuple[int, int]:
 def cached_rows(key: str, images: DecodedImages, cache: int) -> CacheRows:
     """Decode into a new file of the cache. Raises OSError: it cannot be written."""
     with new_entry(key, images.shape, cache) as entry:
-        work = ImageWork(images.files.reader, images.form, images.size, str(entry.path), HEADER_BYTES)
+        output = str(entry.path), HEADER_BYTES, entry.checksums
+        work = ImageWork(images.files.reader, images.form, images.size, *output)
         DataError.refuse(images.problems(decode_all(work, images.files.members), len(images)))
         # Opened before it has its name, so that no process can remove it in between.
-        return CacheRows(entry)
+        return CacheRows(entry, path_of(key))
 
 
 def check_files(images: DecodedImages) -> None:

@@ -19,6 +19,7 @@ from dltool.data.files.class_folders import PartName, labelled
 from dltool.data.files.file_tree import Members, open_members
 from dltool.data.files.listing import SHOWN, Member, printable, times_of
 from dltool.data.media.masks import load_masks, paired
+from dltool.data.media.skipping import without_faulty
 from dltool.errors import ConfigPath, DataError, Problem
 from dltool.text import and_more, counted, near
 
@@ -41,13 +42,16 @@ that may be cached, and whether digests are wanted."""
 
 @dataclass(frozen=True)
 class Medium:
-    """A kind of files: the names of its source and input, the noun for a file in messages, and the extensions."""
+    """A kind of files: the names of its source and input, the noun for a file in messages, and the extensions.
+
+    `decode_one(name, content)` raises UnreadableMember if a file cannot be decoded."""
 
     source: str
     input: str
     noun: str
     extensions: tuple[str, ...]
     decode: Decode
+    decode_one: Callable[[str, bytes], object]
 
 
 def load_class_folders(
@@ -65,6 +69,8 @@ def load_class_folders(
         found = labelled(members, medium.extensions, options.pattern, place, medium.noun)
     else:
         found = paired(members, folder, place)
+    if options.on_error == "skip":
+        found = without_faulty(found, members, medium.decode_one, medium.noun, cache)
     # The training split first: missing options are inferred from it.
     parts = sorted(found.parts.items(), key=lambda part: part[0] != "training")
     files = replace(members, members=tuple(item.member for _, items in parts for item in items))
