@@ -560,6 +560,21 @@ def test_texts_without_spaces_are_texts_of_characters(drafted) -> None:
     assert layer["TextVectorization"] == {"max_tokens": 20_000, "output_sequence_length": 12, "split": "character"}
 
 
+def test_texts_of_emoji_are_texts_of_characters(drafted) -> None:
+    generator = np.random.default_rng(0)
+    for i in range(30):
+        text = "".join(generator.choice(list("😀😂🎉🥳" if i % 2 else "😭😢💔😡"), 5)) + " ok"
+        write_all({f"texts/{'ab'[i % 2]}/{i}.txt": text.encode()})
+    (layer,) = drafted("texts")["data"]["preprocessing"]
+    assert layer["TextVectorization"]["split"] == "character"
+
+
+def test_the_words_of_long_texts_that_a_draft_leaves_out_are_named(dltool) -> None:
+    for i in range(30):
+        write_all({f"texts/{'ab'[i % 2]}/{i}.txt": (f"{'ab'[i % 2]} word{i} " * 500).encode()})
+    assert "1,000 at most; what follows the first 400 is cut off" in dltool("init", "texts").stdout
+
+
 def test_numbers_dates_and_codes_of_a_spreadsheet_are_drafted_as_what_they_are(drafted) -> None:
     lines = [
         f'{i},"${1_000 + 37 * i:,}",{10 + i % 40}%,{1 + i % 28:02}.{1 + i % 12:02}.2021,0{i % 7}37,{"yn"[i % 3 == 0]}'

@@ -288,10 +288,11 @@ def words_of(texts: Rows) -> Lines:
     counts = np.array([len(text) if is_unspaced else len(text.split()) for text in map(str, sample)])
     length = int(np.clip(np.quantile(counts, 0.95), 4, 400))
     split, what = (", split: character", "characters") if is_unspaced else ("", "words")
+    rest = f"; what follows the first {length:,} is cut off" if counts.max() > length else ""
     layer = f"TextVectorization: {{max_tokens: {MOST_TOKENS}, output_sequence_length: {length}{split}}}"
     return [
         ("preprocessing:", ""),
-        (f"  - {layer}", f"texts have a median of {int(np.median(counts))} {what}, {counts.max():,} at most"),
+        (f"  - {layer}", f"texts have a median of {int(np.median(counts)):,} {what}, {counts.max():,} at most{rest}"),
     ]
 
 
