@@ -345,7 +345,7 @@ def test_the_cache_is_the_users_alone(cache, written):
 def test_unused_bits_and_transparency_are_warned_of_unless_the_config_decides(tmp_path):
     grey = {f"{kind}/{i}.png": encoded(np.full((4, 4), 900 + i, np.uint16)) for kind in "ab" for i in range(3)}
     path = write_folder(tmp_path / "grey", grey)
-    bits = "images have 16 bits, and those that were looked at use 10 of them: bits: 10 makes them brighter"
+    bits = "images have 16 bits, and those that were looked at fit in 10: bits: 10 makes them brighter"
     assert load(path).warnings == (bits,)
     assert load(path, bits=16).warnings == load(path, bits=10).warnings == ()
     assert image(load(path, bits=10, channels=1)).max() == round(902 / 1023 * 255)

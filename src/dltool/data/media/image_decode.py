@@ -27,6 +27,7 @@ FORMATS = {
 EXTENSIONS = tuple(FORMATS)
 # Some 10,000 × 9,000. Pillow warns from this number on.
 MOST_PIXELS = 89_478_485
+USUAL_BITS = (8, 10, 12, 14)
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 GREY = frozenset({"1", "L", "I", "F", "I;16"})
 WITH_ALPHA = {"RGBA", "LA", "PA", "RGBa", "La"}
@@ -188,10 +189,13 @@ def has_transparency(image: Image.Image) -> bool:
 
 
 def used_bits(image: Image.Image) -> int:
-    """Return the number of bits of the highest value in a grey image of more than 8 bits; 0 for other images."""
+    """Return the least usual number of bits for the values of a grey image of more than 8 bits; 0 for other images."""
     import numpy as np
 
-    return int(np.asarray(image).max()).bit_length() if image.mode.startswith("I") else 0
+    if not image.mode.startswith("I"):
+        return 0
+    bits = int(np.asarray(image).max()).bit_length()
+    return next((usual for usual in USUAL_BITS if bits <= usual), 16)
 
 
 def in_8_bits(image: Image.Image, bits: int) -> Image.Image:

@@ -107,7 +107,7 @@ def sampled_warnings(files: Members, form: ImageForm, given: Collection[str]) ->
             if form.channels != 4 and has_transparency(image):
                 transparent += int(np.asarray(image.convert("RGBA"))[..., 3].min() < 255)
     if 8 < bits < 16 and "bits" not in given:
-        yield f"images have 16 bits, and those that were looked at use {bits} of them: bits: {bits} makes them brighter"
+        yield f"images have 16 bits, and those that were looked at fit in {bits}: bits: {bits} makes them brighter"
     if transparent and "background" not in given:
         are = counted(transparent, "image that was looked at has", "images that were looked at have")
         yield f"{are} transparent pixels, which become black: background: white, or channels: 4, changes that"
