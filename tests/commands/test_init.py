@@ -311,10 +311,11 @@ def test_classes_in_the_names_of_files_are_a_pattern(dltool, drafted, form, patt
         assert drafted("images")["data"]["source"]["images"]["pattern"] == pattern
         assert "2 classes" in Path("drafted.yaml").read_text("utf-8")
         return
-    Path("labels.csv").write_text("id,kind\n1,a\n", encoding="utf-8")
+    for name in ("images/extra.csv", "images/labels.csv", "train.csv"):
+        Path(name).write_text("id,kind\n1,a\n", encoding="utf-8")
     outcome = dltool("init", "images")
     assert outcome.code == 3
-    assert "dltool init labels.csv" in " ".join(outcome.stderr.split())
+    assert "dltool init images/labels.csv" in " ".join(outcome.stderr.split())
 
 
 @pytest.mark.parametrize(("test", "found"), [("cat.{i}.png", "{split}/{class}.{number}.png"), ("{i}.png", None)])

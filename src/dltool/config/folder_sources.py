@@ -6,7 +6,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from dltool.config.columns import Count, Rate, refuse_giant
+from dltool.config.columns import Rate
+from dltool.config.image_size import ImageSize, refuse_giant
 from dltool.config.pydantic_errors import refusal, refuse
 from dltool.config.section import Section
 from dltool.errors import Problem
@@ -71,7 +72,7 @@ class ImagesSource(Section):
 
     path: str
     """The folder or archive: class folders, or `train` and `test` (and `validation`) of class folders."""
-    size: Annotated[tuple[Count, ...], Field(strict=False, min_length=2, max_length=2)] | None = None
+    size: ImageSize | None = None
     """Height and width in pixels. Default: the common size of all images."""
     channels: Literal[1, 3, 4] = 3
     """1 is grey, 3 is colour, 4 is colour with transparency."""

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -42,6 +43,8 @@ TEXT_LAYERS: Lines = (
 LOSS = "sparse_categorical_crossentropy"
 MEDIA, TEXTS = (2_000, 60), (2_500, 40)
 """The length of a training: steps in all, roughly, and the most epochs."""
+NAMING = re.compile("(?i)(train|label|class)[^/]*$")
+"""Names of tables that probably name files with their classes."""
 SAMPLE = 1_000
 LARGEST_SIDE = 96
 SMALLEST_SIDE = 8
@@ -79,9 +82,10 @@ def with_classes(members: Members, extensions: tuple[str, ...], noun: str) -> tu
         pattern = pattern_in([member.name for member in each.members if member.name.lower().endswith(extensions)])
         if pattern is not None:
             return each, pattern, labelled(each, extensions, pattern, (), noun)
-    beside = [*path.parent.iterdir(), *(path.iterdir() if path.is_dir() else ())]
-    table = next((os.path.relpath(each) for each in sorted(beside) if each.name.lower().endswith(ENDINGS)), None)
-    way = f"draft from the table that names them: dltool init {table or 'TABLE.csv'}"
+    beside = [each for folder in (path, path.parent) if folder.is_dir() for each in sorted(folder.iterdir())]
+    tables = [os.path.relpath(each) for each in beside if each.name.lower().endswith(ENDINGS)]
+    table = next((each for each in tables if NAMING.search(each)), [*tables, "TABLE.csv"][0])
+    way = f"draft from the table that names them: dltool init {table}"
     hint = f"put the {noun}s of each class in a folder, name them like cat_1 and dog_1, or {way}"
     raise DataError([replace(each, hint=hint if "pattern" in each.hint else each.hint) for each in problems])
 

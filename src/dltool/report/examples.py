@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from dltool.config.checks import target_of
 from dltool.config.columns import CategoryColumn
 from dltool.config.schema import Config
 from dltool.data.dataset import Dataset
@@ -19,6 +18,7 @@ from dltool.data.facts import Facts, InputFacts
 from dltool.data.split.at_random import first_of_each_class
 from dltool.model.build import BuiltModel
 from dltool.model.columns import ColumnState, categories
+from dltool.report.mask_views import mask_views
 from dltool.text import data_number, shape, shortened
 from dltool.text import numbers as numbers_text
 from dltool.training.batches import tensor
@@ -97,31 +97,12 @@ def training_examples(config: Config, dataset: Dataset, built: BuiltModel) -> li
     for attempt in range(1, AUGMENTED + 1) if built.augmentation is not None else ():
         changed = augmented(built, dataset, rows, next(iter(prepared.values())))
         views.append(preprocessed_looks(built, facts, dict.fromkeys(prepared, changed), f"augmented, {attempt}"))
-    views.append(mask_looks(dataset, built, rows, prepared))
+    for title, masks, last in mask_views(dataset, built, rows, prepared, config.seed):
+        views.append([[Look(title, thumbnail_of(mask, 0, last, is_heat=True))] for mask in masks])
     return [
         Example(dataset.place_of(row), target_words(dataset, row), tuple(chain.from_iterable(looks)))
         for row, *looks in zip(rows.tolist(), *views, strict=True)
     ]
-
-
-def mask_looks(dataset: Dataset, built: BuiltModel, rows: np.ndarray, prepared: Arrays) -> Looks:
-    """Return views of targets that are a class for each pixel, and of the predicted classes."""
-    looks: Looks = [[] for _ in rows]
-    targets = [(head, target_of(head, dataset.facts.targets)) for head in built.heads]
-    masks = [(head, target) for head, target in targets if target and target.task.is_index and len(target.shape) == 2]
-    if not masks:
-        return looks
-    outputs = built.core(built.structured({name: tensor(values) for name, values in prepared.items()}), training=False)
-    for head, target in masks:
-        values = np.asarray(outputs[head.name] if isinstance(outputs, dict) else outputs)
-        last = len(target.class_names) - 1
-        views = {"mask": dataset.targets[head.target][rows]}
-        if values.shape[-1] == last + 1:
-            views["predicted mask"] = values.argmax(axis=-1)
-        for title, each in views.items():
-            for example, mask in zip(looks, each, strict=True):
-                example.append(Look(title, thumbnail_of(mask, 0, last, is_heat=True)))
-    return looks
 
 
 def prepare(built: BuiltModel, raw: Arrays) -> dict[str, np.ndarray]:
