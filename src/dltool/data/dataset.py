@@ -183,7 +183,9 @@ def load_source(source: Source, place: ConfigPath, data: Data) -> SourceExamples
 def like(source: Source, first: Source) -> Source:
     """Return the source with the form and array names of the first one, unless it has its own."""
     options = source.options
-    absent = [key for key in ("size", "rate", "seconds") if getattr(options, key, 0) is None]
+    absent = [key for key in ("size", "rate", "seconds", "masks") if getattr(options, key, 0) is None]
+    if isinstance(options, ImagesSource):
+        absent += {"background", "bits"} - options.model_fields_set
     given = {key: getattr(first.options, key) for key in absent}
     if isinstance(options, ArraysSource) and isinstance(first.options, ArraysSource) and options.x is options.y is None:
         given |= {"x": first.options.x, "y": first.options.y}

@@ -128,6 +128,18 @@ def test_masks_are_fitted_like_images_without_new_classes(tmp_path, resize, expe
     np.testing.assert_array_equal(classes_of(dataset), np.stack([np.asarray(expected(mask)) for mask in CLASSES]))
 
 
+def test_a_test_folder_has_the_masks_and_the_bits_of_the_source(tmp_path):
+    write_folder(tmp_path / "it", files(GREY[:8]))
+    dark = [encoded(np.full((6, 8), 4_000 + i, np.uint16)) for i in range(4)]
+    content = files(GREY[8:]) | {f"images/{i}.png": image for i, image in enumerate(dark)}
+    write_folder(tmp_path / "other", content)
+    split = f"test: {{images: {tmp_path / 'other'}}}"
+    dataset = load_data(data_of(tmp_path / "it", ", bits: 12", split), 1)
+    test = dataset.examples("test")
+    np.testing.assert_array_equal(test.targets["target"], CLASSES[8:])
+    assert test.inputs["image"][:].min() == round(4_000 / 4_095 * 255)
+
+
 def test_masks_can_be_numbers(tmp_path):
     write_folder(tmp_path / "it", files(GREY))
     dataset = load_data(data_of(tmp_path / "it", "", "split: {test: 0.2}", "target: number"), 1)
