@@ -330,6 +330,25 @@ def test_classes_in_the_names_of_files_for_training(drafted, test, found) -> Non
     assert data["split"] == ({"validation": 0.1} if found else {"validation": 0.15, "test": 0.2})
 
 
+@pytest.mark.parametrize("name", ["{i}", "review-{i}", "notes of {j}"])
+def test_files_of_one_text_each_are_no_classes(dltool, name) -> None:
+    for i in range(20):
+        file = name.format(i=i, j="abcdefghijklmnopqrst"[i])
+        write_all({f"texts/{file}.txt": (f"a text {i}\n" * (1 if "j" in name else 3)).encode()})
+    outcome = dltool("init", "texts")
+    assert (outcome.code, outcome.stdout) == (3, "")
+    assert "the texts of each class in a folder" in " ".join(outcome.stderr.split())
+
+
+@pytest.mark.parametrize("name", ["texts/{k}/{i}.txt", "texts/{k}.txt"])
+def test_classes_of_texts_may_be_digits(drafted, name) -> None:
+    for k in range(2):
+        for i in range(20):
+            content = "".join(f"text {j} of {k}\n" for j in range(20)) if "{i}" not in name else f"text {i} of {k}"
+            write_all({name.format(k=k, i=i): content.encode()})
+    assert drafted("texts")["data"]["source"] == {"text": {"path": "texts"}}
+
+
 def test_texts_with_classes_in_their_names_are_no_classes_of_one_file(drafted) -> None:
     write_all({f"texts/{kind}_{i}.txt": f"a {kind} film".encode() for kind in ("good", "bad") for i in range(20)})
     assert drafted("texts")["data"]["source"] == {"text": {"path": "texts", "pattern": "{class}_{number}.txt"}}

@@ -45,6 +45,8 @@ MEDIA, TEXTS = (2_000, 60), (2_500, 40)
 """The length of a training: steps in all, roughly, and the most epochs."""
 NAMING = re.compile("(?i)(train|label|class)[^/]*$")
 """Names of tables that probably name files with their classes."""
+MOST_NUMBERED = 10
+"""More files than digits that are called by numbers are no classes."""
 SAMPLE = 1_000
 LARGEST_SIDE = 96
 SMALLEST_SIDE = 8
@@ -82,12 +84,17 @@ def with_classes(members: Members, extensions: tuple[str, ...], noun: str) -> tu
         pattern = pattern_in([member.name for member in each.members if member.name.lower().endswith(extensions)])
         if pattern is not None:
             return each, pattern, labelled(each, extensions, pattern, (), noun)
+    hint = ways_to_classes(path, noun)
+    raise DataError([replace(each, hint=hint if "pattern" in each.hint else each.hint) for each in problems])
+
+
+def ways_to_classes(path: Path, noun: str) -> str:
+    """Return how to say what the classes of the files in a folder or an archive are."""
     beside = [each for folder in (path, path.parent) if folder.is_dir() for each in sorted(folder.iterdir())]
     tables = [os.path.relpath(each) for each in beside if each.name.lower().endswith(ENDINGS)]
     table = next((each for each in tables if NAMING.search(each)), [*tables, "TABLE.csv"][0])
     way = f"draft from the table that names them: dltool init {table}"
-    hint = f"put the {noun}s of each class in a folder, name them like cat_1 and dog_1, or {way}"
-    raise DataError([replace(each, hint=hint if "pattern" in each.hint else each.hint) for each in problems])
+    return f"put the {noun}s of each class in a folder, name them like cat_1 and dog_1, or {way}"
 
 
 def parts_line(found: Labelled | SourceExamples) -> list[tuple[str, str]]:
@@ -248,29 +255,35 @@ def speakers(items: tuple[Item, ...]) -> Lines:
 
 
 def draft_texts(path: Path, named: str) -> Draft:
-    options, found = read_texts(path)
+    options, found, are_classes = read_texts(path)
     given = f"path: {named}" + (f", encoding: {options.encoding}" if options.encoding != "utf-8" else "")
     given += f", pattern: {scalar(options.pattern)}" if options.pattern else ""
     classes = Counter(map(str, found.training.targets[ONE_TARGET][:]))
+    are_numbered = len(classes) > MOST_NUMBERED and all(map(str.isdecimal, classes))
+    if are_classes and (are_numbered or 2 * [*classes.values()].count(1) > len(classes)):
+        message = f"the files of {path} are no classes: they are numbered, or most of them have one line"
+        raise DataError(message, ways_to_classes(path, "text"))
     data = [(f"source: {{text: {{{given}}}}}", ""), *parts_line(found), *words_of(found.training.inputs["text"])]
     examples = counted(sum(map(len, found.parts.values())), "text")
     return class_draft(path, examples, classes, data, [*TEXT_LAYERS, CLASSES], TEXTS)
 
 
-def read_texts(path: Path) -> tuple[TextSource, SourceExamples]:
-    """Read the texts in UTF-8 if all files are, else in their encoding."""
+def read_texts(path: Path) -> tuple[TextSource, SourceExamples, bool]:
+    """Read the texts in UTF-8 if all files are, else in their encoding. Return also whether each file is a class."""
     members = open_members(str(path), ())
     names = [member.name for member in members.members]
     are_flat = len({name.rpartition("/")[0] for name in names}) == 1
-    options = TextSource(path=str(path), pattern=pattern_in(names) if are_flat else None)
+    pattern = pattern_in(names) if are_flat else None
+    are_classes = are_flat and pattern is None
+    options = TextSource(path=str(path), pattern=pattern)
     try:
-        return options, load_texts(options, ())
+        return options, load_texts(options, ()), are_classes
     except DataError:
         encoding = encoding_of(members)
         if encoding == options.encoding:
             raise
     options = options.model_copy(update={"encoding": encoding})
-    return options, load_texts(options, ())
+    return options, load_texts(options, ()), are_classes
 
 
 def encoding_of(members: Members) -> str:

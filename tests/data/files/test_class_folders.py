@@ -57,6 +57,7 @@ SPLITS = {"training": ["cat", "dog"], "test": ["dog"]}
     "names",
     [
         ["seg_train/seg_train/cat/1.jpg", "seg_train/seg_train/dog/1.jpg", "seg_test/seg_test/dog/2.jpg"],
+        ["train1/cat/1.jpg", "train1/dog/1.jpg", "test2/dog/2.jpg"],
         ["training_set/cat/1.jpg", "training_set/dog/1.jpg", "test_set/dog/2.jpg"],
         ["Train-Images/all/cat/1.jpg", "Train-Images/all/dog/x/1.jpg", "Test-Images/dog/2.jpg"],
         ["cat/train/1.jpg", "dog/train/1.jpg", "dog/test/2.jpg"],

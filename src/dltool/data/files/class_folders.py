@@ -27,7 +27,7 @@ PART_NAMES: Mapping[str, PartName] = {
 }
 
 
-WORDS = re.compile("[^a-z0-9]+")
+WORDS = re.compile("[^a-z]+")
 
 
 class Item(NamedTuple):
@@ -156,7 +156,7 @@ def level_of_splits(below: Sequence[Sequence[str]], path: str, place: ConfigPath
 
 def split_in(name: str) -> tuple[PartName | None, tuple[str, ...]]:
     """Return the split that a name means, None if it means none or several, and its other words."""
-    words = WORDS.split(name.lower())
+    words = [word for word in WORDS.split(name.lower()) if word]
     named = [PART_NAMES[word] for word in words if word in PART_NAMES]
     return named[0] if len(named) == 1 else None, tuple(word for word in words if word not in PART_NAMES)
 
