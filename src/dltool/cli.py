@@ -161,7 +161,8 @@ def predict(
         list[str], Argument(metavar="FILE…", help="New data in the format of the run's source; - is standard input.")
     ],
     out: Annotated[
-        Path | None, Option(metavar="FILE", help="Write a .csv, .jsonl or .parquet file instead of stdout.")
+        Path | None,
+        Option(metavar="FILE", help="Write a .csv, .jsonl or .parquet file instead of stdout; a folder for masks."),
     ] = None,
     allow_code: AllowedCode = None,
     as_json: Json = False,

@@ -14,7 +14,7 @@ import pyarrow.csv
 import pytest
 import yaml
 from pyarrow import feather, orc
-from tests.data.pictures import class_folders, encoded
+from tests.data.pictures import class_folders, encoded, pixels
 from tests.wav_files import sound
 
 from dltool.drafting.settings import in_terms_of_init
@@ -283,9 +283,121 @@ def test_large_pictures_are_made_smaller(drafted) -> None:
     assert config["data"]["source"] == {"images": {"path": "images", "size": [48, 96], "channels": 3}}
 
 
+def test_images_of_12_bits_in_16_are_scaled_by_what_is_there(drafted) -> None:
+    values = {"dim": 900, "bright": 4_000}
+    write_all(
+        {
+            f"scans/{kind}/{i}.png": encoded(np.full((8, 8), most - i, np.uint16))
+            for kind, most in values.items()
+            for i in range(10)
+        }
+    )
+    assert drafted("scans")["data"]["source"]["images"]["bits"] == 12
+
+
 def test_parts_that_are_there_are_kept(drafted) -> None:
     write_all(class_folders(2, 10, top="images/train/") | class_folders(2, 3, top="images/test/"))
     assert drafted("images")["data"]["split"] == {"validation": 0.1}
+
+
+@pytest.mark.parametrize(
+    ("form", "pattern"),
+    [
+        ("cat.{i}.png", "{class}.{number}.png"),
+        ("pets/dog_cat_{i:03}.png", "{class}_{number}.png"),
+        ("{i}-cat.png", "{number}-{class}.png"),
+        ("cat ({i}).png", "{class} ({number}).png"),
+        ("train/cat{j}_{i}.png", None),
+    ],
+)
+def test_classes_in_the_names_of_files_are_a_pattern(dltool, drafted, form, pattern) -> None:
+    files = list(class_folders(2, 10).values())
+    for i, content in enumerate(files):
+        name = form.format(i=i, j=i % 2).replace("cat", "cat" if i % 2 else "bird")
+        write_all({f"images/{name}": content})
+    if pattern is not None:
+        assert drafted("images")["data"]["source"]["images"]["pattern"] == pattern
+        assert "2 classes" in Path("drafted.yaml").read_text("utf-8")
+        return
+    for name in ("images/extra.csv", "images/labels.csv", "train.csv"):
+        Path(name).write_text("id,kind\n1,a\n", encoding="utf-8")
+    outcome = dltool("init", "images")
+    assert outcome.code == 3
+    assert "dltool init images/labels.csv" in " ".join(outcome.stderr.split())
+
+
+@pytest.mark.parametrize(("test", "found"), [("cat.{i}.png", "{split}/{class}.{number}.png"), ("{i}.png", None)])
+def test_classes_in_the_names_of_files_for_training(drafted, test, found) -> None:
+    for i, content in enumerate(class_folders(2, 12).values()):
+        kind = "cat" if i % 2 else "dog"
+        name = f"train/{kind}.{i}.png" if i < 20 else "test/" + test.format(i=i).replace("cat", kind)
+        write_all({f"images/{name}": content})
+    data = drafted("images")["data"]
+    assert data["source"]["images"]["pattern"] == (found or "{class}.{number}.png")
+    assert data["source"]["images"]["path"] == ("images" if found else "images/train")
+    assert data["split"] == ({"validation": 0.1} if found else {"validation": 0.15, "test": 0.2})
+
+
+@pytest.mark.parametrize("name", ["{i}", "review-{i}", "notes of {j}"])
+def test_files_of_one_text_each_are_no_classes(dltool, name) -> None:
+    for i in range(20):
+        file = name.format(i=i, j="abcdefghijklmnopqrst"[i])
+        write_all({f"texts/{file}.txt": (f"a text {i}\n" * (1 if "j" in name else 3)).encode()})
+    outcome = dltool("init", "texts")
+    assert (outcome.code, outcome.stdout) == (3, "")
+    assert "the texts of each class in a folder" in " ".join(outcome.stderr.split())
+
+
+@pytest.mark.parametrize("name", ["texts/{k}/{i}.txt", "texts/{k}.txt"])
+def test_classes_of_texts_may_be_digits(drafted, name) -> None:
+    for k in range(2):
+        for i in range(20):
+            content = "".join(f"text {j} of {k}\n" for j in range(20)) if "{i}" not in name else f"text {i} of {k}"
+            write_all({name.format(k=k, i=i): content.encode()})
+    assert drafted("texts")["data"]["source"] == {"text": {"path": "texts"}}
+
+
+def test_texts_with_classes_in_their_names_are_no_classes_of_one_file(drafted) -> None:
+    write_all({f"texts/{kind}_{i}.txt": f"a {kind} film".encode() for kind in ("good", "bad") for i in range(20)})
+    assert drafted("texts")["data"]["source"] == {"text": {"path": "texts", "pattern": "{class}_{number}.txt"}}
+
+
+def make_masks(top: str = "it", lossless: bool = True) -> None:
+    generator = np.random.default_rng(3)
+    for i in range(30):
+        image, mask = generator.integers(0, 90, (20, 24, 3), np.uint8), np.zeros((20, 24), np.uint8)
+        y, x = generator.integers(0, 12, 2)
+        image[y : y + 8, x : x + 8] += 150
+        mask[y : y + 8, x : x + 8] = 255
+        kind = ("PNG", "png") if lossless else ("JPEG", "jpg")
+        write_all(
+            {f"{top}/images/{i}.jpg": encoded(image, "JPEG"), f"{top}/masks/{i}.{kind[1]}": encoded(mask, kind[0])}
+        )
+
+
+def test_a_folder_of_masks_beside_the_images_is_a_segmentation(dltool, drafted) -> None:
+    make_masks()
+    config = drafted("it")
+    assert config["data"]["source"] == {"images": {"path": "it", "masks": "masks", "size": [20, 24], "channels": 3}}
+    assert any("UpSampling2D" in layer for layer in config["model"]["layers"])
+    Path("it/masks/7.png").unlink()
+    outcome = dltool("init", "it")
+    assert outcome.code == 3
+    assert "1 image without exactly one mask: images/7.jpg (none)" in " ".join(outcome.stderr.split())
+
+
+def test_masks_of_too_many_values_are_no_classes_of_pixels_or_images(dltool) -> None:
+    make_masks(lossless=False)
+    outcome = dltool("init", "it")
+    assert outcome.code == 3
+    assert "too many for masks" in outcome.stderr
+
+
+def test_photos_in_a_folder_called_mask_are_a_class(drafted) -> None:
+    write_all(
+        {f"faces/{'no_mask' if i % 2 else 'mask'}/{i // 2}.jpg": encoded(pixels(90, 99, seed=i)) for i in range(20)}
+    )
+    assert "masks" not in drafted("faces")["data"]["source"]["images"]
 
 
 def test_recordings_in_a_zip_get_a_spectrogram_and_a_remark_on_speakers(dltool, drafted) -> None:
@@ -454,6 +566,31 @@ def test_a_column_of_paths_is_enough(drafted) -> None:
     assert drafted("data.csv")["data"]["inputs"] == {"photo": {"image": {"size": [8, 8], "channels": 3}}}
 
 
+@pytest.mark.parametrize("form", ["{i:06}", "{i}", "{i}e1", "{i:x}"])
+def test_names_without_endings_are_found_in_a_folder_beside_the_table(dltool, drafted, form) -> None:
+    names = [form.format(i=7 * i + 3) for i in range(30)]
+    write_all(
+        {f"pets/train/{name}.jpg": encoded(pixels(12, 16, seed=i), "JPEG") for i, name in enumerate(names)}
+        | {"pets/other/x.jpg": b""}
+    )
+    lines = [f"{name},{'cat' if i % 2 else 'dog'}" for i, name in enumerate(names)]
+    Path("pets/labels.csv").write_text("\n".join(["id,breed", *lines]), encoding="utf-8")
+    options = {"folder": "train", "ending": ".jpg", "size": [12, 16], "channels": 3}
+    assert drafted("pets/labels.csv")["data"]["inputs"] == {"id": {"image": options}}
+    Path(f"pets/train/{names[4]}.jpg").unlink()
+    outcome = dltool("check", "drafted.yaml", "--data")
+    assert outcome.code == 3
+    assert f"row 4: no such file: {names[4]}.jpg" in " ".join(outcome.stderr.split())
+
+
+def test_clips_are_found_by_names_with_endings(drafted) -> None:
+    write_all({f"clips/{name.replace('/', '-')}": content for name, content in recordings().items()})
+    lines = [f"{path.name},{path.name.split('-')[0]}" for path in sorted(Path("clips").iterdir())]
+    Path("labels.csv").write_text("\n".join(["file,pitch", *lines]), encoding="utf-8")
+    options = {"folder": "clips", "seconds": 0.3, "rate": 8000}
+    assert drafted("labels.csv")["data"]["inputs"] == {"file": {"audio": options}}
+
+
 def test_paths_of_files_that_are_not_there_are_texts_like_others(drafted) -> None:
     table("photo,x,y", "{i}.png,{n},{k}")
     assert drafted("data.csv")["data"]["inputs"]["photo"] == "ignore"
@@ -503,7 +640,9 @@ def make_texts() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("make", [make_table, make_numbers, make_series, make_pictures, make_recordings, make_texts])
+@pytest.mark.parametrize(
+    "make", [make_table, make_numbers, make_series, make_pictures, make_masks, make_recordings, make_texts]
+)
 def test_what_is_drafted_trains_as_it_stands_and_beats_the_baseline_that_it_names(dltool, make) -> None:
     make()
     assert dltool("init", "it", "--out", "mine.yaml").code == 0
@@ -527,6 +666,21 @@ def test_texts_without_spaces_are_texts_of_characters(drafted) -> None:
         (folder / f"{i}.txt").write_text(text, encoding="utf-8")
     (layer,) = drafted("texts")["data"]["preprocessing"]
     assert layer["TextVectorization"] == {"max_tokens": 20_000, "output_sequence_length": 12, "split": "character"}
+
+
+def test_texts_of_emoji_are_texts_of_characters(drafted) -> None:
+    generator = np.random.default_rng(0)
+    for i in range(30):
+        text = "".join(generator.choice(list("😀😂🎉🥳" if i % 2 else "😭😢💔😡"), 5)) + " ok"
+        write_all({f"texts/{'ab'[i % 2]}/{i}.txt": text.encode()})
+    (layer,) = drafted("texts")["data"]["preprocessing"]
+    assert layer["TextVectorization"]["split"] == "character"
+
+
+def test_the_words_of_long_texts_that_a_draft_leaves_out_are_named(dltool) -> None:
+    for i in range(30):
+        write_all({f"texts/{'ab'[i % 2]}/{i}.txt": (f"{'ab'[i % 2]} word{i} " * 500).encode()})
+    assert "1,000 at most; what follows the first 400 is cut off" in dltool("init", "texts").stdout
 
 
 def test_numbers_dates_and_codes_of_a_spreadsheet_are_drafted_as_what_they_are(drafted) -> None:

@@ -69,6 +69,7 @@ def draft_for(given: Path, target: str | None, out: Path | None, settings: Seque
     from dltool.data.tables.several_files import ENDINGS
     from dltool.drafting.draft import path_scalar, written
     from dltool.drafting.folder import draft_folder
+    from dltool.drafting.segmentation import draft_masks, mask_folder
     from dltool.drafting.settings import given_by, in_terms_of_init
     from dltool.drafting.table import draft_table
     from dltool.drafting.table_files import table_files
@@ -92,7 +93,8 @@ def draft_for(given: Path, target: str | None, out: Path | None, settings: Seque
         if files is not None:
             draft = draft_table(files, named, target, said)
         elif target is None and not settings:
-            draft = draft_folder(path, named(path))
+            masks = mask_folder(path)
+            draft = draft_folder(path, named) if masks is None else draft_masks(path, masks, named(path))
         else:
             raise ConfigError(
                 f"{given} has no columns: its folders or files are the classes", "omit --target and --set"

@@ -5,7 +5,8 @@ from typing import Annotated, Any, Self
 
 from pydantic import BeforeValidator, Field, PlainValidator, WithJsonSchema, model_validator
 
-from dltool.config.columns import ONE_TARGET, TARGET_CHOICES, ColumnType, Count, Target, parse_column_type, parse_target
+from dltool.config.columns import ONE_TARGET, TARGET_CHOICES, ColumnType, Target, parse_column_type, parse_target
+from dltool.config.image_size import Count
 from dltool.config.keras.fields import Layer, schema_of
 from dltool.config.pydantic_errors import refusal, refuse
 from dltool.config.section import FORM, Section

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from dltool.config.columns import CategoryColumn, ColumnType
+from dltool.config.columns import CategoryColumn, ColumnType, parse_target
 from dltool.config.folder_sources import AudioSource, ImagesSource, TextSource
 from dltool.config.schema import Config, Data
 from dltool.config.sources import TABLE_SOURCES, ArraysSource, BuiltinSource, Source
@@ -169,7 +169,10 @@ def load_source(source: Source, place: ConfigPath, data: Data) -> SourceExamples
         from dltool.data.media.load import load_class_folders
         from dltool.data.sources.folders import MEDIA
 
-        return load_class_folders(MEDIA[source.name], options, place, data.cache)
+        found = load_class_folders(MEDIA[source.name], options, place, data.cache)
+        if data.target is None and isinstance(options, ImagesSource) and options.masks is not None:
+            found = replace(found, inferred={**found.inferred, "target": parse_target("category")})
+        return found
     if isinstance(options, TextSource):
         from dltool.data.sources.folders import load_texts
 
@@ -180,7 +183,9 @@ def load_source(source: Source, place: ConfigPath, data: Data) -> SourceExamples
 def like(source: Source, first: Source) -> Source:
     """Return the source with the form and array names of the first one, unless it has its own."""
     options = source.options
-    absent = [key for key in ("size", "rate", "seconds") if getattr(options, key, 0) is None]
+    absent = [key for key in ("size", "rate", "seconds", "masks") if getattr(options, key, 0) is None]
+    if isinstance(options, ImagesSource):
+        absent += {"background", "bits"} - options.model_fields_set
     given = {key: getattr(first.options, key) for key in absent}
     if isinstance(options, ArraysSource) and isinstance(first.options, ArraysSource) and options.x is options.y is None:
         given |= {"x": first.options.x, "y": first.options.y}

@@ -68,12 +68,15 @@ def written(draft: Draft, stem: str, command: str, folder: Path) -> tuple[str, t
 def baseline(dataset: Dataset, draft: Draft) -> tuple[str, str]:
     """Return a baseline that needs no model, measured on the test split: its description, and a bound on the metric."""
     examples = dataset.examples("test")
-    training, test = dataset.targets[ONE_TARGET][dataset.split.train], np.asarray(examples.targets[ONE_TARGET])
+    # The target of an example may be a class for each pixel.
+    training = np.ravel(dataset.targets[ONE_TARGET][dataset.split.train])
+    test = np.ravel(examples.targets[ONE_TARGET])
     if draft.metric == "accuracy":
         most = int(np.argmax(np.bincount(training)))
         share = float(np.mean(test == most))
+        what = "pixels" if len(test) > len(examples) else "examples"
         name = in_comment(dataset.facts.targets[ONE_TARGET].class_names[most])
-        return f"the most frequent class, {name}, is right in {share:.1%} of the test examples", f"> {share:.4f}"
+        return f"the most frequent class, {name}, is right in {share:.1%} of the test {what}", f"> {share:.4f}"
     middle = float(np.median(training))
     error, words = float(np.mean(np.abs(test - middle))), f"always {number(middle)}, the median,"
     if draft.series is not None:

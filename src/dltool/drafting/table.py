@@ -21,7 +21,7 @@ from dltool.drafting.column_uses import Use, as_written, input_lines, present, t
 from dltool.drafting.database import is_database, query_of
 from dltool.drafting.draft import Draft, Lines, in_comment, in_comments, scalar, split_line, training_lines
 from dltool.drafting.folder import CLASSES, LOSS, TEXT_LAYERS, TEXTS, words_of
-from dltool.drafting.media_columns import Paths, may_be_paths, paths_in, with_paths
+from dltool.drafting.media_columns import Paths, may_be_names, media_places, paths_in, with_paths
 from dltool.drafting.series import TimeColumn, series_parts, spread, times_of
 from dltool.drafting.settings import GivenSettings
 from dltool.drafting.sniff import Sniffed, sniff_csv, sniff_sheet, surveyed
@@ -99,10 +99,13 @@ def read_with_target(sniffed: Sniffed, target: str | None) -> tuple[Sniffed, Tab
         options = sniffed.options.model_copy(update={"missing": tuple(markers)})
         sniffed = replace(sniffed, options=options, markers=markers)
         table = read(sniffed)
-    # Columns that would be ignored as identifiers may hold paths.
-    hidden = [column.name for column in table.columns.values() if column.kind == "ignore" and may_be_paths(column)]
-    paths = paths_in(read(sniffed, hidden) if hidden else table)
-    paths.pop(name, None)
+    places = media_places(table.path.parent)
+    names = [column.name for column in table.columns.values() if column.name != name and may_be_names(column)]
+    if places and names:
+        as_texts = replace(sniffed, columns={**sniffed.columns, **dict.fromkeys(names, ("category", ""))})
+        paths = paths_in(read(as_texts, names), places)
+    else:
+        paths = {}
     if paths:
         declared = {column: (each.declared, each.why) for column, each in paths.items()}
         sniffed = replace(sniffed, columns={**sniffed.columns, **declared})

@@ -18,6 +18,7 @@ from dltool.data.facts import Facts, InputFacts
 from dltool.data.split.at_random import first_of_each_class
 from dltool.model.build import BuiltModel
 from dltool.model.columns import ColumnState, categories
+from dltool.report.mask_views import mask_views
 from dltool.text import data_number, shape, shortened
 from dltool.text import numbers as numbers_text
 from dltool.training.batches import tensor
@@ -96,6 +97,8 @@ def training_examples(config: Config, dataset: Dataset, built: BuiltModel) -> li
     for attempt in range(1, AUGMENTED + 1) if built.augmentation is not None else ():
         changed = augmented(built, dataset, rows, next(iter(prepared.values())))
         views.append(preprocessed_looks(built, facts, dict.fromkeys(prepared, changed), f"augmented, {attempt}"))
+    for title, masks, last in mask_views(dataset, built, rows, prepared, config.seed):
+        views.append([[Look(title, thumbnail_of(mask, 0, last, is_heat=True))] for mask in masks])
     return [
         Example(dataset.place_of(row), target_words(dataset, row), tuple(chain.from_iterable(looks)))
         for row, *looks in zip(rows.tolist(), *views, strict=True)
