@@ -41,7 +41,7 @@ class Dataset:
     Targets by name are (rows,) or (rows, …) of int32 class indices, or of float32; an autoencoder has none. `contents`
     describe the splits of the source, `fingerprint` is "sha256:…" over them. `warnings` are sentences for the user.
     `inferred` are keys of the config's `data` that reading inferred; `columns` describe a table. `starts` are the first
-    row of each split, and the file or array that it was read from."""
+    row of each split, and the file or array that it was read from. `season` is that of the source."""
 
     all: Examples
     split: Split
@@ -51,6 +51,7 @@ class Dataset:
     inferred: Mapping[str, Any] = field(default_factory=dict)
     columns: tuple[Column, ...] = ()
     starts: tuple[tuple[int, str], ...] = ()
+    season: int | None = None
 
     @property
     def inputs(self) -> Mapping[str, Rows]:
@@ -120,7 +121,7 @@ def load_data(data: Data, seed: int, most_rows: int | None = None) -> Dataset:
     warnings = tuple(map(concealed, (*source.warnings, *spelling_warnings(labels), *repeated)))
     release_memory()
     facts = facts_of(examples.inputs, types, described, split)
-    return Dataset(examples, split, facts, contents, warnings, source.inferred, source.columns, starts)
+    return Dataset(examples, split, facts, contents, warnings, source.inferred, source.columns, starts, source.season)
 
 
 def described_target(labels: Labels, targets: np.ndarray) -> TargetFacts:

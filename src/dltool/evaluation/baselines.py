@@ -8,6 +8,7 @@ from threadpoolctl import threadpool_limits
 from dltool.config.outputs import heads_of
 from dltool.config.schema import Config
 from dltool.data.arrays.rows import Rows
+from dltool.data.arrays.window_rows import repeated_values
 from dltool.data.dataset import Dataset
 from dltool.data.examples import Examples
 from dltool.evaluation.features import Features
@@ -19,14 +20,13 @@ from dltool.evaluation.tasks.evaluator import Evaluator, Rules
 from dltool.model.build import BuiltModel
 
 TRAINING_ROWS, MEASURED_ROWS = 5_000, 5_000
-LAST = "last value"
 
 
 def baselines_of(
     config: Config, dataset: Dataset, examples: Examples, measured: Measurement, tables: "LinearTables"
 ) -> tuple[Baseline, ...]:
     """Return the baselines of each output with one class or number per example, with the model itself. `examples` are
-    those measured. The baselines are a constant, the last value of a time series, and a linear model."""
+    those measured. The baselines are a constant, values of a time series that are repeated, and a linear model."""
     kept = measured.kept
     found: list[Baseline] = []
     for output, rules, fitted in compared_outputs(config, dataset):
@@ -35,9 +35,10 @@ def baselines_of(
         predicted = rules.predicted(measured.outputs[name].reshape(len(kept), -1))
         found.append(Baseline(MODEL, metric, float(rules.score(true[kept], predicted))))
         found.append(Baseline(rules.constant_name, metric, float(rules.score(true, rules.constant(fitted)))))
-        series = None if config.data.windows is None else examples.inputs.get(config.data.windows.target)
-        if rules.can_repeat and series is not None:
-            found.append(last_value(metric, series, true))
+        windows = config.data.windows
+        if rules.can_repeat and windows is not None:
+            repeated = repeated_values(windows, dataset.season, examples.inputs)
+            found += (repeating(rule, metric, values.ravel(), true) for rule, values in repeated.items())
         found.append(linear(rules, metric, tables, measured.features, fitted, true))
     return tuple(found)
 
@@ -83,23 +84,14 @@ class LinearTables:
         return ", ".join(note for note, applies in notes.items() if applies)
 
 
-def last_value(metric: str, series: Rows, true: np.ndarray) -> Baseline:
-    """Return the baseline that predicts the last value of the target in each window of `series` (examples, length)."""
-    blocks = range(0, len(series), BLOCK)
-    last = np.concatenate([latest(np.asarray(series[first : first + BLOCK], float)) for first in blocks])
-    known = np.isfinite(last)
+def repeating(rule: str, metric: str, repeated: np.ndarray, true: np.ndarray) -> Baseline:
+    """Return the baseline of a rule that repeats values of a time series, (examples,) with NaN where it has none."""
+    known = np.isfinite(repeated)
     if not known.any():
-        return Baseline(LAST, metric, None, "the target is missing in all windows")
+        return Baseline(rule, metric, None, "the target is missing in all windows")
     note = f"measured on {np.sum(known):,} examples: the target is missing in the windows of the others"
-    error = float(np.mean(np.abs(true.ravel()[known] - last[known])))
-    return Baseline(LAST, metric, error, "" if known.all() else note)
-
-
-def latest(windows: np.ndarray) -> np.ndarray:
-    """Return the last finite number of each row, (examples,), NaN if there is none."""
-    known = np.isfinite(windows)
-    from_end = known[:, ::-1].argmax(axis=1)
-    return np.where(known.any(axis=1), windows[np.arange(len(windows)), windows.shape[1] - 1 - from_end], np.nan)
+    error = float(np.mean(np.abs(true[known] - repeated[known])))
+    return Baseline(rule, metric, error, "" if known.all() else note)
 
 
 def linear(

@@ -1,5 +1,6 @@
 """Windows over a time series: the rows and the split of each example."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -7,15 +8,15 @@ import numpy as np
 
 from dltool.config.schema import Windows
 from dltool.data.arrays.rows import Coded, Rows
+from dltool.data.arrays.time_steps import Step, steps_of
 from dltool.data.split.at_random import PART_NAMES
 from dltool.data.split.by_column import Values, numbered
 from dltool.errors import ConfigPath, DataError, Problem
 from dltool.text import counted
 
 PLACE: ConfigPath = ("data", "windows")
-REGULAR = 0.9
-"""If more than this share of the steps between rows are equal, another step is a gap."""
-UNITS = ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second"))
+LAST, SEASONAL = "last value", "last season"
+BLOCK = 10_000
 
 
 @dataclass(frozen=True)
@@ -23,14 +24,15 @@ class WindowTable:
     """`rows` (table rows,) of int64: the table's rows, one series after another, each in time order.
 
     Window i has the rows `rows[starts[i]]` … `rows[starts[i] + length - 1]`, the target `horizon` rows later, and
-    belongs to the split `parts[i]` (TRAINING, VALIDATION or TEST). `starts` (windows,) are ascending. `warnings` are
-    sentences for the user."""
+    belongs to the split `parts[i]` (TRAINING, VALIDATION or TEST). `starts` (windows,) are ascending. `step` is the
+    usual one between rows, if there is one. `warnings` are sentences for the user."""
 
     rows: np.ndarray
     starts: np.ndarray
     parts: np.ndarray
     length: int
     horizon: int
+    step: Step | None = None
     warnings: tuple[str, ...] = ()
 
     @property
@@ -88,28 +90,28 @@ def make_windows(
     whether its target is known. `keys` separate series. `order`, a name and its values, sorts the rows: numbers,
     int64 seconds or text; without it they stay in their order.
 
-    No window has rows, its target's included, of two series or two splits, or across a gap. A gap is an unusual step
-    between two rows of a series, if more than 90 % of all steps are the usual one; months and trading days have no
-    usual step, and rows are simply counted. In each stretch without a break, windows begin at its first row and then at
-    every `stride`-th. Windows without a target are dropped, with a warning. A horizon of 0, which serves prediction and
-    is not allowed in configs, always gives a window of the last rows of each stretch. Raises DataError: two rows of a
-    series at the same time, or a split without a single window."""
+    No window has rows, its target's included, of two series or two splits, or across a gap. Gaps are those of
+    :func:`steps_of`; without a usual step, rows are simply counted. In each stretch without a break, windows begin at
+    its first row and then at every `stride`-th. Windows without a target are dropped, with a warning. A horizon of 0,
+    which serves prediction and is not allowed in configs, always gives a window of the last rows of each stretch.
+    Raises DataError: two rows of a series at the same time, or a split without a single window."""
     series = np.zeros(len(parts), dtype=np.int64) if keys is None else numbered(keys)[0]
     moments = np.arange(len(parts)) if order is None else numbered(order[1])[0]
     rows = np.lexsort((moments, series))
     is_new_series = np.diff(series[rows]) != 0
     warnings: list[str] = []
-    is_gap = np.zeros(len(is_new_series), dtype=bool)
+    step, is_gap = None, np.zeros(len(is_new_series), dtype=bool)
     if order is not None:
         name, times = order
         check_moments(moments[rows], is_new_series, name, has_key=keys is not None)
-        is_gap, step = gaps(times, rows, is_new_series)
-        if is_gap.any():
+        if not isinstance(times, Coded) and times.dtype.kind in "iuf":
+            step, is_gap = steps_of(times[rows], is_new_series)
+        if step is not None and is_gap.any():
             steps = counted(is_gap.sum(), "step is", "steps are")
-            warnings.append(f'{steps} not {step} in "{name}": no window goes across')
+            warnings.append(f'{steps} not {step.name} in "{name}": no window goes across')
     starts = starts_between(is_new_series | is_gap | (np.diff(parts[rows]) != 0), options)
     starts = starts[parts[rows[starts]] >= 0]
-    table = WindowTable(rows, starts, parts[rows[starts]], options.length, options.horizon)
+    table = WindowTable(rows, starts, parts[rows[starts]], options.length, options.horizon, step)
     has = has_target[table.target_rows]
     if not has.all():
         lost = int(np.sum(~has))
@@ -140,28 +142,6 @@ def check_moments(moments: np.ndarray, is_new_series: np.ndarray, name: str, *, 
         raise DataError(Problem((*PLACE, "order"), message, hint))
 
 
-def gaps(order: Values, rows: np.ndarray, is_new_series: np.ndarray) -> tuple[np.ndarray, str]:
-    """Return a mask (rows - 1,) of the unusual steps between rows of a series, and a description of the usual step."""
-    none = np.zeros(len(is_new_series), dtype=bool)
-    if isinstance(order, Coded) or order.dtype.kind not in "iuf":
-        return none, ""
-    steps = np.diff(order[rows].astype(np.float64 if order.dtype.kind == "f" else np.int64))
-    inside = np.sort(steps[~is_new_series])
-    if not len(inside):
-        return none, ""
-    # The usual one makes up more than half, so it is the median.
-    usual = inside[len(inside) // 2]
-    differs = (np.abs(steps - usual) > 1e-3 * usual) & ~is_new_series
-    if differs.sum() >= (1 - REGULAR) * len(inside):
-        return none, ""
-    return differs, duration(int(usual)) if order.dtype == np.int64 else f"{usual:g}"
-
-
-def duration(seconds: int) -> str:
-    size, unit = next((size, unit) for size, unit in UNITS if seconds % size == 0)
-    return f"{seconds // size:,} {unit}{'s' if seconds != size else ''}"
-
-
 def check_parts_have_windows(parts: np.ndarray, table: WindowTable, options: Windows) -> None:
     """Raise DataError naming every split that has rows but no window."""
     span = options.length + options.horizon
@@ -175,3 +155,29 @@ def check_parts_have_windows(parts: np.ndarray, table: WindowTable, options: Win
         for part, name in enumerate(PART_NAMES)
         if (parts == part).any() and not (table.parts == part).any()
     )
+
+
+def repeated_values(options: Windows, season: int | None, inputs: Mapping[str, Rows]) -> dict[str, np.ndarray]:
+    """Return the predictions (windows, 1) of the rules that repeat a value of the target, by their names: its last
+    known one, and the one a `season` of rows before, NaN where it is missing. There are none without the target among
+    the `inputs`, and no second one if windows are too short."""
+    series = inputs.get(options.target)
+    if series is None:
+        return {}
+    back = 0 if season is None else season * -(-options.horizon // season) - options.horizon
+    rules = {LAST: latest} | ({SEASONAL: lambda values: values[:, -1 - back]} if 0 < back + 1 <= options.length else {})
+    blocks = range(0, len(series), BLOCK)
+    return {
+        name: np.concatenate([rule(np.asarray(series[first : first + BLOCK], float)) for first in blocks])[
+            :, np.newaxis
+        ]
+        for name, rule in rules.items()
+        if season is not None or name == LAST
+    }
+
+
+def latest(windows: np.ndarray) -> np.ndarray:
+    """Return the last finite number of each row, (examples,), NaN if there is none."""
+    known = np.isfinite(windows)
+    from_end = known[:, ::-1].argmax(axis=1)
+    return np.where(known.any(axis=1), windows[np.arange(len(windows)), windows.shape[1] - 1 - from_end], np.nan)

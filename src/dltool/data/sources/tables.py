@@ -59,7 +59,8 @@ class Readable:
         ignored = ColumnType("ignore", COLUMN_TYPES["ignore"].model_validate({}))
         names = [name for name in self.first.columns if name not in data.target_columns]
         names += data.target_columns if data.windows is not None else ()
-        names = [name for name in names if name in self.types or name not in dividing_columns(data)]
+        known = {*self.types, *(data.inputs or {})}
+        names = [name for name in names if name in known or name not in dividing_columns(data)]
         inputs = {name: self.types.get(name, ignored) for name in names}
         given = tuple(self.targets.values())
         return {"inputs": inputs, "target": given if isinstance(data.target, tuple) else given[0]}
@@ -72,7 +73,8 @@ def read_tables(data: Data) -> Readable:
         DataError: every problem of a file, its columns and cells; or no column is left as input.
         MachineError: there is no room for columns that do not fit in memory."""
     needed = (*data.target_columns, *dividing_columns(data))
-    declared = dict(data.inputs or {})
+    # A column that only divides or orders the rows may be ignored as an input.
+    declared = {name: kind for name, kind in (data.inputs or {}).items() if kind.name != "ignore" or name not in needed}
     places: dict[str, ConfigPath] = {name: (*INPUTS, name) for name in data.inputs or {}}
     for target, wanted_target in data.targets.items():
         as_target = column_of(wanted_target.type)
@@ -166,7 +168,8 @@ def input_types(data: Data, table: Table) -> dict[str, ColumnType]:
     aside = {name for (section, key), name in named_columns(data) if section == "split" or key == "key"}
     types = {}
     for name, column in table.columns.items():
-        if name in apart or (name in aside and name not in declared) or column.kind == "ignore":
+        is_ignored = column.kind == "ignore" or (name in declared and declared[name].name == "ignore")
+        if name in apart or (name in aside and name not in declared) or is_ignored:
             continue
         # In windows the target may be an input too, which is read like any other.
         given = None if name in data.target_columns and name not in declared else column.declared
@@ -191,7 +194,7 @@ def input_rows(
     """Return the values of an input; for paths, the decoded files, and their `digests`."""
     values = table.columns[name].values
     if kind.name not in ("image", "audio"):
-        return values, None
+        return as_input(values), None
     from dltool.data.media.audio import CLIPS
     from dltool.data.media.images import IMAGES
     from dltool.data.media.load import files_named
@@ -200,6 +203,11 @@ def input_rows(
     files = files_named(values[:], table.path.parent, (*INPUTS, name), medium.noun)
     decoded = medium.decode(files, kind.options, len(files.members), data.cache, digests)
     return decoded.rows, decoded.digests
+
+
+def as_input(values: Rows) -> Rows:
+    """Return the values for a model; those of columns that also divide the rows, or are the target, are float64."""
+    return np.asarray(values[:], np.float32) if values.dtype == np.float64 else values
 
 
 def with_rate(table: Table, name: str, kind: ColumnType) -> ColumnType:

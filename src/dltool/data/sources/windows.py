@@ -9,7 +9,15 @@ from dltool.config.schema import Data, Windows
 from dltool.data.arrays.rows import Coded, stack
 from dltool.data.arrays.window_rows import PLACE, make_windows
 from dltool.data.examples import Examples, SourceExamples, places_in
-from dltool.data.sources.tables import class_labels, dates_of, in_memory, missing_problems, named_columns, read_tables
+from dltool.data.sources.tables import (
+    as_input,
+    class_labels,
+    dates_of,
+    in_memory,
+    missing_problems,
+    named_columns,
+    read_tables,
+)
 from dltool.data.split.at_random import TEST, TRAINING, VALIDATION, split_of
 from dltool.data.split.by_column import SplitColumns, Values, is_missing, numbered, order_named, positions
 from dltool.data.split.divide import divide_rows
@@ -50,7 +58,7 @@ def load_window_examples(data: Data) -> SourceExamples:
     labels = goal.take(found.target_rows) if isinstance(goal, Coded) else goal[found.target_rows]
     target = read.targets[ONE_TARGET].type
     is_number = target is not None and not target.task.has_classes
-    inputs = {name: found.windows_of(columns[name]) for name in read.types}
+    inputs = {name: found.windows_of(as_input(columns[name])) for name in read.types}
     targets = {ONE_TARGET: labels if is_number else class_labels(labels)}
     places = places_of(read.tables, found.target_rows, order, dates)
     examples = Examples(inputs, targets, first.path.name, ("data", "source"), places=places)
@@ -61,6 +69,7 @@ def load_window_examples(data: Data) -> SourceExamples:
         inferred=read.inferred(data),
         warnings=(*found.warnings, *(out_of_order(values, dates, series) if order is None else ())),
         columns=tuple(first.columns.values()),
+        season=None if found.step is None else found.step.season,
     )
 
 
