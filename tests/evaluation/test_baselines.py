@@ -84,7 +84,7 @@ def test_words_have_no_linear_model_and_it_is_said_why(monkeypatch) -> None:
 def repeated(series: np.ndarray, true: np.ndarray, length: int, horizon: int = 1, season: int | None = None):
     windows = Windows(length=length, horizon=horizon, target="level")
     values = repeated_values(windows, season, {"level": series})
-    return {rule: repeating(rule, "mean_absolute_error", each.ravel(), true) for rule, each in values.items()}
+    return {rule: repeating(rule, "mean_absolute_error", each, true) for rule, each in values.items()}
 
 
 def test_the_number_of_a_series_is_compared_with_the_last_one_that_is_known() -> None:

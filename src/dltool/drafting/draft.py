@@ -79,7 +79,7 @@ def baseline(dataset: Dataset, draft: Draft, windows: Windows | None) -> tuple[s
         for name, values in repeated_values(windows, dataset.season, examples.inputs).items():
             errors = np.abs(test - values.ravel())
             if np.isfinite(errors).any() and (persistent := float(np.nanmean(errors))) < error:
-                error, words = persistent, f"repeating the {name} of {in_comment(windows.target)}"
+                error, words = persistent, f"repeating the {name} of {in_comment(windows.targets[0])}"
     return f"{words} has a mean absolute error of {error:.4g} on the test examples", f"< {error:.4g}"
 
 

@@ -16,7 +16,7 @@ from dltool.evaluation.findings import MODEL, Baseline
 from dltool.evaluation.linear_models import BLOCK, COMPONENTS, Standardized, has_components, with_ones
 from dltool.evaluation.measure import Measurement
 from dltool.evaluation.tasks import evaluators
-from dltool.evaluation.tasks.evaluator import Evaluator, Rules
+from dltool.evaluation.tasks.evaluator import Evaluator, Rules, flat
 from dltool.model.build import BuiltModel
 
 TRAINING_ROWS, MEASURED_ROWS = 5_000, 5_000
@@ -30,7 +30,7 @@ def baselines_of(
     kept = measured.kept
     found: list[Baseline] = []
     for output, rules, fitted in compared_outputs(config, dataset):
-        name, true = output.head.name, output.goal(examples.targets).ravel()
+        name, true = output.head.name, flat(output.goal(examples.targets))
         metric = f"{name}_{rules.metric}" if len(heads_of(config)) > 1 else rules.metric
         predicted = rules.predicted(measured.outputs[name].reshape(len(kept), -1))
         found.append(Baseline(MODEL, metric, float(rules.score(true[kept], predicted))))
@@ -38,7 +38,7 @@ def baselines_of(
         windows = config.data.windows
         if rules.can_repeat and windows is not None:
             repeated = repeated_values(windows, dataset.season, examples.inputs)
-            found += (repeating(rule, metric, values.ravel(), true) for rule, values in repeated.items())
+            found += (repeating(rule, metric, values, true) for rule, values in repeated.items())
         found.append(linear(rules, metric, tables, measured.features, fitted, true))
     return tuple(found)
 
@@ -47,7 +47,7 @@ def compared_outputs(config: Config, dataset: Dataset) -> Iterator[tuple[Evaluat
     """Yield the outputs that have baselines, with their training targets (examples,)."""
     for output in evaluators(config, dataset.facts):
         if rules := output.rules:
-            yield output, rules, output.goal(dataset.targets)[dataset.split.train].ravel()
+            yield output, rules, flat(output.goal(dataset.targets)[dataset.split.train])
 
 
 class LinearTables:
@@ -85,12 +85,13 @@ class LinearTables:
 
 
 def repeating(rule: str, metric: str, repeated: np.ndarray, true: np.ndarray) -> Baseline:
-    """Return the baseline of a rule that repeats values of a time series, (examples,) with NaN where it has none."""
-    known = np.isfinite(repeated)
+    """Return the baseline of a rule that repeats values of a time series, (examples, numbers) with NaN where it has
+    none."""
+    known = np.isfinite(repeated).all(axis=1)
     if not known.any():
         return Baseline(rule, metric, None, "the target is missing in all windows")
     note = f"measured on {np.sum(known):,} examples: the target is missing in the windows of the others"
-    error = float(np.mean(np.abs(true[known] - repeated[known])))
+    error = float(np.mean(np.abs(true.reshape(repeated.shape)[known] - repeated[known])))
     return Baseline(rule, metric, error, "" if known.all() else note)
 
 

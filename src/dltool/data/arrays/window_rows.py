@@ -1,6 +1,6 @@
 """Windows over a time series: the rows and the split of each example."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,7 +12,7 @@ from dltool.data.arrays.time_steps import Step, steps_of
 from dltool.data.split.at_random import PART_NAMES
 from dltool.data.split.by_column import Values, numbered
 from dltool.errors import ConfigPath, DataError, Problem
-from dltool.text import counted
+from dltool.text import counted, listed
 
 PLACE: ConfigPath = ("data", "windows")
 LAST, SEASONAL = "last value", "last season"
@@ -23,28 +23,29 @@ BLOCK = 10_000
 class WindowTable:
     """`rows` (table rows,) of int64: the table's rows, one series after another, each in time order.
 
-    Window i has the rows `rows[starts[i]]` … `rows[starts[i] + length - 1]`, the target `horizon` rows later, and
-    belongs to the split `parts[i]` (TRAINING, VALIDATION or TEST). `starts` (windows,) are ascending. `step` is the
-    usual one between rows, if there is one. `warnings` are sentences for the user."""
+    Window i has the rows `rows[starts[i]]` … `rows[starts[i] + length - 1]`, and belongs to the split `parts[i]`
+    (TRAINING, VALIDATION or TEST). `starts` (windows,) are ascending. `step` is the usual one between rows, if there is
+    one. `warnings` are sentences for the user."""
 
     rows: np.ndarray
     starts: np.ndarray
     parts: np.ndarray
-    length: int
-    horizon: int
+    options: Windows
     step: Step | None = None
     warnings: tuple[str, ...] = ()
 
-    @property
-    def target_rows(self) -> np.ndarray:
-        """Return (windows,): the table's row that holds the target of each window."""
-        return np.asarray(self.rows[self.starts + self.length - 1 + self.horizon])
+    def rows_after(self, step: int) -> np.ndarray:
+        """Return (windows,): the table's row that is so many rows after the last one of each window."""
+        return np.asarray(self.rows[self.starts + self.options.length - 1 + step])
 
-    def windows_of(self, base: Rows) -> Rows:
-        """Return windows over one column of the table: (windows, length, …), taken on demand. Text stays coded."""
+    def input_of(self, name: str, base: Rows) -> Rows:
+        """Return the input of one column of the table: (windows, length, …), taken on demand; longer for columns known
+        in advance; (windows, …) for static ones. Text stays coded."""
         if isinstance(base, Coded):
-            return Coded(self.windows_of(base.codes), base.values)
-        return Windowed(base, self.rows, self.starts, self.length)
+            return Coded(self.input_of(name, base.codes), base.values)
+        if name in self.options.static:
+            return base[self.rows_after(0)]
+        return Windowed(base, self.rows, self.starts, self.options.length + reach_of(self.options, name))
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,8 @@ def make_windows(
     has_target: np.ndarray,
     keys: Values | None = None,
     order: tuple[str, Values] | None = None,
+    *,
+    is_new: bool = False,
 ) -> WindowTable:
     """Make windows over a table.
 
@@ -92,9 +95,9 @@ def make_windows(
 
     No window has rows, its target's included, of two series or two splits, or across a gap. Gaps are those of
     :func:`steps_of`; without a usual step, rows are simply counted. In each stretch without a break, windows begin at
-    its first row and then at every `stride`-th. Windows without a target are dropped, with a warning. A horizon of 0,
-    which serves prediction and is not allowed in configs, always gives a window of the last rows of each stretch.
-    Raises DataError: two rows of a series at the same time, or a split without a single window."""
+    its first row and then at every `stride`-th. Windows without a target are dropped, with a warning. If the data
+    `is_new`, no row has to follow a window but those of `known` columns, and there is always one of the last rows of
+    each stretch. Raises DataError: two rows of a series at the same time, or a split without a single window."""
     series = np.zeros(len(parts), dtype=np.int64) if keys is None else numbered(keys)[0]
     moments = np.arange(len(parts)) if order is None else numbered(order[1])[0]
     rows = np.lexsort((moments, series))
@@ -109,27 +112,38 @@ def make_windows(
         if step is not None and is_gap.any():
             steps = counted(is_gap.sum(), "step is", "steps are")
             warnings.append(f'{steps} not {step.name} in "{name}": no window goes across')
-    starts = starts_between(is_new_series | is_gap | (np.diff(parts[rows]) != 0), options)
+    reach = max((reach_of(options, name) for name in options.known), default=0) if is_new else options.steps[-1]
+    span = options.length + reach
+    starts = starts_between(is_new_series | is_gap | (np.diff(parts[rows]) != 0), span, options.stride, has_last=is_new)
     starts = starts[parts[rows[starts]] >= 0]
-    table = WindowTable(rows, starts, parts[rows[starts]], options.length, options.horizon, step)
-    has = has_target[table.target_rows]
+    table = WindowTable(rows, starts, parts[rows[starts]], options, step)
+    has = np.ones(len(starts), bool)
+    for after in () if is_new else options.steps:
+        has &= has_target[table.rows_after(after)]
     if not has.all():
         lost = int(np.sum(~has))
-        warnings.append(f'{lost:,} of {len(has):,} windows are left out: they have no target "{options.target}"')
+        warnings.append(
+            f'{lost:,} of {len(has):,} windows are left out: they have no target "{listed(options.targets, 3)}"'
+        )
         table = replace(table, starts=table.starts[has], parts=table.parts[has])
     check_parts_have_windows(parts, table, options)
     return replace(table, warnings=tuple(warnings))
 
 
-def starts_between(breaks: np.ndarray, options: Windows) -> np.ndarray:
-    """Return the positions at which windows begin; no window extends over `breaks` (rows - 1,) between rows."""
+def reach_of(options: Windows, name: str) -> int:
+    """Return by how many rows a column extends beyond the windows."""
+    return options.steps[-1] if name in options.known else 0
+
+
+def starts_between(breaks: np.ndarray, span: int, stride: int, *, has_last: bool) -> np.ndarray:
+    """Return the positions at which windows begin that take `span` rows; none extends over `breaks` (rows - 1,) between
+    rows. `has_last`: there is one of the last rows before each break."""
     bounds = np.concatenate([[0], np.flatnonzero(breaks) + 1, [len(breaks) + 1]])
-    room = np.diff(bounds) - options.length - options.horizon
-    counts = np.maximum(room // options.stride + 1, 0)
+    counts = np.maximum((np.diff(bounds) - span) // stride + 1, 0)
     within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-    starts = np.repeat(bounds[:-1], counts) + within * options.stride
-    if options.horizon == 0:
-        starts = np.union1d(starts, (bounds[1:] - options.length)[counts > 0])
+    starts = np.repeat(bounds[:-1], counts) + within * stride
+    if has_last:
+        starts = np.union1d(starts, (bounds[1:] - span)[counts > 0])
     return np.asarray(starts)
 
 
@@ -144,7 +158,7 @@ def check_moments(moments: np.ndarray, is_new_series: np.ndarray, name: str, *, 
 
 def check_parts_have_windows(parts: np.ndarray, table: WindowTable, options: Windows) -> None:
     """Raise DataError naming every split that has rows but no window."""
-    span = options.length + options.horizon
+    span = options.length + options.steps[-1]
     DataError.refuse(
         Problem(
             (*PLACE, "length"),
@@ -158,21 +172,29 @@ def check_parts_have_windows(parts: np.ndarray, table: WindowTable, options: Win
 
 
 def repeated_values(options: Windows, season: int | None, inputs: Mapping[str, Rows]) -> dict[str, np.ndarray]:
-    """Return the predictions (windows, 1) of the rules that repeat a value of the target, by their names: its last
+    """Return the predictions (windows, numbers) of the rules that repeat values of the target, by their names: the last
     known one, and the one a `season` of rows before, NaN where it is missing. There are none without the target among
     the `inputs`, and no second one if windows are too short."""
-    series = inputs.get(options.target)
-    if series is None:
+    if not inputs.keys() >= {*options.targets}:
         return {}
-    back = 0 if season is None else season * -(-options.horizon // season) - options.horizon
-    rules = {LAST: latest} | ({SEASONAL: lambda values: values[:, -1 - back]} if 0 < back + 1 <= options.length else {})
-    blocks = range(0, len(series), BLOCK)
+    rules: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+        LAST: lambda values: np.repeat(latest(values)[:, np.newaxis], len(options.steps), axis=1)
+    }
+    # Whole seasons before the target, of which one or more lie in the horizon.
+    before = (
+        [] if season is None else [options.length - 1 + step - season * -(-step // season) for step in options.steps]
+    )
+    if before and min(before) >= 0:
+        rules[SEASONAL] = lambda values: values[:, before]
+    series = [inputs[name] for name in options.targets]
     return {
-        name: np.concatenate([rule(np.asarray(series[first : first + BLOCK], float)) for first in blocks])[
-            :, np.newaxis
-        ]
+        name: np.concatenate(
+            [
+                np.concatenate([rule(np.asarray(each[first : first + BLOCK], float)) for each in series], axis=1)
+                for first in range(0, len(series[0]), BLOCK)
+            ]
+        )
         for name, rule in rules.items()
-        if season is not None or name == LAST
     }
 
 

@@ -1,5 +1,6 @@
 """Evaluators of outputs that predict numbers, and of autoencoders."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -9,12 +10,12 @@ from dltool.errors import RunError
 from dltool.evaluation.findings import Mistake
 from dltool.evaluation.linear_models import linear_regression
 from dltool.evaluation.measures import error_row, number_row
-from dltool.evaluation.tasks.evaluator import NOTHING, PLACES, Columns, Evaluator, Found, Rules, figures, worst
+from dltool.evaluation.tasks.evaluator import NOTHING, PLACES, Columns, Evaluator, Found, Rules, figures, flat, worst
 from dltool.text import whole_text
 
 MOST_DRAWN = 4
 """Numbers of an output that have figures."""
-MOST_COLUMNS = 21
+MOST_COLUMNS = 100
 RECONSTRUCTED = "squared reconstruction error"
 """Column of an output that reconstructs the input."""
 
@@ -23,7 +24,8 @@ class NumberEvaluator(Evaluator):
     """Evaluator of numbers. Columns have the names of the target's columns, or "prediction"."""
 
     def names(self, count: int) -> list[str]:
-        columns = self.config.data.targets[str(self.head.target)].columns
+        windows = self.config.data.windows
+        columns = windows.numbers if windows else self.config.data.targets[str(self.head.target)].columns
         names = list(columns) if len(columns) == count else ["prediction"]
         if len(names) < count:
             names = [f"prediction_{number}" for number in range(1, count + 1)]
@@ -50,15 +52,15 @@ class NumberEvaluator(Evaluator):
 
     @property
     def rules(self) -> Rules | None:
-        if self.target.shape not in ((), (1,)):
+        if len(self.target.shape) > 1 or math.prod(self.target.shape) > MOST_COLUMNS:
             return None
         return Rules(
             metric="mean_absolute_error",
             constant_name="mean",
             linear_name="linear regression",
             score=lambda targets, predicted: np.mean(np.abs(targets - predicted)),
-            predicted=lambda values: values[:, 0],
-            constant=np.mean,
+            predicted=flat,
+            constant=lambda fitted: np.mean(fitted, axis=0),
             linear=lambda features, fitted, measured: measured @ linear_regression(features, fitted),
             can_repeat=True,
         )
