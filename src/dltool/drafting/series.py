@@ -1,6 +1,6 @@
 """Drafts for rows in the order of time: windows over a series, and the split by time."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -162,32 +162,34 @@ def series_parts(
         *input_lines(uses, table),
         ("split: {validation: 0.15, test: 0.2}", "by time: the last rows are the test"),
     ]
+    others = [scalar(name) for name, use in uses.items() if use.kind != "ignore" and name != target]
+    layers = change_layers(table, column, others, length, times)
+    return data, layers, training_lines(table.rows, "mean_absolute_error", "mean_absolute_error")
+
+
+def change_layers(table: Table, column: Column, others: Sequence[str], length: int, times: TimeColumn) -> Lines:
+    """Return the layers that add a change to the last value of the target, or to the one a season before."""
     values = np.asarray(column.values[times.rows], np.float64)
+    season = times.step.season if times.step else None
     changes = {lag: changes_after(lag, values, times.is_new_series) for lag in {1, season or 1} if lag <= length}
     lag = min(changes, key=lambda lag: changes[lag])
-    name_like, crop = ("last", "the last row") if lag == 1 else ("before", f"the row {lag} before the target")
-    answer = "the last value" if lag == 1 else "the value one season before"
-    scaled, change, last = (unlike(table.columns, name) for name in ("scaled", "change", name_like))
-    others = [scalar(name) for name, use in uses.items() if use.kind != "ignore" and name != target]
-    present = values[~np.isnan(values)]
-    deviation = spread(present, target)
-    layers = [
-        (f"- Rescaling: {{name: {scaled}, from: {own}, {standardizing(present, deviation)}}}", ""),
+    row, value = ("the last row", "last") if lag == 1 else (f"the row {lag} before the target", "seasonal")
+    scaled, change, base = (unlike(table.columns, name) for name in ("scaled", "change", value))
+    present, own = values[~np.isnan(values)], scalar(column.name)
+    deviation = spread(present, column.name)
+    scale = f"scale: {1 / deviation:.3g}, offset: {-present.mean() / deviation:.3g}"
+    return [
+        (f"- Rescaling: {{name: {scaled}, from: {own}, {scale}}}", ""),
         *([(f"- Concatenate: {{from: [{', '.join([scaled, *others])}]}}", "all columns")] if others else []),
         ("- Flatten", "all rows of the window"),
         ("- Dense: {units: 64, activation: relu}", ""),
         ("- Dense: {units: 32, activation: relu}", ""),
-        ("- Dense: {units: 1, kernel_initializer: zeros}", f"training begins with {answer} as the answer"),
+        ("- Dense: {units: 1, kernel_initializer: zeros}", f"training begins with the {value} value as the answer"),
         (f"- Rescaling: {{name: {change}, scale: {changes[lag] or 1:.3g}}}", "in units of the target"),
-        (f"- Cropping1D: {{from: {own}, cropping: [{length - lag}, {lag - 1}]}}", crop),
-        (f"- Flatten: {{name: {last}}}", ""),
-        (f"- Add: {{from: [{last}, {change}]}}", ""),
+        (f"- Cropping1D: {{from: {own}, cropping: [{length - lag}, {lag - 1}]}}", row),
+        (f"- Flatten: {{name: {base}}}", ""),
+        (f"- Add: {{from: [{base}, {change}]}}", ""),
     ]
-    return data, layers, training_lines(table.rows, "mean_absolute_error", "mean_absolute_error")
-
-
-def standardizing(values: np.ndarray, deviation: float) -> str:
-    return f"scale: {1 / deviation:.3g}, offset: {-values.mean() / deviation:.3g}"
 
 
 def changes_after(lag: int, values: np.ndarray, is_new_series: np.ndarray) -> float:

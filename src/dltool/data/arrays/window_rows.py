@@ -45,7 +45,8 @@ class WindowTable:
             return Coded(self.input_of(name, base.codes), base.values)
         if name in self.options.static:
             return base[self.rows_after(0)]
-        return Windowed(base, self.rows, self.starts, self.options.length + reach_of(self.options, name))
+        length = span_of(self.options) if name in self.options.known else self.options.length
+        return Windowed(base, self.rows, self.starts, length)
 
 
 @dataclass(frozen=True)
@@ -112,27 +113,23 @@ def make_windows(
         if step is not None and is_gap.any():
             steps = counted(is_gap.sum(), "step is", "steps are")
             warnings.append(f'{steps} not {step.name} in "{name}": no window goes across')
-    reach = max((reach_of(options, name) for name in options.known), default=0) if is_new else options.steps[-1]
-    span = options.length + reach
+    span = span_of(options, is_new=is_new)
     starts = starts_between(is_new_series | is_gap | (np.diff(parts[rows]) != 0), span, options.stride, has_last=is_new)
     starts = starts[parts[rows[starts]] >= 0]
     table = WindowTable(rows, starts, parts[rows[starts]], options, step)
-    has = np.ones(len(starts), bool)
-    for after in () if is_new else options.steps:
-        has &= has_target[table.rows_after(after)]
-    if not has.all():
-        lost = int(np.sum(~has))
-        warnings.append(
-            f'{lost:,} of {len(has):,} windows are left out: they have no target "{listed(options.targets, 3)}"'
-        )
+    if not is_new:
+        has = np.all([has_target[table.rows_after(after)] for after in options.steps], axis=0)
+        lost = f"{np.sum(~has):,} of {len(has):,} windows are left out: they have no target"
+        warnings += [] if has.all() else [f'{lost} "{listed(options.targets, 3)}"']
         table = replace(table, starts=table.starts[has], parts=table.parts[has])
-    check_parts_have_windows(parts, table, options)
+    check_parts_have_windows(parts, table)
     return replace(table, warnings=tuple(warnings))
 
 
-def reach_of(options: Windows, name: str) -> int:
-    """Return by how many rows a column extends beyond the windows."""
-    return options.steps[-1] if name in options.known else 0
+def span_of(options: Windows, *, is_new: bool = False) -> int:
+    """Return the rows that a window takes with its target; new data needs no target, but the columns known in
+    advance."""
+    return options.length + (0 if is_new and not options.known else options.steps[-1])
 
 
 def starts_between(breaks: np.ndarray, span: int, stride: int, *, has_last: bool) -> np.ndarray:
@@ -156,14 +153,13 @@ def check_moments(moments: np.ndarray, is_new_series: np.ndarray, name: str, *, 
         raise DataError(Problem((*PLACE, "order"), message, hint))
 
 
-def check_parts_have_windows(parts: np.ndarray, table: WindowTable, options: Windows) -> None:
+def check_parts_have_windows(parts: np.ndarray, table: WindowTable) -> None:
     """Raise DataError naming every split that has rows but no window."""
-    span = options.length + options.steps[-1]
+    takes = f"{span_of(table.options):,} rows of one series without a gap, and a target"
     DataError.refuse(
         Problem(
             (*PLACE, "length"),
-            f"none of the {counted(int(np.sum(parts == part)), 'row')} for {name} begins a window: it takes {span:,} "
-            "rows of one series without a gap, and a target",
+            f"none of the {counted(int(np.sum(parts == part)), 'row')} for {name} begins a window: it takes {takes}",
             "write a smaller length or horizon, or a larger split",
         )
         for part, name in enumerate(PART_NAMES)

@@ -7,7 +7,7 @@ import numpy as np
 from dltool.config.columns import ONE_TARGET, Target
 from dltool.config.schema import Data, Windows
 from dltool.data.arrays.rows import Coded, stack
-from dltool.data.arrays.window_rows import PLACE, make_windows
+from dltool.data.arrays.window_rows import PLACE, make_windows, span_of
 from dltool.data.examples import Examples, SourceExamples, places_in
 from dltool.data.sources.tables import (
     as_input,
@@ -170,7 +170,7 @@ def new_windows(windows: Windows, table: Table, inputs: Collection[str], name: s
     parts = np.full(table.rows, OF_NO_PART)
     found = make_windows(windows, parts, np.ones(table.rows, bool), keys, order, is_new=True)
     if not len(found.starts):
-        span = windows.length + (windows.steps[-1] if windows.known else 0)
+        span = span_of(windows, is_new=True)
         message = f"{name} has {table.rows:,} rows, and a window takes {span:,} of one series without a gap"
         raise DataError(Problem(None, message))
     places = places_in(name, len(found.starts), found.rows_after(0) + 1)
