@@ -23,7 +23,7 @@ from dltool.config.columns import COLUMN_TYPES, TARGET_TYPES
 from dltool.config.describe import described_choice, key_arguments, section_of
 from dltool.config.json_schema import json_schema, own_schema
 from dltool.config.keras.objects import KerasObject
-from dltool.config.losses import BINARY, FAMILIES, MARGIN, ONE_HOT, OVERLAP, SPARSE, LossFamily
+from dltool.config.losses import BINARY, FAMILIES, MARGIN, ONE_HOT, OVERLAP, SEQUENCES, SPARSE, LossFamily
 from dltool.config.metric_forms import FORMS as FORM_WORDS
 from dltool.config.metric_forms import METRIC_FORMS, ONE_HOT_LOSS, Compared, Form, adapted
 from dltool.config.section import Section
@@ -269,6 +269,7 @@ OUTPUTS = {
     ONE_HOT: "`softmax`, or logits with `from_logits: true` where the loss has it",
     OVERLAP: "`softmax` for each class, or one `sigmoid`",
     BINARY: "`sigmoid`, or logits with `from_logits: true`",
+    SEQUENCES: "none: logits for each step",
     MARGIN: "`tanh` or no activation: the sign is the class",
 }
 

@@ -60,6 +60,7 @@ data:
     words: {text: {length: 7}}
     junk: ignore
   target: {bought: {category: {strip: ".", replace: {y: yes}, positive: n}}}
+  weights: importance
   split: {group: job, validation: 0.1, test: 0.1}
 model:
   layers:

@@ -362,7 +362,7 @@ def test_a_folder_that_cannot_be_written_is_found_before_training(error, run, dl
     open_, mkdir = os.open, os.mkdir
 
     def refuse_open(path, flags, *arguments, **options) -> int:
-        if flags & os.O_CREAT and "example/0001" in str(path):
+        if flags & os.O_CREAT and "example/0001" in os.path.realpath(path):
             raise OSError(error, os.strerror(error))
         return open_(path, flags, *arguments, **options)
 
@@ -385,12 +385,12 @@ def refuse_writing(monkeypatch, error: int = errno.EROFS) -> None:
     open_, mkdir = os.open, os.mkdir
 
     def refuse_open(path, flags, *arguments, **options) -> int:
-        if flags & (os.O_CREAT | os.O_WRONLY | os.O_RDWR) and "example/0001" in str(path):
+        if flags & (os.O_CREAT | os.O_WRONLY | os.O_RDWR) and "example/0001" in os.path.realpath(path):
             raise OSError(error, os.strerror(error))
         return open_(path, flags, *arguments, **options)
 
     def refuse_mkdir(path, *arguments, **options) -> None:
-        if "example/0001" in str(path):
+        if "example/0001" in os.path.realpath(path):
             raise OSError(error, os.strerror(error))
         mkdir(path, *arguments, **options)
 

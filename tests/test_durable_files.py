@@ -76,6 +76,25 @@ def test_a_write_replaces_a_link_instead_of_following_it(tmp_path):
     assert not (tmp_path / "a").is_symlink()
 
 
+def test_a_folder_that_becomes_a_link_during_a_write_is_not_followed(tmp_path):
+    (tmp_path / "run/checkpoints").mkdir(parents=True)
+    (tmp_path / "outside").mkdir()
+    with atomic_path(tmp_path / "run/checkpoints/a", tmp_path / "run") as temporary:
+        temporary.write_bytes(b"new")
+        (tmp_path / "run/checkpoints").rename(tmp_path / "run/moved")
+        (tmp_path / "run/checkpoints").symlink_to(tmp_path / "outside")
+    assert os.listdir(tmp_path / "outside") == []
+    assert (tmp_path / "run/moved/a").read_bytes() == b"new"
+    with pytest.raises(RunError, match="checkpoints is or stands behind a link"):
+        atomic_write(tmp_path / "run/checkpoints/a", b"new", tmp_path / "run")
+
+
+def test_a_folder_that_is_gone_is_not_created_again(tmp_path):
+    with pytest.raises(RunError, match="checkpoints is missing"):
+        atomic_write(tmp_path / "run/checkpoints/a", b"new", tmp_path / "run")
+    assert os.listdir(tmp_path) == []
+
+
 def test_what_killed_writers_left_is_removed_and_nothing_else(tmp_path):
     (tmp_path / f"{TEMPORARY_PREFIX}0000-a").touch()
     (tmp_path / "a").touch()

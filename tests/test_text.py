@@ -8,10 +8,13 @@ import pytest
 from dltool.text import (
     and_more,
     counted,
+    data_number,
     did_you_mean,
     joined,
     listed,
     near,
+    number,
+    numbers,
     os_words,
     plural,
     quoted,
@@ -80,6 +83,37 @@ def test_what_the_system_says_is_in_small_letters():
 
 def test_amounts_of_bytes_have_a_unit():
     assert [size_text(size) for size in (0, 512, 4_100_000, 12 * 10**9)] == ["0 B", "512 B", "4.1 MB", "12 GB"]
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [
+        (447.247, "447"),
+        (1150.0, "1,150"),
+        (245_540_688.4, "245,500,000"),
+        (-98.126, "-98.13"),
+        (9.5, "9.5000"),
+        (0.0, "0.0000"),
+        (0.00123, "0.0012"),
+        (0.000123456, "0.000123"),
+        (354_500_000_000.0, "3.545e+11"),
+        (1234567, "1,234,567"),
+        (float("nan"), "nan"),
+    ],
+)
+def test_results_have_few_figures(value, written):
+    assert number(value) == written
+
+
+def test_results_that_stand_together_have_the_same_decimals():
+    assert numbers([101.2, 98.12, 0.4567]) == ["101", "98", "0.457"]
+    assert numbers([4.5, 0.0, float("nan")]) == ["4.5000", "0.0000", "nan"]
+
+
+def test_numbers_of_the_data_are_not_rounded():
+    values = [250_000.0, 1_234_567.0, 0.1, -2.5, float("inf")]
+    assert list(map(data_number, values)) == ["250,000", "1,234,567", "0.1", "-2.5", "inf"]
+    assert [data_number(value, 4) for value in (107_600.5, 0.123456)] == ["107,600", "0.1235"]
 
 
 def test_a_very_long_name_resembles_none_and_takes_no_time():

@@ -72,6 +72,9 @@ BACKBONE_DOCS = {
 # Every augmentation layer takes it, and those that do not name it themselves ignore it.
 WITHOUT_EFFECT = {"factor"}
 
+# Arguments of a layer's call that a config sets like those of its constructor.
+OF_CALLS = {"use_causal_mask": "Whether each position attends to itself and to earlier positions only."}
+
 Entry = dict[str, Any]
 Table = dict[str, dict[str, Entry]]
 
@@ -79,7 +82,8 @@ Table = dict[str, dict[str, Entry]]
 def signatures() -> Table:
     """Kind → name → entry. An entry holds one of
 
-    `arguments` (lists of name, type and, unless required, default) with `base` (whose arguments it takes too),
+    `arguments` (lists of name, type and, unless required, default) with `base` (whose arguments it takes too) and
+    `call` (those that its call takes, not its constructor),
     `means` (another name for the same thing; `string` where Keras resolves it itself),
     `function` (a plain function, by its name only), `chosen` (Keras chooses by shape), `refused` (why not).
     """
@@ -128,7 +132,15 @@ def class_entry(kind: str, owner: type) -> Entry:
     entry: Entry = {"arguments": arguments}
     if owner is not BASES.get(kind) and kind in BASES and takes_more(owner):
         entry["base"] = kind
+    if call := of_call(owner):
+        entry["arguments"] += [[name, "bool", False] for name in call]
+        entry["call"] = call
     return entry
+
+
+def of_call(owner: type) -> list[str]:
+    function = getattr(owner, "call", None)
+    return [] if function is None else [name for name in OF_CALLS if name in inspect.signature(function).parameters]
 
 
 def backbone_entry(function: Callable[..., Any]) -> Entry:
@@ -260,7 +272,8 @@ def docs() -> dict[str, dict[str, Entry]]:
                 texts = argument_texts(inspect.getdoc(value) or "")
                 taken = [key for key, *_ in backbone_entry(value)["arguments"] if key not in BACKBONE_DOCS]
             elif inspect.isclass(value) and canonical(kind, value) == name:
-                texts, taken = all_texts(value), [parameter.name for parameter in parameters(value)]
+                texts = all_texts(value) | OF_CALLS
+                taken = [*(parameter.name for parameter in parameters(value)), *of_call(value)]
             elif kind in FUNCTION_KINDS and canonical(kind, value) == name:
                 texts, taken = {}, []
             else:

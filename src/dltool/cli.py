@@ -68,10 +68,7 @@ def train(
     """Train, validate and test the model of a config; create a run directory."""
     folder = runs or Path("runs")
     with frame(as_json, allow_code) as within:
-        from dltool.runs.directory import refuse_no_runs_folder
-
         document = within.read(config, settings, name=name, seed=seed)
-        refuse_no_runs_folder(folder)
         from dltool.commands import train as command
 
         trained = partial(command.train, document, runs=folder, is_profiled=profile)
@@ -331,7 +328,7 @@ def run_app() -> "int | str | None":
         if isinstance(error, BrokenPipeError):
             # `dltool … | head`: the reader has closed the pipe.
             code = 0
-        elif error.errno in {errno.ENOSPC, errno.EBADF, errno.EIO}:
+        elif error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EBADF, errno.EIO}:
             code = cannot_write(os_words(error))
         else:
             raise

@@ -9,7 +9,7 @@ import os
 import secrets
 import shutil
 import stat
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
@@ -50,26 +50,44 @@ def sync(path: Path) -> None:
 
 
 @contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
+def held_folder(folder: Path, root: Path | None) -> Iterator[Path]:
+    """Open `folder`, which is `root` or below it, and yield a path that means this folder whatever others rename or
+    link. Without a `root`, yield `folder`. Raises as :func:`open_below`."""
+    if root is None:
+        yield folder
+        return
+    whole = root.absolute()
+    descriptor = open_below(whole.parent, (whole.name, *folder.relative_to(root).parts), os.O_DIRECTORY, folder)
+    try:
+        held = Path(f"/proc/self/fd/{descriptor}")
+        # Without /proc, only links made before this moment are refused.
+        yield held if held.exists() else folder
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def atomic_path(path: Path, root: Path | None = None) -> Iterator[Path]:
     """Yield a temporary path to write a file at; when the body ends well, `path` becomes that file.
 
-    Until then, and when the body fails or the process dies, whatever was at `path` stays. Raises MachineError."""
-    temporary = temporary_beside(path)
-    with disk_errors(path):
+    Until then, and when the body fails or the process dies, whatever was at `path` stays. Raises MachineError. Below a
+    `root` no link is followed, see :func:`held_folder`."""
+    with disk_errors(path), held_folder(path.parent, root) as folder:
+        temporary = temporary_beside(folder / path.name)
         try:
             yield temporary
             sync(temporary)
-            os.replace(temporary, path)
+            os.replace(temporary, folder / path.name)
         except BaseException:
             with suppress(OSError):
                 os.unlink(temporary)
             raise
-        sync(path.parent)
+        sync(folder)
 
 
-def atomic_write(path: Path, data: bytes) -> None:
-    """Replace the file as a whole. Raises MachineError."""
-    with atomic_path(path) as temporary, open(temporary, "xb") as file:
+def atomic_write(path: Path, data: bytes, root: Path | None = None) -> None:
+    """Replace the file as a whole. Raises as :func:`atomic_path`."""
+    with atomic_path(path, root) as temporary, open(temporary, "xb") as file:
         file.write(data)
 
 
@@ -88,18 +106,19 @@ def write_tree(root: Path, files: Mapping[str, bytes]) -> None:
         sync(folder)
 
 
-def replace_folder(path: Path, files: Mapping[str, bytes]) -> None:
-    """Replace a folder, and all that is in it, by one with these files. Raises MachineError. A process that dies
-    meanwhile leaves the old, the new or none, and what :func:`remove_temporaries` removes."""
-    built, old = temporary_beside(path), temporary_beside(path)
-    with disk_errors(path):
+def replace_folder(path: Path, files: Mapping[str, bytes], root: Path) -> None:
+    """Replace a folder, and all that is in it, by one with these files. Raises as :func:`atomic_path`. A process that
+    dies meanwhile leaves the old, the new or none, and what :func:`remove_temporaries` removes."""
+    with disk_errors(path), held_folder(path.parent, root) as folder:
+        new = folder / path.name
+        built, old = temporary_beside(new), temporary_beside(new)
         try:
             built.mkdir()
             write_tree(built, files)
-            if path.exists():
-                os.rename(path, old)
-            os.rename(built, path)
-            sync(path.parent)
+            if new.exists():
+                os.rename(new, old)
+            os.rename(built, new)
+            sync(folder)
         except BaseException:
             shutil.rmtree(built, ignore_errors=True)
             raise
@@ -125,12 +144,25 @@ def open_file(root: Path, relative: str) -> BinaryIO:
     if not parts or parts[0] == "/" or ".." in parts:
         raise RunError(f"{root}: {relative!r} is not a path inside it")
     shown = root / relative
+    try:
+        # Without O_NONBLOCK, opening a FIFO waits for a writer.
+        descriptor = open_below(root, parts, os.O_NONBLOCK, shown)
+    except OSError as error:
+        raise RunError(f"{shown}: {os_words(error)}") from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise RunError(f"{shown} is not a file")
+    return open(descriptor, "rb")
+
+
+def open_below(root: Path, parts: Sequence[str], last: int, shown: Path) -> int:
+    """Open what `parts` name below `root`, the final one with the flags `last`; follow no link but `root`. `shown` is
+    its path in messages. Raises RunError: it is missing or behind a link; and OSError."""
     flags = os.O_RDONLY | os.O_CLOEXEC
     try:
         descriptor = os.open(root, flags | os.O_DIRECTORY)
         for depth, part in enumerate(parts, 1):
-            # Without O_NONBLOCK, opening a FIFO waits for a writer.
-            deeper = os.O_NOFOLLOW | (os.O_NONBLOCK if depth == len(parts) else os.O_DIRECTORY)
+            deeper = os.O_NOFOLLOW | (last if depth == len(parts) else os.O_DIRECTORY)
             parent = descriptor
             try:
                 descriptor = os.open(part, flags | deeper, dir_fd=parent)
@@ -141,11 +173,8 @@ def open_file(root: Path, relative: str) -> BinaryIO:
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.ENOTDIR):
             raise RunError(f"{shown} is or stands behind a link; a run directory holds none") from error
-        raise RunError(f"{shown}: {os_words(error)}") from error
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise RunError(f"{shown} is not a file")
-    return open(descriptor, "rb")
+        raise
+    return descriptor
 
 
 def open_in_place(path: Path, flags: int = 0) -> int:

@@ -1,12 +1,16 @@
 """Import TensorFlow and Keras in a thread, without optional packages, and configure them for speed."""
 
-import contextlib
 import gc
 import os
+import re
+import resource
 import sys
 from collections.abc import Callable
 from importlib import import_module
 from threading import Thread
+
+from dltool.errors import MachineError
+from dltool.text import os_words, size_text
 
 OPTIONAL = frozenset({"matplotlib", "pandas", "scipy", "sklearn"})
 """Packages that Keras and TensorFlow import if installed, and dltool never uses: 1.5 of 3.8 seconds, and 165 of 768 MB
@@ -55,11 +59,36 @@ def prefer_onednn() -> None:
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 
+ADDRESS_SPACE = {"dltool": 500_000_000, "TensorFlow": 2_500_000_000}
+"""Bytes that are needed to start (on two cores without a GPU). With less, NumPy's library hangs, and TensorFlow's
+crashes before it can say so."""
+
+
+def refuse_small_address_space(program: str = "dltool") -> None:
+    """Raise MachineError if `ulimit -v` leaves less address space than the program needs to start."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit != resource.RLIM_INFINITY and limit < ADDRESS_SPACE[program]:
+        needed = f"{program} needs at least {size_text(ADDRESS_SPACE[program])}"
+        hint = "raise the limit: ulimit -v unlimited"
+        raise MachineError(f"the address space is limited to {size_text(limit)}; {needed} to start", hint)
+
+
 def import_keras() -> None:
+    """Import Keras with TensorFlow. Raises MachineError: the address space is too small, or the import fails."""
+    refuse_small_address_space("TensorFlow")
     if is_own_process():
         gc.disable()
     try:
         import_module("keras")
+    except MemoryError:
+        raise
+    except Exception as error:
+        text = os_words(error) if isinstance(error, OSError) else str(error)
+        lines = [line for line in text.splitlines() if line.strip()] or [type(error).__name__]
+        # TensorFlow puts the traceback of the cause, and then advice, into one message.
+        causes = [line for line in lines if re.match(r"\w+Error: ", line)] or lines
+        hint = "dltool doctor checks the installation"
+        raise MachineError(f"TensorFlow cannot be imported: {causes[-1].strip()}", hint) from error
     finally:
         if is_own_process():
             # Module contents live as long as the process, so garbage collection can skip them.
@@ -78,9 +107,17 @@ class Import(Thread):
     def __init__(self, modules: Callable[[], None]) -> None:
         super().__init__(daemon=True)
         self.modules = modules
+        self.failure: BaseException | None = None
         self.start()
 
     def run(self) -> None:
-        # Any error occurs again, and is reported, when the modules are used.
-        with contextlib.suppress(Exception):
+        try:
             self.modules()
+        except BaseException as error:  # noqa: BLE001 (raised by `finish`)
+            self.failure = error
+
+    def finish(self) -> None:
+        """Wait for the end of the import, and raise its failure. A second import would fail otherwise."""
+        self.join()
+        if self.failure is not None:
+            raise self.failure

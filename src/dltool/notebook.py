@@ -59,7 +59,6 @@ def train(
 
             arguments = [f"{path}={yaml_text(value)}" for path, value in (settings or {}).items()]
             document = read_document(Path(config), arguments, name=name, seed=seed)
-            directory.refuse_no_runs_folder(Path(runs))
             document = document if data is None else with_frame(document, data, Path(folder))
         with plain_errors(document, folder), allowed(allow_code), shown_progress() as progress:
             from dltool.commands.train import train as run_train

@@ -12,6 +12,8 @@ ESCAPED = {*"\u061c\u200e\u200f\u2028\u2029", *map(chr, range(0x202A, 0x202F)), 
 """Bidirectional characters, and the separators of lines and paragraphs: escaped as control characters are."""
 LONGEST_NAME = 200
 """Longer names resemble no other: comparing them would take seconds."""
+LARGEST_NUMBER = 1e9
+"""Larger numbers are written as 1.234e+09: nobody counts more commas."""
 
 
 def printable(text: str) -> str:
@@ -103,13 +105,40 @@ def os_words(error: OSError) -> str:
     return (os.strerror(error.errno) if error.errno else str(error)).lower()
 
 
-def number(value: float) -> str:
-    """Return metrics with four significant digits, integers unchanged."""
+def number(value: float, largest: float = 0.0) -> str:
+    """Return a result in few figures: `0.4472`, `4.4720`, `44.72`, `447`, `447,200`; integers unchanged.
+
+    Values that stand together have the same decimals if each is given the `largest` of them; one that these would
+    leave with a single figure has three."""
     if isinstance(value, int):
         return f"{value:,}"
     if not math.isfinite(value):
         return str(value)
-    return f"{value:.4f}" if 0.001 <= abs(value) < 100_000 or value == 0 else f"{value:.3e}"
+    size = max(abs(value), abs(largest))
+    if size >= LARGEST_NUMBER:
+        return f"{value:.3e}"
+    decimals = 4 if size < 10 else 2 if size < 100 else 0
+    if decimals == 0:
+        value = float(f"{value:.4g}")
+    return f"{value:,.{decimals}f}" if abs(value) >= 10.0 ** (1 - decimals) or value == 0 else f"{value:.3g}"
+
+
+def largest_of(values: Iterable[Any]) -> float:
+    """Return the largest absolute value of the finite floats among `values`, 0 if there is none."""
+    return max((abs(each) for each in values if isinstance(each, float) and math.isfinite(each)), default=0.0)
+
+
+def numbers(values: Iterable[float]) -> list[str]:
+    """Return values that stand together, as :func:`number` does, with the same decimals."""
+    values = list(values)
+    largest = largest_of(values)
+    return [number(each, largest) for each in values]
+
+
+def data_number(value: float, figures: int = 7) -> str:
+    """Return a number of the data, integers unrounded: `1,234,567`, `0.25`. float32 has seven figures."""
+    is_whole = abs(value) < LARGEST_NUMBER and (value == round(value) or abs(value) >= 10**figures)
+    return f"{value:,.0f}" if is_whole else f"{value:,.{figures}g}"
 
 
 def short(count: int) -> str:

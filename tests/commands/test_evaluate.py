@@ -283,6 +283,69 @@ def test_a_table_with_labels_is_measured(finished, dltool, tmp_path) -> None:
     assert "kind" in outcome.stderr
 
 
+DIVIDED = """\
+name: example
+data:
+  source: {csv: rows.csv}
+  inputs: {age: number}
+  target: {kind: category}
+  split: {group: household, test: 0.2}
+model:
+  layers: [{Dense: {units: 1, activation: sigmoid}}]
+training: {optimizer: adam, loss: binary_crossentropy, metrics: [accuracy], epochs: 1}
+"""
+ROWS = [
+    f"{n * 7 % 31},{n % 20},2024-01-{n % 28 + 1:02},{('train', 'test')[n % 4 == 0]},{'ab'[n % 2]}" for n in range(60)
+]
+HEAD = "age,household,day,part,kind"
+
+
+@pytest.fixture
+def divided(finished, tmp_path) -> Path:
+    (tmp_path / "rows.csv").write_text("\n".join([HEAD, *ROWS]), "utf-8")
+    return finished(DIVIDED.replace("{age: number}", "{age: number, day: ignore, part: ignore}"))
+
+
+def test_new_data_may_lack_the_column_that_divided_the_rows(divided, dltool, tmp_path) -> None:
+    whole = [row.split(",") for row in ROWS[:24]]
+    tables = {
+        "whole": [HEAD, *ROWS[:24]],
+        "other": [HEAD, *(f"{age},x{group},,,{kind}" for age, group, _, _, kind in whole)],
+        "bare": ["age,kind", *(f"{row[0]},{row[-1]}" for row in whole)],
+    }
+    found = []
+    for name, lines in tables.items():
+        (tmp_path / f"{name}.csv").write_text("\n".join(lines), "utf-8")
+        outcome = dltool("evaluate", divided, "--data", tmp_path / f"{name}.csv", "--json")
+        assert outcome.code == 0, outcome.stderr
+        found.append(json.loads(outcome.stdout)["metrics"])
+    assert found[0] == found[1] == found[2]
+
+
+@pytest.mark.parametrize("split", ["group: household", "order: day", "order: time", "column: part"])
+@pytest.mark.parametrize("source", ["csv: rows.csv", "csv: {path: rows.csv, names: [age, household, day, part, kind]}"])
+def test_no_column_that_divided_the_rows_becomes_an_input(tmp_path, monkeypatch, split, source) -> None:
+    from dltool.config.load import build_config, read_document
+    from dltool.data.dataset import load_data
+    from dltool.data.new_data import load_labelled
+
+    monkeypatch.chdir(tmp_path)
+    lines = ROWS if "names" in source else [HEAD, *ROWS]
+    (tmp_path / "rows.csv").write_text("\n".join(lines), "utf-8")
+    size = "" if "column" in split else ", test: 0.2"
+    inputs = {"order: time": "age: number, household: ignore, part: ignore"}.get(split, "age: number")
+    aside = {"household", "day", "part"} - {split.split()[1]} if split != "order: time" else set()
+    inputs = ", ".join([inputs, *(f"{name}: ignore" for name in sorted(aside))])
+    text = DIVIDED.replace("csv: rows.csv", source).replace("group: household, test: 0.2", split + size)
+    (tmp_path / "example.yaml").write_text(text.replace("age: number", inputs), "utf-8")
+    config = build_config(read_document(tmp_path / "example.yaml"))
+    dataset = load_data(config.data, 0)
+    data = dataset.in_force(config).data
+    new = load_labelled(data, 0, tmp_path / "rows.csv")
+    assert {*new.facts.inputs} == {*dataset.facts.inputs}
+    assert len(new.split.test) == 60
+
+
 def test_other_metrics_take_the_place_of_the_configs(run, dltool) -> None:
     arguments = ("--metrics", "SparseCategoricalCrossentropy,SparseTopKCategoricalAccuracy", "--json")
     found = json.loads(dltool("evaluate", run, *arguments).stdout)

@@ -16,6 +16,8 @@ ROWS = 40
 OTHERS = {
     # Its batches are of the new size in training alone.
     "RandomCrop": {"RandomCrop": {"height": 8, "width": 8}},
+    # Its default is more than the clip.
+    "MelSpectrogram": {"MelSpectrogram": {"fft_length": 32, "sequence_stride": 16, "num_mel_bins": 4}},
     "TextVectorization": {"TextVectorization": {"output_sequence_length": 4}},
 }
 HEAD: list[Any] = ["Flatten", {"Dense": {"units": 3, "activation": "softmax"}}]

@@ -148,7 +148,9 @@ def test_text_becomes_vectors(train, dltool, tmp_path, mode) -> None:
 
 def test_an_error_after_the_start_says_where_the_run_is(train, tmp_path) -> None:
     np.savez(tmp_path / "own.npz", x=np.arange(240).reshape(60, 4), y=np.arange(60) % 3)
-    outcome, run = train(config(layers="{Embedding: {input_dim: 20, output_dim: 2}}, Flatten, " + SPARSE["layers"]))
+    outcome, run = train(
+        config(layers="Flatten, {Embedding: {input_dim: 20, output_dim: 2}}, Flatten, " + SPARSE["layers"])
+    )
     assert outcome.code == 2
     assert "the embedding has rows 0 to 19" in outcome.stderr
     assert "nothing was written" not in outcome.stderr

@@ -9,6 +9,7 @@ from tests.small_configs import EVERYTHING_RANDOM, TINY
 
 from dltool.errors import ConfigError, Interrupted
 from dltool.runs.checkpoint_file import newest_checkpoint
+from dltool.runs.files import Run
 
 FOUR_EPOCHS = EVERYTHING_RANDOM.replace("epochs: 2", "epochs: 4")
 
@@ -101,9 +102,11 @@ def test_more_epochs_that_were_killed_while_they_were_recorded_are_run_by_the_ne
 ) -> None:
     """`kept` is the last file that was changed."""
     run = finished(TINY)
-    steps = {"run.json": "atomic_write", "resolved.yaml": "disk_errors", "results.json": "metrics_line"}
+    steps = {"run.json": "Run.write", "resolved.yaml": "disk_errors", "results.json": "metrics_line"}
     with monkeypatch.context() as patch:
-        patch.setattr(f"dltool.experiment.resuming.{steps[kept]}", stop_now)
+        write = Run.write
+        is_config = lambda run, path, data: stop_now() if path == run.resolved else write(run, path, data)  # noqa: E731
+        patch.setattr(f"dltool.experiment.resuming.{steps[kept]}", is_config if kept == "run.json" else stop_now)
         assert dltool("resume", run, "--epochs", "3").code == 130
     record = json.loads((run / "run.json").read_text("utf-8"))
     assert record["status"] == "running"

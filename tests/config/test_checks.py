@@ -17,10 +17,11 @@ class Facts:
     shape: tuple[int, ...] = ()
     class_names: tuple[str, ...] = ("a", "b", "c")
     validation_examples: int = 10
+    extremes: tuple[float, float] | None = None
 
     @property
     def targets(self) -> dict[str, TargetFacts]:
-        return {"target": TargetFacts(self.kind, self.shape, self.class_names)}
+        return {"target": TargetFacts(self.kind, self.shape, self.class_names, self.extremes)}
 
 
 NUMBER = Facts("number", (), ())
@@ -106,6 +107,38 @@ LOSS = ("training", "loss")
         ),
         (NUMBER, {"Dense": 3}, "mse", (LAST, "3 outputs for 1 number", "units: 1")),
         (
+            Facts("number", (6,), ()),
+            {"Dense": 1},
+            "mse",
+            (LAST, "1 output for 6 numbers", "units: 6, or Flatten after it if it gives a number for each step"),
+        ),
+        (
+            Facts("number", (6, 3), (), extremes=(0, 1)),
+            SOFTMAX,
+            "sparse_categorical_crossentropy",
+            (
+                LOSS,
+                "the target is 6x3 numbers of 0 or 1, and this loss is for class indices",
+                "one-hot targets take categorical_crossentropy; if each number is a class, write target: category",
+            ),
+        ),
+        (
+            Facts("category", (4,)),
+            {"Dense": 3},
+            "CTC",
+            (
+                LOSS,
+                "CTC takes class 0 for its blank, and category numbers the classes anew",
+                "target: {index: N} takes integers from 0 to N - 1 unchanged",
+            ),
+        ),
+        (
+            Facts("index", (4,)),
+            SOFTMAX,
+            "CTC",
+            (ACTIVATION, "softmax makes probabilities, and the loss takes logits", "remove the activation"),
+        ),
+        (
             PAIR,
             {"Dense": {"units": 1, "activation": "softmax"}},
             "binary_crossentropy",
@@ -147,6 +180,9 @@ def test_what_does_not_fit_is_named_with_a_way_out(facts, layer, loss, expected)
         (PAIR, [{"Dense": {"units": 1, "activation": "sigmoid"}}], "binary_crossentropy"),
         (NUMBER, [{"Dense": 1}], "huber"),
         (Facts("number", (4,), ()), [{"Dense": 4}], "mse"),
+        (Facts("number", (6, 3), ()), [SOFTMAX], "categorical_crossentropy"),
+        (Facts("index", (4,)), [{"Dense": 3}], "CTC"),
+        (Facts("index"), [SOFTMAX], "sparse_categorical_crossentropy"),
         (Facts(), ["Flatten"], "sparse_categorical_crossentropy"),
         (None, [SOFTMAX], "mse"),
     ],
@@ -215,6 +251,31 @@ def test_labels_of_several_values_may_be_meant_as_classes():
     (found,) = problems(Facts("number", (8, 8), ()), SOFTMAX)
     expected = "the target is 8x8 numbers, and this loss is for classes"
     assert found == (LOSS, expected, "if each is a class, write target: category under data")
+
+
+@pytest.mark.parametrize(
+    ("facts", "loss", "message", "hint"),
+    [
+        (
+            Facts("number", (3,), ()),
+            "categorical_crossentropy",
+            "the targets are one-hot numbers, whose classes have no names",
+            "save class indices, y.argmax(axis=-1); this loss one-hot encodes them",
+        ),
+        (NUMBER, "mse", "the target is a number and has no classes", "remove it"),
+        (
+            LABELS,
+            "binary_crossentropy",
+            "an example may have several labels, and class weights need one class",
+            "remove it",
+        ),
+    ],
+)
+def test_class_weights_need_classes(facts, loss, message, hint):
+    units = 1 if facts is NUMBER else 3
+    layer = {"Dense": {"units": units, "activation": {LABELS: "sigmoid", NUMBER: "linear"}.get(facts, "softmax")}}
+    found = problems(facts, layer, loss=loss, class_weights="balanced")
+    assert found == [(("training", "class_weights"), message, hint)]
 
 
 def test_class_weights_need_one_class_an_example():

@@ -7,7 +7,7 @@ import pytest
 
 from dltool.config.checks import measured_names, static_checks
 from dltool.config.keras.objects import UNKNOWN
-from dltool.config.load import read_recorded
+from dltool.config.load import build_config, read_document, read_recorded
 from dltool.config.outputs import heads_of
 from dltool.config.schema import Config
 from dltool.config.tasks import TargetFacts
@@ -129,7 +129,11 @@ OF = ("model", "outputs")
         ),
         (
             {"training": {"class_weights": "balanced"}},
-            (("training", "class_weights"), "class weights need a model with one output", "remove it"),
+            (
+                ("training", "class_weights"),
+                "each output has class weights of its own",
+                "write it at model.outputs.digit, or another output",
+            ),
         ),
         (
             {
@@ -189,3 +193,15 @@ def test_an_output_that_restores_the_input_has_no_class_weights() -> None:
         {"source": "digits", "target": "input"}, outputs={}, training={"loss": "mse", "class_weights": "balanced"}
     )
     assert found(config, Facts({}))[0][1] == "the target is the input, which has no classes"
+
+
+def test_null_is_no_loss_beside_those_of_the_outputs(tmp_path) -> None:
+    path = tmp_path / "null.yaml"
+    path.write_text("""
+data: {source: digits}
+model:
+  layers: [Flatten, Dense: {units: 10, activation: softmax, name: last}]
+  outputs: {digit: {from: last, loss: sparse_categorical_crossentropy}}
+training: {optimizer: adam, loss: null, epochs: 1}
+""")
+    assert build_config(read_document(path)).training.loss is None

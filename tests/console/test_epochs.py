@@ -49,9 +49,23 @@ def test_the_header_comes_again_when_a_value_needs_more_room_or_the_window_chang
     table = EpochTable("loss")
     assert len(table.lines(epoch(1), False, 9, 100)) == 2
     assert len(table.lines(epoch(2), False, 9, 100)) == 1
-    assert len(table.lines(epoch(3, 12345.0), False, 9, 100)) == 2
+    assert len(table.lines(epoch(3, 12345678.0), False, 9, 100)) == 2
     assert len(table.lines(epoch(4), False, 9, 100)) == 1
     assert len(table.lines(epoch(5), False, 9, 40)) == 2
+
+
+def test_a_metric_that_is_the_loss_has_one_column_whose_decimals_stay() -> None:
+    table = EpochTable("val_loss")
+
+    def shown(loss: float, metric: float) -> list[str]:
+        logs = {"loss": loss, "mse": metric, "val_loss": loss / 2, "val_mse": metric / 2}
+        return [" ".join(line.split()) for line in table.lines(replace(epoch(1), logs=logs), False, 9, 100)]
+
+    assert shown(1200.0, 1200.0) == ["epoch loss val_loss learning rate time", "1/9 1,200 600 0.001 4.0 s"]
+    assert shown(44.123, 44.123) == ["1/9 44 22 0.001 4.0 s"]
+    assert shown(44.0, 30.0)[0] == "epoch loss mse val_loss val_mse learning rate time"
+    line = replace(epoch(1), logs={"loss": 1.5, "mse": 1.5})
+    assert labelled(line, False, 9, "val_mse") == "epoch 1/9  mse 1.5000  4.0 s"
 
 
 def test_hostile_names_of_metrics_are_escaped() -> None:

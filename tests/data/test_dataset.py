@@ -187,7 +187,9 @@ def test_a_test_label_that_training_lacks_is_refused(tmp_path):
 
 def test_examples_in_training_and_test_give_a_warning(tmp_path):
     source = npz(tmp_path, x_train=numbered(6), y_train=np.arange(6) % 3, x_test=numbered(2, 5), y_test=[0, 1])
-    assert load({"source": source}).warnings == ("1 of 2 test examples are also training examples",)
+    assert load({"source": source}).warnings == (
+        "1 of 2 test examples are also training examples: row 0 of x_test is row 5 of x_train",
+    )
 
 
 @pytest.mark.parametrize("split", [{}, {"validation": 0.1, "test": 0.2}])

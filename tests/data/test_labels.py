@@ -1,3 +1,6 @@
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -16,12 +19,12 @@ def source(training: Examples, class_names: tuple[str, ...] = ()) -> SourceExamp
     return SourceExamples({"training": training}, class_names)
 
 
-def part(labels: list[object] | np.ndarray, name: str = "x_train") -> Examples:
+def part(labels: Sequence[object] | np.ndarray, name: str = "x_train") -> Examples:
     labels = clean_labels(np.asarray(labels), name, PLACE)
     return Examples({"input": np.zeros((len(labels), 1), np.float32)}, {"target": labels}, name, PLACE)
 
 
-def target_type(written: str) -> TargetType:
+def target_type(written: Any) -> TargetType:
     target = parse_target(written)
     assert isinstance(target, Target)
     assert target.type is not None
@@ -155,3 +158,53 @@ def test_a_positive_class_is_one_of_two_at_its_line():
     with pytest.raises(DataError, match="one of two, and the data has 3 classes") as caught:
         with_class_1([0, 1, 2], "1")
     assert caught.value.problems[0].place == ("data", "target", "category", "positive")
+
+
+@pytest.mark.parametrize("labels", [[7, 2, 7, 4], [[7, 2], [4, 7]], [[[7], [2]], [[4], [7]]], [7.0, 2.0, 4.0]])
+def test_an_index_is_the_integer_itself(labels):
+    found = read_labels(source(part(labels)), target_type({"index": 10}))
+    encoded = found.encode(part(labels))
+    assert encoded.dtype == np.int32
+    np.testing.assert_array_equal(encoded, np.reshape(labels, encoded.shape))
+    assert found.class_names == tuple("0123456789")
+
+
+@pytest.mark.parametrize(
+    ("labels", "shown", "hint"),
+    [
+        ([0, 12, 3], "12", "write index: 13, or correct the labels; category would number the classes anew"),
+        ([0, -1, 3], "-1", "correct the labels; category would number the classes anew"),
+        ([0.0, 1.5, 3.0], "1.5", "correct the labels; category would number the classes anew"),
+    ],
+)
+def test_labels_that_are_no_index_are_named_with_their_row(labels, shown, hint):
+    found = read_labels(source(part([0, 1])), target_type({"index": 10}))
+    with pytest.raises(DataError) as error:
+        found.encode(part(labels, "x_test"))
+    (problem,) = error.value.problems
+    message = f"expected integers from 0 to 9, got {shown} in 1 label, the first in row 1 of x_test, counted from 0"
+    assert (problem.message, problem.hint) == (message, hint)
+
+
+def test_text_is_no_index():
+    with pytest.raises(DataError, match="are text; those of the source are numbers"):
+        read_labels(source(part(["a", "b"])), target_type({"index": 3})).encode(part(["a", "b"]))
+
+
+LISTS = ["['a b', 'c']", '["c"]', "[]", "[d, 'a b' ,]", """["it's", 'say "x"', "\\u00e9"]"""]
+
+
+def test_labels_in_lists_are_those_of_python_and_json():
+    labels = read_labels(source(part(LISTS)), target_type("multi_label"))
+    assert labels.class_names == ("a b", "c", "d", "it's", 'say "x"', "é")
+    rows = labels.encode(part(LISTS)).astype(int).tolist()
+    assert rows == [[1, 1, 0, 0, 0, 0], [0, 1, 0, 0, 0, 0], [0] * 6, [1, 0, 1, 0, 0, 0], [0, 0, 0, 1, 1, 1]]
+
+
+@pytest.mark.parametrize("odd", ["a, b", "['a' 'b']", "['a', ['b']]", "['a', 'b'"])
+def test_labels_are_all_in_lists_or_none(odd):
+    with pytest.raises(DataError) as error:
+        read_labels(source(part(["['a', 'b']", odd])), target_type("multi_label"))
+    (problem,) = error.value.problems
+    assert problem.message == f"""some labels are lists such as ['a', 'b'], and this is none: "{odd}\""""
+    assert problem.hint == "write all as lists, or all with a separator: a,b"

@@ -1,5 +1,6 @@
 """What a network has to be better than."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -61,12 +62,23 @@ def test_of_many_features_the_first_principal_components_are_taken() -> None:
     np.testing.assert_allclose(measured, features[:10, :-1], rtol=1e-4, atol=1e-4)
 
 
-def test_of_numbers_they_are_the_mean_and_linear_regression() -> None:
-    dataset, (_, mean, regression) = found_for("diabetes", "mse", 1)
+@pytest.mark.parametrize(
+    ("loss", "metric", "name", "best", "error"),
+    [
+        ("mae", "mean_absolute_error", "median", np.median, lambda errors: np.abs(errors).mean()),
+        ("mse", "mean_squared_error", "mean", np.mean, lambda errors: (errors**2).mean()),
+        ("huber", "mean_absolute_error", "median", np.median, lambda errors: np.abs(errors).mean()),
+    ],
+)
+def test_of_numbers_they_are_the_best_constant_by_the_metric_and_linear_regression(
+    loss, metric, name, best, error
+) -> None:
+    dataset, (model, constant, regression) = found_for("diabetes", loss, 1)
     true = dataset.targets["target"]
-    assert mean.value == pytest.approx(np.mean(np.abs(true[dataset.split.test] - true[dataset.split.train].mean())))
-    assert regression.metric == "mean_absolute_error"
-    assert regression.value < mean.value
+    errors = true[dataset.split.test].astype(float) - best(true[dataset.split.train].astype(float))
+    assert constant.value == pytest.approx(error(errors), rel=1e-5)
+    assert (constant.name, model.metric, constant.metric, regression.metric) == (name, metric, metric, metric)
+    assert regression.value < constant.value
 
 
 def test_words_have_no_linear_model_and_it_is_said_why(monkeypatch) -> None:
@@ -84,7 +96,8 @@ def test_words_have_no_linear_model_and_it_is_said_why(monkeypatch) -> None:
 def repeated(series: np.ndarray, true: np.ndarray, length: int, horizon: int = 1, season: int | None = None):
     windows = Windows(length=length, horizon=horizon, target="level")
     values = repeated_values(windows, season, {"level": series})
-    return {rule: repeating(rule, "mean_absolute_error", each, true) for rule, each in values.items()}
+    absolute: Any = SimpleNamespace(score=lambda true, predicted: np.mean(np.abs(true - predicted)))
+    return {name: repeating(absolute, name, "mean_absolute_error", each, true) for name, each in values.items()}
 
 
 def test_the_number_of_a_series_is_compared_with_the_last_one_that_is_known() -> None:

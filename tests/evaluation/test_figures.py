@@ -2,13 +2,17 @@
 
 import re
 from collections.abc import Callable
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 
 from dltool.evaluation.figures.curves import learning_curves
+from dltool.evaluation.figures.drawing import SideBySide
 from dltool.evaluation.figures.figure import Figure
+from dltool.evaluation.figures.prediction_figures import outlier_text
+from dltool.evaluation.measures import bulk
 from dltool.evaluation.tasks.classes import classes_found, labels_found
 from dltool.evaluation.tasks.evaluator import Found
 from dltool.evaluation.tasks.numbers import numbers_found, reconstruction_found
@@ -88,13 +92,47 @@ def lines(epochs: int) -> list[dict[str, object]]:
 
 
 @pytest.mark.parametrize("epochs", [1, 5, 1000])
-def test_curves_are_of_every_metric_and_the_learning_rate(epochs) -> None:
+def test_curves_are_of_every_metric_and_of_a_learning_rate_that_changes(epochs) -> None:
     figures = learning_curves(lines(epochs), min(3, epochs))
-    assert [figure.name for figure in figures] == ["curve_loss", "curve_f1", "curve_learning_rate"]
+    rate = ["curve_learning_rate"] if epochs > 1 else []
+    assert [figure.name for figure in figures] == ["curve_loss", "curve_f1", *rate]
     for figure in figures:
         refuse_anything_odd(figure)
     assert "Validation loss goes from" in figures[0].description
     assert ("in the best epoch, 3" if epochs > 3 else "the best epoch") in figures[0].description
+
+
+def test_a_metric_that_is_the_loss_has_one_curve() -> None:
+    both = [{"epoch": n, "loss": 1200.0 / n, "mse": 1200.0 / n, "learning_rate": 0.1} for n in (1, 2, 3)]
+    (figure,) = learning_curves(both, 3)
+    assert figure.title == "Mse by epoch"
+    assert figure.description == "Training mse goes from 1,200 in epoch 1 to 400 in epoch 3, the best epoch."
+    assert "1,200" in "".join(ElementTree.fromstring(figure.svg).itertext())
+
+
+@pytest.mark.parametrize(("scale", "low"), [(0.1, 0.5), (30.0, 0.9), (300.0, 0.9)])
+def test_no_label_is_cut_off(scale, low, monkeypatch) -> None:
+    rims = []
+    place = SideBySide.execute
+
+    def placed(self: SideBySide, fig: Any) -> None:
+        place(self, fig)
+        rims.extend([axes.get_tightbbox().x0 for axes in fig.axes])
+
+    monkeypatch.setattr(SideBySide, "execute", placed)
+    for shape in (lambda n: 1 / n, lambda n: 1 - 1 / (n + 1), lambda n: 1 - n / 20):
+        learning_curves([{"epoch": n, "loss": scale * (low + (1 - low) * shape(n))} for n in range(1, 11)], 5)
+    assert min(rims) > 0
+
+
+def test_one_outlier_does_not_flatten_a_histogram() -> None:
+    values = np.append(RANDOM.normal(size=999), 1e6)
+    low, high = bulk(values)
+    assert low == values.min()
+    assert values[:-1].max() < high < 12
+    assert outlier_text(values).startswith(" 1 outlier beyond ")
+    assert outlier_text(values[:-1]) == ""
+    assert bulk(np.ones(3)) == (1, 1)
 
 
 def test_lines_that_somebody_broke_draw_what_they_can() -> None:

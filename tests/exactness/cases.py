@@ -29,11 +29,12 @@ class Case:
 
 
 def write_halves(folder: Path) -> None:
-    """Two inputs of (rows, 8, 4) and two targets: which of four classes, and a number."""
+    """Two inputs of (rows, 8, 4) and two targets, which of four classes, and a number; and weights."""
     random = np.random.default_rng(0)
     left, right = random.normal(size=(2, ROWS, 8, 4)).astype(np.float32)
     size = right.mean((1, 2)) + random.normal(0, 0.1, ROWS)
-    np.savez(folder / "halves.npz", left=left, right=right, part=random.integers(0, 4, ROWS), size=size)
+    part, weight = random.integers(0, 4, ROWS), random.uniform(0, 2, ROWS)
+    np.savez(folder / "halves.npz", left=left, right=right, part=part, size=size, weight=weight)
 
 
 def write_pictures(folder: Path, size: tuple[int, int] = (6, 5)) -> None:
@@ -101,6 +102,29 @@ class Surest(keras.metrics.Metric):
 
     def result(self):
         return self.largest
+
+
+class Drifting(keras.layers.Layer):
+    '''Random in training and in evaluation, with two generators, and a variable in a mapping.'''
+
+    def __init__(self, rate: float, **kwargs):
+        super().__init__(**kwargs)
+        self.rate, self.dropout = rate, keras.layers.Dropout(rate)
+        self.kept = {"steps": keras.Variable(0.0, trainable=False, name="steps")}
+
+    def call(self, inputs, training=False):
+        if training:
+            self.kept["steps"].assign(self.kept["steps"] + 1.0)
+        noise = keras.random.normal(ops.shape(inputs), stddev=0.1)
+        return self.dropout(inputs, training=True) * (1.0 + 0.01 * self.kept["steps"]) + noise
+
+
+def bounded(y_true, y_pred):
+    return ops.mean(ops.minimum(5.0, keras.losses.sparse_categorical_crossentropy(y_true, y_pred)))
+
+
+def surest(y_true, y_pred):
+    return ops.max(y_pred, axis=-1)
 """
 
 
@@ -163,6 +187,7 @@ CASES: Mapping[str, Case] = {
 data:
   source: {arrays: {path: halves.npz, x: {left: left, right: right}, y: {part: part, size: size}}}
   target: {part: category, size: number}
+  weights: weight
   split: {validation: 0.2, test: 0.2}
 model:
   layers:
@@ -174,7 +199,7 @@ model:
     - Dense: {units: $classes_part, activation: softmax, name: part}
     - Dense: {units: 1, from: trunk, name: size}
   outputs:
-    part: {loss: sparse_categorical_crossentropy, metrics: [accuracy]}
+    part: {loss: sparse_categorical_crossentropy, metrics: [accuracy], class_weights: balanced}
     size: {loss: mse, metrics: [mae], weight: 0.5}
 training: {optimizer: {Adam: 0.01}, batch_size: 16, epochs: 3}
 """,
@@ -279,6 +304,11 @@ model:
     ),
     "code": Case(
         digits(first="Blur: 0.2", loss="Bounded", metric=", Surest"), write_code, ("--allow-code", "{folder}/own.py")
+    ),
+    "random": Case(
+        digits(first="Drifting: 0.2", loss="bounded", metric=", surest"),
+        write_code,
+        ("--allow-code", "{folder}/own.py"),
     ),
     "tracking": Case(digits(after="track: [tensorboard]\n")),
 }

@@ -48,7 +48,11 @@ class Disk:
     turn: Any = field(default_factory=threading.RLock)
 
     def counts(self, operation: str, path: Any) -> None:
-        where = os.readlink(f"/proc/self/fd/{path}") if isinstance(path, int) else os.path.abspath(path)
+        if isinstance(path, int):
+            where = os.readlink(f"/proc/self/fd/{path}")
+        else:
+            # The folder may be named by its open descriptor.
+            where = os.path.join(os.path.realpath(os.path.dirname(path)), os.path.basename(path))
         if where.startswith(str(self.root)):
             self.operations.append(f"{operation} {where.removeprefix(str(self.root))}")
             self.before(len(self.operations), operation)

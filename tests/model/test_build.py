@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from dltool.config.columns import parse_column_type
+from dltool.config.load import build_config, read_document
 from dltool.config.schema import Data
 from dltool.data.facts import InputFacts
 from dltool.errors import ConfigError
@@ -240,3 +241,35 @@ def test_an_array_that_no_layer_takes_is_refused(make_config, make_facts):
     problem = problem_of(make_config([{"Dense": {"units": 3, "from": "left"}}]), facts)
     assert problem.place == ("data", "source", "arrays", "x", "right")
     assert problem.message == 'no layer takes the input "right"'
+
+
+TOWER = """
+data: {source: digits}
+model:
+  blocks:
+    tower:
+      layers:
+        - Dense: {units: 4, bias_initializer: ones}
+        - Dense: {units: 4, activation: tanh, name: second}
+        - Add: {from: [second, input]}
+  layers:
+    - Dense: {units: 4, name: start}
+    - tower: {name: left}
+    - left: {name: right}
+    - right
+    - Dense: 1
+training: {optimizer: adam, loss: mse, epochs: 1}
+"""
+
+
+def test_a_block_used_again_computes_with_the_same_weights(tmp_path, make_facts) -> None:
+    path = tmp_path / "tower.yaml"
+    path.write_text(TOWER)
+    core = build_model(build_config(read_document(path)), make_facts(classes=0)).core
+    weights = [layer.get_weights() for layer in core.layers if layer.get_weights()]
+    (start, _), (first, bias), (second, _), (last, _) = weights
+    values = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)
+    hidden = values @ start
+    for _ in range(3):
+        hidden = np.tanh((hidden @ first + bias) @ second) + hidden
+    np.testing.assert_allclose(core(values), hidden @ last, rtol=1e-5)

@@ -85,7 +85,7 @@ def is_built(name: str, make_config: Any, make_facts: Any) -> bool:
     known = keras_names.find("layer", name)
     assert known is not None
     for shape, dtype in SHAPES:
-        for sources in (1, 2):
+        for sources in (1,) if name in CELLS else (1, 2):
             entry = entry_of(name, sources)
             layers = [
                 {"RNN": {"cell": entry}} if name in CELLS else {"Pipeline": [name]} if name == "Equalization" else entry

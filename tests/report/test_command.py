@@ -43,7 +43,7 @@ def test_a_column_that_gives_the_target_away_is_suspected(reported) -> None:
 
 def test_every_figure_is_a_file_of_the_run_too(reported) -> None:
     files = {file.stem for file in reported.run.rglob("*.svg")}
-    assert {"curve_loss", "curve_accuracy", "curve_learning_rate", "confusion_matrix", "roc", "calibration"} <= files
+    assert {"curve_loss", "curve_accuracy", "confusion_matrix", "roc", "calibration"} <= files
     assert reported.html.count("<figure>") == len(files)
 
 

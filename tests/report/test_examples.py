@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dltool.config.columns import parse_column_type
 from dltool.data.facts import InputFacts
 from dltool.model.graph import Box
 from dltool.report.examples import (
@@ -17,6 +18,7 @@ from dltool.report.examples import (
     look_at,
     preprocessed_look,
     spectrogram,
+    taken_words,
     thumbnail_of,
     tokens,
 )
@@ -74,6 +76,23 @@ def test_cells_are_shown_as_a_person_would_write_them() -> None:
     number = InputFacts((), "float32")
     assert [cell_words(number, np.float32(value)) for value in (2.5, np.nan)] == ["2.5", "missing"]
     assert cell_words(number, "") == "missing"
+
+
+@pytest.mark.parametrize(
+    ("written", "words", "shown"),
+    [
+        ("category", ["", "blue", "red"], "0, 0, 0, 1"),
+        ({"category": {"unknown": "error"}}, ["a", "b", "c", "d"], "0, 0, 0, 1"),
+        ("category", [f"{number:02}" for number in range(20)], "one-hot vector, 1 at index 3 of 21"),
+        ({"category": {"embedding": 2}}, ["", "blue", "red"], "index 3 of 4, for the embedding"),
+        ("number", [], "3.0000"),
+    ],
+)
+def test_a_preprocessed_category_is_shown_as_the_model_takes_it(written, words, shown) -> None:
+    found = InputFacts((), "string", parse_column_type(written))
+    assert (
+        taken_words(found, {"vocabulary": words}, np.array(3, np.float32 if written == "number" else np.int32)) == shown
+    )
 
 
 def test_long_texts_are_cut() -> None:

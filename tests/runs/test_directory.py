@@ -146,18 +146,53 @@ CREATE = """
 import sys
 from pathlib import Path
 from dltool.runs.directory import create
-for _ in range(20):
+for _ in range(int(sys.argv[2])):
     with create(Path(sys.argv[1]), "mnist", {}, {}) as run:
         print(run.number)
 """
 
 
-def test_processes_that_create_at_once_get_different_numbers(tmp_path):
-    processes = [python(CREATE, tmp_path) for _ in range(4)]
+@pytest.mark.parametrize(("count", "runs"), [(4, 20), pytest.param(20, 4, marks=pytest.mark.slow)])
+def test_processes_that_create_at_once_get_different_numbers(tmp_path, count, runs):
+    processes = [python(CREATE, tmp_path, str(runs)) for _ in range(count)]
     numbers = [int(number) for process in processes for number in process.communicate(timeout=60)[0].split()]
     assert sorted(numbers) == list(range(1, 81))
     assert os.readlink(tmp_path / "mnist" / "latest") == "0080"
     assert not [name for name in os.listdir(tmp_path / "mnist") if name.startswith(".")]
+    assert len(list_runs(tmp_path)) == 80
+
+
+@pytest.mark.parametrize("days", [-400, -2, 2, 400])
+def test_a_file_system_whose_clock_differs_from_ours_loses_no_new_run(tmp_path, monkeypatch, days):
+    """Folders of another run that is being created, and of one that a killed process left the week before."""
+    skew = days * 86_400
+    for name, age in ((".new-other", 1), (".new-dead", 7 * 86_400)):
+        (tmp_path / "mnist" / ".new" / name).mkdir(parents=True)
+        os.utime(tmp_path / "mnist" / ".new" / name, (time.time() - age,) * 2)
+    monkeypatch.setattr(time, "time", lambda now=time.time: now() - skew)
+    assert created(tmp_path).number == "0001"
+    assert os.listdir(tmp_path / "mnist" / ".new") == [".new-other"]
+
+
+def test_a_run_that_is_being_created_stays_whatever_its_time(tmp_path):
+    from dltool.runs.files import run_lock
+
+    slow = tmp_path / "mnist" / ".new" / ".new-slow"
+    slow.mkdir(parents=True)
+    with run_lock(slow):
+        os.utime(slow, (0, 0))
+        created(tmp_path)
+        assert slow.is_dir()
+    created(tmp_path)
+    assert not slow.exists()
+
+
+def test_a_link_to_a_run_is_opened_as_the_run(tmp_path):
+    run = created(tmp_path / "runs")
+    (tmp_path / "mine").symlink_to(run.path)
+    opened = open_run(tmp_path / "mine")
+    opened.write_json(opened.results, {"ok": True})
+    assert run.read_json(run.results) == {"ok": True}
 
 
 # --- the lock ---
@@ -393,6 +428,6 @@ def test_a_folder_of_a_run_is_made_and_never_through_a_link(tmp_path):
     assert run.directory(run.evaluation / "test").is_dir()
     (tmp_path / "outside").mkdir()
     run.checkpoints.symlink_to(tmp_path / "outside")
-    with pytest.raises(RunError, match="not a folder"):
+    with pytest.raises(RunError, match="is or stands behind a link"):
         run.directory(run.checkpoints / "deeper")
     assert everything_below(tmp_path / "outside") == []

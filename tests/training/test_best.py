@@ -37,3 +37,25 @@ def test_a_metric_without_direction_cannot_be_monitored(make_config, dataset):
     with pytest.raises(ConfigError, match="val_true_positives: cannot tell whether more or less is better") as refused:
         make_best(config, built, has_validation=True)
     assert refused.value.problems[0].place == ("training", "checkpoint", "monitor")
+
+
+@pytest.mark.parametrize(
+    ("metric", "monitor", "mode", "message"),
+    [
+        ("TruePositives", "val_true_positives", "max", ""),
+        ("accuracy", "val_accuracy", "max", ""),
+        ("accuracy", "val_accuracy", "min", "more of val_accuracy is better"),
+        ("accuracy", "val_loss", "max", "less of val_loss is better"),
+    ],
+)
+def test_the_mode_says_what_is_better_and_cannot_contradict(make_config, dataset, metric, monitor, mode, message):
+    training = {"metrics": [metric], "checkpoint": {"monitor": monitor, "mode": mode}}
+    config = make_config(training={**training, "loss": "categorical_crossentropy"})
+    built = build_model(config, dataset.facts)
+    compile_core(built, config, {"output": np.zeros(4, np.int32)})
+    if not message:
+        assert make_best(config, built, has_validation=True).direction == mode
+        return
+    with pytest.raises(ConfigError, match=message) as refused:
+        make_best(config, built, has_validation=True)
+    assert refused.value.problems[0].place == ("training", "checkpoint", "mode")

@@ -7,12 +7,13 @@ import pytest
 
 from dltool.config.checks import metric_name
 from dltool.config.keras.objects import KerasObject
-from dltool.config.outputs import OutputSpec
+from dltool.config.outputs import OutputSpec, heads_of
 from dltool.errors import ConfigError
 from dltool.keras_names import arguments, find, names
 from dltool.model.build import build_model
-from dltool.training.compile import class_weights, compile_core, made_metrics
+from dltool.training.compile import compile_core, made_metrics
 from dltool.training.state import uncounted
+from dltool.training.weighting import class_weights
 
 KNOWN = [(name, find("metric", name)) for name in names("metric")]
 CLASSES = [name for name, known in KNOWN if known and not known.is_string and known.means == name]
@@ -40,17 +41,15 @@ def test_balanced_weights_are_those_of_scikit_learn(make_config, dataset):
     from sklearn.utils.class_weight import compute_class_weight
 
     targets = np.array([0] * 10 + [1] * 5 + [2] * 1, dtype=np.int32)
-    weights = class_weights(
-        make_config(training={"class_weights": "balanced"}), dataset.facts.targets["target"], targets
-    )
-    assert weights is not None
+    (head,) = heads_of(make_config(training={"class_weights": "balanced"}))
+    weights = class_weights(head, dataset.facts.targets["target"], targets)
     np.testing.assert_allclose(weights, compute_class_weight("balanced", classes=np.arange(3), y=targets), rtol=1e-6)
 
 
 def test_unknown_and_missing_classes_are_named(make_config, dataset):
-    config = make_config(training={"class_weights": {"a": 1.0, "bee": 2.0}})
+    (head,) = heads_of(make_config(training={"class_weights": {"a": 1.0, "bee": 2.0}}))
     with pytest.raises(ConfigError) as refused:
-        class_weights(config, dataset.facts.targets["target"], np.zeros(3, np.int32))
+        class_weights(head, dataset.facts.targets["target"], np.zeros(3, np.int32))
     unknown, missing = refused.value.problems
     assert (unknown.place, unknown.message) == (("training", "class_weights", "bee"), "no such class")
     assert missing.message == "no weight for b, c"

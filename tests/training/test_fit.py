@@ -290,7 +290,10 @@ def test_a_loss_that_is_not_finite_names_epoch_and_step_and_keeps_finite_weights
     with pytest.raises(TrainingDiverged) as diverged:
         train(config, poisoned, recorder=recorder)
     (problem,) = diverged.value.problems
-    assert problem.message == "the loss is NaN in epoch 1, step 3 of 6"
+    row = f"row {dataset.split.train[bad]}, counted from 0, is one"
+    found = f"the data hold NaN or infinity in input in 1 of 16 examples ({row})"
+    assert problem.message == f"the loss is NaN in epoch 1, step 3 of 6: {found}"
+    assert problem.place == ("data", "source")
     saved = recorder.states[-1]
     assert saved.state["position"]["step"] == 2
     assert all(np.isfinite(array).all() for name, array in saved.arrays if name.startswith("core/"))

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from dltool.config.schema import Config
 from dltool.model.build import build_model
-from dltool.training.loop import example_weights
+from dltool.training.weighting import class_weights_of
 
 MIXING = [{"MixUp": 0.4}, {"RandomFlip": "horizontal"}, {"CutMix": 0.5}]
 ONE_HOT = {"loss": "categorical_crossentropy", "metrics": ["accuracy", {"F1Score": {"average": "macro"}}]}
@@ -87,8 +87,8 @@ def test_class_weights_weigh_one_hot_vectors_as_class_indices(make_config, datas
 
 def test_a_mixed_example_has_the_weight_of_its_shares():
     weights = tf.constant([1.0, 3.0])
-    np.testing.assert_allclose(example_weights(weights, tf.constant([[0.25, 0.75], [1.0, 0.0]])), [2.5, 1.0])
-    np.testing.assert_allclose(example_weights(weights, tf.constant([1, 0])), [3.0, 1.0])
+    np.testing.assert_allclose(class_weights_of(weights, tf.constant([[0.25, 0.75], [1.0, 0.0]])), [2.5, 1.0])
+    np.testing.assert_allclose(class_weights_of(weights, tf.constant([1, 0])), [3.0, 1.0])
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from dltool.config.text.tree import format_path
 from dltool.data.checked import checked_config, checked_with
 from dltool.data.facts import Facts
 from dltool.durable_files import refuse_no_file
+from dltool.imports import import_keras
 from dltool.machine import usable_memory
 from dltool.text import size_text
 
@@ -104,6 +105,8 @@ def check(
     found: dict[str, Any] = {}
     warnings: tuple[str, ...] = ()
     dataset = None
+    if build:
+        import_keras()
     if read_data or (build and (facts is None or learns_from_data(config))):
         from dltool.data.dataset import load_data
         from dltool.data.summary import class_counts, column_rows
@@ -168,7 +171,7 @@ def built_plan(
         dot_program()
     pin(config.seed, choose_threads(config, facts)[0])
     built = build_model(config, facts, dataset.examples("train").inputs if dataset else None)
-    check_fit(config, facts, built)
+    check_fit(config, facts, built, dataset.inputs if dataset else None)
     if svg is not None:
         draw(dot_text(boxes_of(built, facts), config.name), svg)
     rows = []

@@ -6,7 +6,6 @@ import platform
 import shutil
 import subprocess
 import sys
-import tempfile
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
@@ -17,6 +16,7 @@ from packaging.requirements import Requirement
 from dltool.data.sources.download import keras_cache
 from dltool.installation import SET_UP, pip_install, requirements
 from dltool.machine import cpu_features, cpu_name, installed_version, usable_cores, usable_memory
+from dltool.runs.directory import nearest_writable
 from dltool.text import os_words
 
 IMPORT_SECONDS = 180
@@ -161,12 +161,10 @@ def check_disk() -> Check:
 
 def check_runs_folder(runs: Path) -> Check:
     """Check that `runs`, or the nearest existing folder above it, is writable."""
-    folder = next(folder for folder in (runs.absolute(), *runs.absolute().parents) if os.path.lexists(folder))
     try:
-        with tempfile.TemporaryFile(dir=folder):
-            pass
+        folder = nearest_writable(runs)
     except OSError as error:
-        message = f"cannot write in {folder}: {os_words(error)}"
+        message = f"cannot write in {runs.absolute()}: {os_words(error)}"
         return Check("runs folder", "problem", message, "use: dltool train --runs DIR")
     return Check("runs folder", "ok", f"{runs} is writable" if folder == runs.absolute() else f"{runs} can be created")
 

@@ -10,7 +10,7 @@ import numpy as np
 from dltool.config.metric_choice import as_option, with_metrics
 from dltool.config.outputs import heads_of
 from dltool.config.schema import Config
-from dltool.data.dataset import SplitName
+from dltool.data.dataset import Dataset, SplitName
 from dltool.data.examples import Examples
 from dltool.data.facts import Facts
 from dltool.errors import ConfigError, MachineError
@@ -74,15 +74,11 @@ def evaluate(
     with Stages(progress).reading():
         config, dataset = recorded_data(run, settings=settings)
         changed = with_metrics(config, dataset.facts.targets, metrics) if metrics else config
-        examples = new_examples(config, file) if file is not None else dataset.examples(cast("SplitName", split))
-        if not len(examples):
-            others = [f"--split {name}" for name in PARTS if len(getattr(dataset.split, name))]
-            raise ConfigError(f"the run has no {split} examples", f"use {joined(others, 'or')}")
-    best = best_model(run, config, dataset.facts)
+        examples = new_examples(config, file) if file is not None else examples_of(dataset, split)
     from dltool.evaluation.thresholds import recorded_decision
 
     decided, thresholds = recorded_decision(run, changed, dataset.facts, progress.warn)
-    built = replace(best, heads=heads_of(decided))
+    built = replace(best_model(run, config, dataset.facts), heads=heads_of(decided))
     if file is not None:
         warn_of_unusual_values(examples, dataset.facts, built, progress)
     progress.stage("evaluating")
@@ -96,6 +92,15 @@ def evaluate(
     except MachineError as error:
         warning = f"the evaluation could not be saved: {error}"
     return EvaluationOutcome(run.path, assessment, folder, warning, thresholds)
+
+
+def examples_of(dataset: Dataset, split: str) -> Examples:
+    """Return the examples of a split. Raises ConfigError: there are none."""
+    examples = dataset.examples(cast("SplitName", split))
+    if not len(examples):
+        others = [f"--split {name}" for name in PARTS if len(getattr(dataset.split, name))]
+        raise ConfigError(f"the run has no {split} examples", f"use {joined(others, 'or')}")
+    return examples
 
 
 def warn_of_unusual_values(examples: Examples, facts: Facts, built: "BuiltModel", progress: "Progress") -> None:

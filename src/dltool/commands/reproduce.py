@@ -16,7 +16,7 @@ from dltool.experiment.refusals import refuse_files, refuse_other_weights, requi
 from dltool.experiment.signals import StopRequests, stop_requests
 from dltool.experiment.stages import Stages
 from dltool.runs.checkpoint_file import Checkpoint, newest_checkpoint
-from dltool.runs.directory import open_run, refuse_no_runs_folder
+from dltool.runs.directory import open_run, refuse_unwritable
 from dltool.runs.files import Run
 from dltool.runs.recorded import chosen, differences, machine_changes, refuse_unset
 from dltool.runs.records import read_record, recorded_threads
@@ -49,7 +49,7 @@ def reproduce(path: Path, *, into: Path | None, settings: Sequence[str] = (), pr
     Raises ConfigError: `into` cannot hold runs; MachineError: it is not writable; DataError: the data has changed;
     RunError: the run is not complete, or damaged; DltoolError: training fails."""
     if into is not None:
-        refuse_no_runs_folder(into)
+        refuse_unwritable(into)
         there = next(parent for parent in (into, *into.absolute().parents) if parent.exists())
         if not os.access(there, os.W_OK | os.X_OK):
             raise MachineError(f"{there} is not writable", "use --into with a writable folder")

@@ -19,6 +19,7 @@ from dltool.experiment.opening import new_experiment, prepared_steps
 from dltool.experiment.signals import stop_requests
 from dltool.experiment.stages import Stages
 from dltool.machine import git_commit
+from dltool.runs.directory import refuse_unwritable
 from dltool.runs.recorded import with_table_at
 from dltool.text import counted
 from dltool.tracking import refuse_missing_extras
@@ -56,6 +57,7 @@ def train(
         stages = Stages(progress, stops)
         config, _ = checked_config(document)
         refuse_missing_extras(config.track)
+        refuse_unwritable(runs / config.name)
         with stages.reading(trains=True):
             dataset = load_data(config.data, config.seed, most_rows)
             config = dataset.in_force(checked_with(document, dataset.facts))

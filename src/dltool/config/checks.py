@@ -101,16 +101,36 @@ def mismatch_problems(last: LastLayer | None, head: OutputSpec, target: TargetFa
 
 
 def weight_problems(config: Config, heads: Sequence[OutputSpec], facts: DataFacts | None) -> list[Problem]:
-    if config.training.class_weights is None:
-        return []
-    message, target = "", facts.targets.get(heads[0].target) if facts is not None else None
-    if len(heads) > 1:
-        message = "class weights need a model with one output"
-    elif heads[0].target is None:
-        message = "the target is the input, which has no classes"
-    elif target is not None and target.task.is_index and target.shape:
-        message = f"class weights need one class for each example, and these have {target.shape}"
-    return [Problem(("training", "class_weights"), message, "remove it", at_key=True)] if message else []
+    """Find class weights of outputs without classes, and weights of examples that are mixed."""
+    problems, place = [], ("training", "class_weights")
+    is_of_all = len(heads) > 1 or heads[0].class_weights_place != place
+    if config.training.class_weights is not None and is_of_all:
+        hint = f"write it at model.outputs.{heads[0].name}, or another output"
+        problems.append(Problem(place, "each output has class weights of its own", hint, at_key=True))
+    for head in heads:
+        target = target_of(head, {} if facts is None else facts.targets)
+        if head.class_weights is not None and target is not None and (fix := unweighted(head, target)):
+            problems.append(Problem(head.class_weights_place, *fix, at_key=True))
+    mixing = [layer.name for layer in config.data.augmentation if layer.name in MIXING]
+    if mixing and config.data.weights is not None:
+        message = f"{mixing[0]} mixes examples, whose weights may differ"
+        problems.append(Problem(("data", "weights"), message, "remove one of the two"))
+    return problems
+
+
+def unweighted(head: OutputSpec, target: TargetFacts) -> tuple[str, str] | None:
+    """Return why the classes of a target cannot be weighted, and what to do."""
+    if not target.task.has_labels:
+        return "the target is the input, which has no classes", "remove it"
+    if target.task.takes_several:
+        return "an example may have several labels, and class weights need one class", "remove it"
+    if target.task.is_index:
+        several = f"class weights need one class for each example, and these have {target.shape}"
+        return (several, "remove it") if target.shape else None
+    if target.shape and family_of(head.loss) is ONE_HOT:
+        hint = "save class indices, y.argmax(axis=-1); this loss one-hot encodes them"
+        return "the targets are one-hot numbers, whose classes have no names", hint
+    return "the target is a number and has no classes", "remove it"
 
 
 def weight_decay_problems(config: Config) -> list[Problem]:

@@ -233,6 +233,17 @@ class CategoryTarget(Section):
     in sorted order."""
 
 
+MOST_CLASSES = 1_000_000
+"""Each class has a name, and one output of the model."""
+
+
+class IndexTarget(Section):
+    """One class per example, as an integer from 0 to classes - 1 that keeps its meaning, such as a token id."""
+
+    classes: Annotated[int, Field(ge=2, le=MOST_CLASSES)]
+    """The number of classes; not all of them need examples."""
+
+
 class NumberTarget(WrittenNumber):
     """A number to predict."""
 
@@ -250,6 +261,7 @@ class InputTarget(Section):
 
 TARGET_TYPES: Mapping[str, type[Section]] = {
     "category": CategoryTarget,
+    "index": IndexTarget,
     "number": NumberTarget,
     "multi_label": MultiLabelTarget,
     "input": InputTarget,
@@ -272,9 +284,9 @@ ONE_TARGET = "target"
 class Target:
     """A target of the model: columns of a table, or the labels of a source without columns.
 
-    It is written `income`, `{income: category}`, or `[x, y]` for several numbers; without columns, `category` or
-    `number`, with or without options. Several targets are `{digit: category, size: number}`: one of these for each,
-    with its name as its column."""
+    It is written `income`, `{income: category}`, or `[x, y]` for several numbers; without columns, `category`,
+    `number` or `index`, with or without options. Several targets are `{digit: category, size: number}`: one of these
+    for each, with its name as its column."""
 
     columns: tuple[str, ...] = ()
     type: TargetType | None = None
@@ -299,7 +311,8 @@ def parse_target(value: Any) -> Target | tuple[Target, ...]:
         if others or name not in TARGET_TYPES or is_target_type(given):
             targets = parse_targets(value)
             return targets if others else targets[0]
-    elif isinstance(value, str) and value not in TARGET_TYPES:
+    elif isinstance(value, str) and (value not in TARGET_TYPES or value == "index"):
+        # As a type, index needs its number of classes.
         return Target((value,))
     if not isinstance(value, str | Mapping):
         raise refusal(Problem((), f"expected the name of a column, got {named(value)}", f"for example {EXAMPLE}"))

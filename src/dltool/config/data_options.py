@@ -225,9 +225,11 @@ class Data(Section):
     """Types of columns that override the inferred ones: `number`, `category`, `boolean`, `date`, `text`, `image`,
     `audio` or `ignore`. Every column except the target is an input."""
     target: Annotated[Target | tuple[Target, ...], PlainValidator(parse_target), schema_of("target")] | None = None
-    """The column to predict. Without columns, `category` or `number`; by default integers and strings are classes.
-    `input` is the preprocessed input itself. Several targets by name, each with its type: `{digit: category, size:
-    number}`."""
+    """The column to predict. Without columns, `category`, `number` or `{index: CLASSES}`; by default integers and
+    strings are classes. `input` is the preprocessed input itself. Several targets by name, each with its type: `{digit:
+    category, size: number}`."""
+    weights: str | None = None
+    """A column, or an array of an `.npz` file, with the weight of each example in the loss. It is not an input."""
     windows: Windows | None = None
     """Windows over the rows of a time series. The target of each window lies after it."""
     split: SplitOptions = SplitOptions()
@@ -312,16 +314,42 @@ class Data(Section):
             raise refusal(Problem(("windows",), message, "remove it", at_key=True))
         if isinstance(target, Target) and target.columns and not self.named_targets:
             message = f"{name} has no columns: expected category or number, got {shortened(target.columns[0], 60)}"
-            hint = did_you_mean(near(target.columns[0], ("category", "number")))
+            is_index = target.columns[0] == "index"
+            hint = "index: CLASSES" if is_index else did_you_mean(near(target.columns[0], ("category", "number")))
             raise refusal(Problem(("target",), message, hint))
         if self.inputs is not None:
             raise refusal(Problem(("inputs",), f"{name} has no columns", "remove it", at_key=True))
+        return self
+
+    @model_validator(mode="after")
+    def weights_can_be_read(self) -> Self:
+        """Weights need rows of their own, and are neither an input nor a target."""
+        if self.weights is None:
+            return self
+        options = self.source.options
+        x, y = (options.x, options.y) if isinstance(options, ArraysSource) else ({}, {})
+        inputs = [*(self.inputs or ()), *(x.values() if isinstance(x, dict) else ["x"])]
+        targets = [*self.target_columns, *(y.values() if isinstance(y, dict) else ["y"])]
+        is_file = isinstance(options, ArraysSource) and options.path is not None
+        message, hint = "", "name another column or array"
+        if self.windows is not None:
+            message, hint = "windows have several rows, and weights are those of one", "remove it"
+        elif not is_file and kind_of(self.source) != "table":
+            message = f"{self.source.name} has no weights of examples"
+            hint = "a table may have a column of weights, an .npz file an array"
+        elif self.weights in (*inputs, *targets):
+            message = f"{quoted(self.weights)} is {'an input' if self.weights in inputs else 'the target'} already"
+        refuse(*([Problem(("weights",), message, hint)] if message else []))
         return self
 
     def with_target_column(self) -> Self:
         if self.target is None:
             raise refusal(Problem((), "a table needs a target", f"for example {TARGET_CHOICES.example}"))
         if isinstance(self.target, Target) and not self.target.columns and self.target.type is not None:
+            kind = self.target.type
+            if kind.options.model_fields_set:
+                message = f"expected the name of a column, got the type {kind.name} with its options"
+                raise refusal(Problem(("target",), message, f"target: {{COLUMN: {{{kind.name}: …}}}}"))
             return self.model_copy(update={"target": Target((self.target.type.name,))})
         column = next((name for name in self.target_columns if name in (self.inputs or ())), None)
         if column is not None:

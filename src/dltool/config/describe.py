@@ -67,7 +67,7 @@ SAMPLES = {
     "list": [1, 2],
 }
 EXAMPLES_OF_CHOICES = {"data source": "source: ", "column type": "inputs:\n    COLUMN: ", "target type": "target: "}
-SAMPLES_OF_OPTIONS = {"path": "PATH", "size": [64, 64], "seconds": 1.0}
+SAMPLES_OF_OPTIONS = {"path": "PATH", "size": [64, 64], "seconds": 1.0, "classes": 20000}
 """For required options."""
 
 
@@ -124,7 +124,8 @@ def described_keras(found: KerasName) -> Description:
         text = f"Another name for {found.means}. {text}"
     arguments = keras_names.arguments(found.kind, found.name)
     described = tuple(described_argument(found, argument) for argument in arguments.values())
-    return Description(found.name, noun, text, described, example(found), PAGES[found.kind])
+    page = "" if found.name in keras_names.OWN.get(found.kind, {}) else PAGES[found.kind]
+    return Description(found.name, noun, text, described, example(found), page)
 
 
 def described_argument(found: KerasName, argument: Argument) -> ArgumentDescription:

@@ -198,7 +198,7 @@ def required_keys(own: Schema, sections: Schema) -> Schema:
         "else": {"required": needed, "properties": dict.fromkeys(needed, FILLED)},
     }
     outputs = {"properties": {"outputs": {"minProperties": 1}}, "required": ["outputs"]}
-    no_loss = {"properties": {"loss": False}, "errorMessage": "each of model.outputs has its own loss"}
+    no_loss = {"properties": {"loss": {"type": "null"}}, "errorMessage": "each of model.outputs has its own loss"}
     return {
         **found,
         "if": {"properties": {"model": outputs}, "required": ["model"]},

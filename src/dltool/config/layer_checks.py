@@ -7,7 +7,7 @@ from typing import Any
 
 from dltool.config.keras.objects import PUBLISHED, UNKNOWN, KerasObject
 from dltool.config.last_layer import EACH_CLASS, LAYERS, LINEAR, ONE_CLASS, RANGES, LastLayer
-from dltool.config.losses import MARGIN, ONE_HOT, OVERLAP, SPARSE, family_of, loss_name
+from dltool.config.losses import MARGIN, ONE_HOT, OVERLAP, SEQUENCES, SPARSE, family_of, loss_name
 from dltool.config.outputs import OutputSpec
 from dltool.config.schema import Config
 from dltool.errors import ConfigPath, Problem
@@ -28,11 +28,12 @@ def activation_problems(last: LastLayer, head: OutputSpec, is_data_known: bool) 
     if has_signs and (are_probabilities or RANGES.get(activation, (-1, 1))[0] >= 0):
         message = f"the loss takes outputs whose sign is the class, and {activation} gives none below 0"
         return [Problem(last.activation_place, message, "activation: tanh, or none", related=related)]
-    if not family.has_probabilities:
+    takes_logits = from_logits is True or (family is SEQUENCES and is_data_known)
+    if not (family.has_probabilities or takes_logits):
         return []
-    if from_logits is True:
-        message = f"{activation} makes probabilities, and the loss has from_logits: true"
-        hint = "remove the activation, or from_logits"
+    if takes_logits:
+        loss, way = ("has from_logits: true", ", or from_logits") if from_logits else ("takes logits", "")
+        message, hint = f"{activation} makes probabilities, and the loss {loss}", f"remove the activation{way}"
         return [Problem(last.activation_place, message, hint, related=related)] if are_probabilities else []
     fitting = ONE_CLASS if family in (SPARSE, ONE_HOT) else (*ONE_CLASS, *EACH_CLASS)
     # One output for these losses is the units' problem, once the classes are known.

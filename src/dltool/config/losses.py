@@ -21,22 +21,28 @@ class LossFamily:
     has_one_output: bool = False
 
 
+def of_classes(form: Form) -> dict[str, Form]:
+    """Return the form for both kinds of class indices: named classes, and integers that are indices already."""
+    return {"category": form, "index": form}
+
+
 REGRESSION = LossFamily({"number": "numbers", "multi_label": "labels", "input": "numbers"})
-SPARSE = LossFamily({"category": "index", "input": "index"}, has_probabilities=True)
-ONE_HOT = LossFamily({"category": "one_hot", "number": "one_hot"}, has_probabilities=True)
+SPARSE = LossFamily({**of_classes("index"), "input": "index"}, has_probabilities=True)
+ONE_HOT = LossFamily({**of_classes("one_hot"), "number": "one_hot"}, has_probabilities=True)
 LABELS: Mapping[str, Form] = dict.fromkeys(("number", "multi_label", "input"), "labels")
-OVERLAP = LossFamily({"category": "one_hot", **LABELS}, has_probabilities=True)
+OVERLAP = LossFamily({**of_classes("one_hot"), **LABELS}, has_probabilities=True)
 """Losses of the overlap of masks: an output for each class, or one for the second of two."""
-SCORES = LossFamily({"category": "one_hot", "number": "one_hot"})
-SIMILARITY = LossFamily({"category": "one_hot", "number": "numbers", "multi_label": "labels", "input": "numbers"})
-BINARY = LossFamily({"category": "binary", **LABELS}, has_probabilities=True, has_one_output=True)
-MARGIN = LossFamily({"category": "binary", "number": "numbers", "multi_label": "labels"}, has_one_output=True)
-EMBEDDINGS, SEQUENCES = LossFamily({"category": "other"}), LossFamily({"category": "other"})
+SCORES = LossFamily({**of_classes("one_hot"), "number": "one_hot"})
+SIMILARITY = LossFamily({**of_classes("one_hot"), "number": "numbers", "multi_label": "labels", "input": "numbers"})
+BINARY = LossFamily({**of_classes("binary"), **LABELS}, has_probabilities=True, has_one_output=True)
+MARGIN = LossFamily({**of_classes("binary"), "number": "numbers", "multi_label": "labels"}, has_one_output=True)
+EMBEDDINGS, SEQUENCES = LossFamily(of_classes("other")), LossFamily({"index": "other"})
+"""For CTC, class 0 is the blank: renumbered classes would give another loss."""
 OTHER = LossFamily({})
 """All other losses, such as those of user code, fit any target in an unknown form."""
 FAMILIES: Mapping[str, LossFamily] = {
     **dict.fromkeys(("mean_squared_error", "mean_absolute_error", "huber", "log_cosh", "poisson"), REGRESSION),
-    **dict.fromkeys(("mean_absolute_percentage_error", "mean_squared_logarithmic_error"), REGRESSION),
+    **dict.fromkeys(("mean_absolute_percentage_error", "mean_squared_logarithmic_error", "quantile"), REGRESSION),
     # Keras chooses crossentropy by the shapes; it is the binary one if there is one output.
     **dict.fromkeys(("sparse_categorical_crossentropy", "crossentropy", "ce"), SPARSE),
     **dict.fromkeys(("categorical_crossentropy", "categorical_focal_crossentropy"), ONE_HOT),

@@ -1,7 +1,7 @@
 """The outputs of the model with their losses, metrics and targets, in one form for every kind of config."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from dltool.config.keras.objects import UNKNOWN, KerasObject
@@ -19,8 +19,8 @@ INPUT = "input"
 class OutputSpec:
     """One output with its loss and metrics. `layer` is the name of the layer that gives the output; None is the last
     layer. `target` is the name of its target; None is the preprocessed input. Both are UNKNOWN as long as they depend
-    on unread data. `place` is the config path of its loss, metrics and
-    decision threshold."""
+    on unread data. `place` is the config path of its loss, metrics and decision threshold. `class_weights` are as in
+    the config."""
 
     name: str
     layer: Any
@@ -30,6 +30,8 @@ class OutputSpec:
     weight: float
     place: ConfigPath
     threshold: Any = None
+    class_weights: Any = None
+    class_weights_place: ConfigPath = ("training", "class_weights")
 
     @property
     def loss_place(self) -> ConfigPath:
@@ -62,13 +64,23 @@ def heads_of(config: Config) -> tuple[OutputSpec, ...]:
     if not config.model.outputs:
         assert training.loss is not None, "without outputs, the config's schema wants a loss"
         target = target_named(config.data, None, ONE_OUTPUT)
-        loss, threshold = training.loss, training.threshold
-        return (OutputSpec(ONE_OUTPUT, None, target, loss, training.metrics, 1.0, ("training",), threshold),)
+        loss, metrics, weights = training.loss, training.metrics, training.class_weights
+        return (
+            OutputSpec(
+                ONE_OUTPUT, None, target, loss, metrics, 1.0, ("training",), training.threshold, class_weights=weights
+            ),
+        )
     heads = []
     for name, each in config.model.outputs.items():
         target, place = target_named(config.data, each.target, name), ("model", "outputs", name)
         layer, threshold = each.layer or name, each.threshold
-        heads.append(OutputSpec(name, layer, target, each.loss, each.metrics, each.weight, place, threshold))
+        head = OutputSpec(name, layer, target, each.loss, each.metrics, each.weight, place, threshold)
+        if each.class_weights is not None or len(config.model.outputs) > 1:
+            weights_place = (*place, "class_weights")
+            head = replace(head, class_weights=each.class_weights, class_weights_place=weights_place)
+        else:
+            head = replace(head, class_weights=training.class_weights)
+        heads.append(head)
     return tuple(heads)
 
 

@@ -39,6 +39,7 @@ class BlockOptions(Section):
 
 Share = Annotated[float, Field(ge=0, le=1), PASS_UNKNOWN]
 Threshold = Share | Literal["accuracy", "balanced_accuracy", "F1Score"] | dict[str, Share]
+ClassWeights = Literal["balanced"] | dict[str, Annotated[float, Field(ge=0), PASS_UNKNOWN]] | None
 
 
 class OutputOptions(Section):
@@ -57,6 +58,8 @@ class OutputOptions(Section):
     """The decision threshold of this output, as `training.threshold`."""
     weight: Annotated[float, Field(gt=0)] = 1.0
     """The weight of its loss in the total loss."""
+    class_weights: ClassWeights = None
+    """The weight of each class by name; `balanced` gives all classes the same total weight."""
 
 
 class Model(Section):
@@ -97,6 +100,8 @@ class CheckpointOptions(Section):
 
     monitor: str | None = None
     """The quantity that determines the best epoch. Default: `val_loss`, or `loss` without validation examples."""
+    mode: Literal["min", "max"] | None = None
+    """Whether less or more of the monitor is better. Needed for metrics of your own; Keras knows it of the others."""
     every: Interval | None = None
     """How often the complete training state is saved: `500 steps`, `2 epochs` or `10 minutes`. Default: after each
     epoch, and every ten minutes within one. At most once a second, and always at the end."""
@@ -141,8 +146,9 @@ class Training(Section):
     """Consecutive phases, each with its own `optimizer` and `epochs`, which replace those of the training."""
     callbacks: Annotated[tuple[Callback, ...], Field(strict=False)] = ()
     """Keras callbacks, such as EarlyStopping and ReduceLROnPlateau."""
-    class_weights: Literal["balanced"] | dict[str, Annotated[float, Field(ge=0), PASS_UNKNOWN]] | None = None
-    """The weight of each class by name; `balanced` gives all classes the same total weight."""
+    class_weights: ClassWeights = None
+    """The weight of each class by name; `balanced` gives all classes the same total weight. With `model.outputs`, each
+    output has its own."""
     precision: Literal["float32", "float64", "mixed_float16", "mixed_bfloat16"] = "float32"
     """Keras's dtype policy."""
     jit_compile: bool | None = None

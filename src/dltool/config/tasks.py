@@ -9,20 +9,21 @@ No other module asks for the name of a kind. A new one, such as boxes, takes fou
 4. in its reader, padding if examples have labels of different shapes: the targets of all examples are one array."""
 
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from dltool.config import losses
 from dltool.config.keras.objects import KerasObject
 from dltool.config.last_layer import EACH_CLASS, ONE_CLASS, RANGES, LastLayer
 from dltool.config.metric_forms import Compared
-from dltool.text import Shape, counted, number, shape, shape_text
+from dltool.text import Shape, counted, data_number, number, shape, shape_text
 
 if TYPE_CHECKING:
     import numpy as np
 
-TargetKind = Literal["category", "number", "multi_label", "input"]
+TargetKind = Literal["category", "index", "number", "multi_label", "input"]
 Fix = tuple[str, str]
 """The problem, and what to write instead."""
 MOST_NUMBERS = 16
@@ -39,9 +40,9 @@ FLATTEN = "add Flatten or a global pooling layer before it"
 class TargetFacts:
     """One target; `shape` is of one example.
 
-    It is one or several class indices (`category`, int32), numbers (`number`, float32), or a 0 or 1 for each label
-    (`multi_label`, float32). `class_names` is empty for numbers, whose lowest and highest are `extremes`, None if
-    unknown. For the input as target (`input`) nothing is known."""
+    It is one or several class indices (`category` and `index`, int32), numbers (`number`, float32), or a 0 or 1 for
+    each label (`multi_label`, float32). `class_names` is empty for numbers, whose lowest and highest are `extremes`,
+    None if unknown. For the input as target (`input`) nothing is known."""
 
     kind: TargetKind
     shape: tuple[int, ...] = ()
@@ -139,7 +140,8 @@ class Task:
         """Return why `units` does not fit the number of outputs that the loss needs. `dollar` is how a config writes
         the number of classes."""
         needed = math.prod(target.shape)
-        fix = f"units: {dollar if self.has_classes else needed}"
+        steps = ", or Flatten after it if it gives a number for each step" if units == len(target.shape) == 1 else ""
+        fix = f"units: {dollar}" if self.has_classes else f"units: {needed}{steps}"
         # A layer acts on the last axis: Dense: 1 after an LSTM with return_sequences gives a number for each step.
         is_fitting = units in (needed, *target.shape[-1:])
         return None if is_fitting else (f"{counted(units, 'output')} for {counted(needed, self.noun)}", fix)
@@ -180,7 +182,7 @@ class Task:
         if self.takes_several:
             return ", ".join(target.class_names[index] for index in value.nonzero()[0]) or self.nothing
         is_long = self.has_classes or value.size > MOST_NUMBERS
-        return f"{shape(value.shape)} values" if is_long else ", ".join(f"{each:g}" for each in value.ravel())
+        return f"{shape(value.shape)} values" if is_long else ", ".join(map(data_number, value.ravel().tolist()))
 
 
 class ClassTask(Task):
@@ -220,13 +222,15 @@ class ClassTask(Task):
         return message, "" if target.shape else FLATTEN
 
     def counts(self, values: "np.ndarray", target: TargetFacts) -> list[int]:
-        return [] if target.shape else [int((values == index).sum()) for index in range(len(target.class_names))]
+        examples = Counter(values.ravel().tolist())
+        return [] if target.shape else [examples[index] for index in range(len(target.class_names))]
 
     def words(self, value: "np.ndarray", target: TargetFacts) -> str:
         return super().words(value, target) if value.ndim else target.class_names[int(value)]
 
 
 USUAL = "sparse_categorical_crossentropy"
+UNCHANGED = "target: {index: N} takes integers from 0 to N - 1 unchanged"
 ONE_NUMBER = ((), (1,))
 CATEGORY = ClassTask(
     "category",
@@ -236,8 +240,8 @@ CATEGORY = ClassTask(
         InvalidLoss(
             (losses.SEQUENCES,),
             lambda target: True,
-            "CTC takes class 0 for its blank, and the classes are numbered from 0",
-            USUAL,
+            "CTC takes class 0 for its blank, and category numbers the classes anew",
+            UNCHANGED,
         ),
         InvalidLoss(
             (losses.BINARY, losses.MARGIN),
@@ -253,12 +257,20 @@ CATEGORY = ClassTask(
     mistakes_title="The most confident errors",
     sureness="{:.1%} sure".format,
 )
+INDEX = replace(CATEGORY, name="index", invalid=CATEGORY.invalid[1:])
 NO_CLASSES = ("the target is a number, and this loss is for classes", "mean_squared_error")
 NUMBER = Task(
     "number",
     "number",
     unfit=NO_CLASSES,
     invalid=(
+        InvalidLoss((losses.SEQUENCES,), lambda target: True, NO_CLASSES[0], UNCHANGED),
+        InvalidLoss(
+            (losses.SPARSE,),
+            lambda target: target.extremes == (0.0, 1.0) and target.shape[-1:] > (1,),
+            "the target is {shape} numbers of 0 or 1, and this loss is for class indices",
+            "one-hot targets take categorical_crossentropy; if each number is a class, write target: category",
+        ),
         InvalidLoss(
             (losses.SPARSE,),
             lambda target: bool(target.shape),
@@ -300,4 +312,4 @@ INPUT = Task(
     has_labels=False,
     sureness=lambda value: f"squared error {number(value)}",
 )
-TASKS: Mapping[str, Task] = {task.name: task for task in (CATEGORY, NUMBER, MULTI_LABEL, INPUT)}
+TASKS: Mapping[str, Task] = {task.name: task for task in (CATEGORY, INDEX, NUMBER, MULTI_LABEL, INPUT)}

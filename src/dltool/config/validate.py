@@ -42,7 +42,7 @@ def loss_problems(root: Node) -> Iterator[Problem]:
             yield Problem(("training", "loss"), "expected a loss, got null", EXAMPLES["loss"])
         return
     for key in ("loss", "metrics", "threshold"):
-        if key in training.value and training.value[key].node.value != ():
+        if key in training.value and training.value[key].node.value not in ((), None):
             message, hint = f"each of model.outputs has its own {key}", "remove it here"
             related = ((("model", "outputs"), "the outputs"),)
             yield Problem(("training", key), message, hint, at_key=True, related=related)

@@ -15,6 +15,7 @@ from typing import TextIO
 from dltool.console.safe_streams import message_stream
 from dltool.durable_files import disk_errors, open_in_place
 from dltool.environment import EXPRESSIONS, concealed
+from dltool.errors import MachineError
 
 
 @dataclass
@@ -63,7 +64,11 @@ def captured_chatter(notebook: TextIO | None = None) -> Iterator[Capture]:
     sys.stderr.flush()
     before = message_stream(os.dup(2), sys.stderr.encoding)
     stdout = sys.stdout
-    file = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115 (closed below)
+    try:
+        file = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115 (closed below)
+    except OSError as error:
+        hint = "free some space, or set TMPDIR to a folder with room"
+        raise MachineError(f"no temporary file can be written: {error.strerror}", hint) from error
     capture = Capture(notebook or before, file)
     os.dup2(file.fileno(), 2)
     # Not the file itself: the stream stays open if somebody keeps it.

@@ -8,7 +8,8 @@ from rich.cells import cell_len
 
 from dltool.console.glyphs import Glyphs
 from dltool.console.live import cropped, fitted, fitting
-from dltool.text import duration, number, printable, short
+from dltool.runs.repeats import VALIDATION, repeats
+from dltool.text import duration, largest_of, number, printable, short
 
 if TYPE_CHECKING:
     from dltool.training.state import EpochRecord
@@ -20,9 +21,10 @@ WIDEST_NAME = 24
 BEST = "best"
 
 
-def labelled(record: "EpochRecord", is_best: bool, epochs: int) -> str:
+def labelled(record: "EpochRecord", is_best: bool, epochs: int, monitor: str = "") -> str:
     """Return a finished epoch as a line that needs no header: for files, pipes and screen readers."""
-    metrics = "  ".join(f"{name} {number(value)}" for name, value in record.logs.items())
+    hidden = repeats([record.logs], monitor)
+    metrics = "  ".join(f"{name} {number(value)}" for name, value in record.logs.items() if name not in hidden)
     best = "  best so far" if is_best else ""
     return f"epoch {counter(record.epoch, epochs)}  {metrics}  {duration(record.seconds)}{best}"
 
@@ -37,14 +39,23 @@ class EpochTable:
     def __init__(self, monitor: str) -> None:
         self.monitor = monitor
         self.widths: dict[str, int] = {}
+        self.largest: dict[str, float] = {}
+        self.hidden: frozenset[str] | None = None
         self.header = ""
         self.rows = 0
 
     def lines(self, record: "EpochRecord", is_best: bool, epochs: int, room: int) -> list[str]:
         """Return the row, below a header if the columns are new or the last header is far up."""
+        hidden = repeats([record.logs], self.monitor)
+        self.hidden = hidden if self.hidden is None else self.hidden & hidden
+        logs = {name: value for name, value in record.logs.items() if name not in self.hidden}
+        for name, value in logs.items():
+            # Training and validation have the same decimals.
+            both = name.removeprefix(VALIDATION)
+            self.largest[both] = largest_of([value, self.largest.get(both)])
         cells = {
             "epoch": counter(record.epoch, epochs),
-            **{name: number(value) for name, value in record.logs.items()},
+            **{name: number(value, self.largest[name.removeprefix(VALIDATION)]) for name, value in logs.items()},
             "learning rate": f"{record.learning_rate:.3g}",
             "time": duration(record.seconds),
             "": BEST if is_best else "",

@@ -1,6 +1,7 @@
 """The frame of every command: failures become messages and exit codes; allowed code, output, progress, results."""
 
 import contextlib
+import errno
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -9,7 +10,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
-from dltool.errors import DltoolError, ExpectationMissed
+from dltool.errors import DltoolError, ExpectationMissed, MachineError
+from dltool.imports import refuse_small_address_space
+from dltool.text import os_words
 
 if TYPE_CHECKING:
     from dltool.config.load import Document
@@ -50,16 +53,43 @@ def frame(as_json: bool = False, allow_code: Sequence[Path] | None = None) -> It
     with contextlib.ExitStack() as stack:
         try:
             stack.enter_context(allowed(allow_code or ()))
-            yield frame
+            refuse_small_address_space()
+            with exhausted_machine():
+                yield frame
         except DltoolError as error:
-            from dltool.console.results import show_error
-
             # While the files are allowed, so that the next step can name them.
-            show_error(error, frame.document, as_json)
+            show_failure(error, frame)
             raise typer.Exit(error.exit_code) from None
         except MemoryError:
             sys.stderr.write("error: out of memory\n  use a smaller batch size or less data\n")
             raise typer.Exit(5) from None
+
+
+def show_failure(error: DltoolError, frame: Frame) -> None:
+    try:
+        from dltool.console.results import show_error
+
+        show_error(error, frame.document, frame.as_json)
+    except MemoryError:
+        sys.stderr.write(f"error: {error}\n")
+
+
+@contextlib.contextmanager
+def exhausted_machine() -> Iterator[None]:
+    """Raise MachineError where a limit of the system ends the block: of open files, of memory, of libraries in it."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):
+            raise
+        limit = "memory: ulimit -v unlimited" if error.errno == errno.ENOMEM else "open files: ulimit -n 1024"
+        raise MachineError(os_words(error), f"raise the limit of {limit}") from error
+    except ImportError as error:
+        # From the loader of libraries, with the file's name.
+        if ".so" not in str(error):
+            raise
+        hint = "free some memory, or raise its limit: ulimit -v unlimited; dltool doctor checks the installation"
+        raise MachineError(f"a library cannot be loaded: {str(error).splitlines()[-1]}", hint) from error
 
 
 @contextlib.contextmanager

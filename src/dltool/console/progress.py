@@ -127,7 +127,7 @@ class TrainingProgress:
 
     def epoch_ends(self, record: "EpochRecord", is_best: bool) -> None:
         epochs = self.running.epochs if self.running else record.epoch
-        self.capture.write(labelled(record, is_best, epochs))
+        self.capture.write(labelled(record, is_best, epochs, self.table.monitor))
         if self.quiet:
             return
         with self.lock:
@@ -151,7 +151,7 @@ class TrainingProgress:
         self.rows += 1
         self.last_row = self.clock()
         if not self.is_live:
-            self.put(labelled(record, is_best, epochs))
+            self.put(labelled(record, is_best, epochs, self.table.monitor))
             return
         for line in self.table.lines(record, is_best, epochs, self.room()):
             self.live.above(line)

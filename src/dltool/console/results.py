@@ -18,7 +18,8 @@ from dltool.console.consoles import StreamConsole, data_text, show_json, stderr_
 from dltool.console.problems import problems_as_json, render_error
 from dltool.console.table_layout import aligned_table, plain_table
 from dltool.errors import DltoolError
-from dltool.text import counted, duration, joined, number, shape, short, size_text, value_text
+from dltool.runs.repeats import repeats
+from dltool.text import counted, duration, joined, number, numbers, shape, short, size_text, value_text
 
 if TYPE_CHECKING:
     from dltool.commands.check import CheckOutcome
@@ -104,10 +105,12 @@ def metric_lines(results: Mapping[str, Any], width: int) -> list[str]:
     """Return the test metrics, with intervals if any, in as few lines as fit."""
     intervals = results.get("intervals", {})
     lines: list[str] = []
+    hidden = repeats([results["test"]])
     for name, value in results["test"].items():
-        low_and_high = intervals.get(name)
-        interval = f" ({number(low_and_high[0])} to {number(low_and_high[1])})" if low_and_high else ""
-        words = f"{name} {number(value)}{interval}"
+        if name in hidden:
+            continue
+        measured, *ends = numbers([value, *(intervals.get(name) or ())])
+        words = f"{name} {measured} ({' to '.join(ends)})" if ends else f"{name} {measured}"
         if lines and cell_len(f"{lines[-1]}  {words}") <= width:
             lines[-1] += f"  {words}"
         else:
@@ -160,9 +163,11 @@ def show_evaluation(outcome: "EvaluationOutcome", console: StreamConsole) -> Non
     found = outcome.assessment
     console.print(data_text(f"{outcome.run}: {found.split}, {counted(found.examples, 'example')}"))
     table = aligned_table("metric", numbers=("value", "95 % interval"))
+    hidden = repeats([{name: each.value for name, each in found.metrics.items()}])
     for name, each in found.metrics.items():
-        ends = "" if each.low is None or each.high is None else f"{number(each.low)} to {number(each.high)}"
-        table.add_row(data_text(name), number(each.value), ends)
+        value, *ends = numbers(end for end in (each.value, each.low, each.high) if end is not None)
+        if name not in hidden:
+            table.add_row(data_text(name), value, " to ".join(ends))
     console.print(table)
     for words in threshold_lines(outcome.thresholds):
         console.print(data_text(words), soft_wrap=True)

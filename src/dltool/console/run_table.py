@@ -13,6 +13,7 @@ from rich.text import Text
 from dltool.console.consoles import data_text, show_json, stderr_console, stdout_console
 from dltool.errors import ConfigError
 from dltool.keras_names import options_for
+from dltool.runs.repeats import repeats
 from dltool.text import counted, duration, number, printable, size_text
 
 if TYPE_CHECKING:
@@ -69,13 +70,14 @@ def is_wider(widths: Mapping[str, int], room: int) -> bool:
 
 
 def cells(run: "RunSummary", differs: Mapping[Path, str]) -> dict[str, str]:
+    hidden = repeats([run.test])
     found = {
         "run": str(run.path),
         "status": run.status,
         "started": (run.started or "")[:16].replace("T", " "),
         "epochs": "" if run.epochs is None else f"{run.epochs:,}",
         "best": f"{run.monitor} {number(run.value)}" if run.monitor and run.value is not None else "",
-        "test": "  ".join(f"{name} {number(value)}" for name, value in run.test.items()),
+        "test": "  ".join(f"{name} {number(value)}" for name, value in run.test.items() if name not in hidden),
         "took": "" if run.seconds is None else duration(run.seconds),
         "differs": differs.get(run.path, ""),
     }

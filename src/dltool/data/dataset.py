@@ -116,12 +116,17 @@ def load_data(data: Data, seed: int, most_rows: int | None = None) -> Dataset:
         rows, split = few_rows(split, None if strata is None else strata[1], most_rows)
         examples, ranges, starts = examples.take(rows), {"training": (0, len(rows))}, ()
         types = {name: lenient(kind) for name, kind in types.items()}
-    contents = contents_of({**examples.inputs, **examples.digests}, examples.targets, ranges)
-    repeated = duplicate_warnings(examples, split) if may_repeat(data) else ()
-    warnings = tuple(map(concealed, (*source.warnings, *spelling_warnings(labels), *repeated)))
-    release_memory()
+    weights = {} if examples.weights is None else {f"{data.weights} (weights)": examples.weights}
+    contents = contents_of({**examples.inputs, **examples.digests, **weights}, examples.targets, ranges)
     facts = facts_of(examples.inputs, types, described, split)
-    return Dataset(examples, split, facts, contents, warnings, source.inferred, source.columns, starts, source.season)
+    dataset = Dataset(
+        examples, split, facts, contents, source.warnings, source.inferred, source.columns, starts, source.season
+    )
+    place_of = dataset.place_of if most_rows is None else None
+    repeated = duplicate_warnings(examples, split, place_of) if may_repeat(data) else ()
+    release_memory()
+    warnings = (*source.warnings, *spelling_warnings(labels), *repeated)
+    return replace(dataset, warnings=tuple(map(concealed, warnings)))
 
 
 def described_target(labels: Labels, targets: np.ndarray) -> TargetFacts:
@@ -160,7 +165,7 @@ def load_sources(data: Data) -> SourceExamples:
 def load_source(source: Source, place: ConfigPath, data: Data) -> SourceExamples:
     options = source.options
     if isinstance(options, ArraysSource):
-        return load_arrays(options, place, has_target=bool(data.targets))
+        return load_arrays(options, place, has_target=bool(data.targets), weights=data.weights)
     if isinstance(options, BuiltinSource):
         return load_bundled(source.name, place)
     if isinstance(options, ImagesSource | AudioSource):

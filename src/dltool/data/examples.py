@@ -24,7 +24,8 @@ class Examples:
     raw labels of any kind, of which text may be str objects or coded; or int32 class indices, or float32. `columns` are
     further values by name, (rows,) each, by which rows may be grouped, ordered or divided. `digests` (rows, 32) of
     uint8 by input are those of the files behind its rows, if they are faster to compare than the rows. `places` by name
-    are (rows,) that locate each example: its file, its row there."""
+    are (rows,) that locate each example: its file, its row there. `weights` (rows,) of float32, if there are any, are
+    those of the examples in the loss."""
 
     inputs: Mapping[str, Rows]
     targets: Mapping[str, Any] = field(default_factory=dict)
@@ -33,6 +34,7 @@ class Examples:
     columns: Mapping[str, Values] = field(default_factory=dict)
     digests: Mapping[str, np.ndarray] = field(default_factory=dict)
     places: Mapping[str, np.ndarray] = field(default_factory=dict)
+    weights: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(next(iter(self.inputs.values())))
@@ -44,7 +46,10 @@ class Examples:
             return {key: each.take(rows) if isinstance(each, Coded) else each[rows] for key, each in values.items()}
 
         inputs = {key: take(each, rows) for key, each in self.inputs.items()}
-        return Examples(inputs, taken(self.targets), "", self.place, {}, taken(self.digests), taken(self.places))
+        weights = None if self.weights is None else self.weights[rows]
+        return Examples(
+            inputs, taken(self.targets), "", self.place, {}, taken(self.digests), taken(self.places), weights
+        )
 
 
 def stacked(parts: Sequence[Examples], targets: Mapping[str, np.ndarray]) -> Examples:
@@ -56,7 +61,14 @@ def stacked(parts: Sequence[Examples], targets: Mapping[str, np.ndarray]) -> Exa
         return {name: np.concatenate([each[name] for each in found]) for name in names}
 
     inputs = {name: stack([part.inputs[name] for part in parts]) for name in parts[0].inputs}
-    return Examples(inputs, targets, digests=joined(lambda part: part.digests), places=joined(lambda part: part.places))
+    weights = [part.weights for part in parts if part.weights is not None]
+    return Examples(
+        inputs,
+        targets,
+        digests=joined(lambda part: part.digests),
+        places=joined(lambda part: part.places),
+        weights=np.concatenate(weights) if weights else None,
+    )
 
 
 def check_alike(parts: Sequence[Examples]) -> None:

@@ -1,12 +1,15 @@
 """Encodes labels as class indices 0…classes-1, float32 numbers, or a 0 or 1 for each of several labels."""
 
+import ast
+import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from dltool.config.columns import ONE_TARGET, CategoryTarget, Target, TargetType
+from dltool.config.columns import MOST_CLASSES, ONE_TARGET, CategoryTarget, Target, TargetType
 from dltool.config.tasks import TargetKind
 from dltool.data.arrays.rows import Coded, is_text
 from dltool.data.examples import Examples, SourceExamples
@@ -16,6 +19,9 @@ from dltool.errors import ConfigPath, DataError, Problem
 from dltool.text import counted, listed, quoted
 
 SHOWN = 5
+ITEM = r"""("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[^\s'",\[\]](?:[^'",\[\]]*[^\s'",\[\]])?)"""
+LIST = re.compile(rf"\[\s*(?:{ITEM}\s*(?:,\s*{ITEM}\s*)*,?\s*)?\]")
+"""A list of texts as Python or JSON writes it."""
 
 
 @dataclass(frozen=True)
@@ -83,14 +89,47 @@ def read_classes(source: SourceExamples, name: str, options: Any) -> Labels:
     return Labels("category", name, encode, names or tuple(str(value) for value in values))
 
 
+def read_indices(source: SourceExamples, name: str, options: Any) -> Labels:
+    """Read integers from 0 on as int32, unchanged; a last axis of one (the channel of a mask) is dropped."""
+
+    def encode(part: Examples) -> np.ndarray:
+        refuse_another_type(part, name, is_text_wanted=False)
+        given = np.asarray(part.targets[name])
+        given = given[..., 0] if given.ndim > 1 and given.shape[-1] == 1 else given
+        is_wrong = not_indices(given, options.classes)
+        if is_wrong.any():
+            row = int(np.flatnonzero(is_wrong.reshape(len(given), -1).any(axis=1))[0])
+            which = f"the first in row {row:,} of {part.name}, counted from 0"
+            raise DataError(Problem(place_of(name), *index_problem(given[is_wrong], which, options.classes)))
+        return given.astype(np.int32)
+
+    return Labels("index", name, encode, tuple(map(str, range(options.classes))))
+
+
+def not_indices(values: np.ndarray, classes: int) -> np.ndarray:
+    """Return which values are no integers from 0 to classes - 1."""
+    return np.asarray((values < 0) | (values >= classes) | (values != np.floor(values)))
+
+
+def index_problem(values: np.ndarray, which: str, classes: int) -> tuple[str, str]:
+    """Return message and hint for labels that are no indices; `which` says where they are."""
+    shown = listed([f"{value:.10g}" for value in np.unique(values)], SHOWN)
+    message = f"expected integers from 0 to {classes - 1:,}, got {shown} in {counted(len(values), 'label')}, {which}"
+    more = "" if not_indices(values, MOST_CLASSES).any() else f"write index: {values.max() + 1:.0f}, or "
+    return message, f"{more}correct the labels; category would number the classes anew"
+
+
 def read_several(source: SourceExamples, name: str, options: Any) -> Labels:
     """Read strings that list labels as (rows, labels) of float32; `options` are those of `multi_label`."""
     labels = source.training.targets[name]
     if not is_text(labels) or len(labels.shape) > 1:
         raise DataError(Problem(place_of(name), "multi_label takes one string per example", "write category or number"))
 
+    are_lists = any(is_list(text) for text in distinct(labels))
+
     def labels_in(text: Any) -> list[str]:
-        return [label.strip() for label in str(text).split(options.separator) if label.strip()]
+        items = listed_labels(str(text), name) if are_lists else str(text).split(options.separator)
+        return [label.strip() for label in items if label.strip()]
 
     names = sorted({label for text in distinct(labels) for label in labels_in(text)})
     if len(names) < 2:
@@ -112,8 +151,33 @@ def read_several(source: SourceExamples, name: str, options: Any) -> Labels:
     return Labels("multi_label", name, encode, tuple(names))
 
 
+def is_list(text: Any) -> bool:
+    return str(text).strip()[:1] == "[" and str(text).strip()[-1:] == "]"
+
+
+def listed_labels(text: str, name: str) -> list[str]:
+    """Return the labels in a list as Python or JSON writes it. Raises DataError: the text is no such list."""
+    if not text.strip():
+        return []
+    if LIST.fullmatch(text.strip()) is None:
+        message = f"some labels are lists such as ['a', 'b'], and this is none: {quoted(text, 60)}"
+        raise DataError(Problem(place_of(name), message, "write all as lists, or all with a separator: a,b"))
+    return [plain_label(item) for item in re.findall(ITEM, text.strip()[1:-1])]
+
+
+def plain_label(item: str) -> str:
+    """Return the text that an item of a list stands for."""
+    for read in (json.loads, ast.literal_eval) if item[0] in "\"'" else ():
+        try:
+            return str(read(item))
+        except (ValueError, SyntaxError):
+            continue
+    return item
+
+
 READERS: Mapping[str, Callable[[SourceExamples, str, Any], Labels]] = {
     "category": read_classes,
+    "index": read_indices,
     "number": read_numbers,
     "multi_label": read_several,
 }

@@ -15,7 +15,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from dltool.config.columns import CategoryColumn, ColumnType
+from dltool.config.columns import COLUMN_TYPES, CategoryColumn, ColumnType
 from dltool.config.schema import Data, SplitOptions
 from dltool.config.sources import FOLDER_SOURCES, TABLE_SOURCES, ArraysSource, Source
 from dltool.config.table_sources import CsvSource
@@ -127,6 +127,11 @@ def load_labelled(data: Data, seed: int, path: Path) -> Dataset:
         source = Source("arrays", ArraysSource(path=str(path)))
     # The split of the source's rows is irrelevant here.
     changed = data.model_copy(update={"test": source, "validation": None, "split": SplitOptions()})
+    if source.name in TABLE_SOURCES:
+        # Columns that divided the rows are no inputs, and need not be in the file.
+        dividing = set(dividing_columns(data)) - {*dividing_columns(changed), *(data.inputs or {})}
+        ignored = dict.fromkeys(dividing, ColumnType("ignore", COLUMN_TYPES["ignore"].model_validate({})))
+        changed = changed.model_copy(update={"inputs": {**(data.inputs or {}), **ignored}})
     try:
         return load_data(changed, seed)
     except (ConfigError, DataError) as error:

@@ -31,6 +31,7 @@ def column_rows(config: Config, dataset: Dataset) -> Iterator[ColumnRow]:
         uses |= {name: ".".join(key) for key, name in named_columns(config.data)}
         uses |= lengths_in_windows(config, dataset)
         uses |= dict.fromkeys(kinds, "target")
+        uses |= {} if config.data.weights is None else {config.data.weights: "weights"}
     for found in dataset.columns:
         use, numbers = uses.get(found.name, ""), (found.missing, found.distinct, found.low, found.high)
         kind = kinds.get(found.name) if use == "target" else None

@@ -21,7 +21,7 @@ from dltool.data.arrays.window_rows import repeated_values
 from dltool.data.checked import checked_with
 from dltool.data.dataset import Dataset, load_data
 from dltool.errors import ConfigError, DataError
-from dltool.text import counted, listed, shortened
+from dltool.text import counted, listed, number, shortened
 
 Lines = Sequence[tuple[str, str]]
 """Lines of YAML, each with its comment."""
@@ -74,13 +74,14 @@ def baseline(dataset: Dataset, draft: Draft, windows: Windows | None) -> tuple[s
         name = in_comment(dataset.facts.targets[ONE_TARGET].class_names[most])
         return f"the most frequent class, {name}, is right in {share:.1%} of the test examples", f"> {share:.4f}"
     middle = float(np.median(training))
-    error, words = float(np.mean(np.abs(test - middle))), f"always {middle:.4g}, the median,"
+    error, words = float(np.mean(np.abs(test - middle))), f"always {number(middle)}, the median,"
     if windows is not None:
         for name, values in repeated_values(windows, dataset.season, examples.inputs).items():
             errors = np.abs(test - values.ravel())
             if np.isfinite(errors).any() and (persistent := float(np.nanmean(errors))) < error:
                 error, words = persistent, f"repeating the {name} of {in_comment(windows.targets[0])}"
-    return f"{words} has a mean absolute error of {error:.4g} on the test examples", f"< {error:.4g}"
+    written = number(error)
+    return f"{words} has a mean absolute error of {written} on the test examples", f"< {written.replace(',', '')}"
 
 
 def text_of(draft: Draft, name: str, command: str, words: str = "", bound: str = "") -> str:

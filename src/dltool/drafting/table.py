@@ -38,24 +38,27 @@ def draft_table(files: TableFiles, named: Callable[[Path], str], target: str | N
     Raises:
         ConfigError: no such column, or it cannot be predicted.
         DataError: the table cannot be read, with every problem."""
-    path = files.path
     sniffed, table, paths, name, why = read_with_target(sniffed_file(files), target)
     column = table.columns[name]
     is_number = column.kind == "number" and not are_classes(column)
+    if not is_number and column.kind != "category":
+        # Read as the run reads it: a class is called "yes" or "01" as in the file, not 1.
+        as_classes = {**sniffed.columns, name: ({"category": {}}, "")}
+        column = read(replace(sniffed, columns=as_classes)).columns[name]
     times = None if paths else times_of(table, name)
     inputs = [other for other in table.columns.values() if other.name != name]
     uses = {other.name: use_of(other, table.rows, sniffed.columns.get(other.name)) for other in inputs}
-    written = as_written(sniffed.columns.get(name), "number")
-    source = source_lines(sniffed, named(path))
-    title = f"{in_comment(path.name)[1:-1]}: {counted(table.rows, 'row')}, {counted(len(table.columns), 'column')}."
+    source = source_lines(sniffed, named(files.path))
+    title = (
+        f"{in_comment(files.path.name)[1:-1]}: {counted(table.rows, 'row')}, {counted(len(table.columns), 'column')}."
+    )
     others, unlike_it = other_files(sniffed, table, files)
     notes = (f'the target is "{name}": {why}', *unlike_it)
     if times is not None and is_number and times.may_be_windows(table):
-        return Draft(
-            title, *series_parts(source, table, name, sniffed.columns, uses, times), "mean_absolute_error", notes
-        )
+        parts = series_parts(source, table, name, sniffed.columns, uses, times)
+        return Draft(title, *parts, "mean_absolute_error", notes)
     uses |= telling(table, uses, name)
-    goal, seen = target_of(column, written, is_number=is_number)
+    goal, seen = target_of(column, as_written(sniffed.columns.get(name), "number"), is_number=is_number)
     data = [
         *source,
         *(line for role in others for line in source_lines(others[role], named(files.others[role]), role)),
@@ -72,10 +75,9 @@ def draft_table(files: TableFiles, named: Callable[[Path], str], target: str | N
     if [table.columns[other].kind for other in used] == ["text"]:
         data += words_of(table.columns[used[0]].values)
         layers, training = TEXT_LAYERS, training_lines(table.rows, loss, metric, TEXTS)
-    if not is_number:
-        training += imbalance(column)
     last = number_layers(present(column), name) if is_number else [CLASSES]
-    return Draft(title, data, [*layers, *last], training, metric, notes)
+    balance = [] if is_number else imbalance(column)
+    return Draft(title, data, [*layers, *last], [*training, *balance], metric, notes)
 
 
 def read_with_target(sniffed: Sniffed, target: str | None) -> tuple[Sniffed, Table, dict[str, Paths], str, str]:
@@ -191,11 +193,7 @@ def target_of(column: Column, written: Mapping[str, Any], *, is_number: bool) ->
 def classes_of(column: Column) -> tuple[np.ndarray, np.ndarray]:
     """Return the classes and their rows."""
     numbers, names = numbered(in_memory(column.values))
-    counts = np.bincount(numbers, minlength=len(names))
-    if names.dtype.kind == "f":
-        whole = ~np.isnan(names)
-        names, counts = names[whole].astype(int), counts[whole]
-    return names, counts
+    return names, np.bincount(numbers, minlength=len(names))
 
 
 def division(

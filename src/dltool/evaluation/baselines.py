@@ -38,7 +38,7 @@ def baselines_of(
         windows = config.data.windows
         if rules.can_repeat and windows is not None:
             repeated = repeated_values(windows, dataset.season, examples.inputs)
-            found += (repeating(rule, metric, values, true) for rule, values in repeated.items())
+            found += (repeating(rules, name, metric, values, true) for name, values in repeated.items())
         found.append(linear(rules, metric, tables, measured.features, fitted, true))
     return tuple(found)
 
@@ -84,15 +84,15 @@ class LinearTables:
         return ", ".join(note for note, applies in notes.items() if applies)
 
 
-def repeating(rule: str, metric: str, repeated: np.ndarray, true: np.ndarray) -> Baseline:
-    """Return the baseline of a rule that repeats values of a time series, (examples, numbers) with NaN where it has
+def repeating(rules: Rules, name: str, metric: str, repeated: np.ndarray, true: np.ndarray) -> Baseline:
+    """Return the baseline `name` that repeats values of a time series, (examples, numbers) with NaN where it has
     none."""
     known = np.isfinite(repeated).all(axis=1)
     if not known.any():
-        return Baseline(rule, metric, None, "the target is missing in all windows")
+        return Baseline(name, metric, None, "the target is missing in all windows")
     note = f"measured on {np.sum(known):,} examples: the target is missing in the windows of the others"
-    error = float(np.mean(np.abs(true.reshape(repeated.shape)[known] - repeated[known])))
-    return Baseline(rule, metric, error, "" if known.all() else note)
+    error = float(rules.score(true.reshape(repeated.shape)[known], repeated[known]))
+    return Baseline(name, metric, error, "" if known.all() else note)
 
 
 def linear(

@@ -19,10 +19,12 @@ from dltool.evaluation.features import Features
 from dltool.evaluation.findings import MASK
 from dltool.model.build import BuiltModel
 from dltool.training.batches import BatchTables, make_tables, model_targets
-from dltool.training.compile import compile_core
+from dltool.training.compile import compile_core, loss_functions
 from dltool.training.failures import plain_failures
 from dltool.training.loop import logs_of, takes_any_size
 from dltool.training.numerics import evaluation_batch
+from dltool.training.state import evaluating
+from dltool.training.weighting import Weighting, made_weighting
 
 KEPT_BYTES = 2**28
 """Bytes of kept outputs. If all examples take more, every second one is kept, or every third, …"""
@@ -51,7 +53,7 @@ class Measurement:
 
 
 def measure(built: BuiltModel, config: Config, examples: Examples, features: Features | None = None) -> Measurement:
-    """Measure the model on raw inputs of at least one example, without class weights.
+    """Measure the model on raw inputs of at least one example, with the examples' weights but without class weights.
 
     Batches depend on the model only, so the same weights and examples give the same numbers.
 
@@ -60,8 +62,8 @@ def measure(built: BuiltModel, config: Config, examples: Examples, features: Fea
         expected = model_targets(built, examples.targets)
         if not built.core.compiled:
             compile_core(built, config, expected)
-        tables = make_tables(built, examples.inputs, expected)
-        step = measuring_step(built, tables, features)
+        tables = make_tables(built, examples.inputs, expected, examples.weights)
+        step = measuring_step(built, tables, made_weighting(built, expected, examples.weights is not None), features)
         shapes = [() if head.target is None else built.outputs[head.name].output_shape for head in built.heads]
         numbers = sum(math.prod(size or 1 for size in shape) for shape in shapes)
         stride = -(-4 * numbers * len(examples) // KEPT_BYTES)
@@ -84,19 +86,22 @@ def measure(built: BuiltModel, config: Config, examples: Examples, features: Fea
         )
 
 
-def measuring_step(built: BuiltModel, tables: BatchTables, features: Features | None) -> Step:
+def measuring_step(
+    built: BuiltModel, tables: BatchTables, weighting: Weighting | None, features: Features | None
+) -> Step:
     """Return the step for a batch: the metrics up to now, values of the examples, outputs, and some features."""
     losses, metrics = loss_functions(built), metrics_by_output(built)
 
     def step(tensors: Any, rows: Any, positions: Any) -> tuple[Any, dict[str, Any], dict[str, Any], Any]:
-        inputs, targets = tables.batch(tensors, rows)
+        inputs, targets, weights = tables.batch(tensors, rows)
+        by_output = None if weighting is None else weighting.of_batch(targets, weights)
         # As Keras's `test_step`, which does not return the outputs.
         outputs = built.core(inputs, training=False)
-        loss = built.core._compute_loss(inputs, targets, outputs, training=False)
+        loss = built.core._compute_loss(inputs, targets, outputs, by_output, training=False)
         built.core._loss_tracker.update_state(loss, sample_weight=tf.shape(tf.nest.flatten(inputs)[0])[0])
         results = built.core.compute_metrics(inputs, targets, outputs)
         heads = list(each_head(built, targets, outputs))
-        values = example_values(built, heads, losses, metrics, tf.shape(rows)[0])
+        values = example_values(built, heads, losses, metrics, tf.shape(rows)[0], weights)
         kept = {head.name: squared_error(y, target) if head.target is None else y for head, target, y in heads}
         kept = {name: at_least_float32(each) for name, each in kept.items()}
         masks = {f"{head.name}{MASK}": getattr(y, "_keras_mask", None) for head, target, y in heads if head.target}
@@ -117,7 +122,7 @@ def predict(built: BuiltModel, config: Config, inputs: Mapping[str, Rows]) -> di
         tables = make_tables(built, inputs, {})
 
         def step(tensors: Any, rows: Any, _: Any) -> tuple[dict[str, Any], list[Any]]:
-            batch, targets = tables.batch(tensors, rows)
+            batch, targets, _ = tables.batch(tensors, rows)
             values, logits = {}, []
             for head, target, output in each_head(built, targets, built.core(batch, training=False)):
                 exact = at_least_float32(output)
@@ -139,13 +144,14 @@ def in_batches(
     compiled = tf.function(step, autograph=False)
     any_size = takes_any_size(built.core)
     order = np.arange(examples, dtype=np.int32)
-    for first in range(0, examples, size):
-        last = min(first + size, examples)
-        begin, end = np.searchsorted(chosen, (first, last))
-        rows = tf.TensorSpec((None if any_size else last - first,), tf.int32)
-        function = compiled.get_concrete_function(tables.specs, rows, tf.TensorSpec((None,), tf.int32))
-        positions = tf.constant((chosen[begin:end] - first).astype(np.int32))
-        yield first, function(*tables.feed(order, first, last, size), positions)
+    with evaluating(built.core, config.seed):
+        for first in range(0, examples, size):
+            last = min(first + size, examples)
+            begin, end = np.searchsorted(chosen, (first, last))
+            rows = tf.TensorSpec((None if any_size else last - first,), tf.int32)
+            function = compiled.get_concrete_function(tables.specs, rows, tf.TensorSpec((None,), tf.int32))
+            positions = tf.constant((chosen[begin:end] - first).astype(np.int32))
+            yield first, function(*tables.feed(order, first, last, size), positions)
 
 
 def some(rows: np.ndarray, first: int, stride: int) -> np.ndarray:
@@ -174,14 +180,21 @@ def squared_error(output: Any, target: Any) -> Any:
 
 
 def example_values(
-    built: BuiltModel, heads: list[Head], losses: Mapping[str, Any], metrics: Mapping[str, Mapping[str, Any]], size: Any
+    built: BuiltModel,
+    heads: list[Head],
+    losses: Mapping[str, Any],
+    metrics: Mapping[str, Mapping[str, Any]],
+    size: Any,
+    weights: Any,
 ) -> dict[str, Any]:
-    """Return the values of each example, (size,), of the losses and metrics that are means over examples."""
+    """Return the values of each example, (size,), of the losses and metrics that are means over examples. Losses are
+    multiplied by `weights` (size,), if there are any."""
     values = {}
     for head, target, output in heads:
         # Keras's losses do so before the call.
         each = losses[head.name].call(tf.cast(target, tf.float32), tf.cast(output, tf.float32))
-        values[loss_key(built, head)] = per_example(each, size)
+        value = per_example(each, size)
+        values[loss_key(built, head)] = value if weights is None else value * weights
         for name, metric in metrics.get(head.name, {}).items():
             if isinstance(metric, keras.metrics.MeanMetricWrapper):
                 values[name] = per_example(metric._fn(target, output, **metric._fn_kwargs), size)
@@ -200,12 +213,6 @@ def each_head(built: BuiltModel, targets: Any, outputs: Any) -> Iterator[Head]:
 
 def loss_key(built: BuiltModel, head: OutputSpec) -> str:
     return "loss" if len(built.heads) == 1 else f"{head.name}_loss"
-
-
-def loss_functions(built: BuiltModel) -> dict[str, Any]:
-    """Return the compiled losses by output. Keras has no public access to them."""
-    losses = built.core._compile_loss._flat_losses
-    return {each.path[0] if each.path else built.heads[0].name: each.loss for each in losses}
 
 
 def metrics_by_output(built: BuiltModel) -> dict[str, dict[str, Any]]:

@@ -40,10 +40,10 @@ def class_table(
 ) -> list[dict[str, object]]:
     """Return precision, recall, F1 and support of each class, from class indices or 0 and 1 (examples, labels)."""
     if targets.ndim == 1:
-        targets, predicted = (values[:, None] == np.arange(len(names)) for values in (targets, predicted))
-    targets, predicted = targets.astype(int), predicted.astype(int)
-    right = (targets * predicted).sum(axis=0)
-    support, found = targets.sum(axis=0), predicted.sum(axis=0)
+        counted = (targets[targets == predicted], targets, predicted)
+        right, support, found = (np.bincount(values, minlength=len(names)) for values in counted)
+    else:
+        right, support, found = (each.sum(axis=0, dtype=int) for each in (targets & predicted, targets, predicted))
     return [
         {
             kind: name,
@@ -123,8 +123,17 @@ def calibration(confidence: np.ndarray, are_right: np.ndarray) -> Calibration:
     return Calibration(means[0], means[1], examples[used], error)
 
 
+def bulk(values: np.ndarray) -> tuple[float, float]:
+    """Return the range of a histogram of `values` (examples,) that a few outliers do not flatten: their own range, but
+    no further from the middle 98 % than the width of these."""
+    least, low, high, most = np.quantile(values.astype(float), [0, 0.01, 0.99, 1]).tolist()
+    room = high - low
+    return (max(least, low - room), min(most, high + room)) if room > 0 else (least, most)
+
+
 def number_row(name: str, targets: np.ndarray, predicted: np.ndarray) -> dict[str, object]:
-    """Return the error measures of one number, (examples,) each. R² is None if all targets are equal."""
+    """Return the error measures of one number, (examples,) each, and the lowest and highest prediction. R² is None if
+    all targets are equal."""
     errors = predicted.astype(float) - targets
     varies = len(targets) > 1 and np.ptp(targets) > 0
     return {
@@ -132,6 +141,8 @@ def number_row(name: str, targets: np.ndarray, predicted: np.ndarray) -> dict[st
         "mean_absolute_error": float(np.abs(errors).mean()),
         "root_mean_squared_error": float(np.sqrt(np.mean(errors**2))),
         "mean_error": float(errors.mean()),
+        "lowest": float(predicted.min()),
+        "highest": float(predicted.max()),
         "r2": float(1 - np.sum(errors**2) / np.sum((targets - targets.mean(dtype=float)) ** 2)) if varies else None,
     }
 

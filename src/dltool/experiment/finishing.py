@@ -132,7 +132,8 @@ def recorded_status(run: Run, progress: "Progress", tracking: Tracking) -> Itera
     except BaseException as error:
         code = 1
         if isinstance(error, DltoolError):
-            error.kept, code = str(run.path), error.exit_code
+            # Another program may have removed the run.
+            error.kept, code = str(run.path) if run.record.exists() else "", error.exit_code
             # Other failures would recur.
             error.can_resume = isinstance(error, MachineError) and is_resumable(run)
         # This write may fail for the same reason; report the first error.
@@ -243,6 +244,7 @@ def concluded(
     expectations = {
         name: {"bound": bound, "value": values.get(name), "met": name not in missed} for name, bound in expect.items()
     }
+    run.refuse_missing()
     whole = {"status": "completed", **results, "seconds": seconds, "expectations": expectations}
     run.write_json(run.results, whole)
     run.update("completed")

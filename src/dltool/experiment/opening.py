@@ -51,7 +51,7 @@ def new_experiment(config: Config, dataset: Dataset, threads: int | None = None,
     threads, why = (threads, "as recorded") if threads else choose_threads(config, dataset.facts)
     pinned = pin(config.seed, threads) | {"why_threads": why}
     built = build_model(config, dataset.facts, dataset.examples("train").inputs)
-    check_fit(config, dataset.facts, built)
+    check_fit(config, dataset.facts, built, dataset.inputs)
     return Experiment(config, dataset, built, pinned, is_kept)
 
 

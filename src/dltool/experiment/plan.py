@@ -17,6 +17,7 @@ from dltool.data.split.at_random import Split
 from dltool.machine import usable_memory
 from dltool.model.build import BuiltModel
 from dltool.training.batches import bytes_of_row, bytes_of_tables
+from dltool.training.failures import plain_failures
 from dltool.training.fit import Fitting, prepare_fit
 from dltool.training.loop import Loop, Pace
 
@@ -59,7 +60,7 @@ class Plan:
 def make_plan(built: BuiltModel, config: Config, facts: Facts, dataset: Dataset | None) -> Plan:
     """Compile the model and run a few steps on `dataset`, or on zeros without one. The weights of `built` change.
 
-    Raises ConfigError, MachineError: as :func:`dltool.training.fit.prepare_fit`."""
+    Raises ConfigError, DataError, MachineError: as :func:`dltool.training.fit.prepare_fit`, and as a step of it."""
     few = one_batch(facts, dataset, config.training.batch_size)
     weights, gradients = size_of(built.core.variables), size_of(built.core.trainable_variables)
     beside = sum(size_of(variables) for variables in built.variables_beside().values())
@@ -69,7 +70,9 @@ def make_plan(built: BuiltModel, config: Config, facts: Facts, dataset: Dataset 
     if weights + gradients + activations + data < usable_memory():
         steps = config.training.total_epochs * -(-facts.examples // config.training.batch_size)
         fitting = prepare_fit(built, config, few, pace=Pace(1, is_fixed=True), steps=steps)
-        optimizer, seconds = size_of(built.core.optimizer.variables), seconds_of_step(fitting)
+        optimizer = size_of(built.core.optimizer.variables)
+        with plain_failures(config):
+            seconds = seconds_of_step(fitting)
         data += bytes_of_tables(bytes_of_row(fitting.steps.train.tables.specs), sum(facts.sizes.values()))
     memory = Memory(weights + beside, gradients, optimizer, activations, data)
     return Plan(built.full.count_params(), forward_flops(built.full), memory, seconds)

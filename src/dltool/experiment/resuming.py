@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from dltool.config.schema import MOST_EPOCHS, Config
 from dltool.config.text.dump import dump_yaml
 from dltool.config.text.yaml_reader import MOST_BYTES
-from dltool.durable_files import atomic_write, disk_errors
+from dltool.durable_files import disk_errors
 from dltool.errors import ConfigError, MachineError, Problem, RunError
 from dltool.experiment.finishing import TrainingOutcome, complete, metrics_line, report_of_training
 from dltool.experiment.opening import Experiment, prepared_steps, recorded_data, recorded_model, recorded_strategy
@@ -154,7 +154,7 @@ def go_back_to(
         else:
             text = dump_yaml(new_config)
             run.update("running", **noted, resolved=text, replaced=digest(run.read(run.resolved, MOST_BYTES)))
-            atomic_write(run.resolved, text.encode())
+            run.write(run.resolved, text.encode())
         with disk_errors(run.results, "remove"):
             run.results.unlink(missing_ok=True)
             if best_epoch is None:
@@ -173,4 +173,4 @@ def finish_new_config(run: Run, record: RunRecord) -> None:
     """Write the config from run.json if a process was killed in :func:`go_back_to` before it did."""
     text = record.resolved
     if text is not None and digest(run.read(run.resolved, MOST_BYTES)) == record.replaced:
-        atomic_write(run.resolved, text.encode("utf-8", "replace"))
+        run.write(run.resolved, text.encode("utf-8", "replace"))

@@ -52,7 +52,7 @@ class Stages:
             raise
         with self.timed("import", "importing TensorFlow"):
             if tensorflow:
-                tensorflow.join()
+                tensorflow.finish()
                 import_module("dltool.training.fit")
             else:
                 import_keras()

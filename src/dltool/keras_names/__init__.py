@@ -60,6 +60,22 @@ ALLOWED: list[AllowedCode] = []
 """The allowed files, see :func:`allowing`."""
 
 
+OWN: Mapping[str, Mapping[str, Any]] = {
+    "loss": {
+        "Quantile": {
+            "doc": "Computes the pinball loss: the model predicts a quantile, such as the 0.9 quantile.",
+            "documented": {"quantile": "The share of targets that are to lie below the prediction."},
+            "arguments": [
+                ["quantile", "float"],
+                ["reduction", '"sum_over_batch_size"|"sum"|"none"|null', "sum_over_batch_size"],
+                ["name", "text|null", "quantile"],
+            ],
+        }
+    }
+}
+"""What Keras has no name for, as in `signatures.json`, with its description. A class of the user's may replace it."""
+
+
 @contextmanager
 def allowing(files: Iterable[AllowedCode]) -> Iterator[None]:
     """Make the classes in `files` available by name within the block, like keras.saving.custom_object_scope. Only the
@@ -87,7 +103,8 @@ class KerasName:
 
     `means` is the name of the class or function itself: "Adam" for "adam", "MaxPooling2D" for "MaxPool2D". `is_string`
     marks identifiers that Keras resolves, and functions, which have no arguments to set. `refusal` says why a config
-    cannot use the name ("runs Python code, …"), or is empty. `code` is the file of a user class."""
+    cannot use the name ("runs Python code, …"), or is empty. `code` is the file of a user class. `call` are the
+    arguments that the call of a layer takes, not its constructor."""
 
     kind: str
     name: str
@@ -95,6 +112,7 @@ class KerasName:
     is_string: bool = False
     refusal: str = ""
     code: AllowedCode | None = None
+    call: tuple[str, ...] = ()
 
 
 def find(kind: str, name: str) -> KerasName | None:
@@ -105,7 +123,7 @@ def find(kind: str, name: str) -> KerasName | None:
     target = table(kind)[means]
     is_string = "string" in entry or "chosen" in entry or "function" in target
     code = next((code for code in ALLOWED if name in code.names.get(kind, {})), None)
-    return KerasName(kind, name, means, is_string, target.get("refused", ""), code)
+    return KerasName(kind, name, means, is_string, target.get("refused", ""), code, tuple(target.get("call", ())))
 
 
 def find_all(name: str) -> list[KerasName]:
@@ -159,18 +177,24 @@ def nearest(kind: str, name: str, count: int = 3) -> list[str]:
 
 def summary(kind: str, name: str) -> str:
     """Return Keras's one-sentence description of a name, as Keras writes it; empty if there is none."""
-    return str(docs()[kind].get(find_known(kind, name).means, {}).get("doc", ""))
+    return str(described(kind, name).get("doc", ""))
 
 
 def argument_summary(kind: str, name: str, argument: str) -> str:
     """Return a one-sentence description of an argument, or an empty string."""
-    own = docs()[kind].get(find_known(kind, name).means, {}).get("arguments", {})
+    entry = described(kind, name)
+    own = entry.get("documented") or entry.get("arguments", {})
     shared = docs()["base"].get(kind, {}).get("arguments", {})
     return str(own.get(argument) or shared.get(argument, ""))
 
 
+def described(kind: str, name: str) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = {**docs()[kind], **OWN.get(kind, {})}.get(find_known(kind, name).means, {})
+    return found
+
+
 def table(kind: str) -> Mapping[str, Any]:
-    entries: Mapping[str, Any] = signatures()[kind]
+    entries: Mapping[str, Any] = {**signatures()[kind], **OWN.get(kind, {})}
     for code in ALLOWED:
         entries = {**entries, **code.names.get(kind, {})}
     return entries

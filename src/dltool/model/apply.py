@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 from dltool.config.keras.objects import KerasObject
 from dltool.config.wording import counted_name, snake_case
@@ -30,7 +31,8 @@ class Placed:
 
 @dataclass(frozen=True)
 class Applied:
-    """A layer in use: `path` is its config path, `output_shape` has no batch axis, `weights` is a backbone's file."""
+    """A layer in use: `path` is its config path, `output_shape` has no batch axis, `weights` is a backbone's file.
+    `call` are the arguments of the call, besides its inputs."""
 
     path: ConfigPath
     name: str
@@ -39,6 +41,7 @@ class Applied:
     output_shape: Shape
     parameters: int
     weights: WeightsFile | None = None
+    call: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Names:
@@ -47,17 +50,26 @@ class Names:
     def __init__(self, taken: Iterable[str] = ()) -> None:
         self.counts: dict[str, int] = {}
         self.taken = frozenset(taken)
+        self.operations: dict[int, Any] = {}
 
     def next(self, class_name: str) -> str:
         name = counted_name(snake_case(class_name), self.counts)
         return self.next(class_name) if name in self.taken else name
+
+    def name_operations(self, inputs: Any, outputs: Any, prefix: str = "") -> None:
+        """Name the keras.ops functions between tensors, which a model saves, unless they are named. Keras numbers them
+        through the process, and names the sum of two tensors like the layer Add, although names must be unique."""
+        for operation in keras.Function(inputs, outputs).operations:
+            if not isinstance(operation, keras.Layer) and id(operation) not in self.operations:
+                self.operations[id(operation)] = operation
+                operation.name = prefix + self.next(type(operation).__name__)
 
 
 @dataclass
 class Graph:
     """The tensors that a layer may take: the previous output, and by name inputs and named layers.
 
-    `layers` holds the first use of each named layer, for sharing; `unused` the layers whose output is not yet taken."""
+    `layers` holds the use of each named layer, for sharing; `unused` the layers whose output is not yet taken."""
 
     named: dict[str, Placed] = field(default_factory=dict)
     layers: dict[str, Applied] = field(default_factory=dict)
@@ -92,9 +104,7 @@ class Graph:
         if name in self.named:
             place, related = (*origin.place, *entry.steps, "name"), ((self.named[name].place, "by this"),)
             raise ConfigError(Problem(place, f'the name "{name}" is taken', "choose another name", related=related))
-        self.named[name] = origin
-        if not entry.is_shared:
-            self.layers[name] = applied
+        self.named[name], self.layers[name] = origin, applied
 
 
 def apply_layers(
@@ -117,11 +127,12 @@ def apply_layers(
         if entry.is_shared:
             # Its parameters are counted at its first use.
             first = graph.layers[entry.name]
-            row = replace(apply_layer(first.layer, taken, layer_place), name=first.name, parameters=0)
+            row = replace(apply_layer(first.layer, taken, layer_place, **first.call), name=first.name, parameters=0)
         elif entry.kind == "backbone":
             row = apply_backbone(entry, taken, layer_place, names)
         else:
-            row = apply_layer(make(entry, layer_place, name=names.next(entry.name)), taken, layer_place)
+            layer = make(entry, layer_place, name=names.next(entry.name))
+            row = apply_layer(layer, taken, layer_place, **entry.call_arguments)
         applied.append(row)
         source = Placed(row.output, layer_place)
         graph.add(entry, row, source)
@@ -142,12 +153,15 @@ def apply_backbone(entry: KerasObject, sources: Sequence[Placed], place: ConfigP
     return replace(apply_layer(network, sources, place), name=entry.name, weights=weights)
 
 
-def apply_layer(layer: Any, sources: Sequence[Placed], place: ConfigPath) -> Applied:
+def apply_layer(layer: Any, sources: Sequence[Placed], place: ConfigPath, **call: Any) -> Applied:
+    """Apply a layer to the outputs `sources`; `call` are arguments of its call. Raises ConfigError, MachineError."""
     name, source = type(layer).__name__, sources[0]
     tensors = [origin.tensor for origin in sources]
     try:
         # Attention takes a query and a value; Add and the like take a list.
-        output = layer(*tensors) if len(taken_by(layer)) > 1 or len(tensors) == 1 else layer(tensors)
+        arguments = tensors if len(taken_by(layer)) > 1 or len(tensors) == 1 else [tensors]
+        output = layer(*arguments, **call, **mask_that_leaves_a_step(layer, tensors[0]))
+        real = real_shape(layer, arguments, call)
     except TooManyParametersError as error:
         raise ConfigError(Problem(place, f"{name} makes the model too large: {error}")) from error
     except OUT_OF_MEMORY as error:
@@ -160,11 +174,47 @@ def apply_layer(layer: Any, sources: Sequence[Placed], place: ConfigPath) -> App
         # keras.layers.Equalization declares its input as its output, from which Keras cannot build a model.
         raise ConfigError(Problem(place, f"{name} alone gives a model nothing new", f"write Pipeline: [{name}]"))
     shape = tuple(output.shape[1:])
+    if real is not None and not agree(real, shape):
+        message = f"{name} declares an output of {shape_text(shape)} and gives {shape_text(real)}"
+        raise ConfigError(Problem(place, message, GATED if is_gated(layer) else "", related=made_here(source)))
     if any(size is not None and size <= 0 for size in shape):
         arrived, left = shape_text(source.shape), shape_text(shape)
         message = f"{name} leaves nothing of the input of shape {arrived}: its output is {left}"
         raise ConfigError(Problem(place, message, SMALL, related=made_here(source)))
-    return Applied(place, name, layer, output, shape, layer.count_params() if layer.built else 0)
+    return Applied(place, name, layer, output, shape, layer.count_params() if layer.built else 0, call=call)
+
+
+def real_shape(layer: Any, arguments: Sequence[Any], call: Mapping[str, Any]) -> Shape | None:
+    """Return the shape that the layer's computation gives, without the batch axis, which may differ from the declared
+    one: the loss would then be broadcast. None for backbones, and for TextVectorization, see
+    :func:`dltool.model.preprocessing.with_true_shape`."""
+    if isinstance(layer, keras.Model | keras.layers.TextVectorization):
+        return None
+    specs = keras.tree.map_structure(lambda tensor: tf.TensorSpec((2, *tensor.shape[1:]), tensor.dtype), arguments)
+    traced = tf.function(lambda *values: layer(*values, **call), autograph=False).get_concrete_function(*specs)
+    output = traced.structured_outputs
+    return tuple(output.shape[1:]) if tf.is_tensor(output) and output.shape.rank else None
+
+
+def agree(real: Shape, declared: Shape) -> bool:
+    """Return whether two shapes are the same as far as their sizes are known."""
+    return len(real) == len(declared) and all(a == b or None in (a, b) for a, b in zip(real, declared, strict=True))
+
+
+def is_gated(layer: Any) -> bool:
+    return getattr(layer, "activation", None) is keras.activations.glu
+
+
+def mask_that_leaves_a_step(layer: Any, tensor: Any) -> dict[str, Any]:
+    """Return the argument `mask` for a layer that averages the steps which the mask of `tensor` leaves.
+
+    Where it leaves none, as in a text without words, Keras would divide by 0: all steps are averaged instead. The mask
+    is part of the graph, so the model stays Keras's own."""
+    mask = getattr(tensor, "_keras_mask", None)
+    if not isinstance(layer, keras.layers.GlobalAveragePooling1D) or mask is None:
+        return {}
+    is_empty = keras.ops.logical_not(keras.ops.any(mask, axis=1, keepdims=True))
+    return {"mask": keras.ops.logical_or(mask, is_empty)}
 
 
 def taken_by(layer: Any) -> list[str]:
@@ -173,6 +223,7 @@ def taken_by(layer: Any) -> list[str]:
     return [item.name for item in parameters if item.default is item.empty and item.kind is item.POSITIONAL_OR_KEYWORD]
 
 
+GATED = "glu halves its input: Multiply two layers instead, one of them with activation: sigmoid"
 SMALL = "remove a pooling layer or a stride before it, or use padding: same"
 
 AXES: Mapping[int, str] = {

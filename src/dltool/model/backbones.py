@@ -15,9 +15,10 @@ import keras
 from dltool.config.keras.objects import PUBLISHED, KerasObject
 from dltool.config.layer_checks import missing_weights
 from dltool.data.sources.download import PublishedFile, fetch, keras_cache
-from dltool.errors import ConfigError, ConfigPath, MachineError, Problem
+from dltool.errors import ConfigError, ConfigPath, MachineError, Problem, RunError
 from dltool.keras_names import smallest_input
 from dltool.model.keras_objects import KERAS_ERRORS, OUT_OF_MEMORY, TooManyParametersError, keras_class, plain_message
+from dltool.model.saving import refuse_damaged
 from dltool.text import Shape, shape_text
 
 CHANNELS = 3
@@ -53,6 +54,8 @@ def make_backbone(
     weights, is_trainable, title = (arguments.pop(key) for key in ("weights", "trainable", "name"))
     if missing := missing_weights(weights, (*inside, "weights")):
         raise ConfigError(missing)
+    if weights not in (None, PUBLISHED):
+        refuse_unreadable(Path(weights), (*inside, "weights"))
     try:
         with own_names(), files_of_keras(entry.name, (*inside, "weights")) as files, warnings.catch_warnings():
             # Warnings about small images and about layers that a file does not fit; dltool reports both itself.
@@ -76,6 +79,14 @@ def make_backbone(
     infer_while_frozen(network)
     path = files[0] if files else weights
     return network, None if path is None else WeightsFile(Path(path), digest(Path(path)))
+
+
+def refuse_unreadable(path: Path, place: ConfigPath) -> None:
+    """Raise ConfigError unless HDF5 can read all of a file of weights, which holds nothing but arrays."""
+    try:
+        refuse_damaged(path, is_signed=False)
+    except RunError as error:
+        raise ConfigError(Problem(place, str(error), "a .weights.h5 or .h5 that Keras has written")) from None
 
 
 def infer_while_frozen(network: keras.Model) -> None:

@@ -102,7 +102,9 @@ def build_model(
         refuse_value_ranges(config.data.augmentation, prepared, training_inputs)
         augmentation = build_augmentation(config.data.augmentation, prepared, names, target)
     # The layers of core on one level with those of preprocessing.
-    full = model(structure(facts, prepared.raw), core.call(structure(facts, prepared.outputs)), config.name)
+    raw, whole = structure(facts, prepared.raw), core.call(structure(facts, prepared.outputs))
+    names.name_operations(raw, whole)
+    full = model(raw, whole, config.name)
     # Earlier work of the process must not matter.
     global_seed_generator().state.assign([config.seed, 0])
     preprocessors, plan = preprocessors_of(prepared), (*prepared.layers, *before, *layers)
@@ -122,7 +124,9 @@ def build_core(
             entries = with_exact_ends(entries, ends.values())
         layers = apply_layers(entries, first, LAYERS, names, named, ends.values())
         outputs = {name: layers[index].output for name, index in ends.items()}
-        core = model(structure(facts, starts), outputs if config.model.outputs else layers[-1].output, "core")
+        inputs, ends_of_core = structure(facts, starts), outputs if config.model.outputs else layers[-1].output
+        names.name_operations(inputs, ends_of_core)
+        core = model(inputs, ends_of_core, "core")
     refuse_idle_inputs(facts, starts, core)
     return core, before, layers
 

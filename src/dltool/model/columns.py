@@ -216,10 +216,15 @@ def encode(column: ColumnType, state: ColumnState, prepared: Any, title: str) ->
     options = column.options
     if not isinstance(options, CategoryColumn):
         return prepared
-    size = len(state["vocabulary"]) + (options.unknown != "error")
+    size = categories(options, state)
     if options.embedding is None:
         return keras.ops.one_hot(prepared, size)
     return keras.layers.Embedding(size, options.embedding, name=f"{title}_embedding")(prepared)
+
+
+def categories(options: CategoryColumn, state: ColumnState) -> int:
+    """Return the number of indices of a category, with that of unknown values, which is 0."""
+    return len(state["vocabulary"]) + (options.unknown != "error")
 
 
 def is_vector(found: InputFacts) -> bool:

@@ -67,7 +67,7 @@ def preprocess_inputs(
 ) -> Preprocessed:
     """Preprocess the inputs, a single one by `data.preprocessing`. Raises as :func:`dltool.model.build.build_model`."""
     if facts.only_input is None:
-        return preprocess_several(facts, training, fitted)
+        return preprocess_several(facts, names, training, fitted)
     ((name, found),) = facts.inputs.items()
     entries = config.data.preprocessing
     raw = source = Placed(keras.Input(found.shape, dtype=found.dtype, name=layer_title(name)), SOURCE)
@@ -77,6 +77,7 @@ def preprocess_inputs(
     if applied:
         source = Placed(applied[-1].output, applied[-1].path)
     source = without_bytes(source, "cast")
+    names.name_operations(raw.tensor, source.tensor)
     stateful = {f"{i}-{entry.name}": applied[i].layer for i, entry in enumerate(entries) if learns(entry)}
     is_fitted = state is not None or rows is not None
     layers = {key: layer_state(layer) for key, layer in stateful.items()} if is_fitted else {}
@@ -91,7 +92,9 @@ def without_bytes(source: Placed, name: str) -> Placed:
     return Placed(cast.output, source.place)
 
 
-def preprocess_several(facts: Facts, training: Mapping[str, Rows] | None, fitted: Fitted | None) -> Preprocessed:
+def preprocess_several(
+    facts: Facts, names: Names, training: Mapping[str, Rows] | None, fitted: Fitted | None
+) -> Preprocessed:
     """Preprocess each column by its type; arrays stay unchanged."""
     states: dict[str, ColumnState] = {}
     raw: dict[str, Placed] = {}
@@ -109,21 +112,18 @@ def preprocess_several(facts: Facts, training: Mapping[str, Rows] | None, fitted
             states[name] = fitted.columns[name]
         else:
             raise RunError(f"the saved preprocessing knows no column {name[:100]}")
-        outputs[name] = Placed(preprocessed_column(found.column, states[name], raw[name].tensor, name), place)
+        outputs[name] = Placed(preprocessed_column(found.column, states[name], raw[name].tensor, name, names), place)
     return Preprocessed(raw, outputs, (), Fitted(columns=states))
 
 
-def preprocessed_column(column: ColumnType, state: ColumnState, raw: Any, name: str) -> Any:
+def preprocessed_column(column: ColumnType, state: ColumnState, raw: Any, name: str, names: Names) -> Any:
     try:
         prepared = prepare(column, state, raw, scope_title(name))
     except KERAS_ERRORS as error:
         # A state that was just fitted cannot fail; only a saved one can.
         message = f"the saved preprocessing does not fit the column {name[:100]}: {plain_message(error)}"
         raise RunError(message) from error
-    # Keras names the sum of two tensors `add`, like the layer Add, and requires unique names in a model.
-    for operation in keras.Function(raw, prepared).operations if prepared is not raw else ():
-        if not isinstance(operation, keras.Layer):
-            operation.name = f"{scope_title(name)}_{operation.name}"
+    names.name_operations(raw, prepared, f"{scope_title(name)}_")
     return prepared
 
 

@@ -11,8 +11,9 @@ import tensorflow as tf
 
 from dltool.config.keras.objects import KerasObject
 from dltool.errors import ConfigError, ConfigPath, MachineError, Problem
-from dltool.keras_names import find
-from dltool.model.user_code import allowed_class, check_saved, where_in_own_code
+from dltool.keras_names import OWN, find
+from dltool.model import own_losses
+from dltool.model.user_code import allowed_object, check_saved, where_in_own_code
 
 MODULES: Mapping[str, Any] = {
     "layer": keras.layers,
@@ -57,7 +58,7 @@ OUT_OF_MEMORY = (tf.errors.ResourceExhaustedError, MemoryError)
 
 
 def make(keras_object: Any, place: ConfigPath = (), **more: Any) -> Any:
-    """Create the Keras object that `keras_object` describes, nested ones first; string identifiers stay strings.
+    """Create the Keras object that `keras_object` describes, nested ones first; Keras's identifiers stay strings.
 
     Lists and mappings are walked; other values stay. `place` is the config path, `more` are arguments not in the
     config. Raises ConfigError: Keras refuses the arguments."""
@@ -67,12 +68,14 @@ def make(keras_object: Any, place: ConfigPath = (), **more: Any) -> Any:
         return {key: make(item, (*place, key)) for key, item in keras_object.items()}
     if not isinstance(keras_object, KerasObject):
         return keras_object
-    if keras_object.is_string:
-        return keras_object.name
-    inside = (*place, keras_object.name)
-    arguments = {name: make(value, (*inside, name)) for name, value in keras_object.arguments.items()}
     known = find(keras_object.kind, keras_object.name)
-    factory = allowed_class(known, place) if known and known.code else keras_class(keras_object, place)
+    if keras_object.is_string:
+        return allowed_object(known, place) if known and known.code else keras_object.name
+    inside = (*place, keras_object.name)
+    of_call = keras_object.call_arguments
+    given = {name: value for name, value in keras_object.arguments.items() if name not in of_call}
+    arguments = {name: make(value, (*inside, name)) for name, value in given.items()}
+    factory = allowed_object(known, place) if known and known.code else keras_class(keras_object, place)
     try:
         made = factory(**{**more, **arguments})
     except OUT_OF_MEMORY as error:
@@ -87,7 +90,8 @@ def make(keras_object: Any, place: ConfigPath = (), **more: Any) -> Any:
 def keras_class(keras_object: KerasObject, place: ConfigPath) -> Any:
     """Return the class of that name from the public Keras module of its kind, if the table allows it."""
     known = find(keras_object.kind, keras_object.name)
-    factory = getattr(MODULES[keras_object.kind], keras_object.name, None) if known else None
+    is_own = keras_object.name in OWN.get(keras_object.kind, {})
+    factory = getattr(own_losses if is_own else MODULES[keras_object.kind], keras_object.name, None) if known else None
     if known is None or known.refusal or not callable(factory):
         reason = known.refusal if known else f"is no {keras_object.kind}"
         raise ConfigError(Problem(place, f"{keras_object.name} {reason or 'cannot be made here'}"))

@@ -1,21 +1,26 @@
 """Save and load a model's files: the best weights, and the model for other programs."""
 
 import io
+import json
 import os
+import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
+from typing import Any
 
 import keras
 
-from dltool.durable_files import atomic_path, atomic_write
+from dltool.durable_files import atomic_path, atomic_write, held_folder
 from dltool.errors import RunError
 from dltool.model.keras_objects import KERAS_ERRORS
 from dltool.model.weights_file import CHECKSUM, checksum, plain_arrays
 
 
 def save_weights(core: keras.Model, path: Path) -> None:
-    """Write `path` (`….weights.h5`) atomically, with a checksum in it. Raises MachineError."""
+    """Write `path` (`….weights.h5`), in a folder of a run, atomically and with a checksum in it. Raises MachineError,
+    and RunError: the folder is missing or a link."""
     # In memory: on a full disk, HDF5 ends the process. Keras does the same for `.keras`, but has no public name for it.
     from keras.src.saving import saving_lib
 
@@ -27,7 +32,7 @@ def save_weights(core: keras.Model, path: Path) -> None:
     arrays = plain_arrays(store.h5_file, Path("the new weights"), most=None)
     store.h5_file.attrs[CHECKSUM] = checksum(arrays)
     store.close()
-    atomic_write(path, buffer.getvalue())
+    atomic_write(path, buffer.getvalue(), path.parent.parent)
 
 
 def load_weights(core: keras.Model, path: Path, *, is_own: bool = False) -> None:
@@ -39,18 +44,20 @@ def load_weights(core: keras.Model, path: Path, *, is_own: bool = False) -> None
     if not is_own:
         refuse_damaged(path)
     try:
-        weights_alone(core).load_weights(path)
+        with held_folder(path.parent, path.parent.parent) as folder:
+            weights_alone(core).load_weights(folder / path.name)
     except (OSError, *KERAS_ERRORS) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise RunError(f"{path} does not hold the weights of this model: {reason}") from None
 
 
-def refuse_damaged(path: Path) -> None:
-    """Read the file in a process of its own: damaged, it can crash HDF5 or keep it forever. Raises RunError."""
+def refuse_damaged(path: Path, *, is_signed: bool = True) -> None:
+    """Read the file in a process of its own: damaged, it can crash HDF5 or keep it forever. Weights that dltool wrote
+    are signed: they hold their checksum. Raises RunError."""
     folders = os.pathsep.join(folder for folder in sys.path if os.path.isabs(folder))
     child = subprocess.run(
         # -P: no module in the user's folder shadows one of ours.
-        [sys.executable, "-P", "-m", "dltool.model.weights_file", path],
+        [sys.executable, "-P", "-m", "dltool.model.weights_file", path, *([] if is_signed else ["--unsigned"])],
         capture_output=True,
         encoding="utf-8",
         env={**os.environ, "PYTHONPATH": folders, "PYTHONUTF8": "1"},
@@ -69,6 +76,35 @@ def weights_alone(core: keras.Model) -> keras.Model:
 
 
 def save_model(full: keras.Model, path: Path) -> None:
-    """Write `path` (`….keras`), a plain Keras model, atomically. Raises MachineError."""
-    with atomic_path(path) as temporary:
-        full.save(temporary)
+    """Write `path` (`….keras`), a plain Keras model in a run, atomically. The same model gives the same bytes.
+
+    Raises MachineError."""
+    from keras.src.saving import saving_lib
+
+    buffer = io.BytesIO()
+    saving_lib.save_model(full, buffer)
+    with (
+        atomic_path(path, path.parent) as temporary,
+        zipfile.ZipFile(buffer) as made,
+        zipfile.ZipFile(temporary, "w") as archive,
+    ):
+        for member in made.infolist():
+            # The earliest time that an archive can hold.
+            info = zipfile.ZipInfo(member.filename)
+            info.file_size = member.file_size
+            with made.open(member) as source, archive.open(info, "w") as target:
+                is_json = member.filename.endswith(".json")
+                shutil.copyfileobj(io.BytesIO(repeatable(source.read())) if is_json else source, target)
+
+
+def repeatable(document: bytes) -> bytes:
+    """Return a JSON document of a `.keras` file without the time of saving, and with shared objects numbered in their
+    order. Keras identifies them by their addresses in memory."""
+    numbers: dict[Any, int] = {}
+
+    def plain(found: dict[str, Any]) -> dict[str, Any]:
+        if "shared_object_id" in found:
+            found["shared_object_id"] = numbers.setdefault(found["shared_object_id"], len(numbers))
+        return found | {"date_saved": "1980-01-01@00:00:00"} if "date_saved" in found else found
+
+    return json.dumps(json.loads(document, object_hook=plain)).encode()

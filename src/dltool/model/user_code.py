@@ -1,9 +1,9 @@
-"""The user's own classes, from the files that `--allow-code` names, imported when a model first needs one."""
+"""The user's own classes and functions, from the files of `--allow-code`, imported when a model first needs one."""
 
 import functools
 import sys
 import traceback
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from importlib.abc import SourceLoader
 from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
@@ -15,15 +15,40 @@ import keras
 from dltool.errors import ConfigError, ConfigPath, Position, Problem, UnreadableConfig
 from dltool.keras_names import ALLOWED, KINDS, AllowedCode, KerasName
 
+GET_CONFIG = "write get_config: super().get_config() with every argument of __init__ added"
 BASES = {"layer": keras.layers.Layer, "loss": keras.losses.Loss, "metric": keras.metrics.Metric}
 
 
-def allowed_class(found: KerasName, place: ConfigPath) -> Any:
-    """Return the class of a name that the user's `code` defines.
+class FunctionMetric(keras.metrics.MeanMetricWrapper):  # type: ignore[misc]
+    """The mean over examples of a function of targets and outputs, given both as a loss is.
 
-    Raises UnreadableConfig: importing the file fails; ConfigError: at `place`, it does not define such a class."""
+    A function that returns one number for a batch counts once for each of its examples."""
+
+    def __init__(self, function: Callable[[Any, Any], Any], name: str) -> None:
+        def of_equal_rank(y_true: Any, y_pred: Any) -> Any:
+            y_true, y_pred = keras.ops.cast(y_true, "float32"), keras.ops.cast(y_pred, "float32")
+            is_column = len(y_true.shape) + 1 == len(y_pred.shape) and y_pred.shape[-1] == 1
+            # Without the axis, targets (batch,) and outputs (batch, 1) would be paired each with each.
+            return function(keras.ops.expand_dims(y_true, -1) if is_column else y_true, y_pred)
+
+        super().__init__(of_equal_rank, name)
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        values = self._fn(y_true, y_pred)
+        if len(values.shape):
+            # By Keras's rules for weights and masks. TensorFlow computes the function once.
+            return super().update_state(y_true, y_pred, sample_weight)
+        return keras.metrics.Mean.update_state(self, values, keras.ops.shape(y_pred)[0])
+
+
+def allowed_object(found: KerasName, place: ConfigPath) -> Any:
+    """Return the class of a name that the user's `code` defines; a function as a loss or a metric.
+
+    Raises UnreadableConfig: importing the file fails; ConfigError: at `place`, it does not define it."""
     assert found.code is not None
     made = vars(imported(found.code)).get(found.name)
+    if found.is_string and callable(made):
+        return FunctionMetric(made, found.name) if found.kind == "metric" else made
     if not (isinstance(made, type) and issubclass(made, BASES[found.kind])):
         message = f"{found.name} of {found.code.shown_as} is not {KINDS[found.kind]} of Keras's"
         raise ConfigError(Problem(place, message))
@@ -68,18 +93,27 @@ def check_saved(layer: Any, given: Iterable[str], place: ConfigPath) -> None:
 
     Raises ConfigError: it cannot; better now than at the end of a run."""
     name = type(layer).__name__
-    hint = "write get_config: super().get_config() with every argument of __init__ added"
     try:
         config = keras.saving.serialize_keras_object(layer)
-        again = keras.saving.deserialize_keras_object(config, custom_objects={name: type(layer)})
-        missing = set(given) - set(again.get_config())
+        again = keras.saving.deserialize_keras_object(config, custom_objects=own_objects())
+        before, after = config["config"], keras.saving.serialize_keras_object(again)["config"]
     # The user's get_config may fail in any way.
     except (Exception, SystemExit) as error:
         message = f"{name} cannot be saved in a model and loaded again: {one_line(error)}{where_in_own_code(error)}"
-        raise ConfigError(Problem(place, message, hint)) from error
-    if missing:
+        raise ConfigError(Problem(place, message, GET_CONFIG)) from error
+    if missing := set(given) - set(after):
         message = f"a saved model would lose {' and '.join(sorted(missing))} of {name}: its get_config leaves it out"
-        raise ConfigError(Problem(place, message, hint))
+        raise ConfigError(Problem(place, message, GET_CONFIG))
+    if changed := [key for key in given if before.get(key) != after[key]]:
+        message = f"a saved model would change {' and '.join(changed)} of {name}"
+        raise ConfigError(Problem(place, message, "get_config returns each argument as __init__ takes it"))
+
+
+def own_objects() -> dict[str, Any]:
+    """Return the classes and functions that the allowed files define, as Keras's `custom_objects`."""
+    modules = [imported(code) for code in ALLOWED]
+    found = ((name, value, module) for module in modules for name, value in vars(module).items())
+    return {name: value for name, value, module in found if getattr(value, "__module__", None) == module.__name__}
 
 
 def own_line(error: BaseException, code: AllowedCode) -> int | None:

@@ -20,14 +20,18 @@ SECONDS, BYTES_PER_SECOND = 4, 50_000_000
 """Processor time to start, and the least speed after that: a tenth of the usual one."""
 
 
-def main(path: Path) -> None:
-    """Check the file; write a reason to stdout and exit with the code of RunError, or be ended by the limit."""
+def main(path: Path, is_signed: bool = True) -> None:
+    """Check the file, with its checksum if it `is_signed`; write a reason to stdout and exit with the code of RunError,
+    or be ended by the limit."""
     size = path.stat().st_size
     seconds = SECONDS + size // BYTES_PER_SECOND
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
     try:
+        if not is_signed and not h5py.is_hdf5(path):
+            raise RunError(f"{path} is not a file of weights")
         with h5py.File(path, "r") as file:
-            if checksum(plain_arrays(file, path, size)) != str(file.attrs.get(CHECKSUM)):
+            found = checksum(plain_arrays(file, path, size))
+            if is_signed and found != str(file.attrs.get(CHECKSUM)):
                 raise RunError(f"{path} is damaged: its checksum does not match")
     except RunError as error:
         sys.stdout.write(str(error))
@@ -86,4 +90,4 @@ def address(item: Any) -> Any:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), is_signed="--unsigned" not in sys.argv)

@@ -1,10 +1,12 @@
 """The contents of a report as plain values, from a run and, if available, its data and model."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
+from dltool.config.checks import target_of
+from dltool.config.losses import loss_name
 from dltool.config.outputs import heads_of
 from dltool.config.schema import Config
 from dltool.config.tasks import TASKS
@@ -21,21 +23,32 @@ from dltool.evaluation.tasks import images
 from dltool.keras_names import with_code
 from dltool.model.build import BuiltModel
 from dltool.model.graph import boxes_of
+from dltool.report.advice import Advisor
+from dltool.report.distributions import MOST_DISTRIBUTIONS, Distribution, distributions
 from dltool.report.examples import Example, Look, rows_looks, training_examples
 from dltool.report.layers import LayerTableRow, joined_inputs, layer_table
 from dltool.report.leakage import leakage_findings
 from dltool.report.verdict import Tile, Verdict, tiles, verdict
-from dltool.report.warnings import Finding, data_findings, history_findings, wide_intervals
+from dltool.report.warnings import (
+    Finding,
+    data_findings,
+    history_findings,
+    prediction_findings,
+    wide_intervals,
+)
 from dltool.runs.records import RunContents, numbers, one_line
+from dltool.runs.repeats import repeats
 from dltool.text import number, value_text
 
 if TYPE_CHECKING:
     from dltool.evaluation.findings import Assessment, Mistake, OutputAssessment
 
+ABSOLUTE = ("mean_absolute_error", "mean_absolute_percentage_error")
 FEW_MISTAKES = 6
 """Errors shown unless they are images: others take more room."""
 MOST_SETTINGS = 2000
 MOST_EXPECTATIONS = MOST_WARNINGS = 20
+WEIGHTED = "The loss counts each example by its weight ({}); metrics, baselines and tables count each once."
 
 
 @dataclass(frozen=True)
@@ -75,12 +88,14 @@ class OutputContents:
 class Contents:
     """The contents of a report, in the order of its sections. `run_word` is the run on the command line.
 
-    `sizes` are the examples of each split, `classes` those of each class in each split, `columns` those of a table."""
+    `repeated` are metrics that are not shown because another has their values. `sizes` are the examples of each split,
+    `classes` those of each class in each split, `columns` those of a table."""
 
     record: RunContents
     missing: str
     verdict: Verdict
     tiles: tuple[Tile, ...]
+    repeated: frozenset[str]
     notes: tuple[str, ...]
     findings: tuple[Finding, ...]
     curves: tuple[Figure, ...]
@@ -92,6 +107,7 @@ class Contents:
     sizes: Mapping[str, int]
     classes: Mapping[str, Sequence[int]]
     columns: tuple[ColumnRow, ...]
+    distributions: tuple[Distribution, ...]
     environment: Mapping[str, str]
     run_word: str
 
@@ -103,6 +119,7 @@ def contents(subject: Subject) -> Contents:
     metrics = recorded_metrics(record.results) if assessed is None else assessed.metrics
     outputs, baselines = ((), ()) if assessed is None else (assessed.outputs, assessed.baselines)
     shown = tuple(tiles(metrics, baselines))
+    judged = verdict(shown, subject.facts.test_examples)
     classes = {} if dataset is None else class_counts(dataset)
     reasons: list[str] = []
     curves = images([lambda: learning_curves(record.lines, record.best_epoch)], reasons.append)
@@ -113,10 +130,14 @@ def contents(subject: Subject) -> Contents:
     return Contents(
         record=record,
         missing=subject.missing,
-        verdict=verdict(shown, subject.facts.test_examples),
+        verdict=judged,
         tiles=shown,
-        notes=tuple(f"{each.name} of {each.metric}: {each.note}." for each in baselines if each.note),
-        findings=(*found_findings(subject, metrics, classes), *undrawn),
+        repeated=repeats(record.lines),
+        notes=(
+            *([WEIGHTED.format(one_line(config.data.weights))] if config.data.weights is not None else []),
+            *(f"{each.name} of {each.metric}: {each.note}." for each in baselines if each.note),
+        ),
+        findings=(*found_findings(subject, metrics, classes, judged), *undrawn),
         curves=tuple(chain.from_iterable(curves)),
         outputs=tuple(output_contents(subject, each) for each in outputs),
         examples=tuple(training_examples(config, dataset, built)) if dataset else (),
@@ -126,20 +147,24 @@ def contents(subject: Subject) -> Contents:
         sizes=subject.facts.sizes,
         classes=classes,
         columns=() if dataset is None else tuple(column_rows(config, dataset)),
+        distributions=() if dataset is None else tuple(islice(distributions(dataset), MOST_DISTRIBUTIONS)),
         environment=environment(record),
         run_word=with_code(record.path),
     )
 
 
 def found_findings(
-    subject: Subject, metrics: Mapping[str, Interval], counts: Mapping[str, Sequence[int]]
+    subject: Subject, metrics: Mapping[str, Interval], counts: Mapping[str, Sequence[int]], judged: Verdict
 ) -> list[Finding]:
-    record, dataset = subject.record, subject.dataset
+    record, dataset, built = subject.record, subject.dataset, subject.built
     findings = [] if dataset is None else [*leakage_findings(dataset)]
     epochs = subject.config.training.epochs
     stopped_early = isinstance(epochs, int) and len(record.lines) < epochs
-    findings += history_findings(record.lines, record.best_epoch, with_code(record.path), stopped_early)
-    has_weights = subject.config.training.class_weights is not None
+    advisor = Advisor(subject.config, subject.facts, built.full.count_params(), record.origins, dataset)
+    history = record.lines, record.best_epoch, with_code(record.path), stopped_early
+    findings += history_findings(*history, advisor, judged.kind == "bad")
+    findings += assessment_findings(subject)
+    has_weights = any(head.class_weights is not None for head in heads_of(subject.config))
     warnings = dataset.warnings if dataset is not None else record.run.data.warnings[:MOST_WARNINGS]
     targets = subject.facts.targets
     # With several targets, names of classes begin with the target.
@@ -154,6 +179,20 @@ def found_findings(
             findings.append(Finding("expectation", "An expectation was not met", text, "Change the model or `expect`."))
     # Notes come last.
     return sorted(findings, key=lambda finding: finding.is_note)
+
+
+def assessment_findings(subject: Subject) -> Iterator[Finding]:
+    """Yield warnings about the predictions of each output."""
+    assessment, heads = subject.assessment, {head.name: head for head in heads_of(subject.config)}
+    if assessment is None:
+        return
+    for output in assessment.outputs:
+        # A stored evaluation is not trusted.
+        head = heads.get(output.name)
+        target = None if head is None else target_of(head, subject.facts.targets)
+        if head is not None and target is not None:
+            is_absolute = loss_name(head.loss) in ABSOLUTE
+            yield from prediction_findings(output.table, assessment.examples, target.extremes, is_absolute)
 
 
 def output_contents(subject: Subject, assessed: "OutputAssessment") -> OutputContents:

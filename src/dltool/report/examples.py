@@ -11,13 +11,17 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from dltool.config.columns import CategoryColumn
 from dltool.config.schema import Config
 from dltool.data.dataset import Dataset
 from dltool.data.facts import Facts, InputFacts
 from dltool.data.split.at_random import first_of_each_class
 from dltool.model.build import BuiltModel
-from dltool.text import number, shape, shortened
+from dltool.model.columns import ColumnState, categories
+from dltool.text import data_number, shape, shortened
+from dltool.text import numbers as numbers_text
 from dltool.training.batches import tensor
+from dltool.training.state import evaluating
 
 SHOWN_EXAMPLES = 6
 AUGMENTED = 2
@@ -76,13 +80,17 @@ Looks = list[list[Look]]
 
 
 def training_examples(config: Config, dataset: Dataset, built: BuiltModel) -> list[Example]:
-    """Return training examples, of as many classes as possible, with raw, preprocessed and augmented views."""
+    """Return training examples from all over the data, of as many classes as possible, with raw, preprocessed and
+    augmented views. The seed of the config chooses them."""
     facts, targets = dataset.facts, dataset.targets.values()
     classes = next((values for values in targets if values.ndim == 1 and values.dtype.kind == "i"), None)
-    rows = first_of_each_class(dataset.split.train, classes, SHOWN_EXAMPLES)
+    shuffled = np.random.default_rng(config.seed).permutation(dataset.split.train)
+    rows = np.sort(first_of_each_class(shuffled, classes, SHOWN_EXAMPLES))
     raw = {name: values[rows] for name, values in dataset.inputs.items()}
     prepared = prepare(built, raw)
-    views = [raw_looks(config, facts, raw, prepared)]
+    cells = {name: state for name, state in built.fitted.columns.items() if not facts.inputs[name].shape}
+    after = {name: [taken_words(facts.inputs[name], cells[name], each) for each in prepared[name]] for name in cells}
+    views = [raw_looks(config, facts, raw, after)]
     if any(prepared[name] is not values for name, values in raw.items()):
         views.append(preprocessed_looks(built, facts, prepared, "preprocessed"))
     for attempt in range(1, AUGMENTED + 1) if built.augmentation is not None else ():
@@ -130,14 +138,16 @@ def rows_looks(
     if autoencoder is None:
         return looks
     given = {name: tensor(values) for name, values in prepare(built, raw).items()}
-    found = built.core(built.structured(given), training=False)
+    with evaluating(built.core, config.seed):
+        found = built.core(built.structured(given), training=False)
     values = np.asarray(found[autoencoder] if isinstance(found, dict) else found, np.float32)
     restored = preprocessed_looks(built, dataset.facts, {next(iter(raw)): values}, "reconstructed")
     return [[*each, *more] for each, more in zip(looks, restored, strict=True)]
 
 
-def raw_looks(config: Config, facts: Facts, raw: Arrays, prepared: Arrays) -> Looks:
-    """Return the raw views of each example. Columns of a table are one view, with their preprocessed values."""
+def raw_looks(config: Config, facts: Facts, raw: Arrays, prepared: Mapping[str, Sequence[str]]) -> Looks:
+    """Return the raw views of each example. Columns of a table are one view, with their preprocessed values, which are
+    text."""
     looks: Looks = [[] for _ in next(iter(raw.values()))]
     windows = config.data.windows
     # The target of a time series comes first.
@@ -153,7 +163,7 @@ def raw_looks(config: Config, facts: Facts, raw: Arrays, prepared: Arrays) -> Lo
         for example, value in zip(looks, raw[name], strict=True):
             example.append(look_at(kinds[name], title, value, limits))
     for position, example in enumerate(looks) if named else ():
-        after = {name: numbers(prepared[name][position]) for name in named if name in prepared}
+        after = {name: prepared[name][position] for name in named if name in prepared}
         cells = ((name, cell_words(facts.inputs[name], raw[name][position]), after.get(name, "")) for name in named)
         title = "columns → preprocessed" if prepared else "columns"
         example.append(Look(title, values=tuple(islice(cells, MOST_ROWS))))
@@ -195,15 +205,27 @@ def look_at(kind: str, title: str, value: Any, limits: tuple[float, float]) -> L
         return Look(title, text=shortened(", ".join(map(str, np.ravel(value)[-MOST_NUMBERS:])), LONGEST_TEXT))
     if kind == "curve":
         last = value.ravel()[-1]
-        end = f"{last:g}" if np.isfinite(last) else "missing"
+        end = data_number(float(last)) if np.isfinite(last) else "missing"
         return Look(f"{title}, at the end {end}", curve=curve_points(value))
     return Look(title, text=numbers(value))
 
 
 def numbers(values: Any) -> str:
     flat = np.ravel(values)
-    shown = ", ".join(number(each.item()) for each in flat[:MOST_NUMBERS])
+    shown = ", ".join(numbers_text(flat[:MOST_NUMBERS].tolist()))
     return f"{shown}, … ({shape(np.shape(values))})" if len(flat) > MOST_NUMBERS else shown
+
+
+def taken_words(facts: InputFacts, state: ColumnState, value: np.ndarray) -> str:
+    """Return a preprocessed value as the model takes it: a category as one-hot vector, or as index of an embedding."""
+    options = facts.column.options if facts.column is not None else None
+    if not isinstance(options, CategoryColumn):
+        return numbers(value)
+    size, index = categories(options, state), int(value)
+    if options.embedding is not None:
+        return f"index {index} of {size}, for the embedding"
+    one_hot = ", ".join(str(int(each == index)) for each in range(size))
+    return one_hot if size <= MOST_NUMBERS else f"one-hot vector, 1 at index {index} of {size}"
 
 
 def cell_words(facts: InputFacts, value: Any) -> str:
@@ -217,7 +239,7 @@ def cell_words(facts: InputFacts, value: Any) -> str:
             return "missing"
     if np.isnan(value):
         return "missing"
-    return ("yes" if value else "no") if kind == "boolean" else f"{float(value):g}"
+    return ("yes" if value else "no") if kind == "boolean" else data_number(float(value))
 
 
 def preprocessed_looks(built: BuiltModel, facts: Facts, prepared: Arrays, title: str) -> Looks:
@@ -239,7 +261,7 @@ def preprocessed_look(title: str, value: np.ndarray, limits: tuple[float, float]
     if words is not None:
         return Look(title, text=shortened(" ".join(tokens(value.ravel(), words)), LONGEST_TEXT))
     if value.ndim in (2, 3) and value.dtype.kind in "fu":
-        says = f"{title}: {limits[0]:.3g} to {limits[1]:.3g}"
+        says = f"{title}: {' to '.join(data_number(limit, 3) for limit in limits)}"
         return Look(says, thumbnail_of(value, *limits, is_heat=value.ndim == 2))
     if value.ndim == 1 and len(value) > MOST_NUMBERS and value.dtype.kind == "f":
         says = f"{title}: {np.count_nonzero(value):,} of {len(value):,} values are not 0"

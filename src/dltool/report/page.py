@@ -3,7 +3,7 @@
 import base64
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import chain
@@ -33,7 +33,8 @@ class PageSection:
 
 def render(template: str, **values: Any) -> Markup:
     """Render a template as safe HTML: all but Markup is escaped, control characters are made visible. Templates have
-    the filters `number`, `duration`, `one_line`, `unbroken` and `keys`, and the function `figure`."""
+    the filters `number`, `data_number`, `duration`, `one_line`, `unbroken`, `keys` and `largest`, and the function
+    `figure`."""
     return Markup(environment().get_template(template).render(**values))
 
 
@@ -59,10 +60,16 @@ def environment() -> Environment:
         lstrip_blocks=True,
         finalize=visible,
     )
-    made.filters |= {"number": text.number, "duration": text.duration, "one_line": one_line}
-    made.filters |= {"unbroken": unbroken, "keys": lambda rows: list(dict.fromkeys(chain.from_iterable(rows)))}
+    made.filters |= {"number": text.number, "data_number": text.data_number, "duration": text.duration}
+    made.filters |= {"one_line": one_line, "unbroken": unbroken, "keys": keys}
+    made.filters["largest"] = lambda rows: {name: text.largest_of(row.get(name) for row in rows) for name in keys(rows)}
     made.globals["figure"] = figure
     return made
+
+
+def keys(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the names of all columns of a table, in order."""
+    return list(dict.fromkeys(chain.from_iterable(rows)))
 
 
 def visible(value: Any) -> Any:

@@ -8,7 +8,7 @@ from typing import Literal
 
 from dltool.evaluation.bootstrap import Interval
 from dltool.evaluation.findings import MODEL, Baseline
-from dltool.text import counted, number
+from dltool.text import counted, largest_of, number, numbers
 
 LESS_IS_BETTER = re.compile(
     r"(^|_)(loss|error|mae|mse|rmse|mape|msle|crossentropy|hinge|poisson|divergence|false_positives|false_negatives)"
@@ -20,7 +20,8 @@ MORE_IS_BETTER = re.compile(
 )
 SAME = {
     "accuracy": ("acc", "sparse_categorical_accuracy", "categorical_accuracy", "binary_accuracy"),
-    "mean_absolute_error": ("mae",),
+    "mean_absolute_error": ("mae", "loss"),
+    "mean_squared_error": ("mse", "loss"),
 }
 """Other names of the metrics of baselines."""
 SAME_VALUE = 1e-4
@@ -50,6 +51,12 @@ class Tile:
     interval: Interval
     baselines: tuple[tuple[str, float], ...]
     strip: tuple[float, ...]
+
+    @property
+    def largest(self) -> float:
+        """Return the largest of all its values, which have the same decimals."""
+        interval = self.interval
+        return largest_of([interval.value, interval.low, interval.high, *(value for _, value in self.baselines)])
 
 
 def less_is_better(metric: str) -> bool:
@@ -110,7 +117,7 @@ def compare(tile: Tile, examples: int) -> Verdict:
     interval = tile.interval
     ends = sorted(sign * end for end in (interval.low, interval.high) if end is not None) or [sign * interval.value] * 2
     measured = f"{tile.name} is {with_interval(interval)} on {counted(examples, 'test example')}"
-    best = f"the best baseline, {name}, has {number(value)}"
+    best = f"the best baseline, {name}, has {number(value, interval.value)}"
     if ends[0] > sign * value:
         how = "better" if interval.low is None else "significantly better"
         return Verdict("good", f"The model is {how} than the baselines: {measured}, and {best}.")
@@ -123,4 +130,5 @@ def compare(tile: Tile, examples: int) -> Verdict:
 def with_interval(interval: Interval) -> str:
     if interval.low is None or interval.high is None:
         return number(interval.value)
-    return f"{number(interval.value)} ({number(interval.low)} to {number(interval.high)})"
+    value, low, high = numbers([interval.value, interval.low, interval.high])
+    return f"{value} ({low} to {high})"

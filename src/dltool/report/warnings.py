@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from dltool.evaluation.bootstrap import Interval
-from dltool.text import number
+from dltool.report.advice import LOW_RATE, Advisor
+from dltool.text import number, numbers
 
 RISE = 1.1
 """Overfitting: the final validation loss relative to its minimum."""
@@ -17,6 +19,21 @@ FEW_ROWS = 100
 WIDE = 0.1
 """Width of the interval of an accuracy."""
 CONSTANT = 1e-3
+JUMP = 1.2
+"""A training loss relative to that of the epoch before, from which on it jumps."""
+FEWEST_JUMPS = 2
+RATIO_OF_JUMPS = 5
+"""Epochs for each jump, at most, of a learning rate that is too high."""
+CONVERGED = 0.01
+"""Relative improvement of the losses in the last quarter of the epochs, below which more epochs change little."""
+DECAYED = 0.05
+"""Learning rate relative to the highest, below which a schedule has ended."""
+TOLERANCE = 0.01
+"""Predictions this much outside of the range of the targets, relative to it, are still possible."""
+CERTAIN = 4
+"""Standard errors of the mean error that are no chance."""
+NOTABLE = 0.25
+"""Mean error relative to the mean absolute error."""
 
 
 @dataclass(frozen=True)
@@ -35,22 +52,55 @@ class Finding:
 Lines = Sequence[Mapping[str, Any]]
 
 
-def history_findings(lines: Lines, best_epoch: int | None, run: str, stopped_early: bool) -> Iterator[Finding]:
-    """Yield warnings about the lines of metrics.jsonl. `run` is the run as a word of the command line."""
-    yield from overfitting(lines)
-    yield from gap(lines, best_epoch)
-    if best_epoch == len(lines) > 1 and not stopped_early:
+def history_findings(
+    lines: Lines, best_epoch: int | None, run: str, stopped_early: bool, advisor: Advisor, is_bad: bool = False
+) -> Iterator[Finding]:
+    """Yield warnings about the lines of metrics.jsonl. `run` is the run as a word of the command line. `is_bad`: the
+    model is not better than its baselines."""
+    yield from overfitting(lines, advisor)
+    yield from gap(lines, best_epoch, advisor)
+    losses = [line["loss"] for line in lines if are_numbers(line, "loss")]
+    jumps = sum(loss > JUMP * before > 0 for before, loss in pairwise(losses))
+    is_stuck = len(losses) > 1 and min(losses[1:]) > losses[0] * (1 - CONSTANT)
+    is_best_last = best_epoch == len(lines) > 1 and not stopped_early
+    cause = advisor.scaling() if is_stuck or is_bad else ""
+    if is_stuck:
+        words = f"The training loss was {number(losses[0])} after the first epoch and never fell below it."
+        rates = [advisor.rate(factor, lines) for factor in (0.1, 10)]
+        yield Finding("no learning", "The model does not learn", words, cause or f"Write {rates[0]}, or {rates[1]}.")
+    elif jumps >= max(FEWEST_JUMPS, len(losses) / RATIO_OF_JUMPS):
+        words = (
+            f"In {jumps} of {len(losses)} epochs the training loss was more than {JUMP - 1:.0%} above the one before."
+        )
+        yield Finding("jumps", "The learning rate is too high", words, f"Write {advisor.rate(0.1, lines)}.")
+    elif is_bad and (step := cause or (advisor.more_steps(len(lines)) if is_best_last else "")):
+        yield Finding("weak", "Why the model is not better than the baselines", "This is the likely cause.", step)
+        return
+    if is_best_last and not is_stuck and is_improving(lines):
         words = f"The model was still improving in the last epoch, {best_epoch}."
         more = f"dltool resume {run} --epochs {2 * len(lines)}"
-        yield Finding("short", "The last epoch was the best", words, f"Train longer: {more}", is_note=True)
-    losses = [line["loss"] for line in lines if are_numbers(line, "loss")]
-    if len(losses) > 1 and min(losses[1:]) > losses[0] * (1 - CONSTANT):
-        words = f"The training loss was {number(losses[0])} after the first epoch and never fell below it."
-        step = "Try another learning rate, ten times smaller and ten times larger, and check the examples below."
-        yield Finding("no learning", "The model does not learn", words, step)
+        rate = last_rate(lines)
+        faster = f", or write {advisor.rate(10, lines)}" if rate is not None and rate <= LOW_RATE else ""
+        yield Finding("short", "The last epoch was the best", words, f"Train longer: {more}{faster}", is_note=True)
 
 
-def overfitting(lines: Lines) -> Iterator[Finding]:
+def is_improving(lines: Lines) -> bool:
+    """Return whether more epochs may help: losses still fall, and no schedule has ended the training."""
+    rates = [line["learning_rate"] for line in lines if are_numbers(line, "learning_rate")]
+    if rates and rates[-1] < DECAYED * max(rates):
+        return False
+    before, last = lines[-1 - max(1, len(lines) // 4)], lines[-1]
+    name = "val_loss" if are_numbers(last, "val_loss") else "loss"
+    if not (are_numbers(before, name) and are_numbers(last, name)):
+        return True
+    return bool(before[name] - last[name] > CONVERGED * abs(before[name]))
+
+
+def last_rate(lines: Lines) -> float | None:
+    return lines[-1]["learning_rate"] if are_numbers(lines[-1], "learning_rate") else None
+
+
+def overfitting(lines: Lines, advisor: Advisor) -> Iterator[Finding]:
     """Yield a warning if the validation loss rose while the training loss fell."""
     pairs = [(line["loss"], line["val_loss"]) for line in lines if are_numbers(line, "loss", "val_loss")]
     if len(pairs) < LEAST_EPOCHS_AFTER + 1 or len(pairs) != len(lines):
@@ -59,15 +109,15 @@ def overfitting(lines: Lines) -> Iterator[Finding]:
     (loss_then, lowest), (loss_now, now) = pairs[turned], pairs[-1]
     if len(pairs) - 1 - turned < LEAST_EPOCHS_AFTER or now < RISE * lowest or loss_now >= loss_then:
         return
+    low, high, then, last = numbers([lowest, now, loss_then, loss_now])
     words = (
-        f"The validation loss was lowest, {number(lowest)}, in epoch {turned + 1}, and rose to {number(now)}, while "
-        f"the training loss fell from {number(loss_then)} to {number(loss_now)}."
+        f"The validation loss was lowest, {low}, in epoch {turned + 1}, and rose to {high}, while "
+        f"the training loss fell from {then} to {last}."
     )
-    step = "Add Dropout, augmentation or weight_decay, use fewer units, or stop with EarlyStopping: {patience: 3}."
-    yield Finding("over-fitting", "The model overfits", words, step)
+    yield Finding("over-fitting", "The model overfits", words, advisor.against_overfitting())
 
 
-def gap(lines: Lines, best_epoch: int | None) -> Iterator[Finding]:
+def gap(lines: Lines, best_epoch: int | None, advisor: Advisor) -> Iterator[Finding]:
     """Yield a warning if training accuracy is far above validation accuracy in the best epoch."""
     line = next((line for line in lines if line.get("epoch") == best_epoch), {})
     for name in line:
@@ -79,8 +129,8 @@ def gap(lines: Lines, best_epoch: int | None) -> Iterator[Finding]:
                 f"In the best epoch, {name} is {number(line[name])} in training and {number(line[f'val_{name}'])} in "
                 f"validation, a gap of {number(difference)}."
             )
-            step = "Use more data, augmentation, Dropout, weight_decay or a smaller model."
-            yield Finding("gap", f"{name} is much higher in training than in validation", words, step)
+            title = f"{name} is much higher in training than in validation"
+            yield Finding("gap", title, words, advisor.against_overfitting())
 
 
 def data_findings(
@@ -93,7 +143,7 @@ def data_findings(
         most, least = max(counts, key=counts.__getitem__), min(counts, key=counts.__getitem__)
         if counts[most] > IMBALANCE * max(1, counts[least]):
             words = f"The training split has {counts[most]:,} examples of {most} and {counts[least]:,} of {least}."
-            step = "Check recall by class instead of accuracy; class_weights: balanced weights all classes equally."
+            step = "Check recall by class instead of accuracy; training.class_weights: balanced weights all equally."
             yield Finding("imbalance", "The classes are imbalanced", words, step)
     if not sizes.get("validation"):
         words = "There is no validation split: the best epoch is the one with the lowest training loss."
@@ -109,6 +159,46 @@ def data_findings(
         yield Finding("data", "Warnings about the data", words, "Check these rows in the source.")
 
 
+def prediction_findings(
+    table: Sequence[Mapping[str, Any]], examples: int, extremes: tuple[float, float] | None, is_absolute: bool
+) -> Iterator[Finding]:
+    """Yield warnings about predicted numbers: biased ones, and impossible ones. `table` has a row for each number,
+    `extremes` are the lowest and the highest target, `is_absolute` whether the loss is an absolute error."""
+    for row in table:
+        name = str(row.get("number"))
+        if are_floats(row, "mean_error", "mean_absolute_error", "root_mean_squared_error"):
+            error, absolute, squared = row["mean_error"], row["mean_absolute_error"], row["root_mean_squared_error"]
+            standard = (max(squared * squared - error * error, 0) / max(examples, 1)) ** 0.5
+            if abs(error) > max(CERTAIN * standard, NOTABLE * absolute):
+                how = "high" if error > 0 else "low"
+                words = f"On average, {name} is predicted {number(abs(error))} too {how}."
+                step = "Look at the errors below: which examples have them?"
+                if is_absolute:
+                    step = "An absolute error makes the model predict medians; loss: mean_squared_error, means."
+                yield Finding("bias", f"Predictions are too {how}", words, step)
+        if extremes is not None and are_floats(row, "lowest", "highest"):
+            yield from impossible(name, (row["lowest"], row["highest"]), extremes)
+
+
+def impossible(name: str, predicted: tuple[float, float], targets: tuple[float, float]) -> Iterator[Finding]:
+    """Yield a warning if predictions lie where no target can be, or far from all targets."""
+    (lowest, highest), (low, high) = predicted, targets
+    span = high - low
+    ends = numbers([low, high, lowest, highest])
+    if low >= 0 and high <= 1 and (lowest < -TOLERANCE or highest > 1 + TOLERANCE):
+        possible, activation = "between 0 and 1", "sigmoid"
+    elif low >= 0 and lowest < -TOLERANCE * span:
+        possible, activation = "0 or more", "softplus"
+    elif lowest < low - span / 2 or highest > high + span / 2:
+        possible, activation = f"between {ends[0]} and {ends[1]}", ""
+    else:
+        return
+    words = f"All targets are {possible}; {name} is predicted from {ends[2]} to {ends[3]}."
+    step = f"End model.layers with - Activation: {activation}" if activation else "Look at the largest errors below."
+    title = f"Some predictions are {'impossible' if activation else 'far from all targets'}"
+    yield Finding("impossible", title, words, step)
+
+
 def wide_intervals(metrics: Mapping[str, Interval]) -> Iterator[Finding]:
     """Yield warnings about accuracies with wide intervals."""
     for name, interval in metrics.items():
@@ -120,3 +210,7 @@ def wide_intervals(metrics: Mapping[str, Interval]) -> Iterator[Finding]:
 
 def are_numbers(line: Mapping[str, Any], *names: str) -> bool:
     return all(isinstance(line.get(name), int | float) and not isinstance(line[name], bool) for name in names)
+
+
+def are_floats(row: Mapping[str, Any], *names: str) -> bool:
+    return all(isinstance(row.get(name), float) for name in names)

@@ -4,13 +4,13 @@ from dataclasses import asdict
 from typing import Any
 
 from dltool.config.tasks import TASKS
-from dltool.durable_files import atomic_write
 from dltool.report.contents import Contents
 from dltool.report.page import PageSection, render, render_page
 from dltool.runs.files import Run
 from dltool.runs.records import one_line
 
 FORMAT = 1
+RANGE_KEYS = ("of", "lowest", "median", "highest")
 LAYER_KEYS = ("number", "title", "takes", "output", "parameters", "origin")
 QUALITY = {"verdict": "Is it any good?", "warnings": "What to look at", "learning": "Learning"}
 """Titles of the sections before the results of each output, by template."""
@@ -31,9 +31,9 @@ def write_report(run: Run, found: Contents) -> None:
         run.directory(run.figures)
     for figure in found.curves:
         # Figures of the test are stored with its evaluation.
-        atomic_write(run.figures / f"{figure.name}.svg", figure.svg.encode())
+        run.write(run.figures / f"{figure.name}.svg", figure.svg.encode())
     run.write_json(run.report_numbers, as_json(found))
-    atomic_write(run.report, html(found).encode())
+    run.write(run.report, html(found).encode())
 
 
 def html(report: Contents) -> str:
@@ -80,7 +80,12 @@ def as_json(found: Contents) -> dict[str, Any]:
         "best_epoch": record.best_epoch,
         "outputs": outputs,
         "layers": [{name: getattr(row, name) for name in LAYER_KEYS} for row in found.layers],
-        "data": {"sizes": found.sizes, "classes": found.classes, "columns": [asdict(each) for each in found.columns]},
+        "data": {
+            "sizes": found.sizes,
+            "classes": found.classes,
+            "columns": [asdict(each) for each in found.columns],
+            "distributions": [{name: getattr(each, name) for name in RANGE_KEYS} for each in found.distributions],
+        },
         "config": found.settings,
         "seconds": record.results.seconds,
         "environment": found.environment,

@@ -16,7 +16,7 @@ import os
 import re
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +24,7 @@ from typing import Any, BinaryIO, Self
 
 import numpy as np
 
-from dltool.durable_files import atomic_path, disk_errors, open_file
+from dltool.durable_files import atomic_path, disk_errors, held_folder, open_file
 from dltool.errors import MachineError, RunError
 from dltool.runs.files import is_deep
 from dltool.text import os_words
@@ -88,7 +88,7 @@ def write_checkpoint(
         # read_checkpoint would refuse a longer one.
         message = f"{path}: a header of {len(header):,} bytes exceeds the limit of {HEADER_LIMIT:,}"
         raise MachineError(message, "it holds the history of all epochs: train fewer epochs, or use fewer metrics")
-    with atomic_path(path) as temporary, open(temporary, "xb") as file:
+    with atomic_path(path, directory.parent) as temporary, open(temporary, "xb") as file:
         digest = hashlib.sha256()
         _write(file, digest, MAGIC + len(header).to_bytes(8, "little") + header)
         for _, array in arrays:
@@ -203,19 +203,21 @@ def _steps(directory: Path) -> list[int]:
 
 def remove_checkpoints(directory: Path) -> None:
     """Remove every checkpoint; the best weights stay. Raises MachineError."""
-    with disk_errors(directory, "remove a checkpoint from"):
-        for step in _steps(directory):
-            os.unlink(checkpoint_path(directory, step))
+    _unlink(directory, _steps(directory))
 
 
 def _remove_all_but_newest_two(directory: Path, step: int, before: int | None) -> None:
     """Remove older checkpoints, and those after `step`: they were found damaged when the run was resumed."""
     older = [other for other in _steps(directory) if other < step and (before is None or other <= before)]
     keep = {step, max(older, default=step)}
-    with disk_errors(directory, "remove an old checkpoint from"):
-        for other in set(_steps(directory)) - keep:
+    _unlink(directory, set(_steps(directory)) - keep)
+
+
+def _unlink(directory: Path, steps: Iterable[int]) -> None:
+    with disk_errors(directory, "remove a checkpoint from"), held_folder(directory, directory.parent) as folder:
+        for step in steps:
             with suppress(FileNotFoundError):
-                os.unlink(checkpoint_path(directory, other))
+                os.unlink(checkpoint_path(folder, step))
 
 
 def _read(file: BinaryIO, where: str) -> Checkpoint:

@@ -10,7 +10,7 @@ import os
 import re
 import secrets
 import shutil
-import time
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -29,6 +29,8 @@ FORMAT = 1
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 REPOSITORY = (".git", "HEAD", "objects", "refs")
 """Names that make git treat a folder as a repository, whose settings can name programs that git runs."""
+LEAST_ROOM = 2**16
+"""Bytes that must be free where a run is created. Even a small one needs more."""
 MOST_ENTRIES = 10_000
 DEEPEST = 10
 NUMBER = re.compile(r"[0-9]{4}|[1-9][0-9]{4,8}")
@@ -105,12 +107,29 @@ def refuse_no_runs_folder(runs: Path) -> None:
             raise ConfigError(f"{folder} is a run; runs cannot be nested", "name a folder outside it")
 
 
+def refuse_unwritable(runs: Path) -> None:
+    """Raise as :func:`refuse_no_runs_folder`, and MachineError if no run could be created below `runs`."""
+    refuse_no_runs_folder(runs)
+    with disk_errors(runs, "create a run in"):
+        nearest_writable(runs)
+
+
+def nearest_writable(folder: Path) -> Path:
+    """Return `folder`, or the nearest one above it that exists, after writing a nameless file there. Raises OSError."""
+    there = next(each for each in (folder.absolute(), *folder.absolute().parents) if os.path.lexists(each))
+    with tempfile.TemporaryFile(dir=there) as file:
+        file.write(bytes(LEAST_ROOM))
+    return there
+
+
 def open_run(path: Path) -> Run:
     """Return the run at `runs/mnist/0001`, `runs/mnist/latest` or `runs/mnist` (the latest).
 
     Raises RunError: it does not exist, is not a run, is of a newer dltool, or holds anything but files and folders."""
     try:
-        run = Run(_run_path(path))
+        found = _run_path(path)
+        # A link to a run, of the user's own, is followed here once; nothing that is written follows any.
+        run = Run(found.resolve() if found.is_symlink() else found)
         _check_format(run)
         _check_entries(run.path)
     except OSError as error:
@@ -182,13 +201,16 @@ def update_latest(parent: Path) -> None:
 
 
 def remove_abandoned(folder: Path) -> None:
-    """Remove what a killed process left while creating or removing a run, if it is older than a day."""
+    """Remove what a killed process left while creating or removing a run, if it is older than a day.
+
+    `folder` has just been changed: its time is now by the clock of its file system, which may differ from ours."""
+    now = os.stat(folder).st_mtime
     for entry in os.scandir(folder):
         if not entry.name.startswith(UNFINISHED_PREFIX):
             continue
         # Another process may remove it at the same time.
         with suppress(FileNotFoundError):
-            if time.time() - entry.stat(follow_symlinks=False).st_mtime < 86_400:
+            if now - entry.stat(follow_symlinks=False).st_mtime < 86_400 or Run(Path(entry.path)).is_locked():
                 continue
             if entry.is_dir(follow_symlinks=False):
                 shutil.rmtree(entry.path, ignore_errors=True)

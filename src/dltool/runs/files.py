@@ -20,6 +20,7 @@ from typing import Any, Literal, Self
 from dltool.durable_files import (
     atomic_write,
     disk_errors,
+    held_folder,
     open_in_place,
     read_file,
     remove_temporaries,
@@ -27,7 +28,7 @@ from dltool.durable_files import (
     sync,
 )
 from dltool.errors import MachineError, RunError
-from dltool.text import os_words
+from dltool.text import joined, os_words
 
 Status = Literal["running", "completed", "failed", "interrupted"]
 
@@ -113,24 +114,28 @@ class Run:
 
     def write_json(self, path: Path, value: Mapping[str, Any]) -> None:
         """Replace one of the run's JSON documents; NaN and infinities become null. Raises MachineError."""
-        atomic_write(path, (encode_json(value, indent=2) + "\n").encode())
+        self.write(path, (encode_json(value, indent=2) + "\n").encode())
+
+    def write(self, path: Path, data: bytes) -> None:
+        """Replace one of the run's files as a whole. Raises MachineError, and RunError for a link on the way."""
+        atomic_write(path, data, self.path)
 
     def directory(self, path: Path) -> Path:
         """Create a folder of the run if it is missing. Raises MachineError, and RunError if it is a link."""
         inside = path.relative_to(self.path)
         for folder in [*(self.path / parent for parent in reversed(inside.parents[:-1])), path]:
-            with disk_errors(folder, "create"), suppress(FileExistsError):
-                os.mkdir(folder)
-            if folder.is_symlink() or not folder.is_dir():
-                raise RunError(f"{folder} is not a folder; a run directory holds no links")
-        return path
+            creating = disk_errors(folder, "create")
+            with creating, held_folder(folder.parent, self.path) as parent, suppress(FileExistsError):
+                os.mkdir(parent / folder.name)
+        with disk_errors(path, "open"), held_folder(path, self.path):
+            return path
 
     def replace_folder(self, path: Path, files: Mapping[str, bytes]) -> None:
         """Replace a folder of the run by files, by their paths. Raises MachineError, and RunError for a link."""
         self.directory(path.parent)
         if path.is_symlink() or (os.path.lexists(path) and not path.is_dir()):
             raise RunError(f"{path} is not a folder; a run directory holds no links")
-        replace_folder(path, files)
+        replace_folder(path, files, self.path)
 
     def update(self, status: Status, **fields: Any) -> None:
         """Set the status and further fields in run.json. The reason of a failure is dropped with that status.
@@ -142,9 +147,17 @@ class Run:
             record.pop("exit_code", None)
         self.write_json(self.record, record)
 
+    def refuse_missing(self) -> None:
+        """Raise RunError for entries of a trained run that another program has removed, or replaced by links."""
+        first = (self.config, self.resolved, self.record, self.split, self.preprocessing)
+        needed = (*first, self.metrics, self.best_weights, self.model)
+        if gone := [path.name for path in needed if path.is_symlink() or not path.exists()]:
+            message = f"{joined(gone, 'and')} in {self.path} {'was' if len(gone) == 1 else 'were'} removed or replaced"
+            raise RunError(f"{message} by another program", "train a new run")
+
     def write_metrics(self, lines: list[dict[str, Any]]) -> None:
         """Replace metrics.jsonl: a resumed run drops the epochs after its checkpoint. Raises MachineError."""
-        atomic_write(self.metrics, "".join(encode_json(line) + "\n" for line in lines).encode())
+        self.write(self.metrics, "".join(encode_json(line) + "\n" for line in lines).encode())
 
     def read_metrics(self) -> list[dict[str, Any]]:
         """Read metrics.jsonl without an incomplete last line; empty before the first epoch. Raises RunError."""
@@ -275,9 +288,10 @@ class MetricsLog:
             self.sync()
 
     def append(self, values: Mapping[str, Any]) -> None:
-        """Append one line atomically; it is synced within a second. Raises MachineError. After a power failure, a
-        resumed run has the lost lines in its checkpoint or repeats their epochs."""
+        """Append one line atomically; it is synced within a second. After a power failure, a resumed run has the
+        lost lines in its checkpoint or repeats their epochs. Raises MachineError, and RunError: the file is gone."""
         line = (encode_json(values) + "\n").encode()
+        self.refuse_other_file()
         try:
             with disk_errors(self.path):
                 self.file.seek(self.end)
@@ -290,6 +304,13 @@ class MetricsLog:
                 self.file.truncate(self.end)
             raise
         self.end += len(line)
+
+    def refuse_other_file(self) -> None:
+        """Raise RunError if the open file is no longer the run's: it, or the whole run, was removed or replaced."""
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(self.file.fileno()), os.lstat(self.path)):
+                return
+        raise RunError(f"{self.path} was removed or replaced by another program", "train a new run")
 
     def sync(self) -> None:
         """Sync the lines to disk. Raises MachineError."""

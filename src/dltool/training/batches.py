@@ -42,8 +42,15 @@ class Slot:
 class Layout:
     """The layout of inputs and targets in few tensors: columns of one dtype side by side, for one gather a batch."""
 
-    def __init__(self, built: BuiltModel, inputs: Mapping[str, Rows], targets: Mapping[str, np.ndarray]) -> None:
-        self.built, self.inputs, self.targets = built, inputs, targets
+    def __init__(
+        self,
+        built: BuiltModel,
+        inputs: Mapping[str, Rows],
+        targets: Mapping[str, np.ndarray],
+        weights: np.ndarray | None,
+    ) -> None:
+        self.built, self.inputs, self.targets, self.weights = built, inputs, targets, weights
+        self.beside = [*targets.values(), *(() if weights is None else (weights,))]
         self.in_step = {name: model for name, model in built.preprocessors.items() if grows(model, inputs[name])}
         self.before = {name: model for name, model in built.preprocessors.items() if name not in self.in_step}
         self.looked_up = {
@@ -81,16 +88,17 @@ class Layout:
         return rows if is_stored_so and type(rows) is np.ndarray and is_aligned(rows) else None
 
     def arrays(self, indices: np.ndarray, groups: Sequence[Sequence[str]]) -> list[np.ndarray]:
-        """Return the tensors' contents for these rows: the inputs of these groups, then the targets."""
+        """Return the tensors' contents for these rows: the inputs of these groups, the targets, and any weights."""
         arrays = []
         stored = self.stored(indices, itertools.chain(*groups))
         for group in groups:
             parts = [stored[name][..., np.newaxis] if self.slots[name].is_flat else stored[name] for name in group]
             arrays.append(parts[0] if len(parts) == 1 else np.concatenate(parts, axis=-1))
-        return [*arrays, *(values[indices] for values in self.targets.values())]
+        return [*arrays, *(values[indices] for values in self.beside)]
 
-    def batch(self, tables: Sequence[Any], rows: Any) -> tuple[Any, Any]:
-        """Return preprocessed inputs and targets of these rows of the `tables`, inside a compiled function."""
+    def batch(self, tables: Sequence[Any], rows: Any) -> tuple[Any, Any, Any]:
+        """Return preprocessed inputs, targets and weights (None without any) of these rows of the `tables`, inside a
+        compiled function."""
         gathered = [tf.gather(table, rows) for table in tables]
         inputs = {}
         for name, slot in self.slots.items():
@@ -101,13 +109,15 @@ class Layout:
                 values = values[..., slot.first : slot.last]
             model = self.in_step.get(name)
             inputs[name] = values if model is None else model(values, training=False)
-        targets = dict(zip(self.targets, gathered[len(self.groups) :], strict=True))
+        beside = gathered[len(self.groups) :]
+        targets = dict(zip(self.targets, beside, strict=self.weights is None))
         first_input = next(iter(inputs.values()))
         by_output = {
             head.name: in_loss_form(self.built, head.name, targets[head.name]) if head.name in targets else first_input
             for head in self.built.heads
         }
-        return self.built.structured(inputs), self.built.structured_outputs(by_output)
+        weights = None if self.weights is None else beside[-1]
+        return self.built.structured(inputs), self.built.structured_outputs(by_output), weights
 
 
 class BatchTables(ABC):
@@ -138,7 +148,7 @@ class Resident(BatchTables):
         rows, size = layout.rows, max(1, BLOCK_BYTES // layout.row_bytes)
         as_read = [layout.whole(group) for group in layout.groups]
         groups = [group for group, table in zip(layout.groups, as_read, strict=True) if table is None]
-        as_read += [None] * len(layout.targets)
+        as_read += [None] * len(layout.beside)
         tables = [
             aligned((rows, *spec.shape[1:]), spec.dtype.as_numpy_dtype) if table is None else table
             for spec, table in zip(layout.specs, as_read, strict=True)
@@ -201,10 +211,15 @@ class Streamed(BatchTables):
         return self.layout.arrays(order[first:last], self.layout.groups)
 
 
-def make_tables(built: BuiltModel, inputs: Mapping[str, Rows], targets: Mapping[str, np.ndarray]) -> BatchTables:
-    """Build the tables of raw `inputs` and of `targets` (rows, …) by output name. An output without a target is
-    compared with the preprocessed input."""
-    layout = Layout(built, inputs, targets)
+def make_tables(
+    built: BuiltModel,
+    inputs: Mapping[str, Rows],
+    targets: Mapping[str, np.ndarray],
+    weights: np.ndarray | None = None,
+) -> BatchTables:
+    """Build the tables of raw `inputs`, of `targets` (rows, …) by output name, and of `weights` (rows,). An output
+    without a target is compared with the preprocessed input."""
+    layout = Layout(built, inputs, targets, weights)
     return Resident(layout) if are_resident(layout.row_bytes, layout.rows) else Streamed(layout)
 
 

@@ -32,7 +32,7 @@ def make_callbacks(config: Config, built: BuiltModel) -> list[keras.callbacks.Ca
                 raise ConfigError(Problem(place, message, hint))
             continue
         if getattr(callback, "mode", None) == "auto" and isinstance(getattr(callback, "monitor", None), str):
-            way = direction(built, callback.monitor, place, "mode: max or mode: min")
+            way = direction(built, callback.monitor, place)
             if len(built.heads) > 1:
                 # Keras does not find an output's metrics by their logged names.
                 callback.mode = way

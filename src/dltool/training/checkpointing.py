@@ -34,13 +34,29 @@ class Best:
 
 
 def make_best(config: Config, built: BuiltModel, has_validation: bool) -> Best:
-    """Return the monitor of the config; the default is `val_loss`, or `loss` without validation."""
-    monitor = config.training.checkpoint.monitor or ("val_loss" if has_validation else "loss")
-    return Best(monitor, direction(built, monitor, ("training", "checkpoint", "monitor"), "monitor the loss instead"))
+    """Return the monitor of the config; the default is `val_loss`, or `loss` without validation.
+
+    Raises ConfigError: it is not known whether less or more is better, or `mode` contradicts it."""
+    options, place = config.training.checkpoint, ("training", "checkpoint")
+    monitor = options.monitor or ("val_loss" if has_validation else "loss")
+    known = known_direction(built, monitor)
+    if options.mode is not None and known not in (None, options.mode):
+        message = f"{'less' if known == 'min' else 'more'} of {monitor} is better"
+        raise ConfigError(Problem((*place, "mode"), message, f"remove it, or write mode: {known}"))
+    return Best(monitor, options.mode or direction(built, monitor, (*place, "monitor")))
 
 
-def direction(built: BuiltModel, monitor: str, place: ConfigPath, hint: str) -> Literal["min", "max"]:
-    """Return whether less or more of a metric is better, as Keras's callbacks do with `mode: auto`."""
+def direction(built: BuiltModel, monitor: str, place: ConfigPath) -> Literal["min", "max"]:
+    """Return whether less or more of a metric is better. Raises ConfigError: nothing says so."""
+    known = known_direction(built, monitor)
+    if known is None:
+        message = f"{monitor}: cannot tell whether more or less is better"
+        raise ConfigError(Problem(place, message, "mode: max or mode: min"))
+    return known
+
+
+def known_direction(built: BuiltModel, monitor: str) -> Literal["min", "max"] | None:
+    """Return the direction of a metric, as Keras's callbacks find it with `mode: auto`."""
     name = monitor.removeprefix("val_")
     made = [inner for metric in built.core.metrics for inner in getattr(metric, "metrics", [metric])]
     # By their logged names; with several outputs, these begin with the output's name.
@@ -48,10 +64,7 @@ def direction(built: BuiltModel, monitor: str, place: ConfigPath, hint: str) -> 
     if name in ("loss", *(f"{head.name}_loss" for head in built.heads)):
         return "min"
     way = getattr(metrics.get(name), "_direction", None)
-    if way is None:
-        what = "cannot tell whether more or less is better" if name in metrics else "no such metric"
-        raise ConfigError(Problem(place, f"{monitor}: {what}", hint))
-    return "max" if way == "up" else "min"
+    return None if way is None else "max" if way == "up" else "min"
 
 
 @dataclass

@@ -12,11 +12,10 @@ from dltool.config.metric_forms import adapted
 from dltool.config.outputs import OutputSpec
 from dltool.config.pydantic_errors import relocated
 from dltool.config.schema import Config
-from dltool.config.tasks import TargetFacts
 from dltool.errors import ConfigError, ConfigPath, Problem
 from dltool.model.build import BuiltModel
 from dltool.model.keras_objects import KERAS_ERRORS, make, plain_message
-from dltool.text import Shape, listed
+from dltool.text import Shape
 from dltool.training.weight_decay import exclude_from_weight_decay
 
 CHOSEN = ("accuracy", "acc", "Accuracy")
@@ -130,12 +129,23 @@ def loss_form(built: BuiltModel, head: OutputSpec, targets: Mapping[str, np.ndar
     return (shape, str(found.dtype)) if classes is None else ((*shape, classes), "float32")
 
 
+def specs_of(built: BuiltModel, head: OutputSpec, targets: Mapping[str, np.ndarray]) -> list[Any]:
+    """Return shape and dtype of a batch of targets and of outputs, as the loss takes them."""
+    output = built.outputs[head.name]
+    shape = (UNUSUAL_SIZE, *output.output_shape)
+    return [tf.TensorSpec(*loss_form(built, head, targets)), tf.TensorSpec(shape, output.output.dtype)]
+
+
+def loss_functions(built: BuiltModel) -> dict[str, Any]:
+    """Return the compiled losses by output. Keras has no public access to them."""
+    losses = built.core._compile_loss._flat_losses
+    return {each.path[0] if each.path else built.heads[0].name: each.loss for each in losses}
+
+
 def culprit(built: BuiltModel, targets: Mapping[str, np.ndarray], failure: BaseException) -> Problem:
     """Find the loss or metric that cannot take the outputs, trying each alone; else the layer Keras's message names."""
     for head in built.heads:
-        output = built.outputs[head.name]
-        given = tf.TensorSpec(*loss_form(built, head, targets))
-        specs = [given, tf.TensorSpec((UNUSUAL_SIZE, *output.output_shape), output.output.dtype)]
+        specs = specs_of(built, head, targets)
         loss = keras.losses.get(make(head.loss, head.loss_place))
         attempts: list[tuple[ConfigPath, str, Any]] = [(head.loss_place, head.loss.name, loss)]
         for index, entry in enumerate(head.metrics):
@@ -168,34 +178,6 @@ def refuse_monitors_of_several_numbers(config: Config, core: keras.Model, best: 
         for place, monitor in monitors
         if isinstance(monitor, str) and monitor.removeprefix("val_") in several
     )
-
-
-def class_weights(config: Config, target: TargetFacts, targets: np.ndarray) -> np.ndarray | None:
-    """Return the weight of each class as float32, (classes,), or None if all examples count the same.
-
-    `balanced` is examples / (classes * examples of the class) over `targets`, the class indices of the training split
-    (as in scikit-learn; King and Zeng, Logistic Regression in Rare Events Data, 2001). A class without examples gets 0.
-
-    Raises ConfigError: the targets are numbers, or the named classes are not those of the data."""
-    weights, place = config.training.class_weights, ("training", "class_weights")
-    if weights is None:
-        return None
-    if not target.task.is_index:
-        raise ConfigError(Problem(place, "the target is a number and has no classes", "remove class_weights"))
-    names = target.class_names
-    if weights == "balanced":
-        counts = np.bincount(targets, minlength=len(names))
-        balanced = len(targets) / (len(names) * np.maximum(counts, 1))
-        return np.where(counts > 0, balanced, 0).astype(np.float32)
-    assert isinstance(weights, dict)
-    unknown = [name for name in weights if name not in names]
-    missing = [name for name in names if name not in weights]
-    hint = f"the classes are {listed(names, 10)}"
-    problems = [Problem((*place, name), "no such class", hint, at_key=True) for name in unknown]
-    if missing:
-        problems.append(Problem(place, f"no weight for {', '.join(missing[:10])}", "name every class, or use balanced"))
-    ConfigError.refuse(problems)
-    return np.array([weights[name] for name in names], dtype=np.float32)
 
 
 def inner_optimizer(optimizer: Any) -> Any:

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from dltool.config.schema import Config
 from dltool.data.dataset import Dataset
+from dltool.keras_names import ALLOWED
 from dltool.model.build import BuiltModel
 from dltool.training.callbacks import make_callbacks
 from dltool.training.checkpointing import make_best, make_cadence
@@ -20,8 +21,12 @@ from dltool.training.failures import callback_failures, plain_failures
 from dltool.training.loop import Pace, logs_of
 from dltool.training.numerics import Strategy
 from dltool.training.recovery import Recovery, StopRequestedError
-from dltool.training.state import Arrays, EpochRecord, TrainingState, set_value, value_of
+from dltool.training.reloading import refuse_unlike_when_loaded
+from dltool.training.state import Arrays, EpochRecord, TrainingState, evaluating, set_value, value_of
 from dltool.training.steps import Steps, epoch_order
+
+FEW_ROWS = 8
+"""Examples that a loaded model is compared with."""
 
 
 class Observer(Protocol):
@@ -63,6 +68,9 @@ def prepare_fit(
         fitting = Fitting(Steps(built, config, dataset, strategy, steps))
         fitting.steps.train.pace = pace or Pace()
         fitting.steps.trace()
+        if ALLOWED:
+            rows = dataset.split.train[:FEW_ROWS]
+            refuse_unlike_when_loaded(built, {name: values[rows] for name, values in dataset.inputs.items()})
         refuse_monitors_of_several_numbers(config, built.core, fitting.recovery.best.monitor)
         return fitting
 
@@ -214,7 +222,7 @@ class Fitting:
             with self.calling_back():
                 self.callback_list.on_test_begin()
                 self.callback_list.on_test_batch_begin(0)
-            with self.profile.activity("validation"):
+            with self.profile.activity("validation"), evaluating(self.core, self.config.seed):
                 steps.reset_metrics()
                 done, results = 0, None
                 while done < count:

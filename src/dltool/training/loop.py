@@ -12,6 +12,7 @@ import tensorflow as tf
 from dltool.keras_names import ALLOWED
 from dltool.training.batches import BatchTables
 from dltool.training.numerics import layers_of
+from dltool.training.weighting import Weighting
 
 TARGET_SECONDS = 0.05
 SIZED = {"RandomElasticTransform"}
@@ -43,13 +44,13 @@ class CannotCompileError(Exception):
 class Loop:
     """Steps first…last-1 of the rows `order`, in batches of `batch_size`; the last batch may be smaller.
 
-    `step` is traced with the inputs and targets of one batch, and returns a number that must be finite for the loop to
-    continue. It is traced once for any batch size with `one_trace`, else for whole batches and for the last one.
-    `results` returns the output of a call after its last step. With `jit_compile`, XLA compiles the loop over whole
-    batches for one length of the order."""
+    `step` is traced with the inputs, targets and weights of one batch, and returns a number that must be finite for the
+    loop to continue. It is traced once for any batch size with `one_trace`, else for whole batches and for the last
+    one. `results` returns the output of a call after its last step. With `jit_compile`, XLA compiles the loop over
+    whole batches for one length of the order."""
 
     tables: BatchTables
-    step: Callable[[Any, Any], Any]
+    step: Callable[[Any, Any, Any], Any]
     results: Callable[[], Any]
     batch_size: int
     one_trace: bool
@@ -138,11 +139,16 @@ class Loop:
 
 
 def train_loop(
-    core: keras.Model, augmentation: keras.Model | None, tables: BatchTables, weights: Any, size: int, jit_compile: bool
+    core: keras.Model,
+    augmentation: keras.Model | None,
+    tables: BatchTables,
+    weighting: Weighting | None,
+    size: int,
+    jit_compile: bool,
 ) -> Loop:
-    """Return the training loop. `weights` (classes,) weigh examples by class, for one output; None: all the same."""
+    """Return the training loop. Without `weighting` all examples count the same."""
 
-    def step(inputs: Any, targets: Any) -> Any:
+    def step(inputs: Any, targets: Any, weights: Any) -> Any:
         if augmentation is not None and len(augmentation.inputs) > 1:
             (single,) = tf.nest.flatten(targets)
             inputs, mixed = augmentation([inputs, single], training=True)
@@ -150,9 +156,8 @@ def train_loop(
         elif augmentation is not None:
             inputs = augmentation(inputs, training=True)
         data: tuple[Any, ...] = (inputs, targets)
-        if weights is not None:
-            (classes,) = tf.nest.flatten(targets)
-            data = (inputs, targets, example_weights(weights, classes))
+        if weighting is not None:
+            data = (inputs, targets, weighting.of_batch(targets, weights))
         # The mean of the epoch's losses so far: not finite from the first non-finite loss on.
         return core.train_step(data)["loss"]
 
@@ -168,18 +173,12 @@ def takes_any_size(core: keras.Model, augmentation: keras.Model | None = None) -
     return len(core.outputs) == 1 and not ALLOWED and layers.isdisjoint(SIZED)
 
 
-def example_weights(weights: Any, targets: Any) -> Any:
-    """Return weights (batch,) by the classes' `weights`; for one-hot and mixed targets, by the share of each class."""
-    if targets.dtype.is_floating:
-        return tf.linalg.matvec(targets, weights)
-    return tf.gather(weights, tf.reshape(targets, [-1]))
-
-
-def test_loop(core: keras.Model, tables: BatchTables, size: int) -> Loop:
+def test_loop(core: keras.Model, tables: BatchTables, weighting: Weighting | None, size: int) -> Loop:
     """Return the evaluation loop. It never stops early: a loss that is not finite is a valid result."""
 
-    def step(inputs: Any, targets: Any) -> Any:
-        core.test_step((inputs, targets))
+    def step(inputs: Any, targets: Any, weights: Any) -> Any:
+        data = (inputs, targets) if weighting is None else (inputs, targets, weighting.of_batch(targets, weights))
+        core.test_step(data)
         return tf.constant(0.0)
 
     return Loop(tables, step, core.get_metrics_result, size, one_trace=takes_any_size(core))

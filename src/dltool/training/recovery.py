@@ -11,6 +11,8 @@ import numpy as np
 
 from dltool.errors import Interrupted, Problem, RunError, TrainingDiverged
 from dltool.training.checkpointing import Best, Cadence
+from dltool.training.divergence import cause_of
+from dltool.training.loop import logs_of
 from dltool.training.state import (
     Arrays,
     EpochRecord,
@@ -125,7 +127,7 @@ class Recovery:
         """Return to the last finite state before `step` (0-based in its epoch), save it, and describe what happened.
         `loss` is the loss of that step; None if only weights are not finite."""
         position = self.position
-        reached = self.run_while_finite(order, step if loss is not None else step + 1)
+        reached, losses = self.run_while_finite(order, step if loss is not None else step + 1)
         position.step, position.steps = reached, position.steps - position.step + reached
         self.write_best()
         self.remember()
@@ -135,14 +137,15 @@ class Recovery:
         else:
             what = f"the loss is {'NaN' if math.isnan(loss) else 'infinite'}"
         message = f"{what} in epoch {position.epoch + 1}, step {step + 1} of {self.steps.count}"
-        hint = "lower the learning rate, or clip gradients with the optimizer's clipnorm: 1.0"
-        place = (*self.steps.config.training.place_of(position.phase), "optimizer")
-        return TrainingDiverged(Problem(place, message, hint))
+        cause = cause_of(self.steps, order, reached, [record.logs["loss"] for record in position.history] + losses)
+        place = cause.place or (*self.steps.config.training.place_of(position.phase), "optimizer")
+        return TrainingDiverged(Problem(place, f"{message}: {cause.text}", cause.hint, related=cause.related))
 
-    def run_while_finite(self, order: Any, until: int) -> int:
-        """Repeat this epoch from the saved state while weights are finite, at most to `until`; return the step reached.
-        Steps are a function of state and order alone, so the states are the same again."""
-        good, stride = self.saved, max(1, self.steps.train.pace.steps)
+    def run_while_finite(self, order: Any, until: int) -> tuple[int, list[float]]:
+        """Repeat this epoch from the saved state while weights are finite, at most to `until`; return the step reached,
+        and the mean losses of the epoch on the way. Steps are a function of state and order alone, so the states are
+        the same again."""
+        good, stride, losses = self.saved, max(1, self.steps.train.pace.steps), list[float]()
         reached: int = good.state["position"]["step"]
         restore(self.built, self.callbacks, good)
         if reached == 0:
@@ -150,15 +153,17 @@ class Recovery:
             self.steps.reset_metrics()
             good = capture(self.built, self.callbacks)
         while reached < until:
-            step, target = reached, min(until, reached + stride)
+            # The first step alone, for its loss.
+            step, target = reached, min(until, reached + (stride if losses else 1))
             while step < target:
-                step, *_ = self.steps.train(order, step, target)
+                step, _, results = self.steps.train(order, step, target)
             if self.weights_are_finite():
                 good, reached = capture(self.built, self.callbacks), target
+                losses.append(logs_of(results)["loss"])
             elif stride == 1:
                 break
             else:
                 stride = 1
                 restore(self.built, self.callbacks, good)
         restore(self.built, self.callbacks, good)
-        return reached
+        return reached, losses

@@ -81,6 +81,23 @@ def set_value(variable: Any, value: Any) -> None:
     tf.raw_ops.AssignVariableOp(resource=variable.value.handle, value=value)
 
 
+@contextlib.contextmanager
+def evaluating(model: keras.Model, seed: int) -> Iterator[None]:
+    """Make what a model computes in evaluation within the block a function of its weights and the seed alone.
+
+    Layers that are random in evaluation draw from the same numbers each time. What evaluation changes is restored."""
+    generators = [generator.state for layer in model._flatten_layers() for generator in layer._seed_generators]
+    states = [*generators, global_seed_generator().state]
+    kept = [(variable, value_of(variable)) for variable in (*model.non_trainable_variables, states[-1])]
+    for index, state in enumerate(states):
+        state.assign([(seed + index) % 2**32, 0])
+    try:
+        yield
+    finally:
+        for variable, value in kept:
+            set_value(variable, value)
+
+
 def copied(named: Sequence[tuple[str, Any]]) -> Arrays:
     return [(name, np.array(value_of(variable).numpy())) for name, variable in named]
 

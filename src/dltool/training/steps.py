@@ -9,7 +9,6 @@ from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from dltool.config.schema import Config, Phase
 from dltool.data.dataset import Dataset
@@ -19,13 +18,15 @@ from dltool.model.build import BuiltModel
 from dltool.model.keras_objects import KERAS_ERRORS, OUT_OF_MEMORY
 from dltool.text import did_you_mean, listed, near, quoted
 from dltool.training.batches import make_tables, model_targets
-from dltool.training.compile import class_weights, compile_core, culprit, made_optimizer
-from dltool.training.loop import CannotCompileError, test_loop, train_loop
+from dltool.training.compile import compile_core, culprit, made_optimizer
+from dltool.training.loop import CannotCompileError, Loop, test_loop, train_loop
 from dltool.training.numerics import Strategy, choose_strategy, evaluation_batch
+from dltool.training.own_state import refuse_unsaved_state
 from dltool.training.profile import Profile
 from dltool.training.rewrites import rewritten
-from dltool.training.state import set_value, value_of
+from dltool.training.state import set_value, value_of, variables
 from dltool.training.weight_decay import MOST_NAMES, is_meant
+from dltool.training.weighting import by_class, made_weighting
 
 
 class Steps:
@@ -45,13 +46,14 @@ class Steps:
             made_optimizer(config, later)
         self.phase = 0
         self.compile()
-        table = make_tables(built, dataset.inputs, self.targets)
+        table = make_tables(built, dataset.inputs, self.targets, dataset.all.weights)
         size = config.training.batch_size
-        weights = class_weights_of(built, config, dataset, self.rows)
+        weighting = made_weighting(built, self.targets, dataset.all.weights is not None, by_class(built, dataset))
+        plain = made_weighting(built, self.targets, dataset.all.weights is not None)
         self.epochs, self.count = config.training.total_epochs, -(-len(self.rows) // size)
         self.strategy = strategy or choose_strategy(config, built, table, steps or self.epochs * self.count)
-        self.train = train_loop(built.core, built.augmentation, table, weights, size, self.strategy.jit_compile)
-        self.test = test_loop(built.core, table, evaluation_batch(built, size))
+        self.train = train_loop(built.core, built.augmentation, table, weighting, size, self.strategy.jit_compile)
+        self.test = test_loop(built.core, table, plain, evaluation_batch(built, size))
         self.profile = Profile()
 
     def compile(self) -> None:
@@ -69,6 +71,7 @@ class Steps:
                 self.trace_training()
                 if len(self.validation_rows):
                     self.test.trace(len(self.validation_rows))
+                self.check_own_state(self.test)
         except OUT_OF_MEMORY:
             raise
         except KERAS_ERRORS as error:
@@ -81,6 +84,7 @@ class Steps:
         with rewritten(self.core) if self.strategy.rewrites else contextlib.nullcontext():
             try:
                 self.train.trace(len(self.rows))
+                self.check_own_state(self.train)
                 return
             except CannotCompileError as error:
                 if self.config.training.jit_compile:
@@ -90,6 +94,11 @@ class Steps:
                 self.strategy = replace(self.strategy, jit_compile=False, why=why)
         self.train = replace(self.train, jit_compile=False)
         self.trace_training()
+
+    def check_own_state(self, loop: Loop) -> None:
+        """Raise UnreadableConfig if allowed code keeps state that no checkpoint holds; once, as phases share it."""
+        if ALLOWED and self.phase == 0:
+            refuse_unsaved_state(loop, self.core, [variable for _, variable in variables(self.built)])
 
     def reset_metrics(self) -> None:
         """Reset the metrics as Keras's `reset_metrics`, which takes a tenth of a short epoch. A metric of the user's
@@ -116,15 +125,6 @@ class Steps:
         """Return the phase of an epoch, counted from 0."""
         ends = itertools.accumulate(part.epochs for part in self.config.training.parts)
         return next(number for number, end in enumerate(ends) if epoch < end)
-
-
-def class_weights_of(built: BuiltModel, config: Config, dataset: Dataset, rows: np.ndarray) -> Any:
-    """Return a tensor of class weights, or None. Only a model with one output can have them."""
-    name = built.heads[0].target
-    if len(built.heads) > 1 or name is None:
-        return None
-    weights = class_weights(config, dataset.facts.targets[name], dataset.targets[name][rows])
-    return None if weights is None else tf.constant(weights)
 
 
 def epoch_order(seed: int, epoch: int, examples: int) -> np.ndarray:

@@ -184,7 +184,7 @@ def test_two_files_cannot_have_the_same_class(tmp_path):
         (tmp_path / name).write_text(HEAD + "class Mine(layers.Layer): pass\n", encoding="utf-8")
     with pytest.raises(UnreadableConfig) as refused:
         read_allowed_code([tmp_path / "a.py", tmp_path / "b.py"])
-    assert refused.value.problems[0].message == f"{tmp_path / 'a.py'} has a class Mine too"
+    assert refused.value.problems[0].message == f"{tmp_path / 'a.py'} defines Mine too"
 
 
 def test_reading_runs_nothing_and_imports_nothing_heavy(tmp_path):

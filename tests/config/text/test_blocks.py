@@ -278,3 +278,48 @@ layers: [two, Flatten]
 """)
     (problem,) = refused.value.problems
     assert (problem.message, problem.hint) == ("a variable cannot name the block one", "write its name here")
+
+
+SIAMESE = """
+blocks:
+  tower:
+    parameters: {units: 8}
+    layers:
+      - Dense: {units: $units, name: first}
+      - Dense: {units: $units, from: first}
+      - Add: {from: [first, input]}
+layers:
+  - Dense: {units: 8, name: a}
+  - Dense: {units: 8, name: b, from: input}
+  - tower: {units: 8, from: a, name: left}
+  - left: {from: b, name: right}
+  - right
+  - Add: {from: [left, right]}
+  - Dense: 3
+"""
+
+
+def test_a_block_used_again_by_its_name_shares_all_of_its_layers(load: Load) -> None:
+    config = load(SIAMESE)
+    layers = config.model.layers
+    assert read_recorded(dump_yaml(config).encode(), "resolved.yaml") == config
+    left, right, third = layers[2:5], layers[5:8], layers[8:11]
+    assert [layer.is_shared for layer in layers] == [False] * 5 + [True] * 6 + [False] * 2
+    names = [layer.arguments["name"] for layer in left]
+    assert [layer.name for layer in right] == names == [layer.name for layer in third]
+    assert (left[0].sources, right[0].sources) == (("a",), ("b",))
+    # The input of the block, inside it: the output of the use before, in the third.
+    first_of = [use[0].arguments["name"] for use in (left, right, third)]
+    last_of = right[2].arguments["name"]
+    assert [use[2].sources for use in (left, right, third)] == [
+        (first_of[0], "a"),
+        (first_of[1], "b"),
+        (first_of[2], last_of),
+    ]
+    assert layers[11].sources == (names[2], last_of)
+
+
+def test_a_block_used_again_takes_no_other_parameters(load: Load) -> None:
+    for options, message in (("{units: 9}", "unknown parameter of left"), ("9", "left takes no value")):
+        with pytest.raises(ConfigError, match=message):
+            load(SIAMESE.replace("- right\n", f"- left: {options}\n"))

@@ -33,6 +33,13 @@ def test_a_row_is_a_duplicate_where_all_of_its_columns_are():
     )
 
 
+def test_the_first_duplicates_are_named_with_the_training_rows_that_they_repeat():
+    values = np.array([5, 6, 7, 8, 7, 5, 9, 8, 6, 7])
+    split = Split(np.arange(4), np.arange(0), np.arange(4, 10))
+    (told,) = duplicate_warnings(Examples({"input": values}, {"target": np.arange(10)}), split, "row {}".format)
+    assert told == ("5 of 6 test examples are also training examples: row 4 is row 2, row 5 is row 0 and 3 more")
+
+
 @pytest.mark.parametrize("inputs", [np.array([["a"], ["b"], ["a"]]), np.array([[0.5], [1.5], [0.5]], np.float32)])
 def test_texts_and_floats_are_compared_too(inputs):
     split = Split(np.array([0, 1]), np.array([2]), np.arange(0))

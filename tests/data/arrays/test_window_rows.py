@@ -194,3 +194,14 @@ def test_rows_of_a_file_that_are_not_in_the_order_of_time_are_warned_of(tmp_path
     )
     expected = ('2 rows are earlier in "day" than the row before: windows: {order: day} sorts them',)
     assert load_window_examples(data).warnings == (expected if warned else ())
+
+
+def test_a_column_that_is_no_input_orders_windows_all_the_same(tmp_path):
+    lines = [f"2020-01-0{day},{day}" for day in (1, 3, 2, 4, 6, 5)]
+    (tmp_path / "a.csv").write_text("\n".join(["day,y", *lines]))
+    source = {"source": {"csv": str(tmp_path / "a.csv")}, "inputs": {"day": "ignore"}}
+    windows = {"length": 2, "target": "y", "order": "day"}
+    examples = load_window_examples(Data.model_validate({**source, "windows": windows}))
+    assert list(examples.types) == ["y"]
+    assert np.asarray(examples.training.inputs["y"][:]).reshape(-1, 2)[0].tolist() == [1, 2]
+    assert examples.inferred["inputs"]["day"].name == "ignore"

@@ -264,10 +264,31 @@ def test_a_file_that_changed_after_it_was_listed_is_named(tmp_path):
     members = open_members(str(path), PLACE)
     (path / "train/cat/2.jpg").write_bytes(b"longer")
     (path / "train/dog/1.jpg").unlink()
-    with pytest.raises(DataError, match=r"train/cat/2\.jpg in .* its size has changed"):
+    with pytest.raises(DataError, match=r"train/cat/2\.jpg in .* it has changed since"):
         read(members, "train/cat/2.jpg")
     with pytest.raises(DataError, match=r"train/dog/1\.jpg in .* no such file"):
         read(members, "train/dog/1.jpg")
+
+
+@pytest.mark.parametrize("kind", ["folder", "tar"])
+def test_a_change_that_keeps_the_size_is_noticed(tmp_path, kind):
+    path = WRITERS[kind](tmp_path)
+    members = open_members(str(path), PLACE)
+    before = read(members, "train/cat/2.jpg")
+    file = path / "train/cat/2.jpg" if kind == "folder" else path
+    content = file.read_bytes()
+    assert before in content
+    file.write_bytes(content.replace(before, bytes(len(before))))
+    with pytest.raises(DataError, match=r"train/cat/2\.jpg in .* it has changed since"):
+        read(members, "train/cat/2.jpg")
+
+
+@pytest.mark.parametrize("touch", [lambda file: file.chmod(0o640), lambda file: os.link(file, f"{file}.second")])
+def test_other_rights_and_a_second_name_are_no_change(tmp_path, touch):
+    path = write_folder(tmp_path / "files", FILES)
+    members = open_members(str(path), PLACE)
+    touch(path / "train/cat/2.jpg")
+    assert read(members, "train/cat/2.jpg") == FILES["train/cat/2.jpg"]
 
 
 def test_links_inside_a_folder_are_followed(tmp_path):

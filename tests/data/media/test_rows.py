@@ -1,5 +1,6 @@
 import os
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from tests.data.pictures import encoded, pixels
 
 from dltool.data.arrays.rows import take
 from dltool.data.files.file_tree import open_members
-from dltool.data.media.cache import HEADER_BYTES, new_entry
+from dltool.data.media.cache import HEADER_BYTES, find, new_entry, path_of
 from dltool.data.media.image_decode import ImageForm
 from dltool.data.media.images import DecodedImages
 from dltool.data.media.rows import CacheRows, DecodedRows
@@ -25,7 +26,8 @@ def cached(array: np.ndarray) -> CacheRows:
         with entry.path.open("r+b") as file:
             file.seek(HEADER_BYTES)
             file.write(array.tobytes())
-        return CacheRows(entry)
+            file.write(b"".join(zlib.crc32(row.tobytes()).to_bytes(4, "little") for row in array))
+        return CacheRows(entry, path_of("a"))
 
 
 def decoded(path: Path, array: np.ndarray) -> DecodedRows:
@@ -88,10 +90,48 @@ def test_a_row_that_there_is_not_is_an_index_error(cache, tmp_path):
 
 def test_a_file_that_is_cut_short_while_it_is_used_is_an_error(cache):
     with new_entry("a", ARRAY.shape, 2**40) as entry:
-        rows = CacheRows(entry)
+        rows = CacheRows(entry, entry.path)
         os.truncate(entry.path, HEADER_BYTES + 10)
         with pytest.raises(MachineError, match="has been cut short"):
             rows[:]
+
+
+def changed(path: Path, position: int) -> None:
+    """Change one bit in place."""
+    with path.open("r+b") as file:
+        file.seek(position)
+        byte = file.read(1)[0]
+        file.seek(position)
+        file.write(bytes([byte ^ 1]))
+
+
+ROW = ARRAY[0].nbytes
+
+
+@pytest.mark.parametrize("position", [HEADER_BYTES, HEADER_BYTES + 5 * ROW + 7, HEADER_BYTES + 23 * ROW - 1, -1])
+def test_a_changed_bit_of_the_pixels_is_found_and_the_file_removed(cache, position):
+    rows = cached(ARRAY)
+    size = path_of("a").stat().st_size
+    assert size == HEADER_BYTES + ARRAY.nbytes + 4 * len(ARRAY)
+    np.testing.assert_array_equal(rows[:], ARRAY)
+    changed(path_of("a"), position % size)
+    # Both what is open already, and what is opened now.
+    row = min((position % size - HEADER_BYTES) // ROW, len(ARRAY) - 1)
+    entry = find("a")
+    assert entry is not None
+    for known in (rows, CacheRows(entry, path_of("a"))):
+        others = np.delete(np.arange(23), row)
+        np.testing.assert_array_equal(known[others], ARRAY[others])
+        with pytest.raises(MachineError, match=f"damaged: the checksum of image {row} is wrong"):
+            known[np.array([row])]
+    assert find("a") is None
+
+
+def test_checksums_are_compared_once(cache, monkeypatch):
+    rows = cached(ARRAY)
+    rows[3:5]
+    monkeypatch.setattr(zlib, "crc32", lambda data: pytest.fail("compared again"))
+    rows[np.array([4, 3, 4])]
 
 
 def resident_bytes() -> int:
@@ -109,7 +149,8 @@ def test_an_epoch_over_a_large_file_keeps_memory_flat(cache):
             file.seek(HEADER_BYTES)
             for _ in range(100):
                 file.write(bytes(1000 * 3072))
-        rows = CacheRows(entry)
+            file.write(zlib.crc32(bytes(3072)).to_bytes(4, "little") * 100_000)
+        rows = CacheRows(entry, entry.path)
     before = most = resident_bytes()
     order = np.random.default_rng(0).permutation(len(rows))
     for first in range(0, len(rows), 128):

@@ -30,6 +30,19 @@ def test_columns_of_every_kind(read):
     assert list(about[:]) == ["a b", "c d", ""]
 
 
+def test_a_table_that_changes_while_it_is_read_is_refused(tmp_path, read, monkeypatch):
+    """The number of rows, and even of bytes, stays the same."""
+    blocks = csv_file.CsvFile.blocks
+
+    def changing(self, wants):
+        yield from blocks(self, wants)
+        (tmp_path / "table.csv").write_text(TEXT.replace("39", "93"))
+
+    monkeypatch.setattr(csv_file.CsvFile, "blocks", changing)
+    with pytest.raises(DataError, match=r"table\.csv changed while it was read"):
+        read(TEXT, COLUMNS)
+
+
 def test_ignored_columns_take_no_memory(read):
     values = read(TEXT, COLUMNS | {"age": "ignore"}).columns["age"].values
     assert values.shape == (3,)

@@ -1,20 +1,22 @@
-"""Reads a file of the user's own Keras classes, allowed by `--allow-code`, without running it.
+"""Reads a file of the user's own Keras classes and functions, allowed by `--allow-code`, without running it.
 
-Classes and their arguments are taken from its syntax tree. Only building the model imports it."""
+They and their arguments are taken from its syntax tree. Only building the model imports it."""
 
 import ast
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from dltool.config.text.yaml_reader import decode, read_bytes
 from dltool.errors import ConfigError, Position, Problem, UnreadableConfig
-from dltool.keras_names import KINDS, AllowedCode, find, find_all, signatures
+from dltool.keras_names import KINDS, OWN, AllowedCode, find, find_all, signatures
 from dltool.keras_names.argument_types import REDUCTION, deduce
 
 MODULES = {"layer": "layers", "loss": "losses", "metric": "metrics"}
 BASES = {"layer": "Layer", "loss": "Loss", "metric": "Metric"}
+FUNCTION_KINDS = ("loss", "metric")
+"""What a function of targets and outputs can be."""
 SHARED: dict[str, dict[str, Any]] = {
     "layer": {"arguments": [], "base": "layer"},
     "loss": {"arguments": [["reduction", REDUCTION, "sum_over_batch_size"], ["name", "text|null", None]]},
@@ -65,6 +67,11 @@ def read_file(path: Path, texts: dict[str, str], before: list[AllowedCode]) -> A
         position = Position(shown_as, node.lineno, node.col_offset + len("class ") + 1, len(node.name))
         problems += class_problems(node.name, kind, entry, position, before)
         names[kind][node.name] = entry
+    for function in filter(compares_two, tree.body):
+        position = Position(shown_as, function.lineno, function.col_offset + len("def ") + 1, len(function.name))
+        problems += name_problems(function.name, FUNCTION_KINDS, "the function", position, before)
+        for kind in FUNCTION_KINDS:
+            names[kind][function.name] = {"function": True}
     if not any(names.values()):
         hint = "such as: class Scale(keras.layers.Layer)"
         problems.append(Problem(Position(shown_as, 1, 1), "defines no Keras layer, loss or metric", hint))
@@ -73,15 +80,30 @@ def read_file(path: Path, texts: dict[str, str], before: list[AllowedCode]) -> A
     return AllowedCode(shown_as, source, hashlib.sha256(source).hexdigest(), names)
 
 
+def compares_two(node: ast.stmt) -> TypeGuard[ast.FunctionDef]:
+    """Return whether a statement defines a function of two arguments, which can be a loss or a metric."""
+    if not isinstance(node, ast.FunctionDef) or node.name.startswith("_"):
+        return False
+    spec = node.args
+    return len(spec.posonlyargs) + len(spec.args) - len(spec.defaults) == 2 and None not in spec.kw_defaults
+
+
+def name_problems(
+    name: str, kinds: Collection[str], what: str, position: Position, before: list[AllowedCode]
+) -> Iterator[Problem]:
+    theirs = [each for each in find_all(name) if each.kind in kinds and name not in OWN.get(each.kind, {})]
+    if theirs:
+        message = f"Keras has {KINDS[theirs[0].kind]} of the name {name}"
+        yield Problem(position, message, f"give {what} another name")
+    for other in before:
+        if any(name in names for names in other.names.values()):
+            yield Problem(position, f"{other.shown_as} defines {name} too", "give one of them another name")
+
+
 def class_problems(
     name: str, kind: str, entry: dict[str, Any], position: Position, before: list[AllowedCode]
 ) -> Iterator[Problem]:
-    if theirs := find_all(name):
-        message = f"Keras has {KINDS[theirs[0].kind]} of the name {name}"
-        yield Problem(position, message, "give the class another name")
-    for other in before:
-        if any(name in names for names in other.names.values()):
-            yield Problem(position, f"{other.shown_as} has a class {name} too", "give one of them another name")
+    yield from name_problems(name, KINDS, "the class", position, before)
     if kind == "layer" and "base" not in entry and not any(item[0] == "name" for item in entry["arguments"]):
         yield Problem(position, f"{name} takes no name, and every layer of a model has one", NEEDS_NAME)
 

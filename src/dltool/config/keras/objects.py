@@ -42,6 +42,12 @@ class KerasObject:
     is_shared: bool = False
 
     @property
+    def call_arguments(self) -> dict[str, Any]:
+        """Return the arguments of the layer's call, which its constructor does not take."""
+        known = find(self.kind, self.name)
+        return {name: self.arguments[name] for name in (known.call if known else ()) if name in self.arguments}
+
+    @property
     def steps(self) -> ConfigPath:
         """Return the path from an entry of `model.layers` to its arguments."""
         return (BACKBONE, self.name) if self.kind == "backbone" else (self.name,)
@@ -227,7 +233,7 @@ class Parser:
             return value
         if "layers" in types and isinstance(value, list | tuple):
             items = enumerate(value)
-            return [each if each is UNKNOWN else self.keras_object("layer", each, (*place, i)) for i, each in items]
+            return [each if each is UNKNOWN else self.inner_layer(each, (*place, i)) for i, each in items]
         if types == {"layers"}:
             self.problem(place, f"expected a list of layers, got {named(value)}", "write [Dense: 10, …]")
             return value
@@ -235,14 +241,23 @@ class Parser:
         kind = "layer" if kind == "activation" and is_layer(value) else kind
         may_be_plain = kind == "schedule" and not isinstance(value, Mapping)
         if kind and not (may_be_plain and not (isinstance(value, str) and find(kind, value))):
-            keras_object = self.keras_object(kind, value, place)
-            if keras_object is not None and keras_object.sources:
-                message = "an inner layer takes its input from the outer one"
-                self.problem((*place, keras_object.name, FROM), message, "move from to the outer layer", True)
-            return keras_object
+            return self.inner_layer(value, place) if kind == "layer" else self.keras_object(kind, value, place)
         value, problems = check_plain(argument.types, argument.name, value, place)
         self.problems += problems or wrong_values(owner, argument.name, value, place)
         return value
+
+    def inner_layer(self, value: Any, place: ConfigPath) -> KerasObject | None:
+        """Return a layer inside another layer, which calls it with its own input and nothing else."""
+        layer = self.keras_object("layer", value, place)
+        if layer is None:
+            return None
+        if layer.sources:
+            message = "an inner layer takes its input from the outer one"
+            self.problem((*place, layer.name, FROM), message, "move from to the outer layer", True)
+        for name in layer.call_arguments:
+            message = f"the outer layer calls {layer.name} without {name}"
+            self.problem((*place, layer.name, name), message, "use the layer by itself", True)
+        return layer
 
 
 def is_layer(value: Any) -> bool:

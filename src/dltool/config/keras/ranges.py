@@ -45,7 +45,7 @@ ARGUMENTS = {
         "l1 l2 negative_slope patience cooldown start_from_epoch min_lr num_oov_indices RandomNormal.stddev "
         "TruncatedNormal.stddev"
     ),
-    Range(least=0, most=1, above=True, below=True): "ReduceLROnPlateau.factor",
+    Range(least=0, most=1, above=True, below=True): "ReduceLROnPlateau.factor Quantile.quantile",
 }
 RANGES = {argument: allowed for allowed, arguments in ARGUMENTS.items() for argument in arguments.split()}
 """Ranges by argument, or by `Object.argument` if it differs from others of that name."""

@@ -76,8 +76,10 @@ def unknown_name(kind: str, name: str, place: ConfigPath, at_key: bool) -> Probl
         return Problem(place, f"{name} is {KINDS[other]}, not {KINDS[kind]}", hint, at_key)
     noun = KINDS[kind].split(" ", 1)[1]
     hint = did_you_mean(close) or elsewhere(kind, name) or f"for example {EXAMPLES[kind]}"
-    if hint.startswith("for example") and kind in OWN_KINDS and re.fullmatch(r"[A-Z]\w*", name):
-        hint += "; a class of your own needs --allow-code FILE.py"
+    # Functions may be losses and metrics; layers are classes.
+    own_name = r"[A-Z]\w*" if kind == "layer" else r"[A-Za-z]\w*"
+    if hint.startswith("for example") and kind in OWN_KINDS and re.fullmatch(own_name, name):
+        hint += "; your own code needs --allow-code FILE.py"
     return Problem(place, f"unknown {noun} {quoted(name)}", hint, at_key)
 
 

@@ -47,14 +47,15 @@ def plain_config(section: Section) -> dict[str, Any]:
 
 def expressed(value: Any, path: ConfigPath, expressions: Mapping[ConfigPath, tuple[Any, str]]) -> Any:
     """Return plain data with the expressions of values that have not changed since. `Dense: 10` has that of its first
-    argument."""
+    argument, and `csv: [a.csv]` those of its first option."""
     if not expressions:
         return value
     if isinstance(value, Mapping):
         return {key: expressed(item, (*path, key), expressions) for key, item in value.items()}
     if isinstance(value, list):
         return [expressed(item, (*path, index), expressions) for index, item in enumerate(value)]
-    known = (expressions.get(path[:depth]) for depth in range(len(path), 0, -1))
+    short = (path[:depth] + path[depth + 1 :] for depth in range(len(path) - 1))
+    known = map(expressions.get, (*(path[:depth] for depth in range(len(path), 0, -1)), *short))
     return next((Expression(text, value) for old, text in filter(None, known) if old == value), value)
 
 

@@ -34,16 +34,26 @@ Source = tuple[int | str, ...]
 
 
 @dataclass(frozen=True)
+class BlockUse:
+    """A use of a block that has a name, to be used again: its arguments, and the index of its first layer."""
+
+    block: str
+    arguments: Mapping[str, Node]
+    first: int
+
+
+@dataclass(frozen=True)
 class Scope:
     """The scope of one list of layers: layer names and `$` variables visible in it. `named` maps names to an index into
-    the flat list and the path of the layer or use of a block that has the name. `given` is the meaning of `from:
-    input`, None for the inputs of the data. Other names are looked up in `outer`."""
+    the flat list and the path of the layer or use of a block that has the name, `reusable` to such a use. `given` is
+    the meaning of `from: input`, None for the inputs of the data. Other names are looked up in `outer`."""
 
     values: Substitution
     given: Source | None = None
     prefix: str = ""
     uses: Uses = ()
     named: dict[str, tuple[int, ConfigPath]] = field(default_factory=dict)
+    reusable: dict[str, BlockUse] = field(default_factory=dict)
     outer: "Scope | None" = None
 
     def find(self, name: str) -> Source:
@@ -52,6 +62,12 @@ class Scope:
         if name in self.named:
             return self.named[name][:1]
         return self.outer.find(name) if self.outer else (name,)
+
+    def use_of(self, name: str) -> BlockUse | None:
+        """Return the use of a block that has this name."""
+        if name in self.named:
+            return self.reusable.get(name)
+        return self.outer.use_of(name) if self.outer else None
 
     def names(self) -> tuple[str, ...]:
         """Return the names that `from` may use here besides `input`."""
@@ -110,6 +126,8 @@ class Expansion:
                 before = self.lay_repeat(given, (*inside, REPEAT), scope, before)
             elif name in self.blocks:
                 before = self.lay_block(name, given, inside, scope, before)
+            elif use := scope.use_of(name):
+                before = self.lay_block(name, given, inside, scope, before, use)
             else:
                 before = self.lay_layer(scope.values.resolve(item, inside), inside, scope, before)
         return before
@@ -137,27 +155,47 @@ class Expansion:
             before = self.lay_all(items, (*place, "layers"), inside, before)
         return before
 
-    def lay_block(self, name: str, given: Node | None, place: ConfigPath, scope: Scope, before: Source) -> Source:
+    def lay_block(
+        self, key: str, given: Node | None, place: ConfigPath, scope: Scope, before: Source, use: BlockUse | None = None
+    ) -> Source:
+        """Add the layers of the block `key`; those of an earlier `use` with this name again, with other inputs."""
+        name = use.block if use else key
         block = self.blocks[name]
         if not block.is_whole:
             return before
-        arguments = self.block_arguments(name, block, given, (*place, name), scope)
+        open_block = replace(block, parameters={}) if use else block
+        arguments = self.block_arguments(key, open_block, given, (*place, key), scope)
         own_name, source = arguments.pop(NAME, None), arguments.pop(FROM, None)
+        earlier, use = use, use or BlockUse(name, arguments, len(self.layers))
         if source is not None:
-            before = self.sources(source, (*place, name, FROM), scope) or before
-        use_name = own_name.value if own_name else name
+            before = self.sources(source, (*place, key, FROM), scope) or before
+        use_name = own_name.value if own_name else key
         # The names of its layers begin with the name of this use.
-        label = counted_name(f"{scope.prefix}{use_name if isinstance(use_name, str) else name}", self.labels)
+        label = counted_name(f"{scope.prefix}{use_name if isinstance(use_name, str) else key}", self.labels)
         home = "make it a parameter of the block, or define it under vars"
-        values = replace(with_values(self.base, arguments), home=home)
+        values = replace(with_values(self.base, use.arguments), home=home)
         uses = ((TextPath(place), "used here"), *scope.uses)
         inside = Scope(values, before or None, f"{label}_", uses, outer=scope)
+        begin = len(self.layers)
         after = self.lay_all(block.layers, (*block.place, "layers"), inside, before)
+        if earlier:
+            self.share(use.first, begin)
         if own_name and isinstance(use_name, str) and use_name:
-            scope.give_name(use_name, (*place, name, NAME), after, place)
+            scope.give_name(use_name, (*place, key, NAME), after, place)
+            scope.reusable[use_name] = use
         elif own_name and use_name is not UNKNOWN:
-            scope.problem((*place, name, NAME), f"expected a name, got {named(use_name)}")
+            scope.problem((*place, key, NAME), f"expected a name, got {named(use_name)}")
         return after
+
+    def share(self, first: int, begin: int) -> None:
+        """Make the layers from `begin` on those from `first` on, with other inputs."""
+        for offset, item in enumerate(self.layers[begin:]):
+            steps, inside = head_of_layer(item)
+            # The block itself may use a layer again.
+            if len(steps) == 2 or find_keras("layer", str(steps[0])):
+                own = {name: entry for name, entry in entries_of(inside).items() if name in (FROM, NAME)}
+                value = {self.name_of(first + offset): MappingEntry(item.position, replace(item, value=own))}
+                self.layers[begin + offset] = replace(item, value=value)
 
     def block_arguments(
         self, name: str, block: LayerScope, given: Node | None, place: ConfigPath, scope: Scope

@@ -1,5 +1,7 @@
 """Converts arrays as saved by users to the few dtypes and shapes used internally."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from dltool.errors import ConfigPath, DataError, Problem
@@ -41,6 +43,31 @@ def clean_labels(array: np.ndarray, name: str, place: ConfigPath) -> np.ndarray:
         if blank.any():
             raise bad_rows(blank, f"{name} have a blank label", place)
     return array
+
+
+def clean_weights(array: np.ndarray, name: str, place: ConfigPath) -> np.ndarray:
+    """Return the weights of examples, (rows,) of float32. Raises DataError: no numbers, several for a row, or invalid
+    ones."""
+    array = clean_labels(array, name, place)
+    if array.ndim > 1 or array.dtype.kind not in "iuf":
+        message = f"{name} has the dtype {array.dtype} and the shape {array.shape}"
+        raise DataError(Problem(place, message, "expected one number for each row"))
+    problem = weight_problem(array.astype(np.float32), lambda rows: f"row {rows[0]}, counted from 0")
+    if problem is not None:
+        raise DataError(Problem(place, f"{name}: {problem}", WEIGHTS_ARE))
+    return array.astype(np.float32)
+
+
+WEIGHTS_ARE = "a weight is a number of at least 0, and not all are 0"
+
+
+def weight_problem(weights: np.ndarray, named: Callable[[np.ndarray], str]) -> str | None:
+    """Return what is wrong with weights (rows,) of float32, NaN if missing. `named` says where some rows are."""
+    for what, is_wrong in (("missing", np.isnan(weights)), ("negative", weights < 0)):
+        rows = np.flatnonzero(is_wrong)
+        if len(rows):
+            return f"{counted(len(rows), 'weight')} {'is' if len(rows) == 1 else 'are'} {what}, {named(rows)}"
+    return None if weights.any() else "every weight is 0"
 
 
 def fits_int32(array: np.ndarray) -> bool:

@@ -1,7 +1,7 @@
 """Hash keys of rows of several columns, and duplicate examples."""
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from math import prod
 
 import numpy as np
@@ -13,6 +13,8 @@ from dltool.data.split.at_random import Split
 BYTES_AT_ONCE = 1 << 18
 MOST_READ = 2**28
 """Bytes of images and audio that are read for this purpose alone."""
+MOST_PAIRS = 2
+"""Duplicates named by their places."""
 
 
 def row_keys_of(columns: Mapping[str, Rows]) -> np.ndarray:
@@ -79,8 +81,11 @@ def text_keys(texts: Iterable[str]) -> np.ndarray:
 # --- duplicates ---
 
 
-def duplicate_warnings(examples: Examples, split: Split) -> tuple[str, ...]:
-    """Return a warning for each split some of whose examples have all inputs equal to those of a training example.
+def duplicate_warnings(
+    examples: Examples, split: Split, place_of: Callable[[int], str] | None = None
+) -> tuple[str, ...]:
+    """Return a warning for each split some of whose examples have all inputs equal to those of a training example, with
+    the first of them by their places.
 
     The warning of the training split counts examples with equal targets too. Instead of large files their digests are
     compared; without digests there is no warning."""
@@ -98,8 +103,20 @@ def duplicate_warnings(examples: Examples, split: Split) -> tuple[str, ...]:
         warnings.append(f"{repeated:,} of {len(training):,} training examples repeat an earlier one{target_too}")
     for name, rows in (("validation", split.validation), ("test", split.test)):
         if count := found_in(training, np.sort(keys[rows])):
-            warnings.append(f"{count:,} of {len(rows):,} {name} examples are also training examples")
+            text = f"{count:,} of {len(rows):,} {name} examples are also training examples"
+            warnings.append(text + ("" if place_of is None else f": {pairs_text(keys, split.train, rows, place_of)}"))
     return tuple(warnings)
+
+
+def pairs_text(keys: np.ndarray, training: np.ndarray, rows: np.ndarray, place_of: Callable[[int], str]) -> str:
+    """Return the places of `rows` whose keys are among `training`, with those of the training rows."""
+    also = rows[np.isin(keys[rows], keys[training])]
+    pairs = [
+        f"{place_of(int(row))} is {place_of(int(training[(keys[training] == keys[row]).argmax()]))}"
+        for row in also[:MOST_PAIRS]
+    ]
+    rest = f" and {len(also) - MOST_PAIRS:,} more" if len(also) > MOST_PAIRS else ""
+    return ", ".join(pairs) + rest
 
 
 def read_from_files(inputs: Mapping[str, Rows]) -> int:

@@ -174,7 +174,7 @@ def repeated_values(options: Windows, season: int | None, inputs: Mapping[str, R
     if not inputs.keys() >= {*options.targets}:
         return {}
     rules: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-        LAST: lambda values: np.repeat(latest(values)[:, np.newaxis], len(options.steps), axis=1)
+        LAST: lambda values: np.repeat(last_known(values)[:, np.newaxis], len(options.steps), axis=1)
     }
     # Whole seasons before the target, of which one or more lie in the horizon.
     before = (
@@ -194,7 +194,7 @@ def repeated_values(options: Windows, season: int | None, inputs: Mapping[str, R
     }
 
 
-def latest(windows: np.ndarray) -> np.ndarray:
+def last_known(windows: np.ndarray) -> np.ndarray:
     """Return the last finite number of each row, (examples,), NaN if there is none."""
     known = np.isfinite(windows)
     from_end = known[:, ::-1].argmax(axis=1)

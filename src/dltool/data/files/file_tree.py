@@ -24,6 +24,9 @@ LOCAL_SIGNATURE = b"PK\x03\x04"
 MARGIN = 512
 
 
+CHANGED = "it has changed since the files were listed"
+
+
 class UnreadableMember(Exception):
     """A file cannot be read; the message gives the reason without the name."""
 
@@ -85,17 +88,19 @@ class Reader:
         content = self.read_start(member, member.size + 1)
         if len(content) == member.size:
             return content
-        if self.kind == "folder":
-            raise UnreadableMember("its size has changed since the files were listed")
-        raise UnreadableMember(f"expected {member.size:,} bytes, found {len(content):,}")
+        raise UnreadableMember(
+            CHANGED if self.kind == "folder" else f"expected {member.size:,} bytes, found {len(content):,}"
+        )
 
     def read_start(self, member: Member, most: int) -> bytes:
         """Read at most `most` bytes, from the start, without the checks of :meth:`read`. Raises UnreadableMember."""
         try:
             if self.kind == "folder":
-                return start_of_file(os.path.join(self.path, member.name), most)
+                return start_of_file(os.path.join(self.path, member.name), most, member)
             if self.kind == "zip":
                 return zipped(self.descriptor, member)[:most]
+            if self.kind == "tar":
+                refuse_changed(self.descriptor, member)
             return os.pread(self.descriptor, min(most, member.size), member.start)
         except OSError as error:
             raise UnreadableMember(os_words(error)) from None
@@ -109,13 +114,22 @@ def spooled(path: str) -> int:
         return os.dup(file.fileno())
 
 
-def start_of_file(path: str, most: int) -> bytes:
+def start_of_file(path: str, most: int, member: Member) -> bytes:
     # Opening a FIFO that has replaced the file would wait for a writer.
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     try:
+        refuse_changed(descriptor, member)
         return os.pread(descriptor, most, 0)
     finally:
         os.close(descriptor)
+
+
+def refuse_changed(descriptor: int, member: Member) -> None:
+    """Raise UnreadableMember if the file, or its archive, has been written to since it was listed.
+
+    The status change time, too, would tell of a file whose time was set back, but of a new name or owner as well."""
+    if not member.identity.startswith(f"{os.fstat(descriptor).st_mtime_ns}:"):
+        raise UnreadableMember(CHANGED)
 
 
 def zipped(descriptor: int, member: Member) -> bytes:

@@ -1,4 +1,6 @@
-"""The cache of decoded images, one file each set: a header, then rows of uint8. It holds digests of files, too.
+"""The cache of decoded images, one file each set: a header, rows of uint8, and the CRC-32 of each row.
+
+A CRC-32 is four bytes, little-endian. The cache holds digests of files, too.
 
 A file is named by its contents and appears complete or not at all; concurrent writers of the same file do no harm. The
 least recently used files are removed for new ones."""
@@ -17,7 +19,8 @@ from dltool.durable_files import TEMPORARY_PREFIX, atomic_write, sync, temporary
 
 HEADER_BYTES = 4096
 """One page, so that the rows are aligned to pages."""
-MAGIC = b"dltool decoded images 1\n"
+MAGIC = b"dltool decoded images 2\n"
+CHECKSUM_BYTES = 4
 SUFFIX = ".pixels"
 DIGESTS = ".digests"
 
@@ -29,6 +32,11 @@ class CacheEntry:
     path: Path
     shape: tuple[int, int, int, int]
 
+    @property
+    def checksums(self) -> int:
+        """Return the position of the first row's checksum."""
+        return HEADER_BYTES + math.prod(self.shape)
+
 
 def cache_folder() -> Path:
     """Return `images` in $DLTOOL_CACHE, or in `dltool` of $XDG_CACHE_HOME or of ~/.cache."""
@@ -39,7 +47,7 @@ def cache_folder() -> Path:
 
 def find(key: str) -> CacheEntry | None:
     """Return the file of that key, if it exists and is complete. It counts as used."""
-    path = cache_folder() / (key + SUFFIX)
+    path = path_of(key)
     with suppress(OSError), path.open("rb") as file:
         shape = shape_in(file.read(HEADER_BYTES), key)
         if shape is not None and os.fstat(file.fileno()).st_size == entry_bytes(shape):
@@ -49,8 +57,12 @@ def find(key: str) -> CacheEntry | None:
     return None
 
 
+def path_of(key: str) -> Path:
+    return cache_folder() / (key + SUFFIX)
+
+
 def entry_bytes(shape: tuple[int, int, int, int]) -> int:
-    return HEADER_BYTES + math.prod(shape)
+    return HEADER_BYTES + math.prod(shape) + CHECKSUM_BYTES * shape[0]
 
 
 def header_for(key: str, shape: tuple[int, int, int, int]) -> bytes:
@@ -74,10 +86,10 @@ def new_entry(key: str, shape: tuple[int, int, int, int], budget: int) -> Iterat
 
     Older files are removed first, as far as `budget` (bytes, for all files together) demands. Raises OSError: the cache
     cannot be written, or the disk is full."""
-    folder = cache_folder()
+    path = path_of(key)
+    folder = path.parent
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     prune(folder, budget - entry_bytes(shape))
-    path = folder / (key + SUFFIX)
     temporary = temporary_beside(path)
     descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:

@@ -14,7 +14,7 @@ import PIL
 from dltool.data.files.digests import file_digests, names_and_times
 from dltool.data.files.file_tree import Members, UnreadableMember
 from dltool.data.files.listing import Member, printable
-from dltool.data.media.cache import HEADER_BYTES, CacheEntry, cache_folder, entry_bytes, find, new_entry
+from dltool.data.media.cache import HEADER_BYTES, CacheEntry, cache_folder, entry_bytes, find, new_entry, path_of
 from dltool.data.media.image_decode import EXTENSIONS, ImageForm, decode, size_if_whole, size_of
 from dltool.data.media.load import DecodedFiles, Medium
 from dltool.data.media.processes import decode_all
@@ -83,7 +83,7 @@ def image_rows(files: Members, form: ImageForm, cache: int) -> tuple[CacheRows |
     key = names_and_times(files.members)
     known = find_decoded(key, form) if cache else None
     if known:
-        return CacheRows(known), ()
+        return CacheRows(known, known.path), ()
     images = DecodedImages(files, form, form.size or first_size(files))
     warnings: tuple[str, ...] = ()
     if entry_bytes(images.shape) <= cache:
@@ -125,10 +125,11 @@ def first_size(files: Members) -> tuple[int, int]:
 def cached_rows(key: str, images: DecodedImages, cache: int) -> CacheRows:
     """Decode into a new file of the cache. Raises OSError: it cannot be written."""
     with new_entry(key, images.shape, cache) as entry:
-        work = ImageWork(images.files.reader, images.form, images.size, str(entry.path), HEADER_BYTES)
+        output = str(entry.path), HEADER_BYTES, entry.checksums
+        work = ImageWork(images.files.reader, images.form, images.size, *output)
         DataError.refuse(images.problems(decode_all(work, images.files.members), len(images)))
         # Opened before it has its name, so that no process can remove it in between.
-        return CacheRows(entry)
+        return CacheRows(entry, path_of(key))
 
 
 def check_files(images: DecodedImages) -> None:

@@ -3,11 +3,13 @@
 import math
 import os
 import weakref
+import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,7 +17,7 @@ import numpy as np
 from dltool.data.arrays.rows import Rows
 from dltool.data.files.file_tree import Members, UnreadableMember
 from dltool.data.files.listing import SHOWN, printable
-from dltool.data.media.cache import HEADER_BYTES, CacheEntry
+from dltool.data.media.cache import CHECKSUM_BYTES, HEADER_BYTES, CacheEntry, remove
 from dltool.data.media.worker import Fault
 from dltool.errors import DataError, MachineError, Problem
 from dltool.machine import usable_cores
@@ -26,13 +28,16 @@ class CacheRows(Rows):
     """The rows of a file of the cache: (rows, height, width, channels) of uint8. It stays readable if it is removed.
 
     Rows are read, not mapped: a mapped page loads a megabyte of neighbours, so an epoch in random order would soon hold
-    the whole file in memory."""
+    the whole file in memory. The checksum of each row is compared when it is first read, and after the file's times
+    have changed. `path` is the file's name when it is complete."""
 
     dtype: ClassVar[Any] = np.dtype(np.uint8)
 
-    def __init__(self, entry: CacheEntry) -> None:
-        self.entry = entry
+    def __init__(self, entry: CacheEntry, path: Path) -> None:
+        self.entry, self.path = entry, path
         self._numbers = np.arange(entry.shape[0])
+        self._is_checked = np.zeros(entry.shape[0], bool)
+        self._times: tuple[int, int] | None = None
         self._descriptor = os.open(entry.path, os.O_RDONLY | os.O_CLOEXEC)
         weakref.finalize(self, os.close, self._descriptor)
 
@@ -41,8 +46,9 @@ class CacheRows(Rows):
         return self.entry.shape
 
     def __getitem__(self, rows: Any) -> np.ndarray:
-        """Raise MachineError: the disk failed, or the file was truncated."""
+        """Raise MachineError: the disk failed, or the file was changed, which is then removed."""
         indices = self._numbers[rows]
+        self._forget_checks()
         result = np.empty((len(indices), *self.shape[1:]), np.uint8)
         row_bytes = math.prod(self.shape[1:])
         view = result.reshape(-1).data
@@ -51,16 +57,34 @@ class CacheRows(Rows):
         stops = [*firsts[1:].tolist(), len(indices)]
         for first, stop, row in zip(firsts.tolist(), stops, indices[firsts].tolist(), strict=False):
             self._read_at(view[first * row_bytes : stop * row_bytes], HEADER_BYTES + row * row_bytes)
+        self._check(indices, result)
         return result
+
+    def _forget_checks(self) -> None:
+        """Compare checksums again if the file has been written to."""
+        status = os.fstat(self._descriptor)
+        if (times := (status.st_mtime_ns, status.st_ctime_ns)) != self._times:
+            self._times = times
+            self._is_checked[:] = False
+
+    def _check(self, indices: np.ndarray, pixels: np.ndarray) -> None:
+        for position in np.flatnonzero(~self._is_checked[indices]).tolist():
+            stored = bytearray(CHECKSUM_BYTES)
+            self._read_at(memoryview(stored), self.entry.checksums + CHECKSUM_BYTES * int(indices[position]))
+            if zlib.crc32(pixels[position]) != int.from_bytes(stored, "little"):
+                remove(self.path)
+                message = f"{self.path} is damaged: the checksum of image {indices[position]:,} is wrong"
+                raise MachineError(message, "start again: it will be made anew")
+        self._is_checked[indices] = True
 
     def _read_at(self, view: memoryview, position: int) -> None:
         while view:
             try:
                 count = os.preadv(self._descriptor, [view], position)
             except OSError as error:
-                raise MachineError(f"{os_words(error)}: cannot read {self.entry.path}") from None
+                raise MachineError(f"{os_words(error)}: cannot read {self.path}") from None
             if not count:
-                raise MachineError(f"{self.entry.path} has been cut short", "start again: it will be made anew")
+                raise MachineError(f"{self.path} has been cut short", "start again: it will be made anew")
             view, position = view[count:], position + count
 
 

@@ -6,6 +6,7 @@ these with their faults, or with the OSError of writing."""
 import gc
 import pickle
 import sys
+import zlib
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from typing import NamedTuple
 
 from dltool.data.files.file_tree import Reader, UnreadableMember
 from dltool.data.files.listing import Member
+from dltool.data.media.cache import CHECKSUM_BYTES
 from dltool.data.media.image_decode import ImageForm, decode
 
 
@@ -28,13 +30,14 @@ class Fault(NamedTuple):
 @dataclass(frozen=True)
 class ImageWork:
     """Decode images to `form`, all of `size` (height, width), into the rows of the file `output` from byte `offset`
-    on."""
+    on; their CRC-32, of four bytes each, from byte `checksums` on."""
 
     reader: Reader
     form: ImageForm
     size: tuple[int, int]
     output: str
     offset: int
+    checksums: int
 
 
 def decode_rows(work: ImageWork, rows: Iterable[tuple[int, Member]]) -> list[Fault]:
@@ -50,6 +53,8 @@ def decode_rows(work: ImageWork, rows: Iterable[tuple[int, Member]]) -> list[Fau
             if size == work.size:
                 output.seek(work.offset + row * len(pixels))
                 output.write(pixels)
+                output.seek(work.checksums + CHECKSUM_BYTES * row)
+                output.write(zlib.crc32(pixels).to_bytes(CHECKSUM_BYTES, "little"))
             else:
                 faults.append(Fault(row, member.name, "", size))
     return faults

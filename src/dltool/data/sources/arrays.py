@@ -1,7 +1,7 @@
 """The source `arrays`: the user's own `.npz` file, also of several inputs and targets, or an `.npy` file each."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from dltool.config.columns import ONE_TARGET
 from dltool.config.sources import ArraysSource
-from dltool.data.arrays.cleaning import clean_inputs, clean_labels
+from dltool.data.arrays.cleaning import clean_inputs, clean_labels, clean_weights
 from dltool.data.arrays.npz import npz_headers, read_npy, read_npz
 from dltool.data.examples import Examples, SourceExamples, places_in
 from dltool.data.facts import ONE_INPUT, Facts, InputFacts
@@ -24,23 +24,29 @@ ENDINGS: Mapping[PartName, tuple[str, ...]] = {
 }
 """Suffixes of array names in each split: x_train, x_test, …; x alone is training."""
 
+WEIGHTS: ConfigPath = ("data", "weights")
+
 
 @dataclass(frozen=True)
 class ArrayRequest:
-    """The arrays that a split needs: inputs and targets by name, each with its array's name without the suffix.
+    """The arrays that a split needs: inputs and targets by name, each with its array's name without the suffix, and the
+    array of weights, if there is one.
 
     `places` are the config paths of the names."""
 
     inputs: Mapping[str, str]
     targets: Mapping[str, str]
     places: Mapping[str, ConfigPath]
+    weights: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def arrays(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys((*self.inputs.values(), *self.targets.values())))
+        return tuple(dict.fromkeys((*self.inputs.values(), *self.targets.values(), *self.weights.values())))
 
 
-def load_arrays(options: ArraysSource, place: ConfigPath, has_target: bool = True) -> SourceExamples:
+def load_arrays(
+    options: ArraysSource, place: ConfigPath, has_target: bool = True, weights: str | None = None
+) -> SourceExamples:
     """Load the splits in the file. `place` is the config path of the source. Without a target, labels may be absent and
     are not read.
 
@@ -50,6 +56,9 @@ def load_arrays(options: ArraysSource, place: ConfigPath, has_target: bool = Tru
     if options.path is None:
         return SourceExamples({"training": load_pair(options, (*place, "arrays"))})
     wanted = wanted_arrays(options, (*place, "arrays"), has_target)
+    if weights is not None:
+        places = {**wanted.places, weights: WEIGHTS}
+        wanted = replace(wanted, places=places, weights={weights: weights})
     place = (*place, "arrays", "path")
     path = require(options.path, place)
     headers = npz_headers(path, str(path), place)
@@ -113,9 +122,11 @@ def matched_part(arrays: Mapping[str, np.ndarray], wanted: ArrayRequest, ending:
     problems: list[Problem] = []
     inputs: dict[str, np.ndarray] = {}
     labels: dict[str, np.ndarray] = {}
+    weights: dict[str, np.ndarray] = {}
     sides = (
         (wanted.inputs, inputs, clean_inputs, "each example needs all inputs"),
         (wanted.targets, labels, clean_labels, "each example needs one label"),
+        (wanted.weights, weights, clean_weights, "each example needs one weight"),
     )
     for names, found, clean, _ in sides:
         for name, array in names.items():
@@ -130,7 +141,8 @@ def matched_part(arrays: Mapping[str, np.ndarray], wanted: ArrayRequest, ending:
                 message = f"{first}{ending} has {rows:,} rows, {array}{ending} has {len(found[name]):,}"
                 problems.append(Problem(wanted.places[array], message, hint))
     DataError.refuse(problems)
-    return Examples(inputs, labels, f"{first}{ending}", wanted.places[first])
+    only = next(iter(weights.values()), None)
+    return Examples(inputs, labels, f"{first}{ending}", wanted.places[first], weights=only)
 
 
 def new_arrays(options: Any, facts: Facts, path: str) -> Examples:

@@ -24,7 +24,7 @@ from dltool.data.files.class_folders import (
     what_is_there,
 )
 from dltool.data.files.file_tree import Members, UnreadableMember, is_archive, open_members
-from dltool.data.files.listing import SHOWN, Member, printable
+from dltool.data.files.listing import SHOWN, Member, printable, times_of
 from dltool.data.files.paths import require
 from dltool.data.media.audio import CLIPS
 from dltool.data.media.images import IMAGES
@@ -204,7 +204,7 @@ def named_files(paths: Sequence[str]) -> Members:
     for path in paths:
         with DataError.collected(problems):
             status = require(path, ()).stat()
-            members.append(Member(path, status.st_size, str(status.st_mtime_ns)))
+            members.append(Member(path, status.st_size, times_of(status)))
     DataError.refuse(problems)
     return Members(os.getcwd(), "folder", tuple(members), (), ())
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from dltool.config.columns import (
     CategoryColumn,
     CategoryTarget,
     ColumnType,
+    IndexTarget,
     MultiLabelTarget,
     NumberColumn,
     NumberTarget,
@@ -20,10 +22,12 @@ from dltool.config.columns import (
 )
 from dltool.config.schema import Data
 from dltool.config.sources import Source
+from dltool.data.arrays.cleaning import WEIGHTS_ARE, weight_problem
 from dltool.data.arrays.rows import Coded, Rows
 from dltool.data.examples import Examples, SourceExamples
 from dltool.data.facts import is_for_layers
 from dltool.data.files.class_folders import PartName
+from dltool.data.labels import index_problem, not_indices
 from dltool.data.media.cache import cache_folder
 from dltool.data.split.by_column import Values, is_missing
 from dltool.data.tables.read import read_table
@@ -33,6 +37,7 @@ from dltool.machine import usable_memory
 from dltool.text import counted, listed
 
 INPUTS: ConfigPath = ("data", "inputs")
+WEIGHTS: ConfigPath = ("data", "weights")
 MEMORY_SHARE = 4
 """Columns are kept in memory up to this share of it."""
 MOST_NUMBERED_CLASSES = 20
@@ -59,8 +64,10 @@ class Readable:
         ignored = ColumnType("ignore", COLUMN_TYPES["ignore"].model_validate({}))
         names = [name for name in self.first.columns if name not in data.target_columns]
         names += data.target_columns if data.windows is not None else ()
-        known = {*self.types, *(data.inputs or {})}
-        names = [name for name in names if name in known or name not in dividing_columns(data)]
+        # It is neither an input nor ignored.
+        names = [name for name in names if name != data.weights]
+        aside = [name for name in dividing_columns(data) if name not in (data.inputs or {})]
+        names = [name for name in names if name in self.types or name not in aside]
         inputs = {name: self.types.get(name, ignored) for name in names}
         given = tuple(self.targets.values())
         return {"inputs": inputs, "target": given if isinstance(data.target, tuple) else given[0]}
@@ -73,9 +80,15 @@ def read_tables(data: Data) -> Readable:
         DataError: every problem of a file, its columns and cells; or no column is left as input.
         MachineError: there is no room for columns that do not fit in memory."""
     needed = (*data.target_columns, *dividing_columns(data))
-    # A column that only divides or orders the rows may be ignored as an input.
-    declared = {name: kind for name, kind in (data.inputs or {}).items() if kind.name != "ignore" or name not in needed}
+    # A column that divides or orders rows is read, although it may be no input.
+    dividing = {name for _, name in named_columns(data)}
+    declared = {
+        name: kind for name, kind in (data.inputs or {}).items() if kind.name != "ignore" or name not in dividing
+    }
     places: dict[str, ConfigPath] = {name: (*INPUTS, name) for name in data.inputs or {}}
+    if data.weights is not None:
+        needed += (data.weights,)
+        declared[data.weights] = ColumnType("number", NumberColumn())
     for target, wanted_target in data.targets.items():
         as_target = column_of(wanted_target.type)
         columns = wanted_target.columns
@@ -83,11 +96,14 @@ def read_tables(data: Data) -> Readable:
             declared |= {name: as_target for name in columns if data.windows is None or name not in declared}
         places |= dict.fromkeys(columns, target_place(data, target))
     places |= {name: ("data", *key) for key, name in named_columns(data)}
+    places |= {} if data.weights is None else {data.weights: WEIGHTS}
     tables: dict[str, Table] = {}
     for role in PARTS:
         source = getattr(data, role)
         if source is not None:
-            wanted = ColumnRequest(declared, places, tables.get("source"), needed)
+            # Tables after the first do without what is ignored.
+            optional = [name for name, kind in declared.items() if tables and kind.name == "ignore"]
+            wanted = ColumnRequest(declared, places, tables.get("source"), needed, optional)
             tables[role] = table_in_reach(source, ("data", role), wanted)
     first = tables["source"]
     # Few distinct integers are classes.
@@ -146,13 +162,20 @@ def load_table_examples(data: Data) -> SourceExamples:
         for name, target in read.targets.items():
             with DataError.collected(problems):
                 labels[name] = labels_of(target, table, ("data", role), target_place(data, name))
+        weights: np.ndarray | None = None
+        if data.weights is not None:
+            weights = np.asarray(in_memory(table.columns[data.weights].values), np.float32)
+            problem = weight_problem(weights, partial(rows_named, table))
+            problems += [] if problem is None else [Problem(WEIGHTS, f'"{data.weights}": {problem}', WEIGHTS_ARE)]
         if not problems:
             found = {name: input_rows(data, table, name, kind) for name, kind in read.types.items()}
             dividing = (name for name in dividing_columns(data) if name in table.columns)
             inputs = {name: rows for name, (rows, _) in found.items()}
             digests = {name: each for name, (_, each) in found.items() if each is not None}
             values = {**dates_of(table), **{name: in_memory(table.columns[name].values) for name in dividing}}
-            parts[PARTS[role]] = Examples(inputs, labels, table.path.name, ("data", role), values, digests)
+            parts[PARTS[role]] = Examples(
+                inputs, labels, table.path.name, ("data", role), values, digests, weights=weights
+            )
     DataError.refuse(problems)
     alone = len(read.types) == 1
     types = {name: kind for name, kind in read.types.items() if not (alone and is_for_layers(kind, data))}
@@ -166,6 +189,7 @@ def input_types(data: Data, table: Table) -> dict[str, ColumnType]:
     declared = data.inputs or {}
     apart = set() if data.windows is not None else set(data.target_columns)
     aside = {name for (section, key), name in named_columns(data) if section == "split" or key == "key"}
+    aside |= set() if data.weights is None else {data.weights}
     types = {}
     for name, column in table.columns.items():
         is_ignored = column.kind == "ignore" or (name in declared and declared[name].name == "ignore")
@@ -188,13 +212,18 @@ def in_memory(rows: Rows) -> Values:
     return rows if isinstance(rows, Coded) else np.asarray(rows[:])
 
 
+def as_input(values: Rows) -> Rows:
+    """Return the values of an input; numbers that also divide the rows are exact (float64) in the table."""
+    return np.asarray(values[:], np.float32) if values.dtype == np.float64 else values
+
+
 def input_rows(
     data: Data, table: Table, name: str, kind: ColumnType, *, digests: bool = True
 ) -> tuple[Rows, np.ndarray | None]:
     """Return the values of an input; for paths, the decoded files, and their `digests`."""
-    values = table.columns[name].values
+    values = as_input(table.columns[name].values)
     if kind.name not in ("image", "audio"):
-        return as_input(values), None
+        return values, None
     from dltool.data.media.audio import CLIPS
     from dltool.data.media.images import IMAGES
     from dltool.data.media.load import files_named
@@ -203,11 +232,6 @@ def input_rows(
     files = files_named(values[:], table.path.parent, (*INPUTS, name), medium.noun)
     decoded = medium.decode(files, kind.options, len(files.members), data.cache, digests)
     return decoded.rows, decoded.digests
-
-
-def as_input(values: Rows) -> Rows:
-    """Return the values for a model; those of columns that also divide the rows, or are the target, are float64."""
-    return np.asarray(values[:], np.float32) if values.dtype == np.float64 else values
 
 
 def with_rate(table: Table, name: str, kind: ColumnType) -> ColumnType:
@@ -272,6 +296,12 @@ def labels_of(target: Target, table: Table, place: ConfigPath, target_place: Con
         if len(rows) and not (task and task.takes_several):
             message = f'the target "{name}" is missing in {rows_named(table, rows)}'
             problems.append(Problem(place, message, "remove these rows, or fill them in"))
+        elif target.type is not None and isinstance(options := target.type.options, IndexTarget):
+            numbers = np.asarray(values)
+            wrong = np.flatnonzero(not_indices(numbers, options.classes))
+            if len(wrong):
+                fix = index_problem(numbers[wrong], rows_named(table, wrong), options.classes)
+                problems.append(Problem(target_place, *fix))
         labels.append(values)
     DataError.refuse(problems)
     if len(labels) > 1:

@@ -81,6 +81,7 @@ class TableReader:
     def __init__(self, file: TableFile, place: ConfigPath, wanted: ColumnRequest, stores: Stores) -> None:
         self.file, self.place, self.wanted, self.stores = file, place, wanted, stores
         self.rows: int | None = None
+        self.identity = self.file.identity()
 
     def read(self) -> Table:
         DataError.refuse(self.absent_problems())
@@ -142,7 +143,7 @@ class TableReader:
                 column.append(block.columns[name])
                 wants[name] = column.want
             rows += block.rows
-        if self.rows is not None and self.rows != rows:
+        if self.identity != self.file.identity() or (self.rows is not None and self.rows != rows):
             raise DataError(Problem(self.place, f"{self.file.path} changed while it was read", "read it again"))
         self.rows = rows
 

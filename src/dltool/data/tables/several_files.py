@@ -4,6 +4,7 @@ import glob
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -130,6 +131,9 @@ class SeveralFiles(TableFile):
         self.names = tuple(dict.fromkeys((*files[0].names, *constants[0])))
         self.unusable = {name: what for file in files for name, what in file.unusable.items()}
         self.rows = [0] * len(files)
+
+    def identity(self) -> tuple[int, ...] | None:
+        return tuple(chain.from_iterable(file.identity() or () for file in self.files))
 
     def blocks(self, wants: Mapping[str, Want]) -> Iterator[RowBlock]:
         for index, (file, constants) in enumerate(zip(self.files, self.constants, strict=True)):

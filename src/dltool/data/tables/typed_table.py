@@ -11,6 +11,7 @@ from typing import Any, Literal
 from dltool.config.columns import ColumnType
 from dltool.data.arrays.rows import Rows
 from dltool.data.tables.cells import Cells
+from dltool.data.tables.decompression import zip_of
 from dltool.errors import ConfigPath
 
 Want = Literal["number", "text"]
@@ -45,6 +46,14 @@ class TableFile(ABC):
     def numbers_of(self, rows: Sequence[int]) -> list[int]:
         """Return the lines (or rows, counted from 1) of some rows, counted from 0."""
         return [row + 1 for row in rows]
+
+    def identity(self) -> tuple[int, ...] | None:
+        """Return what changes when the file is written to or replaced; None for rows in memory."""
+        try:
+            status = (zip_of(self.path) or self.path).stat()
+        except OSError:
+            return None
+        return status.st_size, status.st_mtime_ns, status.st_ino
 
     def places_of(self, rows: Sequence[int]) -> list[tuple[Path, int]]:
         """Return the file and the line of some rows, which have been read."""

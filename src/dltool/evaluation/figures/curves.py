@@ -9,22 +9,25 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
 from dltool.evaluation.figures.drawing import COLOURS, INK, drawn, fitting
 from dltool.evaluation.figures.figure import Figure, file_word
+from dltool.runs.repeats import NO_METRICS, VALIDATION, repeats
+from dltool.text import numbers as numbers_text
 
-NO_CURVES = ("epoch", "seconds", "learning_rate")
 MOST_CURVES = 12
 MOST_EPOCHS = 200
 """Points of a curve. More are sampled evenly; the best and the last epoch are kept."""
 
 
 def learning_curves(lines: Sequence[Mapping[str, Any]], best_epoch: int | None) -> tuple[Figure, ...]:
-    """Draw the loss, each metric and the learning rate. Values that are not finite are left out. `lines` are those of
-    metrics.jsonl, one for each epoch; `best_epoch` is marked."""
+    """Draw the loss, each metric that does not repeat it, and the learning rate if it changes. Values that are not
+    finite are left out. `lines` are those of metrics.jsonl, one for each epoch; `best_epoch` is marked."""
     if not lines:
         return ()
-    names = [name for name in lines[0] if name not in NO_CURVES and not name.startswith("val_")]
+    hidden = {*NO_METRICS, *repeats(lines)}
+    names = [name for name in lines[0] if name not in hidden and not name.startswith(VALIDATION)]
     figures = [curve_figure(name, lines, best_epoch) for name in names[:MOST_CURVES] if numbers(lines, name)]
     rates = numbers(lines, "learning_rate")
-    return (*figures, rate_figure(rates)) if rates else tuple(figures)
+    is_constant = len({rate for _, rate in rates}) < 2
+    return tuple(figures) if is_constant else (*figures, rate_figure(rates))
 
 
 def numbers(lines: Sequence[Mapping[str, Any]], name: str) -> list[tuple[int, float]]:
@@ -66,10 +69,11 @@ def curve_figure(name: str, lines: Sequence[Mapping[str, Any]], best_epoch: int 
 
 def curve_text(split: str, name: str, points: list[tuple[int, float]], best_epoch: int | None) -> str:
     (first, start), (last, end), best = points[0], points[-1], dict(points).get(best_epoch or 0)
-    text = f"{split.capitalize()} {fitting(name)} goes from {start:.3g} in epoch {first} to {end:.3g} in epoch {last}"
+    begin, finish, at_best = numbers_text([start, end, end if best is None else best])
+    text = f"{split.capitalize()} {fitting(name)} goes from {begin} in epoch {first} to {finish} in epoch {last}"
     if best_epoch == last:
         return f"{text}, the best epoch."
-    return text + ("." if best is None else f", and is {best:.3g} in the best epoch, {best_epoch}.")
+    return text + ("." if best is None else f", and is {at_best} in the best epoch, {best_epoch}.")
 
 
 def rate_figure(rates: list[tuple[int, float]]) -> Figure:

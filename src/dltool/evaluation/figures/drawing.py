@@ -12,6 +12,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure as Canvas
 from matplotlib.layout_engine import LayoutEngine
 from matplotlib.rcsetup import cycler
+from matplotlib.ticker import ScalarFormatter
 
 from dltool.evaluation.figures.figure import Figure
 
@@ -25,6 +26,8 @@ DARK = {INK: "#9aa7b4", STRONG_INK: "#e6edf3"}
 LONGEST_NAME = 24
 PADDING = 3
 """Points around labels."""
+MOST_LAYOUTS = 3
+"""Axes are placed again if the labels of their ticks have become longer."""
 
 Draw = Callable[[list[Axes]], None]
 STYLE: Any = {
@@ -43,6 +46,8 @@ STYLE: Any = {
     "xtick.color": INK,
     "ytick.color": INK,
     "axes.prop_cycle": cycler(color=COLOURS),
+    "axes.formatter.useoffset": False,
+    "axes.formatter.limits": (-4, 6),
     "axes.grid": True,
     "grid.color": INK,
     "grid.alpha": 0.25,
@@ -57,6 +62,20 @@ STYLE: Any = {
 }
 
 
+class Thousands(ScalarFormatter):
+    """Formatter of ticks that writes 1,150, as the text beside the figure does."""
+
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        return re.sub(r"\B(?=(\d{3})+$)", ",", super().__call__(x, pos))
+
+
+def label_lengths(fig: Any) -> list[int]:
+    """Return the characters of the longest tick label of each axis. The ticks depend on the size of the axes."""
+    all_axis = [axis for axes in fig.axes for axis in (axes.xaxis, axes.yaxis)]
+    labels = (axis.get_major_formatter().format_ticks(axis.get_majorticklocs()) for axis in all_axis)
+    return [max(map(len, each), default=0) for each in labels]
+
+
 class SideBySide(LayoutEngine):
     """Layout engine that places axes in a row, inside their labels.
 
@@ -66,6 +85,14 @@ class SideBySide(LayoutEngine):
     _colorbar_gridspec = False
 
     def execute(self, fig: Any) -> None:
+        lengths = label_lengths(fig)
+        for _ in range(MOST_LAYOUTS):
+            self.place(fig)
+            before, lengths = lengths, label_lengths(fig)
+            if not any(now > then for now, then in zip(lengths, before, strict=True)):
+                break
+
+    def place(self, fig: Any) -> None:
         width, height = fig.bbox.size
         share = width / len(fig.axes)
         for index, axes in enumerate(fig.axes):
@@ -85,7 +112,10 @@ def drawn(
         # The reader's fonts may have the missing characters.
         warnings.filterwarnings("ignore", "Glyph .* missing")
         canvas = Canvas(figsize=size, layout=SideBySide())
-        draw(list(canvas.subplots(1, panels, squeeze=False)[0]))
+        all_axes = list(canvas.subplots(1, panels, squeeze=False)[0])
+        for axis in (axis for axes in all_axes for axis in (axes.xaxis, axes.yaxis)):
+            axis.set_major_formatter(Thousands())
+        draw(all_axes)
         return Figure(name, title, description, svg_of(canvas))
 
 

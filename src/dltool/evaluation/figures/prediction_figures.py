@@ -8,7 +8,8 @@ from matplotlib.patches import Rectangle
 
 from dltool.evaluation.figures.drawing import COLOURS, INK, STRONG_INK, drawn, fitting
 from dltool.evaluation.figures.figure import Figure
-from dltool.evaluation.measures import Calibration, Curve
+from dltool.evaluation.measures import Calibration, Curve, bulk
+from dltool.text import counted, number, numbers
 
 MOST_CELLS = 20
 """Classes that a drawn confusion matrix shows."""
@@ -20,6 +21,8 @@ FEW = 6
 CELL = 35
 """Font size times the characters that fit into a cell, for more than FEW classes."""
 MOST_POINTS = 1000
+FEW_TICKS = 3
+"""Intervals between ticks whose labels may be as long as 100,000."""
 BARS = 30
 
 
@@ -105,8 +108,8 @@ def lines(axes: Axes, curves: Sequence[Curve], x: str, y: str) -> None:
 
 def calibration_figure(name: str, found: Calibration, examples: int) -> Figure:
     sure, right = (np.sum(each * found.examples) / examples for each in (found.confidence, found.accuracy))
-    description = f"Mean confidence is {sure:.3g}, accuracy is {right:.3g}. "
-    description += f"The expected calibration error is {found.error:.3g}; 0 is perfectly calibrated."
+    description = f"Mean confidence is {number(sure)}, accuracy is {number(right)}. "
+    description += f"The expected calibration error is {number(found.error)}; 0 is perfectly calibrated."
 
     def draw(axes: list[Axes]) -> None:
         axes[0].plot([0, 1], [0, 1], color=INK, linewidth=1, linestyle=":")
@@ -125,9 +128,13 @@ def predicted_figure(name: str, of: str, targets: np.ndarray, predicted: np.ndar
     if len(targets) > 1 and np.ptp(targets) > 0 and np.ptp(predicted) > 0:
         correlation = float(np.corrcoef(targets, predicted)[0, 1])
     ends = [float(min(targets.min(), predicted.min())), float(max(targets.max(), predicted.max()))]
-    true, guessed = (f"from {each.min():.3g} to {each.max():.3g}" for each in (targets, predicted))
-    description = f"{fitting(of)}: true values range {true}, predicted values {guessed}"
-    description += f"; the correlation is {correlation:.3g}." if np.isfinite(correlation) else "."
+    least, most, lowest, highest = numbers(
+        [float(end) for each in (targets, predicted) for end in (each.min(), each.max())]
+    )
+    description = (
+        f"{fitting(of)}: true values range from {least} to {most}, predicted values from {lowest} to {highest}"
+    )
+    description += f"; the correlation is {number(correlation)}." if np.isfinite(correlation) else "."
 
     def draw(axes: list[Axes]) -> None:
         axes[0].plot(ends, ends, color=INK, linewidth=1, linestyle=":")
@@ -141,8 +148,8 @@ def residual_figure(name: str, of: str, targets: np.ndarray, predicted: np.ndarr
     """Draw the errors, predicted minus true, against the predictions, and their histogram."""
     errors = predicted.astype(float) - targets
     step = -(-len(targets) // MOST_POINTS)
-    low, middle, high = np.quantile(errors, [0.05, 0.5, 0.95])
-    spread = f"the median is {middle:.3g}, and 90 % are between {low:.3g} and {high:.3g}"
+    low, middle, high = numbers(np.quantile(errors, [0.05, 0.5, 0.95]).tolist())
+    spread = f"the median is {middle}, and 90 % are between {low} and {high}"
     description = f"Errors of {fitting(of)}, predicted minus true: {spread}."
 
     def draw(axes: list[Axes]) -> None:
@@ -152,14 +159,14 @@ def residual_figure(name: str, of: str, targets: np.ndarray, predicted: np.ndarr
         bars(axes[1], errors)
         axes[1].set(xlabel="error", ylabel="examples")
 
-    return drawn(name, f"Errors of {fitting(of)}", description, draw, panels=2, size=(6.8, 3.2))
+    return drawn(name, f"Errors of {fitting(of)}", f"{description}{outlier_text(errors)}", draw, 2, (6.8, 3.2))
 
 
 def restoring_figure(name: str, errors: np.ndarray) -> Figure:
     """Draw the histogram of reconstruction errors, (examples,)."""
-    median, high = np.quantile(errors, [0.5, 0.95])
-    spread = f"the median is {median:.3g}, 95 % are below {high:.3g}, and the largest is {errors.max():.3g}"
-    description = f"Squared reconstruction errors: {spread}."
+    median, high, largest = numbers(np.quantile(errors, [0.5, 0.95, 1]).tolist())
+    spread = f"the median is {median}, 95 % are below {high}, and the largest is {largest}"
+    description = f"Squared reconstruction errors: {spread}.{outlier_text(errors)}"
 
     def draw(axes: list[Axes]) -> None:
         bars(axes[0], errors)
@@ -174,12 +181,24 @@ def points(axes: Axes, x: np.ndarray, y: np.ndarray) -> None:
     dots = (np.column_stack([each, each, gaps]).ravel() for each in (x, y))
     axes.plot(*dots, color=COLOURS[0], alpha=0.5, linewidth=3, solid_capstyle="round")
     axes.margins(0.08)
+    axes.locator_params(axis="x", nbins=FEW_TICKS)
 
 
 def bars(axes: Axes, values: np.ndarray) -> None:
-    low, high = float(values.min()), float(values.max())
+    """Draw a histogram of values, outliers in the outermost bars."""
+    low, high = bulk(values)
     if high - low <= 1e-6 * max(abs(low), abs(high)):
         # All values are practically equal.
         low, high = low - 0.5, high + 0.5
-    counts, edges = np.histogram(values.astype(float), BARS, (low, high))
+    counts, edges = np.histogram(np.clip(values.astype(float), low, high), BARS, (low, high))
     axes.bar(edges[:-1], counts, np.diff(edges), align="edge", color=COLOURS[0])
+    axes.locator_params(axis="x", nbins=FEW_TICKS)
+
+
+def outlier_text(values: np.ndarray) -> str:
+    """Return how many values lie in the outermost bars because they are outliers; empty without any."""
+    low, high = bulk(values)
+    outside = int(np.sum((values < low) | (values > high)))
+    ends = " and ".join(numbers([low, high]))
+    verb = "lie" if outside > 1 else "lies"
+    return f" {counted(outside, 'outlier')} beyond {ends} {verb} in the outermost bars." if outside else ""

@@ -20,6 +20,7 @@ from dltool.evaluation.tasks.numbers import NumberEvaluator, ReconstructionEvalu
 Drawn = TypeVar("Drawn")
 EVALUATORS: Mapping[TargetKind, type[Evaluator]] = {
     "category": ClassEvaluator,
+    "index": ClassEvaluator,
     "multi_label": LabelEvaluator,
     "number": NumberEvaluator,
     "input": ReconstructionEvaluator,

@@ -23,6 +23,8 @@ MOST_CLASSES = 100
 MOST_INNER = 200_000
 """Values inside examples, such as pixels, that are assessed. More are sampled evenly."""
 MOST_CURVES = 7
+MOST_CONFUSED = 2_000
+"""Classes up to which there is a confusion matrix, whose size is their square."""
 MOST_VALUES = 2_000_000
 """Probabilities used for curves. More are sampled evenly."""
 MICRO = "micro average"
@@ -194,7 +196,8 @@ def classes_found(
     table = class_table(targets, predicted, names)
     are_of_class = targets[some, None] == np.arange(len(names))
     makers, table = with_curves(prefix, table, names, are_of_class, probabilities[some])
-    return [confusion_matrix, *makers, calibration_maker(prefix, confidence, are_right)], table, mistakes
+    makers = [*([confusion_matrix] if len(names) <= MOST_CONFUSED else []), *makers]
+    return [*makers, calibration_maker(prefix, confidence, are_right)], table, mistakes
 
 
 def labels_found(

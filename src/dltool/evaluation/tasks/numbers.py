@@ -6,16 +6,23 @@ from typing import Any
 
 import numpy as np
 
+from dltool.config.losses import loss_name
 from dltool.errors import RunError
 from dltool.evaluation.findings import Mistake
 from dltool.evaluation.linear_models import linear_regression
 from dltool.evaluation.measures import error_row, number_row
 from dltool.evaluation.tasks.evaluator import NOTHING, PLACES, Columns, Evaluator, Found, Rules, figures, flat, worst
-from dltool.text import whole_text
+from dltool.text import data_number, number, whole_text
 
 MOST_DRAWN = 4
 """Numbers of an output that have figures."""
 MOST_COLUMNS = 100
+ERRORS: Mapping[str, tuple[str, Callable[..., Any], Callable[[np.ndarray, np.ndarray], Any]]] = {
+    "mean_absolute_error": ("median", np.median, lambda true, predicted: np.mean(np.abs(true - predicted))),
+    "mean_squared_error": ("mean", np.mean, lambda true, predicted: np.mean((true - predicted) ** 2)),
+    "root_mean_squared_error": ("mean", np.mean, lambda true, predicted: np.mean((true - predicted) ** 2) ** 0.5),
+}
+"""Metrics of numbers, each with the constant that is best by it. Baselines use the first one that the config names."""
 RECONSTRUCTED = "squared reconstruction error"
 """Column of an output that reconstructs the input."""
 
@@ -54,13 +61,16 @@ class NumberEvaluator(Evaluator):
     def rules(self) -> Rules | None:
         if len(self.target.shape) > 1 or math.prod(self.target.shape) > MOST_COLUMNS:
             return None
+        names = [loss_name(each) for each in (*self.head.metrics, self.head.loss)]
+        metric = next((name for name in ERRORS if name in names), next(iter(ERRORS)))
+        constant_name, constant, score = ERRORS[metric]
         return Rules(
-            metric="mean_absolute_error",
-            constant_name="mean",
+            metric=metric,
+            constant_name=constant_name,
             linear_name="linear regression",
-            score=lambda targets, predicted: np.mean(np.abs(targets - predicted)),
+            score=score,
             predicted=flat,
-            constant=lambda fitted: np.mean(fitted, axis=0),
+            constant=lambda fitted: constant(fitted, axis=0),
             linear=lambda features, fitted, measured: measured @ linear_regression(features, fitted),
             can_repeat=True,
         )
@@ -88,9 +98,10 @@ def numbers_found(
     relative = errors / np.where(targets.std(axis=0) > 0, targets.std(axis=0), 1)
     largest = relative.argmax(axis=1)
     mistakes = tuple(
-        Mistake(int(rows[row]), f"{targets[row, column]:g}", f"{predicted[row, column]:g}", float(errors[row, column]))
+        Mistake(int(rows[row]), data_number(true), number(guess), float(errors[row, column]))
         for row, _ in worst(relative.max(axis=1))
         for column in [largest[row]]
+        for true, guess in [(float(targets[row, column]), float(predicted[row, column]))]
     )
     table = [number_row(name, targets[:, i], predicted[:, i]) for i, name in enumerate(names)]
     makers = [
