@@ -125,3 +125,12 @@ def test_prices_are_predicted_from_the_days_before(drafted, has_gaps) -> None:
     assert config["data"]["windows"]["target"] == "Close"
     assert config["data"]["windows"]["order"] == "Date"
     assert config["data"]["inputs"]["Open"] == "number"
+
+
+def test_a_column_of_hours_belongs_to_the_date(drafted) -> None:
+    hours = pd.date_range("2011-01-01", periods=400, freq="h")
+    table = pd.DataFrame({"day": hours.strftime("%Y-%m-%d"), "hr": hours.hour, "count": walk(400)})
+    config, text = drafted(table)
+    assert config["data"]["windows"] == {"length": 24, "target": "count"}
+    assert config["data"]["inputs"]["day"] == {"date": {"parts": ["month", "weekday"]}}
+    assert "a row every hour" in text

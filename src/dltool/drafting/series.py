@@ -20,6 +20,7 @@ from dltool.text import counted
 Declared = Mapping[str, tuple[Any, str]]
 """Columns that must be declared: how, and why."""
 PARTS_OF_TIME = ("year", "month", "day", "hour", "minute", "second")
+HOURS = ("hour", "hr")
 YEARS = ("year", "years", "yr", "date", "time")
 """Names of columns whose integers may be years."""
 PRICES = ("open", "high", "low", "close")
@@ -61,6 +62,8 @@ def times_of(table: Table, target: str) -> TimeColumn | None:
     moments = moments_of_parts(table) if name is None else found[name]
     if moments is None or len(moments) < FEWEST_ROWS or (moments == np.iinfo(np.int64).min).any():
         return None
+    if name is not None and (of_hours := with_hours(table, moments)) is not None:
+        name, moments = None, of_hours
     key, series = key_of(table, moments, {target, name})
     rows = np.lexsort((moments, series))
     is_new_series = np.diff(series[rows]) != 0
@@ -70,6 +73,17 @@ def times_of(table: Table, target: str) -> TimeColumn | None:
         return None
     step = steps_of(moments[rows], is_new_series)[0] if moments_differ else None
     return TimeColumn(name, key, rows, is_new_series, step, moments_differ)
+
+
+def with_hours(table: Table, moments: np.ndarray) -> np.ndarray | None:
+    """Return the moments of days with those of the column of hours, if there is one and they ascend."""
+    hours = [column for name, column in table.columns.items() if name.lower() in HOURS and column.kind == "number"]
+    if len(hours) != 1 or (moments % SECONDS_A_DAY).any():
+        return None
+    seconds = 3_600 * np.asarray(hours[0].values[:], np.float64)
+    found = moments + np.nan_to_num(seconds, nan=-1).astype(np.int64)
+    is_clock = (seconds >= 0).all() and (seconds < SECONDS_A_DAY).all()
+    return found if is_clock and (np.diff(found) > 0).all() else None
 
 
 def are_ordered(moments: np.ndarray) -> bool:
@@ -102,7 +116,7 @@ def key_of(table: Table, moments: np.ndarray, others: Collection[str | None]) ->
         return None, one
     found = []
     for name, column in table.columns.items():
-        if name in others or column.kind not in ("category", "number"):
+        if name in others or column.kind not in ("category", "number") or name.lower() in (*PARTS_OF_TIME, *HOURS):
             continue
         values = in_memory(column.values)
         if isinstance(values, np.ndarray) and not (values == np.round(values)).all():
@@ -209,11 +223,11 @@ def in_windows(column: Column, use: Use, declared: Declared, times: TimeColumn) 
         return Use("ignore", "text has no use in windows")
     if use.kind != "ignore" and (name.lower() == "year" or (name == times.column and column.kind == "number")):
         return Use("ignore", "the years of the test are not among those of the training")
-    if name == times.column:
+    if use.kind != "ignore" and column.kind == "date" and times.column in (name, None):
         seconds = times.step.size if times.step and times.step.unit == "second" else SECONDS_A_DAY
         is_long = times.step is not None and times.step.unit == "month"
         weekday = seconds <= SECONDS_A_DAY and not is_long
-        parts = ("month", *["weekday"] * weekday, *["hour"] * (seconds < SECONDS_A_DAY))
+        parts = ("month", *["weekday"] * weekday, *["hour"] * (seconds < SECONDS_A_DAY and name == times.column))
         return replace(use, kind=with_options("date", {**as_written(declared.get(name), "date"), "parts": parts}))
     return use
 
