@@ -42,9 +42,7 @@ def draft_table(files: TableFiles, named: Callable[[Path], str], target: str | N
     column = table.columns[name]
     is_number = column.kind == "number" and not are_classes(column)
     if not is_number and column.kind != "category":
-        # Read as the run reads it: a class is called "yes" or "01" as in the file, not 1.
-        as_classes = {**sniffed.columns, name: ({"category": {}}, "")}
-        column = read(replace(sniffed, columns=as_classes)).columns[name]
+        column = of_classes(sniffed, name)
     times = None if paths else times_of(table, name)
     inputs = [other for other in table.columns.values() if other.name != name]
     uses = {other.name: use_of(other, table.rows, sniffed.columns.get(other.name)) for other in inputs}
@@ -78,6 +76,12 @@ def draft_table(files: TableFiles, named: Callable[[Path], str], target: str | N
     last = number_layers(present(column), name) if is_number else [CLASSES]
     balance = [] if is_number else imbalance(column)
     return Draft(title, data, [*layers, *last], [*training, *balance], metric, notes)
+
+
+def of_classes(sniffed: Sniffed, name: str) -> Column:
+    """Read a column as the run reads it: a class is called "yes" or "01" as in the file, not 1."""
+    columns = {**sniffed.columns, name: ({"category": {}}, "")}
+    return read(replace(sniffed, columns=columns)).columns[name]
 
 
 def read_with_target(sniffed: Sniffed, target: str | None) -> tuple[Sniffed, Table, dict[str, Paths], str, str]:
