@@ -41,7 +41,7 @@ class Dataset:
     Targets by name are (rows,) or (rows, …) of int32 class indices, or of float32; an autoencoder has none. `contents`
     describe the splits of the source, `fingerprint` is "sha256:…" over them. `warnings` are sentences for the user.
     `inferred` are keys of the config's `data` that reading inferred; `columns` describe a table. `starts` are the first
-    row of each split, and the file or array that it was read from."""
+    row of each split, and the file or array that it was read from. `season` is that of the source."""
 
     all: Examples
     split: Split
@@ -51,6 +51,7 @@ class Dataset:
     inferred: Mapping[str, Any] = field(default_factory=dict)
     columns: tuple[Column, ...] = ()
     starts: tuple[tuple[int, str], ...] = ()
+    season: int | None = None
 
     @property
     def inputs(self) -> Mapping[str, Rows]:
@@ -118,7 +119,9 @@ def load_data(data: Data, seed: int, most_rows: int | None = None) -> Dataset:
     weights = {} if examples.weights is None else {f"{data.weights} (weights)": examples.weights}
     contents = contents_of({**examples.inputs, **examples.digests, **weights}, examples.targets, ranges)
     facts = facts_of(examples.inputs, types, described, split)
-    dataset = Dataset(examples, split, facts, contents, source.warnings, source.inferred, source.columns, starts)
+    dataset = Dataset(
+        examples, split, facts, contents, source.warnings, source.inferred, source.columns, starts, source.season
+    )
     place_of = dataset.place_of if most_rows is None else None
     repeated = duplicate_warnings(examples, split, place_of) if may_repeat(data) else ()
     release_memory()

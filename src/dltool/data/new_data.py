@@ -214,10 +214,10 @@ def read_rows(data: Data, facts: Facts, source: Source | MemoryRecords, name: st
     """Read a table without its target, called `name`: an example a row, or windows over the rows."""
     types = {name: kind for name, kind in (data.inputs or {}).items() if name in facts.inputs}
     for_windows = () if data.windows is None else (data.windows.key, data.windows.order)
-    apart = {name for name in for_windows if name is not None and name not in types}
-    used = types | {name: ColumnType("category", CategoryColumn()) for name in apart if name in dividing_columns(data)}
-    like = training_table(data, used, source)
-    wanted = ColumnRequest(like=like, optional=[name for name in like.columns if name not in used])
+    apart = [name for name in for_windows if name not in types and name in dividing_columns(data)]
+    like = training_table(data, types, source)
+    optional = [name for name in like.columns if name not in types and name not in apart]
+    wanted = ColumnRequest(like=like, needed=apart, optional=optional)
     table = table_in_reach(source, (), wanted)
     if table.path.name in (STDIN_NAME, IN_MEMORY):
         # Paths of images are relative to it.

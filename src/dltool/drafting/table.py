@@ -22,7 +22,7 @@ from dltool.drafting.database import is_database, query_of
 from dltool.drafting.draft import Draft, Lines, in_comment, in_comments, scalar, split_line, training_lines
 from dltool.drafting.folder import CLASSES, LOSS, TEXT_LAYERS, TEXTS, words_of
 from dltool.drafting.media_columns import Paths, may_be_names, media_places, paths_in, with_paths
-from dltool.drafting.series import TimeColumn, series_parts, spread, times_of
+from dltool.drafting.series import PRICES, TimeColumn, may_be_years, series_parts, spread, times_of, years_in
 from dltool.drafting.settings import GivenSettings
 from dltool.drafting.sniff import Sniffed, sniff_csv, sniff_sheet, surveyed
 from dltool.drafting.table_files import ROLES, TableFiles
@@ -49,16 +49,16 @@ def draft_table(files: TableFiles, named: Callable[[Path], str], target: str | N
     is_number = column.kind == "number" and not are_classes(column)
     if not is_number and column.kind != "category":
         column = of_classes(sniffed, name)
-    times = times_of(table) if is_number and not paths else None
+    times = None if paths else times_of(table, name)
     uses = uses_of(table, sniffed, name) | said_uses(given, name)
     source = source_lines(sniffed, named(files.path))
     size = f"{counted(table.rows, 'row')}, {counted(len(table.columns), 'column')}"
     title = f"{in_comment(files.path.name)[1:-1]}: {size}."
     others, unlike_it = other_files(sniffed, table, files)
     notes = (f'the target is "{name}": {why}', *unlike_it)
-    if times is not None and times.step is not None:
+    if times is not None and is_number and times.may_be_windows(table):
         parts = series_parts(source, table, name, sniffed.columns, uses, times)
-        return Draft(title, *parts, "mean_absolute_error", notes, name)
+        return Draft(title, *parts, "mean_absolute_error", notes)
     uses = checked(table, uses | telling(table, uses, name) | said_uses(given, name), name)
     goal, seen = target_of(column, as_written(sniffed.columns.get(name), "number"), is_number=is_number)
     data = [
@@ -92,6 +92,10 @@ def read_with_target(sniffed: Sniffed, target: str | None) -> tuple[Sniffed, Tab
     """Read the table, choose its target, and read it again where that or columns of paths change how cells are read.
     Returns how it was read, the table, its columns of paths, the target, and why that one."""
     table = read(sniffed)
+    # Years, one after the other, are ignored as row numbers.
+    hidden = [column.name for column in table.columns.values() if column.kind == "ignore" and may_be_years(column.name)]
+    complete = read(sniffed, hidden) if hidden else table
+    table = complete if any(years_in(complete, each) is not None for each in hidden) else table
     name, why = chosen(table, target)
     if table.columns[name].kind != "number" and [name] in sniffed.markers.values():
         # A marker that stands in no other column is a class.
@@ -201,6 +205,8 @@ def chosen(table: Table, target: str | None) -> tuple[str, str]:
         names = did_you_mean(near(target, table.columns)) or f"its columns are {listed([*table.columns], 12)}"
         raise ConfigError(f'{table.path.name} has no column "{target}"', f"{names}; {way}")
     by_name = {name.lower().strip(): name for name in reversed(able)}
+    if {*PRICES} <= by_name.keys():
+        return by_name[PRICES[-1]], "chosen by its name, among prices"
     known = next((by_name[name] for name in TARGETS if name in by_name), None)
     if known is not None:
         return known, "chosen by its name"
@@ -271,7 +277,7 @@ def whole_division(table: Table, column: Column, times: TimeColumn | None, *, is
     line = split_line(table.rows)
     if times is not None and (times.column is not None or "time" not in table.columns):
         order = scalar(times.column) if times.column is not None else "time"
-        return line.replace("}", f", order: {order}}}"), "by time: the last rows are the test"
+        return line.replace("}", f", order: {order}}}"), "by time, not at random: the last rows are the test"
     if not is_number and (classes_of(column)[1] == 1).any():
         return line.replace("}", ", stratify: false}"), "a class has one row only, and cannot be in every split"
     return line, ""

@@ -154,7 +154,7 @@ def raw_looks(config: Config, facts: Facts, raw: Arrays, prepared: Mapping[str, 
     looks: Looks = [[] for _ in next(iter(raw.values()))]
     windows = config.data.windows
     # The target of a time series comes first.
-    names = sorted(raw, key=lambda name: windows is not None and name != windows.target)
+    names = sorted(raw, key=lambda name: windows is not None and name not in windows.targets)
     kinds = {name: kind_of(config, facts, name) for name in names}
     named = [name for name in names if kinds[name] == "cell"]
     curves = [name for name in names if kinds[name] == "curve" and facts.inputs[name].column is not None]

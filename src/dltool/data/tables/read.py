@@ -99,7 +99,8 @@ class TableReader:
             if kind != "ignore"
         }
         DataError.refuse(self.unusable_problems(known))
-        guesses = {name: self.guess(name) for name in self.file.names if name not in kinds and not self.wanted.like}
+        among = self.file.names if self.wanted.like is None else self.wanted.needed
+        guesses = {name: self.guess(name) for name in among if name not in kinds}
         self.build({**known, **guesses})
         problems = [self.invalid_problem(name, builder) for name, builder in known.items() if builder.invalid.count]
         inferred, doubts = self.infer_kinds(guesses)
@@ -129,7 +130,9 @@ class TableReader:
             kinds = {name: (column.kind, column.declared) for name, column in self.wanted.like.columns.items()}
         if self.wanted.like is None:
             kinds = {**dict.fromkeys(self.file.unusable, ("ignore", None)), **kinds}
-        return {name: kinds[name] for name in self.file.names if name in kinds}
+        # Needed columns are never ignored.
+        unknown = {name for name in self.wanted.needed if name in kinds and kinds[name][0] == "ignore"}
+        return {name: kinds[name] for name in self.file.names if name in kinds and name not in unknown}
 
     def guess(self, name: str, suggestion: Suggestion | None = None) -> Guess:
         is_needed = name in self.wanted.needed
@@ -199,7 +202,8 @@ class TableReader:
         like, why = self.wanted.like, ""
         due = dict.fromkeys((*self.wanted.declared, *self.wanted.needed))
         if like is not None:
-            due = dict.fromkeys(name for name, column in like.columns.items() if column.kind != "ignore")
+            needed = self.wanted.needed
+            due = dict.fromkeys(name for name, each in like.columns.items() if each.kind != "ignore" or name in needed)
             why = f", which {like.path.name} has"
         absent = [name for name in due if name not in self.file.names and name not in self.wanted.optional]
         if like is not None and len(absent) > 1 and len(absent) == len(due):
