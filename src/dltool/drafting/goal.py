@@ -1,6 +1,7 @@
 """What a draft predicts: the choice of the target, and the type, loss, metric and last layers that fit it."""
 
 import re
+import shlex
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,9 +16,9 @@ from dltool.data.tables.typed_table import Column, Table
 from dltool.drafting.column_uses import MANY_VALUES, present, scale_for, with_options
 from dltool.drafting.draft import Lines, in_comment
 from dltool.drafting.folder import CLASSES, LOSS
-from dltool.drafting.series import spread
+from dltool.drafting.series import PRICES, spread
 from dltool.errors import ConfigError
-from dltool.text import counted, listed
+from dltool.text import counted, did_you_mean, listed, near
 
 TARGETS = (
     *("target", "label", "labels", "y", "outcome", "survived", "species", "income", "diagnosis", "churn", "churned"),
@@ -62,15 +63,20 @@ def chosen(table: Table, target: str | None) -> tuple[str, str]:
     ]
     if target in able:
         return target, "as --target says"
+    others = [f"{name} ({unable(each, table.rows)})" for name, each in table.columns.items() if name not in able]
+    if not able:
+        hint = "a target has numbers, or texts that come twice at least; --set data.inputs.COLUMN=TYPE reads others so"
+        raise ConfigError(f"no column of {table.path.name} can be predicted: {listed(others, 5, '; ')}", hint)
     if target is not None:
+        way = f"choose another one: --target {shlex.quote(able[-1])}"
         column = table.columns.get(target)
         if column is not None:
-            raise ConfigError(f'"{target}" cannot be predicted: {column.kind}, {column.why}', "choose another column")
-        names = ", ".join(list(table.columns)[:12])
-        raise ConfigError(f'{table.path.name} has no column "{target}"', f"its columns are {names}")
-    if not able:
-        raise ConfigError(f"no column of {table.path.name} can be predicted", "name one: --target COLUMN")
+            raise ConfigError(f'"{target}" cannot be predicted: {unable(column, table.rows)}', way)
+        names = did_you_mean(near(target, table.columns)) or f"its columns are {listed([*table.columns], 12)}"
+        raise ConfigError(f'{table.path.name} has no column "{target}"', f"{names}; {way}")
     by_name = {name.lower().strip(): name for name in reversed(able)}
+    if {*PRICES} <= by_name.keys():
+        return by_name[PRICES[-1]], "chosen by its name, among prices"
     if {"x", "z"} <= {name.lower().strip() for name in table.columns}:
         # One of three coordinates.
         by_name.pop("y", None)
@@ -82,6 +88,11 @@ def chosen(table: Table, target: str | None) -> tuple[str, str]:
     name = (few or able)[-1]
     last = "the last column" if name == list(table.columns)[-1] else "the last column that can be predicted"
     return name, f"chosen as {last}"
+
+
+def unable(column: Column, rows: int) -> str:
+    many = f"{column.distinct or 'too many'} classes in {counted(rows, 'row')}"
+    return f"{column.kind}, {many if column.kind == 'category' else column.why}"
 
 
 def has_few_values(column: Column) -> bool:
