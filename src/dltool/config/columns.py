@@ -255,7 +255,7 @@ class NumberTarget(WrittenNumber, ColumnTarget):
     """A number to predict."""
 
     scale: Literal["standard", "robust", "log", "none"] = "none"
-    """The scale of the last layer's output, fitted to training rows; the model restores the units. `log`: log(1 + y)."""
+    """The scale of the last layer's output, fitted in training; the model restores the units. `log`: log(1 + y)."""
 
 
 class MultiLabelTarget(Section):
