@@ -6,7 +6,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
-from dltool.config.columns import Count
+from dltool.config.image_size import Count
 from dltool.config.pydantic_errors import refusal, refuse
 from dltool.config.section import FORM, Section
 from dltool.config.wording import named
@@ -36,7 +36,7 @@ STEPS_SCHEMA = {
     FORM: STEPS_FORM,
 }
 Steps = Annotated[
-    Count | Annotated[tuple[Count, ...], Field(strict=False, min_length=1)],
+    Count | Annotated[tuple[...], Field(strict=False, min_length=1)],
     BeforeValidator(steps_in),
     WithJsonSchema(STEPS_SCHEMA),
 ]
