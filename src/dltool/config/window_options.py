@@ -36,7 +36,7 @@ STEPS_SCHEMA = {
     FORM: STEPS_FORM,
 }
 Steps = Annotated[
-    Count | Annotated[tuple[...], Field(strict=False, min_length=1)],
+    Count | Annotated[tuple[Count, ...], Field(strict=False, min_length=1)],
     BeforeValidator(steps_in),
     WithJsonSchema(STEPS_SCHEMA),
 ]
