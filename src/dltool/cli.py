@@ -161,8 +161,7 @@ def predict(
         list[str], Argument(metavar="FILE…", help="New data in the format of the run's source; - is standard input.")
     ],
     out: Annotated[
-        Path | None,
-        Option(metavar="FILE", help="Write a .csv, .jsonl or .parquet file instead of stdout; a folder for masks."),
+        Path | None, Option(metavar="FILE", help="Write a .csv, .jsonl or .parquet file, or a folder of masks.")
     ] = None,
     allow_code: AllowedCode = None,
     as_json: Json = False,

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
-from dltool.config.columns import Count
+from dltool.config.image_size import Count
 from dltool.config.pydantic_errors import refusal, refuse
 from dltool.config.section import FORM, Section
 from dltool.config.wording import named
