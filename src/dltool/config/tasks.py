@@ -32,18 +32,33 @@ FLATTEN = "add Flatten or a global pooling layer before it"
 
 
 @dataclass(frozen=True)
+class TargetScale:
+    """Brings outputs x into the units of their target: `spread` · x + `center`, which is log(1 + y) if it `is_log`."""
+
+    center: float
+    spread: float
+    is_log: bool = False
+
+    def output_for(self, target: float) -> float:
+        """Return the output that stands for a target."""
+        return ((math.log1p(target) if self.is_log else target) - self.center) / self.spread
+
+
+@dataclass(frozen=True)
 class TargetFacts:
     """One target; `shape` is of one example.
 
     It is one or several class indices (`category` and `index`, int32), numbers (`number`, float32), or a 0 or 1 for
     each label (`multi_label`, float32). `class_names` is empty for numbers, whose lowest and highest are `extremes`,
-    None if unknown; `are_binary` says whether each is 0 or 1. For the input as target (`input`) nothing is known."""
+    None if unknown; `are_binary` says whether each is 0 or 1. `scale` is None if outputs have their units. Of the input
+    as target (`input`) nothing is known."""
 
     kind: TargetKind
     shape: tuple[int, ...] = ()
     class_names: tuple[str, ...] = ()
     extremes: tuple[float, float] | None = field(default=None, compare=False)
     are_binary: bool | None = field(default=None, compare=False)
+    scale: TargetScale | None = field(default=None, compare=False)
 
     @property
     def task(self) -> "Task":
@@ -126,7 +141,7 @@ class Task:
             form = "numbers"
         if form is None:
             return None
-        activation = None if last is None else last.activation
+        activation = None if last is None or target.scale is not None else last.activation
         is_vector = target.shape[-1:] not in ((), (1,)) or not self.has_labels
         compared = Compared(form, None, is_vector, extremes=target.extremes, last=activation)
         if family.has_probabilities:
@@ -165,19 +180,17 @@ class Task:
         if target.extremes is None:
             return None
         low, high = target.extremes
-        name = losses.loss_name(loss)
-        if message := beyond(name, target.extremes):
+        if message := beyond(losses.loss_name(loss), target.extremes):
             return True, (f"this loss {message}", f"{losses.like(loss, 'mean_squared_error')}, or scale the targets")
+        if target.scale is not None:
+            low, high = map(target.scale.output_for, target.extremes)
+        are = f"and the targets lie between {low:g} and {high:g}" + " once scaled" * (target.scale is not None)
         least, most = RANGES.get(activation or "", (-math.inf, math.inf))
         if low < least or high > most:
             reach = f"from {least:g} to {most:g}" if math.isfinite(most - least) else f"above {least:g}"
             reach = reach if math.isfinite(least) else f"below {most:g}"
-            are = f"the targets lie between {low:g} and {high:g}"
-            return False, (
-                f"{activation} gives values {reach}, and {are}",
-                "remove the activation, or scale the targets",
-            )
-        if message := negative(name, activation):
+            return False, (f"{activation} gives values {reach}, {are}", "remove the activation, or scale the targets")
+        if target.scale is None and (message := negative(losses.loss_name(loss), activation)):
             return False, (f"the loss {message}", "activation: softplus, or exponential")
         return None
 

@@ -1,89 +1,89 @@
 """Draft a config for a table: read it, choose the target, and write the sections of the config."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from dltool.config.columns import parse_column_type
-from dltool.config.sources import Source
-from dltool.config.table_sources import JsonLinesSource, ParquetSource
-from dltool.data.sources.tables import are_classes, in_memory, table_in_reach
-from dltool.data.split.by_column import numbered
+from dltool.config.sources import SOURCES, Source
+from dltool.config.table_sources import SQLITE, SqlSource
+from dltool.data.sources.tables import are_classes, table_in_reach
 from dltool.data.tables.read import open_table
-from dltool.data.tables.several_files import is_table
+from dltool.data.tables.several_files import ENDINGS, is_table
 from dltool.data.tables.typed_table import Column, ColumnRequest, Table
-from dltool.drafting.column_uses import as_written, input_lines, present, telling, use_of, value_of, with_options
+from dltool.drafting.arff import sniff_arff
+from dltool.drafting.column_uses import Use, as_written, input_lines, telling, use_of, value_of
+from dltool.drafting.database import is_database, query_of
 from dltool.drafting.draft import Draft, Lines, in_comment, in_comments, scalar, split_line, training_lines
-from dltool.drafting.folder import CLASSES, LOSS, TEXT_LAYERS, TEXTS, words_of
-from dltool.drafting.media_columns import Paths, may_be_paths, paths_in, with_paths
-from dltool.drafting.series import TimeColumn, series_parts, spread, times_of
-from dltool.drafting.sniff import Sniffed, sniff_csv
+from dltool.drafting.folder import TEXT_LAYERS, TEXTS, words_of
+from dltool.drafting.goal import Goal, chosen, goal_of
+from dltool.drafting.media_columns import Paths, may_be_names, media_places, paths_in, with_paths
+from dltool.drafting.series import TimeColumn, may_be_years, series_parts, times_of, years_in
+from dltool.drafting.settings import GivenSettings
+from dltool.drafting.sniff import Sniffed, sniff_csv, sniff_sheet, surveyed
 from dltool.drafting.table_files import ROLES, TableFiles
-from dltool.errors import ConfigError
+from dltool.errors import ConfigError, DataError
 from dltool.text import counted, listed
 
-TARGETS = (
-    *("target", "label", "labels", "y", "outcome", "survived", "species", "income", "diagnosis", "churn", "churned"),
-    *("default", "fraud", "is_fraud", "sentiment", "quality", "price", "medv", "class", "category"),
-)
-"""Names of columns that mostly are the target, in this order."""
+QUOTE = '"'
+DELIMITED = ("csv", "tsv")
 
 
-def draft_table(files: TableFiles, named: Callable[[Path], str], target: str | None) -> Draft:
-    """Draft a config for a table. `named` gives a path as YAML; `target` is the column to predict, if it is given.
+def draft_table(files: TableFiles, named: Callable[[Path], str], target: str | None, given: GivenSettings) -> Draft:
+    """Draft a config for a table. `named` gives a path as YAML; `target` is the column to predict, if it is `given`.
 
     Raises:
         ConfigError: no such column, or it cannot be predicted.
         DataError: the table cannot be read, with every problem."""
-    sniffed, table, paths, name, why = read_with_target(sniffed_file(files), target)
-    column = table.columns[name]
-    is_number = column.kind == "number" and not are_classes(column)
-    if not is_number and column.kind != "category":
-        # Read as the run reads it: a class is called "yes" or "01" as in the file, not 1.
-        as_classes = {**sniffed.columns, name: ({"category": {}}, "")}
-        column = read(replace(sniffed, columns=as_classes)).columns[name]
-    times = times_of(table) if is_number and not paths else None
-    inputs = [other for other in table.columns.values() if other.name != name]
-    uses = {other.name: use_of(other, table.rows, sniffed.columns.get(other.name)) for other in inputs}
+    sniffed, table, paths, name, why = read_with_target(sniffed_file(files, given), target)
+    goal = goal_of(as_target(sniffed, table, name), as_written(sniffed.columns.get(name), "number"))
+    times = None if paths else times_of(table, name)
+    uses = uses_of(table, sniffed, name) | said_uses(given, name)
     source = source_lines(sniffed, named(files.path))
-    title = (
-        f"{in_comment(files.path.name)[1:-1]}: {counted(table.rows, 'row')}, {counted(len(table.columns), 'column')}."
-    )
+    size = f"{counted(table.rows, 'row')}, {counted(len(table.columns), 'column')}"
+    title = f"{in_comment(files.path.name)[1:-1]}: {size}."
     others, unlike_it = other_files(sniffed, table, files)
     notes = (f'the target is "{name}": {why}', *unlike_it)
-    if times is not None and times.step is not None:
+    if times is not None and goal.is_number and times.may_be_windows(table):
         parts = series_parts(source, table, name, sniffed.columns, uses, times)
-        return Draft(title, *parts, "mean_absolute_error", notes, name)
-    uses |= telling(table, uses, name)
-    goal, seen = target_of(column, as_written(sniffed.columns.get(name), "number"), is_number=is_number)
+        return Draft(title, *parts, "mean_absolute_error", notes)
+    uses = checked(table, uses | telling(table, uses, name) | said_uses(given, name), name)
     data = [
         *source,
         *(line for role in others for line in source_lines(others[role], named(files.others[role]), role)),
-        (f"target: {{{scalar(name, is_key=True)}: {goal}}}", f"{why}; {seen}"),
+        (f"target: {{{scalar(name, is_key=True)}: {goal.type}}}", f"{why}; {goal.seen}"),
         *input_lines(uses, table),
-        *division(table, column, times, others, is_number=is_number),
+        *division(table, goal, times, others),
     ]
-    metric, loss = ("mean_absolute_error", "mean_absolute_error") if is_number else ("accuracy", LOSS)
-    layers: Lines = dense_layers(table.rows)
-    training = training_lines(table.rows, loss, metric)
+    layers: Lines = dense_layers(table.rows, goal)
+    training = training_lines(table.rows, goal.loss, goal.metric, monitored=None if goal.is_number else "loss")
     used = [other for other, use in uses.items() if use.kind != "ignore"]
     if paths:
         layers = [*with_paths(paths, [other for other in used if other not in paths]), *layers]
     if [table.columns[other].kind for other in used] == ["text"]:
         data += words_of(table.columns[used[0]].values)
-        layers, training = TEXT_LAYERS, training_lines(table.rows, loss, metric, TEXTS)
-    last = number_layers(present(column), name) if is_number else [CLASSES]
-    balance = [] if is_number else imbalance(column)
-    return Draft(title, data, [*layers, *last], [*training, *balance], metric, notes)
+        layers, training = TEXT_LAYERS, training_lines(table.rows, goal.loss, goal.metric, TEXTS)
+    return Draft(title, data, [*layers, *goal.layers], [*training, *goal.remarks], goal.metric, notes)
+
+
+def as_target(sniffed: Sniffed, table: Table, name: str) -> Column:
+    """Return the column as the run reads it: a class is called "yes" or "01" as in the file, not 1."""
+    column = table.columns[name]
+    if column.kind in ("category", "text") or (column.kind == "number" and not are_classes(column)):
+        return column
+    as_classes = {**sniffed.columns, name: ({"category": {}}, "")}
+    return read(replace(sniffed, columns=as_classes)).columns[name]
 
 
 def read_with_target(sniffed: Sniffed, target: str | None) -> tuple[Sniffed, Table, dict[str, Paths], str, str]:
     """Read the table, choose its target, and read it again where that or columns of paths change how cells are read.
     Returns how it was read, the table, its columns of paths, the target, and why that one."""
     table = read(sniffed)
+    # Years, one after the other, are ignored as row numbers.
+    hidden = [column.name for column in table.columns.values() if column.kind == "ignore" and may_be_years(column.name)]
+    complete = read(sniffed, hidden) if hidden else table
+    table = complete if any(years_in(complete, each) is not None for each in hidden) else table
     name, why = chosen(table, target)
     if table.columns[name].kind != "number" and [name] in sniffed.markers.values():
         # A marker that stands in no other column is a class.
@@ -91,10 +91,13 @@ def read_with_target(sniffed: Sniffed, target: str | None) -> tuple[Sniffed, Tab
         options = sniffed.options.model_copy(update={"missing": tuple(markers)})
         sniffed = replace(sniffed, options=options, markers=markers)
         table = read(sniffed)
-    # Columns that would be ignored as identifiers may hold paths.
-    hidden = [column.name for column in table.columns.values() if column.kind == "ignore" and may_be_paths(column)]
-    paths = paths_in(read(sniffed, hidden) if hidden else table)
-    paths.pop(name, None)
+    places = media_places(table.path.parent)
+    names = [column.name for column in table.columns.values() if column.name != name and may_be_names(column)]
+    if places and names:
+        as_texts = replace(sniffed, columns={**sniffed.columns, **dict.fromkeys(names, ("category", ""))})
+        paths = paths_in(read(as_texts, names), places)
+    else:
+        paths = {}
     if paths:
         declared = {column: (each.declared, each.why) for column, each in paths.items()}
         sniffed = replace(sniffed, columns={**sniffed.columns, **declared})
@@ -102,22 +105,40 @@ def read_with_target(sniffed: Sniffed, target: str | None) -> tuple[Sniffed, Tab
     return sniffed, table, paths, name, why
 
 
-def sniffed_file(files: TableFiles) -> Sniffed:
-    """Return how the files are written: by their name, and as delimited text by their content."""
-    if is_table(files.first.name, "json_lines"):
-        return Sniffed("json_lines", JsonLinesSource(path=str(files.path)))
-    if is_table(files.first.name, "parquet"):
-        return Sniffed("parquet", ParquetSource(path=str(files.path)))
-    return sniff_csv(files.first, (), files.path)
+def sniffed_file(files: TableFiles, given: GivenSettings) -> Sniffed:
+    """Return how the files are written: by their name, and as delimited text by their content; as `--set` says."""
+    kind = next((kind for kind in ENDINGS if is_table(files.first.name, kind)), "csv")
+    kind = "sql" if files.path.is_file() and is_database(files.path) else kind
+    is_delimited = kind in DELIMITED
+    if given.kind and given.kind != kind and not (is_delimited and given.kind in DELIMITED):
+        raise ConfigError(f"{files.path.name} is read as {kind}, not {given.kind}", f"write --set data.source.{kind}.…")
+    if kind == "sql":
+        source, remarks = query_of(files.path)
+        sniffed = replace(surveyed("sql", source.model_copy(update=given.options), ()), remarks=remarks)
+    elif kind == "excel":
+        sniffed = sniff_sheet(files.first, (), files.path, given.options)
+    elif is_delimited:
+        sniffed = sniff_arff(files.first, (), files.path) or sniff_csv(files.first, (), files.path, given.options)
+    else:
+        options: Any = SOURCES[kind].model_validate({"path": str(files.path)})
+        sniffed = Sniffed(kind, options)
+    said = {name: (value, "as --set says") for name, value in given.columns.items()}
+    return replace(sniffed, columns={**sniffed.columns, **said})
 
 
 def other_files(sniffed: Sniffed, table: Table, files: TableFiles) -> tuple[dict[str, Sniffed], list[str]]:
     """Return the files for validation and test that have all columns of the table, and remarks on the others."""
     found: dict[str, Sniffed] = {}
-    remarks = []
+    remarks: list[str] = []
+    if isinstance(sniffed.options, SqlSource):
+        return found, remarks
     for role, path in files.others.items():
         options = sniffed.options.model_copy(update={"path": str(path)})
-        names = open_table(Source(sniffed.kind, options), (), ColumnRequest()).names
+        try:
+            names = open_table(Source(sniffed.kind, options), (), ColumnRequest()).names
+        except DataError as error:
+            remarks.append(f"{path.name} is not used: {error.problems[0].message}")
+            continue
         absent = [name for name in table.columns if name not in names]
         if absent:
             lacking = f"has no {listed(absent, 3)}: dltool predict takes it after training"
@@ -134,9 +155,11 @@ def read(sniffed: Sniffed, needed: Sequence[str] = ()) -> Table:
 
 def source_lines(sniffed: Sniffed, named: str, role: str = "source") -> Lines:
     kind = sniffed.kind
-    unsaid = {"path", "delimiter"} if kind == "tsv" else {"path"}
+    unsaid = {"path", "url", "delimiter"} if kind == "tsv" else {"path", "url"}
     given = sniffed.options.model_dump(exclude_defaults=True, exclude=unsaid)
-    written = [f"path: {named}", *(f"{key}: {value_of(value)}" for key, value in given.items())]
+    # A path in quotes is YAML within them.
+    where = f'url: "{SQLITE}{named[1:-1] if named[0] == QUOTE else named}"' if kind == "sql" else f"path: {named}"
+    written = [where, *(f"{key}: {value_of(value)}" for key, value in given.items())]
     remarks = [*sniffed.remarks]
     if "header" in given:
         remarks.append("the first line has names" if given["header"] else "the first line is a row")
@@ -147,92 +170,57 @@ def source_lines(sniffed: Sniffed, named: str, role: str = "source") -> Lines:
     return [(f"{role}:", "; ".join(remarks[:3])), (f"  {kind}:", ""), *((f"    {line}", "") for line in written)]
 
 
-def chosen(table: Table, target: str | None) -> tuple[str, str]:
-    """Choose the column to predict, and say why."""
-    # Numbers, or strings that come more than once.
-    able = [
-        name
+def said_uses(given: GivenSettings, target: str) -> dict[str, Use]:
+    """Return the uses of the columns whose type `--set` gives."""
+    return {name: Use(value_of(value), "as --set says") for name, value in given.columns.items() if name != target}
+
+
+def uses_of(table: Table, sniffed: Sniffed, target: str) -> dict[str, Use]:
+    return {
+        name: use_of(column, table.rows, sniffed.columns.get(name))
         for name, column in table.columns.items()
-        if column.kind in ("number", "boolean")
-        or (column.kind == "category" and column.distinct is not None and 2 * column.distinct <= table.rows)
-    ]
-    if target in able:
-        return target, "as --target says"
-    if target is not None:
-        column = table.columns.get(target)
-        if column is not None:
-            raise ConfigError(f'"{target}" cannot be predicted: {column.kind}, {column.why}', "choose another column")
-        names = ", ".join(list(table.columns)[:12])
-        raise ConfigError(f'{table.path.name} has no column "{target}"', f"its columns are {names}")
-    if not able:
-        raise ConfigError(f"no column of {table.path.name} can be predicted", "name one: --target COLUMN")
-    by_name = {name.lower().strip(): name for name in reversed(able)}
-    known = next((by_name[name] for name in TARGETS if name in by_name), None)
-    if known is not None:
-        return known, "chosen by its name"
-    last = "the last column" if able[-1] == list(table.columns)[-1] else "the last column that can be predicted"
-    return able[-1], f"chosen as {last}"
+        if name != target
+    }
 
 
-def target_of(column: Column, written: Mapping[str, Any], *, is_number: bool) -> tuple[str, str]:
-    """Return the target's type, and what was seen of it."""
-    if is_number:
-        values = present(column)
-        return with_options("number", written), f"{column.low} to {column.high}, median {np.median(values):.4g}"
-    names, counts = classes_of(column)
-    frequent = [f"{in_comment(names[index])} {counts[index]:,}" for index in np.argsort(-counts, kind="stable")]
-    return "category", f"{len(names)} classes: {listed(frequent, 4)}"
+def checked(table: Table, uses: dict[str, Use], target: str) -> dict[str, Use]:
+    """Return the uses. Raises DataError: no column is used."""
+    if not uses:
+        raise DataError(f'{table.path.name} has one column, "{target}"', "add columns to predict it from")
+    if all(use.kind == "ignore" for use in uses.values()):
+        others = [f"{name} is ignored: {use.comment}" for name, use in uses.items()]
+        message = f'{table.path.name} has no column to predict "{target}" from: {listed(others, 5, "; ")}'
+        raise DataError(
+            message, "choose another target, --target COLUMN, or use a column: --set data.inputs.COLUMN=TYPE"
+        )
+    return uses
 
 
-def classes_of(column: Column) -> tuple[np.ndarray, np.ndarray]:
-    """Return the classes and their rows."""
-    numbers, names = numbered(in_memory(column.values))
-    return names, np.bincount(numbers, minlength=len(names))
-
-
-def division(
-    table: Table, column: Column, times: TimeColumn | None, others: Collection[str], *, is_number: bool
-) -> Lines:
+def division(table: Table, goal: Goal, times: TimeColumn | None, others: Collection[str]) -> Lines:
     """Return the line of the split, unless all splits have files of their own."""
     if len(others) == len(ROLES):
         return []
     if others:
         (role,) = ROLES.keys() - others
         return [(f"split: {{{role}: 0.15}}", f"{listed([*others], 2)} has a file of its own")]
-    return [whole_division(table, column, times, is_number=is_number)]
+    return [whole_division(table, goal, times)]
 
 
-def whole_division(table: Table, column: Column, times: TimeColumn | None, *, is_number: bool) -> tuple[str, str]:
+def whole_division(table: Table, goal: Goal, times: TimeColumn | None) -> tuple[str, str]:
     line = split_line(table.rows)
     if times is not None and (times.column is not None or "time" not in table.columns):
         order = scalar(times.column) if times.column is not None else "time"
-        return line.replace("}", f", order: {order}}}"), "by time: the last rows are the test"
-    if not is_number and (classes_of(column)[1] == 1).any():
+        return line.replace("}", f", order: {order}}}"), "by time, not at random: the last rows are the test"
+    if goal.fewest == 1:
         return line.replace("}", ", stratify: false}"), "a class has one row only, and cannot be in every split"
     return line, ""
 
 
-def dense_layers(rows: int) -> Lines:
+def dense_layers(rows: int, goal: Goal) -> Lines:
     wide = 32 if rows < 1_000 else 64
     return [
         (f"- Dense: {{units: {wide}, activation: relu}}", "all columns come as one vector"),
-        ("- Dropout: 0.2", ""),
+        # The mean of what units give is shifted by Dropout, which classes bear and numbers do not.
+        *([] if goal.is_number else [("- Dropout: 0.2", "")]),
         (f"- Dense: {{units: {wide // 2}, activation: relu}}", ""),
     ]
-
-
-def number_layers(values: np.ndarray, target: str) -> Lines:
-    """Return the output, in units of the target."""
-    scale, offset = spread(values, target), np.median(values)
-    return [
-        ("- Dense: 1", ""),
-        (f"- Rescaling: {{scale: {scale:.3g}, offset: {offset:.3g}}}", "to the units of the target"),
-    ]
-
-
-def imbalance(column: Column) -> Lines:
-    names, counts = classes_of(column)
-    if counts.min() * 3 > counts.max():
-        return []
-    rare, share = in_comment(names[np.argmin(counts)]), counts.min() / counts.sum()
-    return [("", f"class_weights: balanced would make {rare}, {share:.1%} of the rows, count more")]
