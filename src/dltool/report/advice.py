@@ -170,8 +170,9 @@ class Advisor:
         steps = epochs * ceil(self.facts.examples / training.batch_size)
         if steps >= FEW_STEPS:
             return ""
-        longer = epochs * ceil(FEW_STEPS / max(steps, 1))
-        words = f"training.epochs: {longer}"
+        added = epochs * (ceil(FEW_STEPS / max(steps, 1)) - 1)
+        place = (*training.place_of(len(training.parts) - 1), "epochs")
+        words = f"{format_path(place)}: {training.parts[-1].epochs + added}"
         if training.batch_size > 32:
             words += f" or training.batch_size: {max(8, training.batch_size // 8)}"
-        return f"There were only {steps:,} training steps: write {self.located(words, 'training', 'epochs')}."
+        return f"There were only {steps:,} training steps: write {self.located(words, *place)}."

@@ -134,7 +134,7 @@ def column_of(target: TargetType | None) -> ColumnType | None:
         return ColumnType("category", CategoryColumn.model_validate(target.options.model_dump(exclude={"positive"})))
     if isinstance(target.options, MultiLabelTarget):
         return ColumnType("category", CategoryColumn())
-    return ColumnType("number", NumberColumn(**target.options.model_dump()))
+    return ColumnType("number", NumberColumn(**target.options.model_dump(exclude={"classes"})))
 
 
 def named_columns(data: Data) -> Iterator[tuple[tuple[str, str], str]]:
