@@ -11,7 +11,7 @@ from sklearn import metrics as sk
 
 from dltool.config.checks import compared_by, static_checks
 from dltool.config.keras.objects import parse_keras_object
-from dltool.config.metric_forms import METRIC_FORMS, Adapted, adapted
+from dltool.config.metric_forms import METRIC_FORMS, OF_ONE_CLASS, Adapted, adapted
 from dltool.config.outputs import heads_of
 from dltool.config.schema import Config
 from dltool.config.tasks import TargetFacts
@@ -309,6 +309,22 @@ def test_every_accepted_metric_is_what_its_name_says(name) -> None:
         if not np.isclose(found[each], expected[each], rtol=1e-4, atol=2e-2 if each in loose else 1e-5, equal_nan=True)
     }
     assert wrong == {}
+
+
+def test_of_two_classes_they_are_those_of_the_second_with_two_outputs_too() -> None:
+    generator = np.random.default_rng(3)
+    inputs, targets = generator.normal(size=(ROWS, INPUTS)).astype(np.float32), generator.integers(0, 2, ROWS)
+    pair = Pair(TWO, {"CategoricalCrossentropy": LOGITS}, 2)
+    config = config_of(pair, [*(entry(pair, each) for each in OF_ONE_CLASS), {"Recall": {"class_id": 0, "name": "no"}}])
+    built = build_model(config, facts_of(pair))
+    measured = measure(built, config, Examples({"input": inputs}, {"target": targets.astype(np.int32)}))
+    outputs = built.full.predict(inputs, verbose=0).astype(float)
+    shares = 1 / (1 + np.exp(outputs[:, :1] - outputs[:, 1:]))
+    facit = Facit(targets[:, None], outputs[:, 1:], shares, (shares > 0.5) * 1.0)
+    *found, of_first = [value for key, value in measured.metrics.items() if key != "loss"]
+    assert found == pytest.approx([REFERENCES[each](facit) for each in OF_ONE_CLASS], abs=2e-2)
+    assert found[1:3] == pytest.approx([REFERENCES[each](facit) for each in ("Precision", "Recall")], abs=1e-5)
+    assert of_first == pytest.approx(sk.recall_score(targets == 0, shares.ravel() <= 0.5))
 
 
 def test_metrics_may_be_written_as_strings_too() -> None:

@@ -75,24 +75,28 @@ def made_metric(built: BuiltModel, head: OutputSpec, index: int) -> Any:
     if isinstance(found, Problem):
         raise ConfigError(relocated(found, place))
     metric = make(found.metric, place)
-    if found.one_hot or found.decides:
+    if found.one_hot or found.decides or found.of_second:
         metric = keras.metrics.get(metric)
     classes = built.outputs[head.name].output_shape[-1] if found.one_hot else None
     convert = keras.activations.get(found.activation or "linear")
     if found.decides and compared is not None and thresholds is not None:
         convert = deciding(convert, thresholds, compared.is_each_alone)
-    if classes is not None or found.activation or found.decides:
+    if classes is not None or found.activation or found.decides or found.of_second:
         # Evaluation computes a mean metric example by example, too.
         name = "_fn" if isinstance(metric, keras.metrics.MeanMetricWrapper) else "update_state"
-        setattr(metric, name, converting(getattr(metric, name), classes, convert))
+        setattr(metric, name, converting(getattr(metric, name), classes, convert, found.of_second))
     return metric
 
 
-def converting(function: Callable[..., Any], classes: int | None, convert: Callable[[Any], Any]) -> Callable[..., Any]:
-    """Wrap a function of targets and outputs: one-hot encode class indices, and convert the outputs."""
+def converting(
+    function: Callable[..., Any], classes: int | None, convert: Callable[[Any], Any], of_second: bool
+) -> Callable[..., Any]:
+    """Wrap a function of targets and outputs: one-hot encode class indices, convert the outputs, and keep only the
+    second of two classes."""
 
     def converted(targets: Any, outputs: Any, *others: Any, **named: Any) -> Any:
-        return function(keras.ops.one_hot(targets, classes) if classes else targets, convert(outputs), *others, **named)
+        pair = keras.ops.one_hot(targets, classes) if classes else targets, convert(outputs)
+        return function(*(each[..., 1:] if of_second else each for each in pair), *others, **named)
 
     return converted
 
