@@ -327,6 +327,39 @@ def test_of_two_classes_they_are_those_of_the_second_with_two_outputs_too() -> N
     assert of_first == pytest.approx(sk.recall_score(targets == 0, shares.ravel() <= 0.5))
 
 
+@pytest.mark.parametrize(("units", "loss"), [(2, "CategoricalCrossentropy"), (1, "BinaryCrossentropy")])
+def test_masked_steps_count_in_no_metric(units: int, loss: str) -> None:
+    generator = np.random.default_rng(4)
+    steps = generator.integers(1, 9, (60, 10)).astype(np.int32) * (np.arange(10) < generator.integers(1, 9, (60, 1)))
+    targets = ((steps > 4) ^ (generator.random(steps.shape) < 0.2)).astype(np.int32)
+    iou = {"OneHotIoU": {"num_classes": 2}} if units == 2 else {"BinaryIoU": {}}
+    next(iter(iou.values()))["target_class_ids"] = [1]
+    metrics = ["Recall", "Precision", "TrueNegatives", "AUC", "RootMeanSquaredError", "accuracy", iou]
+    layers = [{"Embedding": {"input_dim": 9, "output_dim": 4, "mask_zero": True}}, {"Dense": {"units": units}}]
+    training = {"optimizer": "adam", "loss": {loss: LOGITS}, "metrics": metrics, "threshold": 0.49, "epochs": 1}
+    config = Config.model_validate(
+        {"name": "x", "data": {"source": "digits"}, "model": {"layers": layers}, "training": training}
+    )
+    target = TargetFacts("category", (10,), ("no", "yes"))
+    built = build_model(config, Facts({"input": InputFacts((10,), "int32")}, {"target": target}, 60, 10, 10))
+    found = measure(built, config, Examples({"input": steps}, {"target": targets})).metrics
+    outputs = built.full.predict(steps, verbose=0).astype(float)[steps > 0]
+    logits = outputs[:, 1] - outputs[:, 0] if units == 2 else outputs[:, 0]
+    shares, true = 1 / (1 + np.exp(-logits)), targets[steps > 0]
+    above = shares > 0.49
+    expected = {
+        "loss": sk.log_loss(true, shares),
+        "recall": sk.recall_score(true, above),
+        "precision": sk.precision_score(true, above),
+        "true_negatives": np.sum(~above & (true == 0)),
+        "root_mean_squared_error": np.sqrt(np.mean((true - shares) ** 2)),
+        "accuracy": np.mean(true == above),
+        "one_hot_io_u" if units == 2 else "binary_io_u": sk.jaccard_score(true, above),
+    }
+    assert found.pop("auc") == pytest.approx(sk.roc_auc_score(true, shares), abs=0.02)
+    assert found == pytest.approx(expected, rel=1e-5)
+
+
 def test_metrics_may_be_written_as_strings_too() -> None:
     generator = np.random.default_rng(0)
     inputs = generator.normal(size=(ROWS, INPUTS)).astype(np.float32)

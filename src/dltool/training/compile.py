@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from dltool.config.checks import metric_name
-from dltool.config.metric_forms import adapted
+from dltool.config.metric_forms import adapted, metric_class
 from dltool.config.outputs import OutputSpec
 from dltool.config.pydantic_errors import relocated
 from dltool.config.schema import Config
@@ -74,10 +74,13 @@ def made_metric(built: BuiltModel, head: OutputSpec, index: int) -> Any:
     found = adapted(entry, compared, is_trained=False, has_threshold=thresholds is not None)
     if isinstance(found, Problem):
         raise ConfigError(relocated(found, place))
-    metric = make(found.metric, place)
-    if found.one_hot or found.decides or found.of_second:
+    metric, output = make(found.metric, place), built.outputs[head.name]
+    # Own code has the mask with the outputs; Keras chooses a class for accuracy, which is a mean.
+    is_of_keras = metric_class(found.metric) not in ("", "accuracy")
+    has_mask = is_of_keras and getattr(output.output, "_keras_mask", None) is not None
+    if found.one_hot or found.decides or found.of_second or has_mask:
         metric = keras.metrics.get(metric)
-    classes = built.outputs[head.name].output_shape[-1] if found.one_hot else None
+    classes = output.output_shape[-1] if found.one_hot else None
     convert = keras.activations.get(found.activation or "linear")
     if found.decides and compared is not None and thresholds is not None:
         convert = deciding(convert, thresholds, compared.is_each_alone)
@@ -85,6 +88,8 @@ def made_metric(built: BuiltModel, head: OutputSpec, index: int) -> Any:
         # Evaluation computes a mean metric example by example, too.
         name = "_fn" if isinstance(metric, keras.metrics.MeanMetricWrapper) else "update_state"
         setattr(metric, name, converting(getattr(metric, name), classes, convert, found.of_second))
+    if has_mask and not isinstance(metric, keras.metrics.MeanMetricWrapper):
+        metric.update_state = masking(metric.update_state, isinstance(metric, keras.metrics.BinaryIoU))
     return metric
 
 
@@ -99,6 +104,22 @@ def converting(
         return function(*(each[..., 1:] if of_second else each for each in pair), *others, **named)
 
     return converted
+
+
+def masking(update: Callable[..., Any], is_flat: bool) -> Callable[..., Any]:
+    """Wrap a metric's update: masked steps have no weight, as in those metrics of Keras that are means. There is a
+    weight for each number of the outputs if the metric `is_flat`, else for each vector."""
+
+    def masked(targets: Any, outputs: Any, sample_weight: Any = None) -> Any:
+        mask = getattr(outputs, "_keras_mask", None)
+        if mask is None:
+            return update(targets, outputs, sample_weight=sample_weight)
+        rank = max(len(mask.shape), len(outputs.shape) - (not is_flat))
+        # Some metrics of Keras warn of weights that are no integers.
+        steps = tf.reshape(tf.cast(mask, tf.int32), tf.concat([tf.shape(mask), [1] * (rank - len(mask.shape))], 0))
+        return update(targets, outputs, sample_weight=tf.broadcast_to(steps, tf.shape(outputs)[:rank]))
+
+    return masked
 
 
 def deciding(convert: Callable[[Any], Any], thresholds: list[float], are_alone: bool) -> Callable[[Any], Any]:
