@@ -311,6 +311,7 @@ def test_a_dataframe_that_was_changed_in_the_run_is_noticed(framed, dltool, tmp_
         ([1, 2], "data is list; expected a pandas DataFrame"),
         (frame().iloc[:0], "data.parquet has no rows"),
         (frame().assign(note=[1, "x"] * 50), 'the column "note" holds int, str; expected one type'),
+        (frame().assign(note=[{}] * 100), 'the column "note" holds dict; expected one type'),
         (frame().rename(columns={"legs": "length"}), 'two columns are called "length"'),
         (frame().drop(columns="species"), "species"),
     ],

@@ -33,7 +33,7 @@ def test_a_metric_has_the_name_that_keras_would_log(name):
     entry = KerasObject("metric", name, needed)
     assert metric_name(entry) == theirs
     head = OutputSpec("output", None, None, KerasObject("loss", "MeanSquaredError", {}), (entry,), 1.0, ("training",))
-    built: Any = SimpleNamespace(compared={}, outputs={})
+    built: Any = SimpleNamespace(compared={}, outputs={"output": SimpleNamespace(output=None)})
     assert made_metrics(built, head)[0].name == theirs
 
 
