@@ -332,8 +332,8 @@ def test_masked_steps_count_in_no_metric(units: int, loss: str) -> None:
     generator = np.random.default_rng(4)
     steps = generator.integers(1, 9, (60, 10)).astype(np.int32) * (np.arange(10) < generator.integers(1, 9, (60, 1)))
     targets = ((steps > 4) ^ (generator.random(steps.shape) < 0.2)).astype(np.int32)
-    iou = {"OneHotIoU": {"num_classes": 2}} if units == 2 else {"BinaryIoU": {}}
-    next(iter(iou.values()))["target_class_ids"] = [1]
+    of_second = {"target_class_ids": [1]}
+    iou = {"OneHotIoU": {"num_classes": 2, **of_second}} if units == 2 else {"BinaryIoU": of_second}
     metrics = ["Recall", "Precision", "TrueNegatives", "AUC", "RootMeanSquaredError", "accuracy", iou]
     layers = [{"Embedding": {"input_dim": 9, "output_dim": 4, "mask_zero": True}}, {"Dense": {"units": units}}]
     training = {"optimizer": "adam", "loss": {loss: LOGITS}, "metrics": metrics, "threshold": 0.49, "epochs": 1}
@@ -342,7 +342,7 @@ def test_masked_steps_count_in_no_metric(units: int, loss: str) -> None:
     )
     target = TargetFacts("category", (10,), ("no", "yes"))
     built = build_model(config, Facts({"input": InputFacts((10,), "int32")}, {"target": target}, 60, 10, 10))
-    found = measure(built, config, Examples({"input": steps}, {"target": targets})).metrics
+    found = dict(measure(built, config, Examples({"input": steps}, {"target": targets})).metrics)
     outputs = built.full.predict(steps, verbose=0).astype(float)[steps > 0]
     logits = outputs[:, 1] - outputs[:, 0] if units == 2 else outputs[:, 0]
     shares, true = 1 / (1 + np.exp(-logits)), targets[steps > 0]

@@ -151,7 +151,7 @@ def measured_by(config: Values, name: str) -> Any:
         return values, sorted(tails, key=repr)
     entries = [*metric_entries(config)]
     own = [entry for result, entry in entries if result == name] or [entry for _, entry in entries]
-    return own, values if is_loss or any(decides(kind) for kind, _ in own) else {}
+    return own, values if any(decides(kind) for kind, _ in own) else {}
 
 
 def decides(kind: str) -> bool:
