@@ -18,7 +18,13 @@ ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "src" / "dltool"
 SPINE = ROOT / "docs" / "how-it-works" / "spine.md"
 
-MOST_LINES = 31_000
+GROWTH: Mapping[str, int] = {
+    "the program as it was first put in order": 31_000,
+    "numbers that are right or refused, decisions, weights, own code, secrets, runs under attack": 4_000,
+    "files as people have them": 4_000,
+}
+"""What the source is for, and the most lines of each: a capability that is added gets a bound of its own."""
+MOST_LINES = sum(GROWTH.values())
 MOST_MODULE_LINES = 350
 MOST_FUNCTION_LINES = 45
 MOST_SPINE_FILES, MOST_SPINE_LINES = 10, 2_000

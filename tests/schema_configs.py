@@ -80,7 +80,7 @@ training:
 WINDOWS = """\
 data:
   source: {parquet: a.parquet}
-  windows: {length: 24, target: level, key: place, horizon: 2}
+  windows: {length: 24, target: [level, flow], key: place, horizon: 1..4, known: [holiday], static: [size]}
   split: {test: 0.1, validation: 0.1, order: time}
 model: {layers: [{Bidirectional: {layer: {LSTM: 8}}}, {RNN: {cell: [{LSTMCell: 4}, {GRUCell: {units: 4}}]}}, Dense: 1]}
 training: {optimizer: {SGD: {learning_rate: 0.1, momentum: 0}}, loss: huber, metrics: [mae, {R2Score: }], epochs: 1}

@@ -161,7 +161,7 @@ def predict(
         list[str], Argument(metavar="FILE…", help="New data in the format of the run's source; - is standard input.")
     ],
     out: Annotated[
-        Path | None, Option(metavar="FILE", help="Write a .csv, .jsonl or .parquet file instead of stdout.")
+        Path | None, Option(metavar="FILE", help="Write a .csv, .jsonl or .parquet file, or a folder of masks.")
     ] = None,
     allow_code: AllowedCode = None,
     as_json: Json = False,
@@ -237,6 +237,14 @@ def init(
     out: Annotated[
         Path | None, Option(metavar="FILE.yaml", help="Write the config to this file, which must not exist.")
     ] = None,
+    settings: Annotated[
+        list[str] | None,
+        Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="How a table is read, such as data.source.excel.sheet=Sales or data.inputs.zip=category. Repeatable.",
+        ),
+    ] = None,
     show_list: Annotated[bool, Option("--list", help="List the templates.")] = False,
 ) -> None:
     """Print a starter config: dltool init penguins.csv > penguins.yaml"""
@@ -251,7 +259,7 @@ def init(
             return
         with captured_chatter():
             # Decoders print what they think of each file.
-            drafted = config_for(what, target, out)
+            drafted = config_for(what, target, out, settings or ())
         if out is None:
             sys.stdout.write(drafted.text)
         else:

@@ -2,15 +2,23 @@
 
 import io
 import json
+import sqlite3
 import zipfile
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.csv
 import pytest
 import yaml
-from tests.data.pictures import class_folders, encoded
+from pyarrow import feather, orc
+from tests.data.pictures import class_folders, encoded, pixels
 from tests.wav_files import sound
+
+from dltool.drafting.settings import in_terms_of_init
+from dltool.errors import Problem
 
 ROWS = 120
 
@@ -275,9 +283,121 @@ def test_large_pictures_are_made_smaller(drafted) -> None:
     assert config["data"]["source"] == {"images": {"path": "images", "size": [48, 96], "channels": 3}}
 
 
+def test_images_of_12_bits_in_16_are_scaled_by_what_is_there(drafted) -> None:
+    values = {"dim": 900, "bright": 4_000}
+    write_all(
+        {
+            f"scans/{kind}/{i}.png": encoded(np.full((8, 8), most - i, np.uint16))
+            for kind, most in values.items()
+            for i in range(10)
+        }
+    )
+    assert drafted("scans")["data"]["source"]["images"]["bits"] == 12
+
+
 def test_parts_that_are_there_are_kept(drafted) -> None:
     write_all(class_folders(2, 10, top="images/train/") | class_folders(2, 3, top="images/test/"))
     assert drafted("images")["data"]["split"] == {"validation": 0.1}
+
+
+@pytest.mark.parametrize(
+    ("form", "pattern"),
+    [
+        ("cat.{i}.png", "{class}.{number}.png"),
+        ("pets/dog_cat_{i:03}.png", "{class}_{number}.png"),
+        ("{i}-cat.png", "{number}-{class}.png"),
+        ("cat ({i}).png", "{class} ({number}).png"),
+        ("train/cat{j}_{i}.png", None),
+    ],
+)
+def test_classes_in_the_names_of_files_are_a_pattern(dltool, drafted, form, pattern) -> None:
+    files = list(class_folders(2, 10).values())
+    for i, content in enumerate(files):
+        name = form.format(i=i, j=i % 2).replace("cat", "cat" if i % 2 else "bird")
+        write_all({f"images/{name}": content})
+    if pattern is not None:
+        assert drafted("images")["data"]["source"]["images"]["pattern"] == pattern
+        assert "2 classes" in Path("drafted.yaml").read_text("utf-8")
+        return
+    for name in ("images/extra.csv", "images/labels.csv", "train.csv"):
+        Path(name).write_text("id,kind\n1,a\n", encoding="utf-8")
+    outcome = dltool("init", "images")
+    assert outcome.code == 3
+    assert "dltool init images/labels.csv" in " ".join(outcome.stderr.split())
+
+
+@pytest.mark.parametrize(("test", "found"), [("cat.{i}.png", "{split}/{class}.{number}.png"), ("{i}.png", None)])
+def test_classes_in_the_names_of_files_for_training(drafted, test, found) -> None:
+    for i, content in enumerate(class_folders(2, 12).values()):
+        kind = "cat" if i % 2 else "dog"
+        name = f"train/{kind}.{i}.png" if i < 20 else "test/" + test.format(i=i).replace("cat", kind)
+        write_all({f"images/{name}": content})
+    data = drafted("images")["data"]
+    assert data["source"]["images"]["pattern"] == (found or "{class}.{number}.png")
+    assert data["source"]["images"]["path"] == ("images" if found else "images/train")
+    assert data["split"] == ({"validation": 0.1} if found else {"validation": 0.15, "test": 0.2})
+
+
+@pytest.mark.parametrize("name", ["{i}", "review-{i}", "notes of {j}"])
+def test_files_of_one_text_each_are_no_classes(dltool, name) -> None:
+    for i in range(20):
+        file = name.format(i=i, j="abcdefghijklmnopqrst"[i])
+        write_all({f"texts/{file}.txt": (f"a text {i}\n" * (1 if "j" in name else 3)).encode()})
+    outcome = dltool("init", "texts")
+    assert (outcome.code, outcome.stdout) == (3, "")
+    assert "the texts of each class in a folder" in " ".join(outcome.stderr.split())
+
+
+@pytest.mark.parametrize("name", ["texts/{k}/{i}.txt", "texts/{k}.txt"])
+def test_classes_of_texts_may_be_digits(drafted, name) -> None:
+    for k in range(2):
+        for i in range(20):
+            content = "".join(f"text {j} of {k}\n" for j in range(20)) if "{i}" not in name else f"text {i} of {k}"
+            write_all({name.format(k=k, i=i): content.encode()})
+    assert drafted("texts")["data"]["source"] == {"text": {"path": "texts"}}
+
+
+def test_texts_with_classes_in_their_names_are_no_classes_of_one_file(drafted) -> None:
+    write_all({f"texts/{kind}_{i}.txt": f"a {kind} film".encode() for kind in ("good", "bad") for i in range(20)})
+    assert drafted("texts")["data"]["source"] == {"text": {"path": "texts", "pattern": "{class}_{number}.txt"}}
+
+
+def make_masks(top: str = "it", lossless: bool = True) -> None:
+    generator = np.random.default_rng(3)
+    for i in range(30):
+        image, mask = generator.integers(0, 90, (20, 24, 3), np.uint8), np.zeros((20, 24), np.uint8)
+        y, x = generator.integers(0, 12, 2)
+        image[y : y + 8, x : x + 8] += 150
+        mask[y : y + 8, x : x + 8] = 255
+        kind = ("PNG", "png") if lossless else ("JPEG", "jpg")
+        write_all(
+            {f"{top}/images/{i}.jpg": encoded(image, "JPEG"), f"{top}/masks/{i}.{kind[1]}": encoded(mask, kind[0])}
+        )
+
+
+def test_a_folder_of_masks_beside_the_images_is_a_segmentation(dltool, drafted) -> None:
+    make_masks()
+    config = drafted("it")
+    assert config["data"]["source"] == {"images": {"path": "it", "masks": "masks", "size": [20, 24], "channels": 3}}
+    assert any("UpSampling2D" in layer for layer in config["model"]["layers"])
+    Path("it/masks/7.png").unlink()
+    outcome = dltool("init", "it")
+    assert outcome.code == 3
+    assert "1 image without exactly one mask: images/7.jpg (none)" in " ".join(outcome.stderr.split())
+
+
+def test_masks_of_too_many_values_are_no_classes_of_pixels_or_images(dltool) -> None:
+    make_masks(lossless=False)
+    outcome = dltool("init", "it")
+    assert outcome.code == 3
+    assert "too many for masks" in outcome.stderr
+
+
+def test_photos_in_a_folder_called_mask_are_a_class(drafted) -> None:
+    write_all(
+        {f"faces/{'no_mask' if i % 2 else 'mask'}/{i // 2}.jpg": encoded(pixels(90, 99, seed=i)) for i in range(20)}
+    )
+    assert "masks" not in drafted("faces")["data"]["source"]["images"]
 
 
 def test_recordings_in_a_zip_get_a_spectrogram_and_a_remark_on_speakers(dltool, drafted) -> None:
@@ -337,11 +457,91 @@ def test_a_zip_that_was_cut_off_is_said_to_be_damaged(dltool) -> None:
     assert "sounds.zip is damaged" in outcome.stderr
 
 
-def test_a_workbook_is_to_be_saved_as_csv(dltool) -> None:
-    Path("book.xlsx").write_bytes(b"PK\x03\x04")
-    outcome = dltool("init", "book.xlsx")
-    assert (outcome.code, outcome.stdout) == (3, "")
-    assert "book.xlsx is a workbook\n  save the sheet with the data as CSV" in outcome.stderr
+def test_a_workbook_of_an_old_kind_is_to_be_saved_as_a_new_one(dltool) -> None:
+    for name in ("book.xls", "book.ods"):
+        Path(name).write_bytes(b"PK\x03\x04")
+        outcome = dltool("init", name)
+        assert (outcome.code, outcome.stdout) == (3, "")
+        assert f"{name} is a workbook of another kind than .xlsx\n  open it in a spreadsheet" in outcome.stderr
+
+
+def test_arff_files_are_csv_below_their_attributes(drafted, dltool) -> None:
+    quoted = "'not at all'"
+    head = "% weather\n@RELATION w\n\n@attribute 'the temp' numeric\n@attribute\twind {1,2,3}\n@attribute sky STRING\n"
+    head += "@attribute day date \"dd.MM.yyyy\"\n@ATTRIBUTE play {yes, 'not at all'}\n@data\n"
+    rows = [
+        f"{i % 9 or '?'},{1 + i % 3},'a, {i % 2}',{1 + i % 28:02}.03.2020,{('yes', quoted)[i % 2]}" for i in range(ROWS)
+    ]
+    Path("w.arff").write_text(head + "% rows\n" + "\n".join(rows) + "\n", encoding="utf-8")
+    data = drafted("w.arff")["data"]
+    names = ["the temp", "wind", "sky", "day", "play"]
+    assert data["source"]["csv"] == {
+        "path": "w.arff",
+        "names": names,
+        "skip_rows": 9,
+        "comment": "%",
+        "quote": "'",
+        "missing": ["?"],
+    }
+    assert (data["target"], data["inputs"]["wind"]) == ({"play": "category"}, "category")
+    Path("w.arff").write_text(head + "{0 5, 4 yes}\n" * 20, encoding="utf-8")
+    assert "sparse rows, {INDEX VALUE, …}, which are not read\n  save it as CSV" in dltool("init", "w.arff").stderr
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.xlsx", "a.sqlite", "a.feather"])
+def test_an_empty_file_is_said_to_be_empty(dltool, name: str) -> None:
+    Path(name).write_text("", encoding="utf-8")
+    outcome = dltool("init", name)
+    assert (outcome.code, f"error: {name} is empty" in outcome.stderr) == (3, True)
+    Path("b.csv").write_text("\n\n", encoding="utf-8")
+    assert "b.csv has no rows" in dltool("init", "b.csv").stderr
+
+
+def test_the_largest_table_of_a_database_is_drafted_with_an_order(drafted) -> None:
+    with closing(sqlite3.connect("my data.db")) as database:
+        database.execute("CREATE TABLE other (a INTEGER)")
+        database.execute(
+            "CREATE TABLE `all orders` (nr INTEGER, line INTEGER, photo BLOB, price TEXT, sold TEXT,"
+            " PRIMARY KEY (line, nr))"
+        )
+        numbers = np.random.default_rng(0).normal(size=ROWS).tolist()
+        rows = [(i, i % 3, b"x", f"1,{200 + i}.5", "no" if x < 0 else "maybe") for i, x in enumerate(numbers)]
+        database.executemany("INSERT INTO `all orders` VALUES (?, ?, ?, ?, ?)", rows)
+        database.commit()
+    data = drafted("my data.db", "--target", "sold")["data"]
+    query = "SELECT `nr`, `line`, `price`, `sold` FROM `all orders` ORDER BY `line`, `nr`"
+    assert data["source"] == {"sql": {"url": "sqlite:///my data.db", "query": query}}
+    assert data["inputs"]["price"] == {"number": {"thousands": ","}}
+
+
+def test_the_table_of_a_workbook_is_found_below_its_titles(drafted) -> None:
+    openpyxl = pytest.importorskip("openpyxl")
+    workbook = openpyxl.Workbook()
+    sheet = workbook.create_sheet("Sales")
+    rows: list[list[Any]] = [
+        ["Report of sales"],
+        ["Printed", 2024],
+        [],
+        ["amount", "cost", "day", "sold"],
+        ["kg", "EUR"],
+    ]
+    numbers = np.random.default_rng(0).normal(size=ROWS)
+    rows += [
+        [x, f"1,{200 + i}.5" if i % 9 else "N/A", "ab"[i % 2], "yz"[x < 0]] for i, x in enumerate(numbers.tolist())
+    ]
+    for number, row in enumerate(rows, 2):
+        for column, value in enumerate(row, 3):
+            sheet.cell(number, column, value)
+    workbook.create_sheet("Notes")["A1"] = "none"
+    workbook.save("book.xlsx")
+    data = drafted("book.xlsx")["data"]
+    options = {"path": "book.xlsx", "missing": ["N/A"], "skip_rows": [1, 2, 3, 4, 6], "sheet": "Sales"}
+    assert (data["source"], data["target"]) == ({"excel": options}, {"sold": "category"})
+    assert data["inputs"] == {
+        "amount": "number",
+        "cost": {"number": {"thousands": ",", "indicator": True}},
+        "day": "category",
+    }
 
 
 # --- columns of paths ---
@@ -364,6 +564,31 @@ def test_a_column_of_paths_is_enough(drafted) -> None:
     lines = [f"images/{'ab'[i % 2]}/{i // 2}.png,{i * i % 17 / 2}" for i in range(20)]
     Path("data.csv").write_text("\n".join(["photo,y", *lines]), encoding="utf-8")
     assert drafted("data.csv")["data"]["inputs"] == {"photo": {"image": {"size": [8, 8], "channels": 3}}}
+
+
+@pytest.mark.parametrize("form", ["{i:06}", "{i}", "{i}e1", "{i:x}"])
+def test_names_without_endings_are_found_in_a_folder_beside_the_table(dltool, drafted, form) -> None:
+    names = [form.format(i=7 * i + 3) for i in range(30)]
+    write_all(
+        {f"pets/train/{name}.jpg": encoded(pixels(12, 16, seed=i), "JPEG") for i, name in enumerate(names)}
+        | {"pets/other/x.jpg": b""}
+    )
+    lines = [f"{name},{'cat' if i % 2 else 'dog'}" for i, name in enumerate(names)]
+    Path("pets/labels.csv").write_text("\n".join(["id,breed", *lines]), encoding="utf-8")
+    options = {"folder": "train", "ending": ".jpg", "size": [12, 16], "channels": 3}
+    assert drafted("pets/labels.csv")["data"]["inputs"] == {"id": {"image": options}}
+    Path(f"pets/train/{names[4]}.jpg").unlink()
+    outcome = dltool("check", "drafted.yaml", "--data")
+    assert outcome.code == 3
+    assert f"row 4: no such file: {names[4]}.jpg" in " ".join(outcome.stderr.split())
+
+
+def test_clips_are_found_by_names_with_endings(drafted) -> None:
+    write_all({f"clips/{name.replace('/', '-')}": content for name, content in recordings().items()})
+    lines = [f"{path.name},{path.name.split('-')[0]}" for path in sorted(Path("clips").iterdir())]
+    Path("labels.csv").write_text("\n".join(["file,pitch", *lines]), encoding="utf-8")
+    options = {"folder": "clips", "seconds": 0.3, "rate": 8000}
+    assert drafted("labels.csv")["data"]["inputs"] == {"file": {"audio": options}}
 
 
 def test_paths_of_files_that_are_not_there_are_texts_like_others(drafted) -> None:
@@ -415,7 +640,9 @@ def make_texts() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("make", [make_table, make_numbers, make_series, make_pictures, make_recordings, make_texts])
+@pytest.mark.parametrize(
+    "make", [make_table, make_numbers, make_series, make_pictures, make_masks, make_recordings, make_texts]
+)
 def test_what_is_drafted_trains_as_it_stands_and_beats_the_baseline_that_it_names(dltool, make) -> None:
     make()
     assert dltool("init", "it", "--out", "mine.yaml").code == 0
@@ -441,6 +668,21 @@ def test_texts_without_spaces_are_texts_of_characters(drafted) -> None:
     assert layer["TextVectorization"] == {"max_tokens": 20_000, "output_sequence_length": 12, "split": "character"}
 
 
+def test_texts_of_emoji_are_texts_of_characters(drafted) -> None:
+    generator = np.random.default_rng(0)
+    for i in range(30):
+        text = "".join(generator.choice(list("😀😂🎉🥳" if i % 2 else "😭😢💔😡"), 5)) + " ok"
+        write_all({f"texts/{'ab'[i % 2]}/{i}.txt": text.encode()})
+    (layer,) = drafted("texts")["data"]["preprocessing"]
+    assert layer["TextVectorization"]["split"] == "character"
+
+
+def test_the_words_of_long_texts_that_a_draft_leaves_out_are_named(dltool) -> None:
+    for i in range(30):
+        write_all({f"texts/{'ab'[i % 2]}/{i}.txt": (f"{'ab'[i % 2]} word{i} " * 500).encode()})
+    assert "1,000 at most; what follows the first 400 is cut off" in dltool("init", "texts").stdout
+
+
 def test_numbers_dates_and_codes_of_a_spreadsheet_are_drafted_as_what_they_are(drafted) -> None:
     lines = [
         f'{i},"${1_000 + 37 * i:,}",{10 + i % 40}%,{1 + i % 28:02}.{1 + i % 12:02}.2021,0{i % 7}37,{"yn"[i % 3 == 0]}'
@@ -456,6 +698,16 @@ def test_numbers_dates_and_codes_of_a_spreadsheet_are_drafted_as_what_they_are(d
         "day": {"date": {"format": "%d.%m.%Y", "parts": ["year", "month", "day", "weekday"]}},
         "shop": "category",
     }
+
+
+def test_files_with_columns_of_arrow_are_tables_too(drafted) -> None:
+    file = table("x,y", "{x},{k}")
+    columns = pa.csv.read_csv(file)
+    feather.write_feather(columns, "data.feather")
+    orc.write_table(columns, "data.orc")
+    for kind in ("feather", "orc"):
+        data = drafted(f"data.{kind}")["data"]
+        assert (data["source"], data["target"]) == ({kind: {"path": f"data.{kind}"}}, {"y": "category"})
 
 
 def test_the_parts_of_a_table_in_a_folder_or_a_zip_are_one_source(drafted) -> None:
@@ -484,3 +736,95 @@ def test_a_test_file_beside_the_training_file_is_used_if_it_has_the_target(draft
     outcome = dltool("init", given)
     assert "test" not in yaml.safe_load(outcome.stdout)["data"]
     assert "test.csv is not used, it has no y: dltool predict takes it after training" in outcome.stderr
+
+
+# --- what it cannot draft, and how to say it ---
+
+
+def in_file(name: str, text: str) -> str:
+    Path(name).write_text(text, encoding="utf-8")
+    return name
+
+
+def test_a_table_is_read_as_set_says(drafted) -> None:
+    ragged = [f"{i},{'1,' * (i == 30)}{i % 7 / 2},{'ab'[i % 2]}" for i in range(60)]
+    name = in_file("a.csv", "\n".join(["nr,x,y", *ragged]))
+    data = drafted(name, "--set", "data.source.csv.skip_rows=[32]", "--set", "data.inputs={nr: category}")["data"]
+    assert data["source"]["csv"]["skip_rows"] == [32]
+    assert data["inputs"]["nr"] == "category"
+    # Tabs would be found, but for the choice of semicolons.
+    name = in_file("b.csv", "\n".join(["a\tb;y", *(f"{i}\t{i};{'pq'[i % 2]}" for i in range(60))]))
+    data = drafted(name, "--set", "data.source.csv.delimiter=;", "--set", 'data.inputs={"a\\tb": text}')["data"]
+    assert (data["source"]["csv"]["delimiter"], data["target"]) == (";", {"y": "category"})
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "arguments", "message", "hint"),
+    [
+        ("a.csv", "x,y\n1,a\n", ["--set", "training.epochs=3"], "init takes options of a table", "write --set data."),
+        (
+            "a.csv",
+            "x,y\n1,a\n",
+            ["--set", "data.source.excel.sheet=A"],
+            "a.csv is read as csv, not excel",
+            "data.source.csv",
+        ),
+        ("a.csv", "x,y\n1,a\n", ["--set", "data.source.csv.sheet=A"], "unknown option of csv", "did you mean"),
+        ("a.csv", "x,y\n1,a\n", ["--set", "data.source.csv.quote=ab"], "expected one character", ""),
+        (
+            "a.csv",
+            "x,y\n1,a\n",
+            ["--set", "data.source.csv=b.csv"],
+            "init takes options of a table",
+            "write --set data.",
+        ),
+        ("a.csv", "x,y\n1,a\n", ["--set", "data=b.csv"], "init takes options of a table", "write --set data."),
+        ("a.csv", "x,y\n1,a\n", ["--set", "data.inputs.x=numbr"], "unknown column type", "number"),
+        ("a.csv", "x\n1.5\n2.5\n", [], 'a.csv has one column, "x"', "add columns"),
+        ("a.csv", "t\nsome words 1\nother words 2\n", [], "can be predicted: t (", "--set data.inputs.COLUMN=TYPE"),
+        ("a.csv", "x,y\n1.5,a\n2,a\n0,a\n", [], "y is ignored: the same text in every row", "--target COLUMN"),
+        ("a.csv", "x,y\n1.5,a\n2,b\n", ["--target", "z"], 'a.csv has no column "z"', "--target "),
+        (
+            "a.csv",
+            "x,y\n1,a\n" * 30 + "1,2,3\n",
+            [],
+            "expected 2 fields, found 3",
+            "--set 'data.source.csv.skip_rows=[61]'",
+        ),
+        ("a.pdf", "%PDF-1.4\n", [], "a.pdf is a PDF document", "save its table as CSV"),
+        ("a.csv", "<!doctype html>\n<p>", [], "a.csv is a web page", "save its table as CSV"),
+        ("digits", "", ["--set", "seed=1"], "--set does not apply to the template", "dltool train takes it: seed=1"),
+    ],
+)
+def test_a_refusal_names_a_way_that_the_command_line_has(dltool, name, text, arguments, message, hint) -> None:
+    if text:
+        in_file(name, text)
+    outcome = dltool("init", name, *arguments)
+    assert (outcome.code in (2, 3), outcome.stdout) == (True, "")
+    assert message in outcome.stderr
+    assert hint in outcome.stderr
+
+
+@pytest.mark.parametrize(
+    ("hint", "expected"),
+    [
+        ("write quote: null", "write --set data.source.csv.quote=null"),
+        ('write missing: ["a", "b c"]', """write --set 'data.source.csv.missing=["a", "b c"]'"""),
+        (
+            'write my price: {number: {thousands: ","}}; or, for categories, my price: category',
+            """write --set 'data.inputs={my price: {number: {thousands: ","}}}'; or, for categories, \
+--set 'data.inputs={my price: category}'""",
+        ),
+        ("free some space, then try again", "free some space, then try again"),
+    ],
+)
+def test_hints_for_a_config_are_given_as_options_of_init(hint: str, expected: str) -> None:
+    assert in_terms_of_init(Problem((), "", hint), "csv").hint == expected
+
+
+def test_a_test_file_that_cannot_be_read_like_the_training_file_is_left_out(dltool) -> None:
+    table("x,y", "{x},{k}", "train.csv")
+    in_file("test.csv", "1.5,a\n2.5,b\n")
+    outcome = dltool("init", "train.csv")
+    assert (outcome.code, "test" in yaml.safe_load(outcome.stdout)["data"]) == (0, False)
+    assert "test.csv is not used: " in outcome.stderr

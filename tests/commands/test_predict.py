@@ -422,3 +422,20 @@ def test_an_edited_config_is_refused(run, dltool, layer) -> None:
     resolved = run / "resolved.yaml"
     resolved.write_text(resolved.read_text("utf-8").replace("  layers:\n", f"  layers:\n  - {layer}\n"), "utf-8")
     assert dltool("predict", run, "new.csv").code == 4
+
+
+@pytest.mark.parametrize("are_dates", [False, True])
+def test_the_column_that_orders_windows_may_be_ignored_as_an_input(are_dates, train, dltool, tmp_path) -> None:
+    moments = np.datetime64("2020-01-20") + np.arange(60) if are_dates else 2000 + np.arange(60)
+    lines = [f"{moment},{i % 7}.5" for i, moment in enumerate(moments)]
+    # The newest row comes first.
+    (tmp_path / "train.csv").write_text("\n".join(["when,load", *lines[::-1]]))
+    data = """\
+  source: {csv: train.csv}
+  windows: {length: 7, target: load, order: when}
+  inputs: {when: ignore}
+  split: {validation: 0.2, test: 0.2}"""
+    _, run = train(CONFIG.format(data=data, layers="[Flatten, {Dense: 1}]", loss="mse"))
+    rows = [int(line["row"]) for line in lines_of(dltool("predict", run, tmp_path / "train.csv"))]
+    assert rows == [*range(54, 0, -1)]
+    assert dltool("evaluate", run).code == 0

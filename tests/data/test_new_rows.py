@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from dltool.config.sources import parse_source
 from dltool.config.tasks import TargetFacts
 from dltool.data.facts import Facts, InputFacts
-from dltool.data.new_data import load_rows, plain_cell, records_of
+from dltool.data.new_data import load_rows, plain_cell, records_of, source_of_file
 from dltool.errors import DataError
 
 CLASSES = {"target": TargetFacts("category", class_names=("a", "b"))}
@@ -76,3 +77,27 @@ def test_rows_of_a_table_have_names() -> None:
     assert records_of(pd.DataFrame({"x": [1, 2]})) == [{"x": 1}, {"x": 2}]
     with pytest.raises(DataError, match="whose values have names"):
         records_of(np.ones((2, 2)))
+
+
+@pytest.mark.parametrize(
+    ("source", "path", "expected"),
+    [
+        ({"csv": {"path": "a.csv", "delimiter": ";"}}, "b.dat", {"csv": {"path": "b.dat", "delimiter": ";"}}),
+        ({"tsv": {"path": "a.tsv"}}, "b.csv", {"tsv": {"path": "b.csv"}}),
+        ({"csv": {"path": "a.csv", "delimiter": ";"}}, "b.parquet", {"parquet": {"path": "b.parquet"}}),
+        ({"json_lines": {"path": "a.jsonl"}}, "b.txt", {"json_lines": {"path": "b.txt"}}),
+        ({"excel": {"path": "a.xlsx", "sheet": "S"}}, "b.xlsm", {"excel": {"path": "b.xlsm", "sheet": "S"}}),
+        ({"excel": {"path": "a.xlsx", "sheet": "S"}}, "b.csv.gz", {"csv": {"path": "b.csv.gz"}}),
+        (
+            {"sql": {"url": "sqlite:///a", "query": "SELECT 1 ORDER BY 1"}},
+            "b.jsonl",
+            {"json_lines": {"path": "b.jsonl"}},
+        ),
+        ({"sql": {"url": "sqlite:///a", "query": "SELECT 1 ORDER BY 1"}}, "rows", {"csv": {"path": "rows"}}),
+        ({"images": {"path": "a"}}, "b.csv", {"images": {"path": "b.csv"}}),
+    ],
+)
+def test_new_data_are_read_like_the_source_or_by_their_name_if_they_are_a_table_of_another_kind(
+    source, path, expected
+) -> None:
+    assert source_of_file(parse_source(source), path) == parse_source(expected)

@@ -10,9 +10,10 @@ from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
-from dltool.config.schema import Config
+from dltool.config.schema import Config, Windows
+from dltool.data.arrays.window_rows import repeated_values
 from dltool.data.dataset import load_data
-from dltool.evaluation.baselines import LinearTables, baselines_of, last_value
+from dltool.evaluation.baselines import LinearTables, baselines_of, repeating
 from dltool.evaluation.linear_models import COMPONENTS, DECAY, Standardized, softmax, softmax_regression
 from dltool.evaluation.measure import measure
 from dltool.model.build import build_model
@@ -100,10 +101,28 @@ def test_words_have_no_linear_model_and_it_is_said_why(monkeypatch) -> None:
     assert regression.note == "the inputs are words or categories"
 
 
+def repeated(series: np.ndarray, true: np.ndarray, length: int, horizon: int = 1, season: int | None = None):
+    windows = Windows(length=length, horizon=horizon, target="level")
+    values = repeated_values(windows, season, {"level": series})
+    absolute: Any = SimpleNamespace(score=lambda true, predicted: np.mean(np.abs(true - predicted)))
+    return {name: repeating(absolute, name, "mean_absolute_error", each, true) for name, each in values.items()}
+
+
 def test_the_number_of_a_series_is_compared_with_the_last_one_that_is_known() -> None:
     series = np.array([[1, 2], [3, np.nan], [np.nan, np.nan], [7, 9]], np.float32)
-    absolute: Any = SimpleNamespace(score=lambda true, predicted: np.mean(np.abs(true - predicted)))
-    found = last_value(absolute, "mean_absolute_error", series, np.array([2.5, 3, 100, 8], np.float32))
+    (found,) = repeated(series, np.array([2.5, 3, 100, 8], np.float32), 2).values()
     assert found.value == pytest.approx((0.5 + 0 + 1) / 3)
     assert found.note == "measured on 3 examples: the target is missing in the windows of the others"
-    assert last_value(absolute, "mean_absolute_error", series[2:3], np.zeros(1)).value is None
+    (found,) = repeated(series[2:3], np.zeros(1), 2).values()
+    assert found.value is None
+
+
+@pytest.mark.parametrize("horizon", [1, 3, 7, 9])
+def test_the_number_of_a_series_is_compared_with_the_one_a_season_before(horizon) -> None:
+    level = np.random.default_rng(0).normal(size=60)
+    series = np.lib.stride_tricks.sliding_window_view(level, 14)[: 60 - 13 - horizon]
+    true = level[13 + horizon :]
+    found = repeated(series, true, 14, horizon, 7)["last season"]
+    back = 7 if horizon <= 7 else 14
+    assert found.value == pytest.approx(np.mean(np.abs(true - level[13 + horizon - back : 60 - back])))
+    assert ("last season" in repeated(series[:, -4:], true, 4, horizon, 7)) == (horizon == 7)

@@ -100,7 +100,9 @@ def test_of_numbers_the_table_has_both() -> None:
 def test_what_is_nothing_for_a_table_is_left_out_and_a_long_one_is_thinned() -> None:
     pixels = TargetFacts("category", (2, 2), ("a", "b"))
     assert table_of(config_of(), pixels, np.zeros((1, 2, 2), int), np.zeros((1, 2, 2, 2))) is None
-    assert table_of(config_of("mse", "x"), TargetFacts("number", (50,)), np.zeros((1, 50)), np.zeros((1, 50))) is None
+    assert (
+        table_of(config_of("mse", "x"), TargetFacts("number", (150,)), np.zeros((1, 150)), np.zeros((1, 150))) is None
+    )
     rows = MOST_CELLS // 3 + 1
     long = table_of(config_of("mse", "x"), TargetFacts("number"), np.zeros(rows), np.zeros((rows, 1)))
     assert len(long["row"]) == (rows + 1) // 2

@@ -2,13 +2,24 @@
 
 import os
 import shlex
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from dltool.errors import ConfigError, DataError, MachineError
 from dltool.text import did_you_mean, near, os_words
 
-WORKBOOKS = (".xlsx", ".xlsm", ".xls", ".ods")
+FOREIGN = {
+    b"%PDF-": ("a PDF document", "save its table as CSV"),
+    b"<!DOCTYPE": ("a web page", "save its table as CSV"),
+    b"<HTML": ("a web page", "save its table as CSV"),
+    b"<?XML": ("an XML file", "save its table as CSV"),
+    b"\x93NUMPY": ("a NumPy array", "`dltool init two-outputs` shows a config for arrays"),
+    b"\x89HDF\r\n": ("an HDF5 file", "save its table as CSV or Parquet"),
+    b"\x80\x04": ("a pickle", "save its table as CSV or Parquet"),
+}
+"""What no table begins with, in capitals: what the file is, and what to do."""
+WORKBOOKS = (".xls", ".xlsb", ".ods", ".numbers")
 PACKAGE = Path(__file__).resolve().parents[1]
 
 
@@ -27,7 +38,7 @@ class Drafted:
     notes: tuple[str, ...]
 
 
-def config_for(what: str, target: str | None, out: Path | None) -> Drafted:
+def config_for(what: str, target: str | None, out: Path | None, settings: Sequence[str] = ()) -> Drafted:
     """Return the config for `what`, with paths relative to the file `out` or to the working directory.
 
     A template's name precedes a file of the same name; anything else is data.
@@ -39,58 +50,83 @@ def config_for(what: str, target: str | None, out: Path | None) -> Drafted:
     path, texts = Path(what), templates()
     if what not in texts:
         if path.exists():
-            return draft_for(path, target, out)
+            return draft_for(path, target, out, settings)
         hint = did_you_mean(near(what, texts)) or "`dltool init --list` names the templates"
         raise ConfigError(f'"{what}" is neither a template nor a file or folder', hint)
     also = (
         f"for the {'folder' if path.is_dir() else 'file'} of this name: dltool init ./{what}" if path.exists() else ""
     )
+    if settings:
+        raise ConfigError(f"--set does not apply to the template {what}", f"dltool train takes it: {settings[0]}")
     if target is not None:
         raise ConfigError(f"--target does not apply to the template {what}", also or "omit --target")
     notes = (*([f"{what} is a template; {also}"] if also else []), *([f"next  dltool train {out}"] if out else []))
     return Drafted(texts[what].replace("configs/", ""), notes)
 
 
-def draft_for(given: Path, target: str | None, out: Path | None) -> Drafted:
+def draft_for(given: Path, target: str | None, out: Path | None, settings: Sequence[str]) -> Drafted:
+    from dltool.data.tables.excel_file import SAVE_AS
+    from dltool.data.tables.several_files import ENDINGS
     from dltool.drafting.draft import path_scalar, written
     from dltool.drafting.folder import draft_folder
+    from dltool.drafting.segmentation import draft_masks, mask_folder
+    from dltool.drafting.settings import given_by, in_terms_of_init
     from dltool.drafting.table import draft_table
     from dltool.drafting.table_files import table_files
 
+    said = given_by(settings)
     folder = Path.cwd() if out is None else out.absolute().parent
     path = Path(os.path.abspath(given))
 
     def named(each: Path) -> str:
         return path_scalar(each if given.is_absolute() else Path(os.path.relpath(each)), folder)
 
-    if path.name.lower().endswith(WORKBOOKS):
-        raise DataError(f"{given} is a workbook", "save the sheet with the data as CSV")
+    if path.suffix.lower() in WORKBOOKS:
+        raise DataError(f"{given} is a workbook of another kind than .xlsx", SAVE_AS)
+    if path.is_file() and not path.stat().st_size:
+        raise DataError(f"{given} is empty")
+    refuse_foreign(path)
     stem = path.name.split(".")[0] or path.name
     command = f"dltool train {shlex.quote(str(out or f'{stem}.yaml'))}"
     try:
         files = table_files(path) if path.suffix.lower() == ".zip" or path.is_dir() or not is_folder(path) else None
         if files is not None:
-            draft = draft_table(files, named, target)
-        elif target is None:
-            draft = draft_folder(path, named(path))
+            draft = draft_table(files, named, target, said)
+        elif target is None and not settings:
+            masks = mask_folder(path)
+            draft = draft_folder(path, named) if masks is None else draft_masks(path, masks, named(path))
         else:
-            raise ConfigError(f"{given} has no columns: its folders or files are the classes", "omit --target")
+            raise ConfigError(
+                f"{given} has no columns: its folders or files are the classes", "omit --target and --set"
+            )
         text, warnings = written(draft, stem, command, folder)
     except (ConfigError, DataError) as error:
         # The config is not written, so locations in it mean nothing.
-        raise type(error)([replace(problem, place=None, related=()) for problem in error.problems]) from None
+        kind = said.kind or ("excel" if path.name.endswith(ENDINGS["excel"]) else "csv")
+        raise type(error)([in_terms_of_init(problem, kind) for problem in error.problems]) from None
     return Drafted(text, (*draft.notes, *warnings, *(() if out is None else (f"next  {command}",))))
+
+
+def refuse_foreign(path: Path) -> None:
+    """Raise DataError if a file begins as no table or archive does."""
+    if path.is_file():
+        with path.open("rb") as file:
+            beginning = file.read(16).lstrip().upper()
+        for magic, (what, hint) in FOREIGN.items():
+            if beginning.startswith(magic):
+                raise DataError(f"{path.name} is {what}", hint)
 
 
 def is_folder(path: Path) -> bool:
     """Return whether this is a folder or an archive, even a damaged one; a compressed table is neither."""
     from dltool.data.files.file_tree import is_archive
+    from dltool.data.tables.several_files import ENDINGS
 
     name = path.name.lower()
     if path.is_dir() or name.endswith((".tar", ".tgz", ".tbz2", ".txz")) or ".tar." in name:
         return True
-    # A compressed table is not decompressed for this test.
-    return path.is_file() and not name.endswith((".gz", ".bz2", ".xz")) and is_archive(path)
+    # A compressed table is not decompressed for this test, and a workbook is a zip for openpyxl alone.
+    return path.is_file() and not name.endswith((".gz", ".bz2", ".xz", *ENDINGS["excel"])) and is_archive(path)
 
 
 def write_new(text: str, out: Path) -> None:

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dltool.config.schema import Data
+from dltool.config.schema import Config, Data
 from dltool.data.arrays.rows import stack
+from dltool.data.examples import Examples
 from dltool.data.facts import Facts
 from dltool.data.new_data import STDIN, NewExamples, load_new, unseen_problems
 from dltool.durable_files import refuse_no_file
 from dltool.errors import ConfigError, DataError
+from dltool.evaluation.predicted_masks import are_masks, refuse_folder, write_masks
 from dltool.evaluation.predictions import FORMATS, predictions, records, refuse_unclear, write
 from dltool.experiment.opening import best_model, recorded_kind
 from dltool.experiment.refusals import require_code
@@ -44,14 +46,26 @@ class PredictionOutcome:
 def predict(path: Path, files: Sequence[str], out: Path | None, progress: "Progress") -> PredictionOutcome:
     """Predict with the best weights of the run at `path`, for the examples in `files` ("-" is standard input).
 
+    Predicted masks are images in the new folder `out`.
+
     Raises ConfigError: `out` cannot be a file of predictions; DataError: with every problem of the files; RunError: the
     run is damaged; MachineError: `out` cannot be written."""
-    if out is not None:
+    run = open_run(path)
+    config, facts = recorded_kind(run)
+    is_folder = out is not None and not out.suffix and are_masks(facts)
+    if out is not None and is_folder:
+        refuse_folder(out)
+    elif out is not None:
         refuse_no_file("--out", out, FORMATS)
         if out.exists() and any(file != STDIN and Path(file).exists() and out.samefile(file) for file in files):
             raise ConfigError(f"{out} is one of the input files", "choose another file for the predictions")
-    run = open_run(path)
     require_code(run, f"predict {run.path} {shlex.join(files)}")
+    if out is not None and is_folder:
+        new, outputs, decided = outputs_for(run, lambda data, facts: load_new(data, facts, files), progress)
+        masks = write_masks(out, new.places["file"].tolist(), outputs, decided, facts)
+        return PredictionOutcome(run.path, {**new.places, "mask": np.array(masks, dtype=object)}, out)
+    if are_masks(facts):
+        refuse_unclear(config, facts, "--out FOLDER writes an image of classes for each file")
     columns = predictions_for(run, lambda data, facts: load_new(data, facts, files), progress)
     if out is not None:
         write(columns, out)
@@ -64,6 +78,17 @@ def predictions_for(
     """Return the prediction columns for the examples that `load` returns. Raises as :func:`predict`."""
     config, facts = recorded_kind(run)
     refuse_unclear(config, facts)
+    new, outputs, decided = outputs_for(run, load, progress)
+    files = np.array([whole_text(name) for name in new.places["file"]], dtype=object)
+    return {**new.places, "file": files, **predictions(decided, facts, outputs)}
+
+
+def outputs_for(
+    run: Run, load: Callable[[Data, Facts], NewExamples], progress: "Progress"
+) -> tuple[Examples, dict[str, np.ndarray], Config]:
+    """Return the examples that `load` returns, the outputs by name, and the config with the decision thresholds
+    of the run."""
+    config, facts = recorded_kind(run)
     if not run.is_complete():
         progress.warn(f"{run.path} is not complete: these are predictions of its best weights so far")
     with Stages(progress).reading():
@@ -84,6 +109,4 @@ def predictions_for(
             progress.warn(warning)
     progress.stage("predicting")
     decided, _ = recorded_decision(run, config, facts)
-    found = predictions(decided, facts, outputs_of(built, config, new.examples.inputs))
-    files = np.array([whole_text(name) for name in new.examples.places["file"]], dtype=object)
-    return {**new.examples.places, "file": files, **found}
+    return new.examples, outputs_of(built, config, new.examples.inputs), decided

@@ -3,7 +3,6 @@
 A type is written like a data source: `number`, `category: 5` (the value of its first option) or `number: {missing:
 median, scale: standard}`."""
 
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from dltool.config.choices import Choice, Choices
+from dltool.config.image_size import Count, ImageSize, refuse_giant
 from dltool.config.pydantic_errors import problems_in, refusal, refuse, relocated
 from dltool.config.section import Section
 from dltool.config.tasks import TASKS, Task
@@ -21,7 +21,6 @@ from dltool.config.wording import named
 from dltool.errors import Problem
 from dltool.text import quoted
 
-Count = Annotated[int, Field(ge=1)]
 MOST_RATE = 1_000_000
 """Samples a second; the filter that resamples grows with the rate."""
 Rate = Annotated[int, Field(ge=1, le=MOST_RATE)]
@@ -29,8 +28,6 @@ MOST_NGRAMS = 100
 """The number of n-grams of a text is proportional to it."""
 MOST_WORDS = 100_000
 """The most words of one text. Every text of a batch is padded to its length."""
-MOST_PIXEL_VALUES = 100_000_000
-"""The most values of one image, of one byte each."""
 
 
 class WrittenNumber(Section):
@@ -159,25 +156,23 @@ class TextColumn(Section):
     """Whether tokens are separated by whitespace or are single characters."""
 
 
-def refuse_giant(size: tuple[int, ...], channels: Any) -> None:
-    """Raise PydanticCustomError if an image of that size has more than `MOST_PIXEL_VALUES` values."""
-    # A number of channels may wait for the data.
-    values = math.prod(size) * (channels if isinstance(channels, int) else 1)
-    if values > MOST_PIXEL_VALUES:
-        sizes = " × ".join(f"{length:,}" for length in (*size, channels))
-        message = f"expected at most {MOST_PIXEL_VALUES:,} values per image, got {sizes} = {values:,}"
-        raise refusal(Problem(("size",), message, "size is the height and width in pixels"))
-
-
 class ImageColumn(Section):
     """Paths of image files, relative to the table."""
 
-    size: Annotated[tuple[Count, ...], Field(strict=False, min_length=2, max_length=2)]
+    size: ImageSize
     """Height and width in pixels."""
     channels: Literal[1, 3, 4] = 3
     """1 is grey, 3 is colour, 4 is colour with transparency."""
     resize: Literal["stretch", "crop", "pad"] = "stretch"
-    """How images of another aspect ratio are fitted: stretched, cropped, or padded with black."""
+    """How images of another aspect ratio are fitted: stretched, cropped, or padded with the background."""
+    background: Literal["black", "white"] = "black"
+    """The colour behind transparent pixels and of the padding."""
+    bits: Annotated[int, Field(ge=9, le=16)] = 16
+    """The bits of a value in grey images with more than 8: cameras and scanners may use 10, 12 or 14 of 16 bits."""
+    folder: str = ""
+    """The folder of the files, relative to the table. Default: that of the table."""
+    ending: str = ""
+    """The ending of the file names, such as ".jpg", if the column has none."""
 
     @model_validator(mode="after")
     def is_no_giant(self) -> Self:
@@ -193,6 +188,13 @@ class AudioColumn(Section):
     """The length of a clip. Longer audio clips are cut, shorter ones padded with silence."""
     rate: Rate | None = None
     """The sample rate in Hz, to which files of other rates are resampled. Default: that of the first file."""
+    folder: str = ""
+    """The folder of the files, relative to the table. Default: that of the table."""
+    ending: str = ""
+    """The ending of the file names, such as ".wav", if the column has none."""
+
+
+FileColumn = ImageColumn | AudioColumn
 
 
 class IgnoredColumn(Section):

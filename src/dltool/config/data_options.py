@@ -5,11 +5,21 @@ from typing import Annotated, Any, Self
 
 from pydantic import BeforeValidator, Field, PlainValidator, WithJsonSchema, model_validator
 
-from dltool.config.columns import ONE_TARGET, TARGET_CHOICES, ColumnType, Count, Target, parse_column_type, parse_target
+from dltool.config.columns import (
+    ONE_TARGET,
+    TARGET_CHOICES,
+    ColumnType,
+    NumberTarget,
+    Target,
+    TargetType,
+    parse_column_type,
+    parse_target,
+)
 from dltool.config.keras.fields import Layer, schema_of
 from dltool.config.pydantic_errors import refusal, refuse
 from dltool.config.section import FORM, Section
 from dltool.config.sources import ArraysSource, Source, kind_of, parse_source
+from dltool.config.window_options import Windows
 from dltool.config.wording import named
 from dltool.errors import Problem
 from dltool.text import UNITS, did_you_mean, near, quoted, shortened
@@ -70,24 +80,6 @@ class SplitOptions(Section):
         return self.order is None and self.column is None
 
 
-class Windows(Section):
-    """Examples that are windows of consecutive rows of a table, with a later value of one column as the target."""
-
-    length: Count
-    """The number of rows in a window."""
-    target: str
-    """The column to predict."""
-    horizon: Count = 1
-    """The number of rows from the end of the window to the target."""
-    stride: Count = 1
-    """The number of rows from one window to the next."""
-    key: str | None = None
-    """A column that identifies the series of a row. No window contains rows of two series."""
-    order: str | None = None
-    """A column to sort the rows by. Default: the order of the file. Unless a column is called `time`, `time` means the
-    table's date column."""
-
-
 AMOUNT = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,3})?) ?([KMGT]?B)")
 LEAST_BYTES = 1_000
 """A smaller amount probably lacks its unit."""
@@ -139,8 +131,8 @@ class Data(Section):
     """The dataset: its source, split, preprocessing and augmentation."""
 
     source: DataSource
-    """A built-in dataset by name, or your own files: `csv`, `tsv`, `json_lines`, `parquet`, `images`, `audio`, `text`
-    or `arrays`."""
+    """A built-in dataset by name, or your own files: `csv`, `tsv`, `json_lines`, `excel`, `parquet`, `feather`, `orc`,
+    `sql`, `images`, `audio`, `text` or `arrays`."""
     validation: DataSource | None = None
     """A separate source for validation, instead of a fraction of `source`."""
     test: DataSource | None = None
@@ -284,9 +276,13 @@ class Data(Section):
     def with_windows(self, windows: Windows) -> Self:
         """Set the target of the windows; their rows are split by time alone."""
         given = self.given_targets[0]
-        target = Target((windows.target,), given.type)
+        are_several = len(windows.numbers) > 1
+        as_numbers = TargetType("number", NumberTarget()) if are_several else None
+        target = Target(windows.targets, given.type or as_numbers)
         problems, by_time = [], "windows are split by time"
-        if len(self.given_targets) > 1 or given.is_input or given.columns not in ((), (windows.target,)):
+        if are_several and given.type is not None and given.type.name != "number":
+            problems.append(Problem(("target",), "several columns or steps have to be numbers", "remove it"))
+        if len(self.given_targets) > 1 or given.is_input or given.columns not in ((), windows.targets):
             related = ((("windows", "target"), "the target of the windows"),)
             problems.append(Problem(("target",), "windows have one target", "remove it", related=related))
         if self.split.group is not None:

@@ -67,7 +67,14 @@ SAMPLES = {
     "list": [1, 2],
 }
 EXAMPLES_OF_CHOICES = {"data source": "source: ", "column type": "inputs:\n    COLUMN: ", "target type": "target: "}
-SAMPLES_OF_OPTIONS = {"path": "PATH", "size": [64, 64], "seconds": 1.0, "classes": 20000}
+SAMPLES_OF_OPTIONS = {
+    "path": "PATH",
+    "url": "sqlite:///FILE",
+    "query": "SELECT * FROM rows ORDER BY id",
+    "size": [64, 64],
+    "seconds": 1.0,
+    "classes": 20000,
+}
 """For required options."""
 
 

@@ -6,8 +6,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from dltool.config.columns import Count, Rate, refuse_giant
-from dltool.config.pydantic_errors import refuse
+from dltool.config.columns import Rate
+from dltool.config.image_size import ImageSize, refuse_giant
+from dltool.config.pydantic_errors import refusal, refuse
 from dltool.config.section import Section
 from dltool.errors import Problem
 
@@ -71,18 +72,30 @@ class ImagesSource(Section):
 
     path: str
     """The folder or archive: class folders, or `train` and `test` (and `validation`) of class folders."""
-    size: Annotated[tuple[Count, ...], Field(strict=False, min_length=2, max_length=2)] | None = None
+    size: ImageSize | None = None
     """Height and width in pixels. Default: the common size of all images."""
     channels: Literal[1, 3, 4] = 3
     """1 is grey, 3 is colour, 4 is colour with transparency."""
     resize: Literal["stretch", "crop", "pad"] = "stretch"
-    """How images of another aspect ratio are fitted: stretched, cropped, or padded with black."""
+    """How images of another aspect ratio are fitted: stretched, cropped, or padded with the background."""
+    background: Literal["black", "white"] = "black"
+    """The colour behind transparent pixels and of the padding."""
+    bits: Annotated[int, Field(ge=9, le=16)] = 16
+    """The bits of a value in grey images with more than 8: cameras and scanners may use 10, 12 or 14 of 16 bits."""
     pattern: Pattern | None = None
     """A pattern for the end of a path, such as "{class}/{scene}_{number}.jpg". {class} is the class, {split} the split;
     other names become columns."""
+    on_error: Literal["refuse", "skip"] = "refuse"
+    """Whether files that cannot be read are an error, or left out with a warning that names them."""
+    masks: str | None = None
+    """The name of the folders in `path` that hold a mask for each image: an image file of the same name whose pixels
+    are classes, by their value, index or colour. They become the target."""
 
     @model_validator(mode="after")
     def is_no_giant(self) -> Self:
+        if self.masks is not None and self.pattern is not None:
+            message = "pattern reads a class for each image, and masks have one for each pixel"
+            raise refusal(Problem(("pattern",), message, "remove one of the two", at_key=True))
         # Where it is not given, images have the size that they have.
         if self.size is not None and self.is_known:
             refuse_giant(self.size, self.channels)
@@ -102,6 +115,8 @@ class AudioSource(Section):
     pattern: Pattern | None = None
     """A pattern for the end of a path, such as "{class}/{speaker}_{number}.wav". {class} is the class, {split} the
     split; other names become columns."""
+    on_error: Literal["refuse", "skip"] = "refuse"
+    """Whether files that cannot be read are an error, or left out with a warning that names them."""
 
 
 class TextSource(Section):

@@ -25,7 +25,8 @@ from dltool.config.wording import named
 from dltool.errors import ConfigError, ConfigPath, Position, Problem, TextPath, UnreadableConfig
 
 DATA = (
-    *(".csv", ".tsv", ".jsonl", ".ndjson", ".parquet", ".pq", ".xlsx", ".xlsm", ".xls", ".ods"),
+    *(".csv", ".tsv", ".jsonl", ".ndjson", ".parquet", ".pq", ".feather", ".arrow", ".orc", ".sqlite", ".arff"),
+    *(".xlsx", ".xlsm", ".xlsb", ".xls", ".ods"),
     *(".gz", ".bz2", ".xz", ".zst", ".zip", ".tar", ".tgz", ".tbz2", ".txz"),
 )
 """Suffixes of tables and archives. A config may have any other."""

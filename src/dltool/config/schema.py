@@ -9,11 +9,12 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, PrivateAttr, model_validator
 
-from dltool.config.data_options import Data, SplitOptions, Windows
+from dltool.config.data_options import Data, SplitOptions
 from dltool.config.keras.fields import Callback, Entry, Loss, Metric, Optimizer, schema_of
 from dltool.config.keras.objects import UNKNOWN, shared_layers
 from dltool.config.pydantic_errors import refuse
 from dltool.config.section import FORM, PASS_UNKNOWN, Section
+from dltool.config.window_options import Windows
 from dltool.errors import ConfigPath, Problem
 from dltool.keras_names import KINDS
 from dltool.machine import MOST_THREADS

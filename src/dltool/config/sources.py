@@ -9,7 +9,16 @@ from dltool.config.choices import Choice, Choices
 from dltool.config.folder_sources import AudioSource, ImagesSource, TextSource
 from dltool.config.pydantic_errors import refusal
 from dltool.config.section import Section
-from dltool.config.table_sources import CsvSource, JsonLinesSource, ParquetSource, TsvSource
+from dltool.config.table_sources import (
+    CsvSource,
+    ExcelSource,
+    FeatherSource,
+    JsonLinesSource,
+    OrcSource,
+    ParquetSource,
+    SqlSource,
+    TsvSource,
+)
 from dltool.config.wording import named
 from dltool.errors import Problem
 
@@ -109,13 +118,17 @@ SOURCES: Mapping[str, type[Section]] = {
     "csv": CsvSource,
     "tsv": TsvSource,
     "json_lines": JsonLinesSource,
+    "excel": ExcelSource,
     "parquet": ParquetSource,
+    "feather": FeatherSource,
+    "orc": OrcSource,
+    "sql": SqlSource,
     "images": ImagesSource,
     "audio": AudioSource,
     "text": TextSource,
 }
 
-TABLE_SOURCES = ("csv", "tsv", "json_lines", "parquet")
+TABLE_SOURCES = ("csv", "tsv", "json_lines", "excel", "parquet", "feather", "orc", "sql")
 """The sources that have columns."""
 FOLDER_SOURCES = ("images", "audio", "text")
 """The sources that are folders or archives of files."""

@@ -1,5 +1,6 @@
-"""Data sources that are tables: `csv: file.csv`, `tsv: …`, `json_lines: …`, `parquet: …`."""
+"""Data sources that are tables: `csv: file.csv`, `tsv: …`, `json_lines: …`, `excel: …`, `parquet: …`, …."""
 
+import re
 from collections import Counter
 from collections.abc import Collection
 from typing import Annotated, Literal, Self
@@ -20,32 +21,25 @@ Texts = Annotated[tuple[Text, ...], Field(strict=False)]
 
 
 WHITESPACE = "whitespace"
+SQLITE = "sqlite:///"
+"""Begins the URL of a file of SQLite."""
+QUOTED = re.compile(r"""--[^\n]*|/\*.*?\*/|'[^']*'|"[^"]*"|`[^`]*`""", re.DOTALL)
+PARENTHESES = re.compile(r"\([^()]*\)")
+ORDERED = re.compile(r"\border\s+by\b", re.IGNORECASE)
 
 
-class CsvSource(Section):
-    """A text file with one row per line. Spaces around a field are ignored. `.gz`, `.bz2`, `.xz` and `.zst` are
-    decompressed."""
+class RowsSource(Section):
+    """Rows of cells, which the first of them may name."""
 
     path: Paths
     """The path of the file, or of a folder or zip of files with the same columns; a pattern such as `part-*.csv`; or a
     list of paths."""
-    delimiter: Text = ","
-    """The string between two fields, or `whitespace`: any number of spaces and tabs. Fields cannot be quoted if it has
-    several characters."""
     header: bool | None = None
     """Whether the first line contains the column names. Default: true unless `names` are given."""
     names: Texts = ()
     """The column names. With `header: true` they replace those in the file."""
-    encoding: str = "utf-8"
-    """The character encoding of the file, such as utf-8, latin-1, cp1252 or utf-16."""
-    quote: Character | None = '"'
-    """The quote character around fields that contain delimiters or line ends; null disables quoting."""
     missing: Texts = ()
     """Strings that mark a missing value, besides the empty field."""
-    comment: Character | None = None
-    """Lines that begin with this character are skipped."""
-    decimal: Literal[".", ","] = "."
-    """The decimal separator of numbers."""
     skip_rows: SkippedLines = 0
     """The number of lines to skip at the beginning, or the lines themselves, counted from 1: `[2]` is a row of units
     below the names."""
@@ -60,11 +54,32 @@ class CsvSource(Section):
         return not self.names if self.header is None else self.header
 
     @model_validator(mode="after")
-    def is_readable(self) -> Self:
+    def has_distinct_names(self) -> Self:
         twice = sorted(name for name, count in Counter(self.names).items() if count > 1)
-        duplicates = (Problem(("names",), f'duplicate column name "{name}"') for name in twice)
+        refuse(*(Problem(("names",), f'duplicate column name "{name}"') for name in twice))
+        return self
+
+
+class CsvSource(RowsSource):
+    """A text file with one row per line. Spaces around a field are ignored. `.gz`, `.bz2`, `.xz` and `.zst` are
+    decompressed."""
+
+    delimiter: Text = ","
+    """The string between two fields, or `whitespace`: any number of spaces and tabs. Fields cannot be quoted if it has
+    several characters."""
+    encoding: str = "utf-8"
+    """The character encoding of the file, such as utf-8, latin-1, cp1252 or utf-16."""
+    quote: Character | None = '"'
+    """The quote character around fields that contain delimiters or line ends; null disables quoting."""
+    comment: Character | None = None
+    """Lines that begin with this character are skipped."""
+    decimal: Literal[".", ","] = "."
+    """The decimal separator of numbers."""
+
+    @model_validator(mode="after")
+    def is_readable(self) -> Self:
         if self.is_known:
-            refuse(*self.encoding_problems(), *duplicates, *self.character_problems())
+            refuse(*self.encoding_problems(), *self.character_problems())
         return self
 
     def encoding_problems(self) -> list[Problem]:
@@ -96,6 +111,14 @@ class TsvSource(CsvSource):
     """The string between two fields."""
 
 
+class ExcelSource(RowsSource):
+    """A sheet of an Excel workbook, `.xlsx` or `.xlsm`. Formulas count by their stored results; errors such as `#N/A`
+    are missing values. Empty rows and columns are ignored."""
+
+    sheet: Text | None = None
+    """The name of the sheet. Default: the first that is not empty."""
+
+
 class JsonLinesSource(Section):
     """A UTF-8 text file with one JSON object per line, or one array of objects. `.gz`, `.bz2`, `.xz` and `.zst` are
     decompressed."""
@@ -104,11 +127,51 @@ class JsonLinesSource(Section):
     """The path of the file, folder or pattern, or a list of paths, as of `csv`."""
 
 
-class ParquetSource(Section):
-    """A Parquet file."""
-
+class ArrowSource(Section):
     path: Paths
     """The path of the file, folder or pattern, or a list of paths, as of `csv`."""
 
 
-TableOptions = CsvSource | JsonLinesSource | ParquetSource
+class ParquetSource(ArrowSource):
+    """A Parquet file."""
+
+
+class FeatherSource(ArrowSource):
+    """A Feather file, which is one of Arrow's IPC format."""
+
+
+class OrcSource(ArrowSource):
+    """An ORC file."""
+
+
+class SqlSource(Section):
+    """The rows of a query of a database."""
+
+    url: Text
+    """The URL of the database as SQLAlchemy writes it: `sqlite:///file.sqlite`; for one with a password
+    `$(env.DATABASE)`."""
+    query: Text
+    """The query in SQL. Its ORDER BY has to decide the order of all rows, on which the split depends."""
+    missing: Texts = ()
+    """Strings that mark a missing value, besides NULL and the empty text."""
+
+    @model_validator(mode="after")
+    def has_an_order(self) -> Self:
+        if self.is_known and not is_ordered(self.query):
+            message = (
+                "the query has no ORDER BY: its rows may come in another order each time, on which the split depends"
+            )
+            hint = "end it with ORDER BY and the columns that identify a row, such as the primary key"
+            refuse(Problem(("query",), message, hint))
+        return self
+
+
+def is_ordered(query: str) -> bool:
+    """Return whether the query itself has an ORDER BY, and not only one in parentheses."""
+    above, below = "", QUOTED.sub(" ", query)
+    while above != below:
+        above, below = below, PARENTHESES.sub(" ", below)
+    return ORDERED.search(below) is not None
+
+
+TableOptions = CsvSource | ExcelSource | JsonLinesSource | ArrowSource | SqlSource

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from dltool.config.columns import CategoryColumn, ColumnType
+from dltool.config.columns import CategoryColumn, ColumnType, parse_target
 from dltool.config.folder_sources import AudioSource, ImagesSource, TextSource
 from dltool.config.schema import Config, Data
 from dltool.config.sources import TABLE_SOURCES, ArraysSource, BuiltinSource, Source
@@ -41,7 +41,7 @@ class Dataset:
     Targets by name are (rows,) or (rows, …) of int32 class indices, or of float32; an autoencoder has none. `contents`
     describe the splits of the source, `fingerprint` is "sha256:…" over them. `warnings` are sentences for the user.
     `inferred` are keys of the config's `data` that reading inferred; `columns` describe a table. `starts` are the first
-    row of each split, and the file or array that it was read from."""
+    row of each split, and the file or array that it was read from. `season` is that of the source."""
 
     all: Examples
     split: Split
@@ -51,6 +51,7 @@ class Dataset:
     inferred: Mapping[str, Any] = field(default_factory=dict)
     columns: tuple[Column, ...] = ()
     starts: tuple[tuple[int, str], ...] = ()
+    season: int | None = None
 
     @property
     def inputs(self) -> Mapping[str, Rows]:
@@ -118,7 +119,9 @@ def load_data(data: Data, seed: int, most_rows: int | None = None) -> Dataset:
     weights = {} if examples.weights is None else {f"{data.weights} (weights)": examples.weights}
     contents = contents_of({**examples.inputs, **examples.digests, **weights}, examples.targets, ranges)
     facts = facts_of(examples.inputs, types, described, split)
-    dataset = Dataset(examples, split, facts, contents, source.warnings, source.inferred, source.columns, starts)
+    dataset = Dataset(
+        examples, split, facts, contents, source.warnings, source.inferred, source.columns, starts, source.season
+    )
     place_of = dataset.place_of if most_rows is None else None
     repeated = duplicate_warnings(examples, split, place_of) if may_repeat(data) else ()
     release_memory()
@@ -169,7 +172,10 @@ def load_source(source: Source, place: ConfigPath, data: Data) -> SourceExamples
         from dltool.data.media.load import load_class_folders
         from dltool.data.sources.folders import MEDIA
 
-        return load_class_folders(MEDIA[source.name], options, place, data.cache)
+        found = load_class_folders(MEDIA[source.name], options, place, data.cache)
+        if data.target is None and isinstance(options, ImagesSource) and options.masks is not None:
+            found = replace(found, inferred={**found.inferred, "target": parse_target("category")})
+        return found
     if isinstance(options, TextSource):
         from dltool.data.sources.folders import load_texts
 
@@ -180,7 +186,9 @@ def load_source(source: Source, place: ConfigPath, data: Data) -> SourceExamples
 def like(source: Source, first: Source) -> Source:
     """Return the source with the form and array names of the first one, unless it has its own."""
     options = source.options
-    absent = [key for key in ("size", "rate", "seconds") if getattr(options, key, 0) is None]
+    absent = [key for key in ("size", "rate", "seconds", "masks") if getattr(options, key, 0) is None]
+    if isinstance(options, ImagesSource):
+        absent += {"background", "bits"} - options.model_fields_set
     given = {key: getattr(first.options, key) for key in absent}
     if isinstance(options, ArraysSource) and isinstance(first.options, ArraysSource) and options.x is options.y is None:
         given |= {"x": first.options.x, "y": first.options.y}

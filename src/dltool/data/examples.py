@@ -101,7 +101,7 @@ class SourceExamples:
     `class_names` are those of the labels 0, 1, …, if the source knows them. `types` are those of a table's `columns`
     used as inputs without layers of their own. `divided` is a fixed division of the training rows, as windows have.
     `inferred` are keys of the config's `data` that reading inferred, such as the types of all columns. `warnings` are
-    sentences for the user."""
+    sentences for the user. `season` are the rows after which the values of a time series usually repeat."""
 
     parts: Mapping[PartName, Examples]
     class_names: tuple[str, ...] = ()
@@ -110,6 +110,7 @@ class SourceExamples:
     divided: Split | None = None
     inferred: Mapping[str, Any] = field(default_factory=dict)
     columns: tuple[Column, ...] = ()
+    season: int | None = None
 
     @property
     def training(self) -> Examples:

@@ -236,6 +236,9 @@ def indices(values: np.ndarray, given: np.ndarray) -> tuple[np.ndarray, np.ndarr
     if {values.dtype.kind, given.dtype.kind} == {"i", "u"}:
         # NumPy would compare int64 with uint64 as floats, which are not exact.
         values, given = values.astype(object), given.astype(object)
+    if given.dtype == np.uint8 and given.size > 256:
+        index, is_unknown = indices(values, np.arange(256, dtype=np.uint8))
+        return index[given], is_unknown[given]
     index = np.minimum(np.searchsorted(values, given), len(values) - 1).astype(np.int32)
     return index, values[index] != given
 

@@ -17,8 +17,8 @@ import numpy as np
 
 from dltool.config.columns import COLUMN_TYPES, CategoryColumn, ColumnType
 from dltool.config.schema import Data, SplitOptions
-from dltool.config.sources import FOLDER_SOURCES, TABLE_SOURCES, ArraysSource, Source
-from dltool.config.table_sources import CsvSource
+from dltool.config.sources import FOLDER_SOURCES, SOURCES, TABLE_SOURCES, ArraysSource, Source
+from dltool.config.table_sources import RowsSource
 from dltool.data.arrays.cleaning import clean_inputs
 from dltool.data.arrays.rows import Coded, coded
 from dltool.data.arrays.window_rows import PLACE
@@ -30,11 +30,14 @@ from dltool.data.sources.folders import MEDIA, STDIN_NAME, is_single, named_by, 
 from dltool.data.sources.tables import dividing_columns, input_rows, missing_problems, rows_named, table_in_reach
 from dltool.data.sources.windows import new_windows
 from dltool.data.tables.json_lines import MemoryRecords
+from dltool.data.tables.several_files import ENDINGS, is_table
 from dltool.data.tables.typed_table import Column, ColumnRequest, Kind, Table
 from dltool.durable_files import disk_errors
 from dltool.errors import ConfigError, DataError, Problem
 
 STDIN = "-"
+TEXTS = ("csv", "tsv", "json_lines")
+"""Tables that are texts, which may have any ending."""
 IN_MEMORY = "the rows"
 """The name of data without a file."""
 SHOWN = 5
@@ -84,7 +87,7 @@ def load_rows(data: Data, facts: Facts, rows: Any) -> NewExamples:
     run's. Raises DataError: every problem of the rows."""
     if facts.has_columns:
         options = data.source.options
-        blank = frozenset(options.missing) if isinstance(options, CsvSource) else frozenset()
+        blank = frozenset(getattr(options, "missing", ()))
         records = [{str(key): plain_cell(cell, blank) for key, cell in row.items()} for row in records_of(rows)]
         try:
             return checked(facts, read_rows(data, facts, MemoryRecords(records, Path(IN_MEMORY)), IN_MEMORY))
@@ -122,7 +125,7 @@ def load_labelled(data: Data, seed: int, path: Path) -> Dataset:
         MachineError: there is no room for it."""
     options = data.source.options
     if data.source.name in (*TABLE_SOURCES, *FOLDER_SOURCES) or isinstance(options, ArraysSource):
-        source = Source(data.source.name, options.model_copy(update={"path": str(path)}))
+        source = source_of_file(data.source, str(path))
     else:
         source = Source("arrays", ArraysSource(path=str(path)))
     # The split of the source's rows is irrelevant here.
@@ -136,6 +139,16 @@ def load_labelled(data: Data, seed: int, path: Path) -> Dataset:
         return load_data(changed, seed)
     except (ConfigError, DataError) as error:
         raise DataError(map(of_new_data, error.problems)) from None
+
+
+def source_of_file(source: Source, path: str) -> Source:
+    """Return the source with another path; for a table of another kind, as its name says, one of that kind."""
+    kinds = {kind for kind in ENDINGS if is_table(path, kind)} or {source.name if source.name in ENDINGS else "csv"}
+    is_alike = source.name in kinds or (source.name in TEXTS and not kinds.isdisjoint(TEXTS))
+    if is_alike or source.name not in TABLE_SOURCES:
+        return Source(source.name, source.options.model_copy(update={"path": path}))
+    kind = min(kinds)
+    return Source(kind, SOURCES[kind].model_validate({"path": path}))
 
 
 def of_new_data(problem: Problem) -> Problem:
@@ -176,7 +189,7 @@ def read(data: Data, facts: Facts, paths: Sequence[str]) -> NewExamples:
     """Read one group as its source does."""
     source, options = data.source, data.source.options
     if source.name in TABLE_SOURCES:
-        table = Source(source.name, options.model_copy(update={"path": paths[0]}))
+        table = source_of_file(source, paths[0])
         return checked(facts, read_rows(data, facts, table, named_by(paths[0])))
     if source.name in FOLDER_SOURCES:
         return checked(facts, NewExamples(*new_files(options, paths, data.cache)))
@@ -201,10 +214,10 @@ def read_rows(data: Data, facts: Facts, source: Source | MemoryRecords, name: st
     """Read a table without its target, called `name`: an example a row, or windows over the rows."""
     types = {name: kind for name, kind in (data.inputs or {}).items() if name in facts.inputs}
     for_windows = () if data.windows is None else (data.windows.key, data.windows.order)
-    apart = {name for name in for_windows if name is not None and name not in types}
-    used = types | {name: ColumnType("category", CategoryColumn()) for name in apart if name in dividing_columns(data)}
-    like = training_table(data, used, source)
-    wanted = ColumnRequest(like=like, optional=[name for name in like.columns if name not in used])
+    apart = [name for name in for_windows if name not in types and name in dividing_columns(data)]
+    like = training_table(data, types, source)
+    optional = [name for name in like.columns if name not in types and name not in apart]
+    wanted = ColumnRequest(like=like, needed=apart, optional=optional)
     table = table_in_reach(source, (), wanted)
     if table.path.name in (STDIN_NAME, IN_MEMORY):
         # Paths of images are relative to it.
@@ -220,9 +233,9 @@ def training_table(data: Data, used: Mapping[str, ColumnType], source: Source | 
     """Return the known properties of the training table: names and kinds of its columns, `used` ones by type."""
     options = None if isinstance(source, MemoryRecords) else source.options
     names = list(dict.fromkeys((*(data.inputs or {}), *data.target_columns, *dividing_columns(data))))
-    if isinstance(options, CsvSource) and options.names:
+    if isinstance(options, RowsSource) and options.names:
         names = list(options.names)
-    elif isinstance(options, CsvSource) and not options.has_header:
+    elif isinstance(options, RowsSource) and not options.has_header:
         names = [f"column_{number}" for number in range(1, len(names) + 1)]
     kinds = {name: cast("Kind", used[name].name) if name in used else "ignore" for name in names}
     columns = {name: Column(name, kind, np.empty(0), "", declared=used.get(name)) for name, kind in kinds.items()}

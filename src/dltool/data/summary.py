@@ -29,12 +29,22 @@ def column_rows(config: Config, dataset: Dataset) -> Iterator[ColumnRow]:
     uses = dict.fromkeys(dataset.facts.inputs, "input")
     if dataset.columns:
         uses |= {name: ".".join(key) for key, name in named_columns(config.data)}
+        uses |= lengths_in_windows(config, dataset)
         uses |= dict.fromkeys(kinds, "target")
         uses |= {} if config.data.weights is None else {config.data.weights: "weights"}
     for found in dataset.columns:
         use, numbers = uses.get(found.name, ""), (found.missing, found.distinct, found.low, found.high)
         kind = kinds.get(found.name) if use == "target" else None
         yield ColumnRow(found.name, kind.name if kind else found.kind, use, found.why, *numbers)
+
+
+def lengths_in_windows(config: Config, dataset: Dataset) -> dict[str, str]:
+    """Return the uses of the columns that have another length than the windows."""
+    windows, inputs = config.data.windows, dataset.facts.inputs
+    if windows is None:
+        return {}
+    known = {name: f"windows.known, {inputs[name].shape[0]} rows" for name in windows.known}
+    return known | dict.fromkeys(windows.static, "windows.static, 1 row")
 
 
 def class_counts(dataset: Dataset) -> dict[str, tuple[int, int, int]]:

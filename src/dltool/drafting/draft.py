@@ -14,9 +14,10 @@ import yaml
 
 from dltool.config.columns import ONE_TARGET
 from dltool.config.load import Document, build_config
+from dltool.config.schema import Windows
 from dltool.config.text.scalars import is_plain_text
 from dltool.config.text.yaml_reader import parse_yaml
-from dltool.data.arrays.window_rows import last_known
+from dltool.data.arrays.window_rows import repeated_values
 from dltool.data.checked import checked_with
 from dltool.data.dataset import Dataset, load_data
 from dltool.errors import ConfigError, DataError
@@ -37,8 +38,7 @@ FEWEST = 10
 class Draft:
     """The parts of a config that follow from the data. `title` says what it is; `notes` are messages for the user.
 
-    `data`, `layers` and `training` are the lines of the sections. `metric` is accuracy or mean_absolute_error; `series`
-    is the column that windows predict."""
+    `data`, `layers` and `training` are the lines of the sections. `metric` is accuracy or mean_absolute_error."""
 
     title: str
     data: Lines
@@ -46,7 +46,6 @@ class Draft:
     training: Lines
     metric: str
     notes: tuple[str, ...] = ()
-    series: str | None = None
 
 
 def written(draft: Draft, stem: str, command: str, folder: Path) -> tuple[str, tuple[str, ...]]:
@@ -62,25 +61,28 @@ def written(draft: Draft, stem: str, command: str, folder: Path) -> tuple[str, t
     config = build_config(document)
     dataset = load_data(config.data, config.seed)
     checked_with(document, dataset.facts)
-    return text_of(draft, name, command, *baseline(dataset, draft)), dataset.warnings
+    return text_of(draft, name, command, *baseline(dataset, draft, config.data.windows)), dataset.warnings
 
 
-def baseline(dataset: Dataset, draft: Draft) -> tuple[str, str]:
+def baseline(dataset: Dataset, draft: Draft, windows: Windows | None) -> tuple[str, str]:
     """Return a baseline that needs no model, measured on the test split: its description, and a bound on the metric."""
     examples = dataset.examples("test")
-    training, test = dataset.targets[ONE_TARGET][dataset.split.train], np.asarray(examples.targets[ONE_TARGET])
+    # The target of an example may be a class for each pixel.
+    training = np.ravel(dataset.targets[ONE_TARGET][dataset.split.train])
+    test = np.ravel(examples.targets[ONE_TARGET])
     if draft.metric == "accuracy":
         most = int(np.argmax(np.bincount(training)))
         share = float(np.mean(test == most))
+        what = "pixels" if len(test) > len(examples) else "examples"
         name = in_comment(dataset.facts.targets[ONE_TARGET].class_names[most])
-        return f"the most frequent class, {name}, is right in {share:.1%} of the test examples", f"> {share:.4f}"
+        return f"the most frequent class, {name}, is right in {share:.1%} of the test {what}", f"> {share:.4f}"
     middle = float(np.median(training))
     error, words = float(np.mean(np.abs(test - middle))), f"always {number(middle)}, the median,"
-    if draft.series is not None:
-        last = last_known(np.asarray(examples.inputs[draft.series][:], float))
-        known = np.isfinite(last)
-        if known.any() and (persistent := float(np.mean(np.abs(test - last)[known]))) < error:
-            error, words = persistent, f"repeating the last value of {in_comment(draft.series)}"
+    if windows is not None:
+        for name, values in repeated_values(windows, dataset.season, examples.inputs).items():
+            errors = np.abs(test - values.ravel())
+            if np.isfinite(errors).any() and (persistent := float(np.nanmean(errors))) < error:
+                error, words = persistent, f"repeating the {name} of {in_comment(windows.targets[0])}"
     written = number(error)
     return f"{words} has a mean absolute error of {written} on the test examples", f"< {written.replace(',', '')}"
 

@@ -1,8 +1,10 @@
 """A config for a folder or an archive of class folders: images, audio clips, texts."""
 
 import contextlib
+import os
+import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -14,16 +16,18 @@ from dltool.config.columns import ONE_TARGET
 from dltool.config.folder_sources import TextSource
 from dltool.data.arrays.rows import Rows
 from dltool.data.examples import SourceExamples
-from dltool.data.files.class_folders import Item, Labelled, labelled
+from dltool.data.files.class_folders import Item, Labelled, labelled, split_in
 from dltool.data.files.file_tree import Members, UnreadableMember, open_members
 from dltool.data.media import codecs, image_decode
 from dltool.data.media.audio import headers_of
 from dltool.data.media.clip import ClipHeader
-from dltool.data.media.image_decode import opened, size_of
+from dltool.data.media.image_decode import opened, size_of, used_bits
 from dltool.data.sources.folders import load_texts
 from dltool.data.tables.cells import word_count
 from dltool.data.tables.decompression import BYTE_ORDER_MARKS
-from dltool.drafting.draft import Draft, Lines, in_comment, in_comments, split_line, training_lines
+from dltool.drafting.draft import Draft, Lines, in_comment, in_comments, scalar, split_line, training_lines
+from dltool.drafting.name_patterns import pattern_in
+from dltool.drafting.table_files import ENDINGS
 from dltool.errors import DataError
 from dltool.text import counted
 
@@ -39,14 +43,18 @@ TEXT_LAYERS: Lines = (
 LOSS = "sparse_categorical_crossentropy"
 MEDIA, TEXTS = (2_000, 60), (2_500, 40)
 """The length of a training: steps in all, roughly, and the most epochs."""
+NAMING = re.compile("(?i)(train|label|class)[^/]*$")
+"""Names of tables that probably name files with their classes."""
+MOST_NUMBERED = 10
+"""More files than digits that are called by numbers are no classes."""
 SAMPLE = 1_000
 LARGEST_SIDE = 96
 SMALLEST_SIDE = 8
 MEL_BANDS = 64
 
 
-def draft_folder(path: Path, named: str) -> Draft:
-    """Draft a config for a folder or an archive. `named` is the path as YAML.
+def draft_folder(path: Path, named: Callable[[Path], str]) -> Draft:
+    """Draft a config for a folder or an archive. `named` gives a path as YAML.
 
     Raises DataError: its files are refused, damaged, or not in classes."""
     members = open_members(str(path), ())
@@ -54,8 +62,39 @@ def draft_folder(path: Path, named: str) -> Draft:
     images = sum(name.endswith(image_decode.EXTENSIONS) for name in names)
     clips = sum(name.endswith(codecs.EXTENSIONS) for name in names)
     if max(images, clips) * 2 <= len(names):
-        return draft_texts(path, named)
-    return draft_images(members, path, named) if images >= clips else draft_audio(members, path, named)
+        return draft_texts(path, named(path))
+    are_images = images >= clips
+    extensions, noun = (image_decode.EXTENSIONS, "image") if are_images else (codecs.EXTENSIONS, "audio clip")
+    members, pattern, found = with_classes(members, extensions, noun)
+    given = f"path: {named(Path(members.path))}"
+    given += f", pattern: {scalar(pattern)}" if pattern else ""
+    return (draft_images if are_images else draft_audio)(members, found, given)
+
+
+def with_classes(members: Members, extensions: tuple[str, ...], noun: str) -> tuple[Members, str | None, Labelled]:
+    """Return the files, the pattern that reads their classes from their names, None if folders are the classes, and the
+    classes. If only the files for training have any, these are the files. Raises DataError: there are no classes."""
+    try:
+        return members, None, labelled(members, extensions, None, (), noun)
+    except DataError as error:
+        problems = error.problems
+    path = Path(members.path)
+    below = [path / folder for folder in members.folders if "/" not in folder and split_in(folder)[0] == "training"]
+    for each in (members, *(open_members(str(folder), ()) for folder in below if path.is_dir())):
+        pattern = pattern_in([member.name for member in each.members if member.name.lower().endswith(extensions)])
+        if pattern is not None:
+            return each, pattern, labelled(each, extensions, pattern, (), noun)
+    hint = ways_to_classes(path, noun)
+    raise DataError([replace(each, hint=hint if "pattern" in each.hint else each.hint) for each in problems])
+
+
+def ways_to_classes(path: Path, noun: str) -> str:
+    """Return how to say what the classes of the files in a folder or an archive are."""
+    beside = [each for folder in (path, path.parent) if folder.is_dir() for each in sorted(folder.iterdir())]
+    tables = [os.path.relpath(each) for each in beside if each.name.lower().endswith(ENDINGS)]
+    table = next((each for each in tables if NAMING.search(each)), [*tables, "TABLE.csv"][0])
+    way = f"draft from the table that names them: dltool init {table}"
+    return f"put the {noun}s of each class in a folder, name them like cat_1 and dog_1, or {way}"
 
 
 def parts_line(found: Labelled | SourceExamples) -> list[tuple[str, str]]:
@@ -66,28 +105,29 @@ def parts_line(found: Labelled | SourceExamples) -> list[tuple[str, str]]:
 
 
 def class_draft(
-    path: Path, examples: str, classes: Counter[str], data: Lines, layers: Lines, length: tuple[int, int]
+    path: str | Path, examples: str, classes: Counter[str], data: Lines, layers: Lines, length: tuple[int, int]
 ) -> Draft:
     """Return the draft. `examples` says how many of what there are, `classes` are those of the training examples."""
     (most, many), (_, few) = classes.most_common(1)[0], classes.most_common()[-1]
     varied = f"{few:,} to {many:,} of each, {in_comment(most)} most often"
     names = in_comments(sorted(classes)) if many == few else varied
-    title = f"{in_comment(path.name)[1:-1]}: {examples} of {counted(len(classes), 'class')}, {names}."
+    title = f"{in_comment(Path(path).name)[1:-1]}: {examples} of {counted(len(classes), 'class')}, {names}."
     training = training_lines(classes.total(), LOSS, "accuracy", length)
     return Draft(title, data, layers, training, "accuracy")
 
 
-def draft_images(members: Members, path: Path, named: str) -> Draft:
-    found = labelled(members, image_decode.EXTENSIONS, None, (), "image")
+def draft_images(members: Members, found: Labelled, given: str) -> Draft:
     items = found.parts["training"]
     classes = Counter(item.label for item in items)
     images = survey_images(contents_of(members, items[:: -(-len(items) // SAMPLE)]))
     if images is None:
         raise DataError(f"none of the images of {members.path} can be read")
     size, channels = images.size, images.channels
+    if images.bits < 16:
+        given += f", bits: {images.bits}"
     seen = images.seen + ("" if images.are_of_size else ", all are stretched to this")
     data = [
-        (f"source: {{images: {{path: {named}, size: [{size[0]}, {size[1]}], channels: {channels}}}}}", seen),
+        (f"source: {{images: {{{given}, size: [{size[0]}, {size[1]}], channels: {channels}}}}}", seen),
         *parts_line(found),
         ("preprocessing:", ""),
         ("  - Rescaling: {scale: $(1 / 255)}", "from 0…255 to 0…1"),
@@ -95,7 +135,7 @@ def draft_images(members: Members, path: Path, named: str) -> Draft:
     ]
     filters = 32 if len(items) * size[0] * size[1] < 20_000_000 else 16
     examples = counted(sum(map(len, found.parts.values())), "image")
-    return class_draft(path, examples, classes, data, [*convolutions(size, filters), *CLASSIFIER], MEDIA)
+    return class_draft(members.path, examples, classes, data, [*convolutions(size, filters), *CLASSIFIER], MEDIA)
 
 
 @dataclass(frozen=True)
@@ -106,16 +146,19 @@ class ImageSurvey:
     channels: int
     seen: str
     are_of_size: bool
+    bits: int
 
 
 def survey_images(contents: Iterable[bytes]) -> ImageSurvey | None:
     """Return what images are like, None where none can be read; damaged ones are found later."""
     sizes: Counter[tuple[int, int]] = Counter()
-    grey = 0
+    grey = bits = 0
     for content in contents:
-        with contextlib.suppress(UnreadableMember):
+        with contextlib.suppress(UnreadableMember, *image_decode.DAMAGE):
+            image = opened(content)
             sizes[size_of(content)] += 1
-            grey += opened(content).mode in image_decode.GREY
+            grey += image.mode in image_decode.GREY
+            bits = max(bits, used_bits(image))
     if not sizes:
         return None
     ((height, width), most), all_of_them = sizes.most_common(1)[0], sizes.total()
@@ -123,7 +166,9 @@ def survey_images(contents: Iterable[bytes]) -> ImageSurvey | None:
     factor = min(1.0, LARGEST_SIDE / max(height, width))
     size = max(SMALLEST_SIDE, round(height * factor)), max(SMALLEST_SIDE, round(width * factor))
     seen = f"{'all' if most == all_of_them else 'most'} are {height} × {width}"
-    return ImageSurvey(size, 1 if grey == all_of_them else 3, seen, most == all_of_them and size == (height, width))
+    channels = 1 if grey == all_of_them else 3
+    are_of_size = most == all_of_them and size == (height, width)
+    return ImageSurvey(size, channels, seen, are_of_size, bits if 8 < bits < 16 else 16)
 
 
 def contents_of(members: Members, items: Iterable[Item]) -> Iterator[bytes]:
@@ -155,8 +200,7 @@ def convolutions(size: tuple[int, int], filters: int, name: str = "") -> Lines:
     return [*lines, (f"- {last}: {{name: {name}}}" if name else f"- {last}", "")]
 
 
-def draft_audio(members: Members, path: Path, named: str) -> Draft:
-    found = labelled(members, codecs.EXTENSIONS, None, (), "audio clip")
+def draft_audio(members: Members, found: Labelled, given: str) -> Draft:
     items = found.parts["training"]
     every = [item.member for item in chain.from_iterable(found.parts.values())]
     headers = headers_of(replace(members, members=tuple(every)))
@@ -164,7 +208,7 @@ def draft_audio(members: Members, path: Path, named: str) -> Draft:
     layer, (bands, frames) = spectrogram(rate, seconds)
     median = f"half last up to {np.median(lengths):.2g} s, nine of ten {seconds:g} s: longer ones are cut"
     data = [
-        (f"source: {{audio: {{path: {named}, seconds: {seconds:g}, rate: {rate}}}}}", median),
+        (f"source: {{audio: {{{given}, seconds: {seconds:g}, rate: {rate}}}}}", median),
         *speakers(items),
         *parts_line(found),
         ("preprocessing:", ""),
@@ -174,7 +218,7 @@ def draft_audio(members: Members, path: Path, named: str) -> Draft:
     ]
     classes = Counter(item.label for item in items)
     layers = [*convolutions((bands, frames), 16), *CLASSIFIER]
-    return class_draft(path, counted(len(every), "audio clip"), classes, data, layers, MEDIA)
+    return class_draft(members.path, counted(len(every), "audio clip"), classes, data, layers, MEDIA)
 
 
 def length_of(headers: Sequence[ClipHeader]) -> tuple[int, float, np.ndarray]:
@@ -211,25 +255,35 @@ def speakers(items: tuple[Item, ...]) -> Lines:
 
 
 def draft_texts(path: Path, named: str) -> Draft:
-    options, found = read_texts(path)
-    given = f"{{path: {named}, encoding: {options.encoding}}}" if options.encoding != "utf-8" else f"{{path: {named}}}"
+    options, found, are_classes = read_texts(path)
+    given = f"path: {named}" + (f", encoding: {options.encoding}" if options.encoding != "utf-8" else "")
+    given += f", pattern: {scalar(options.pattern)}" if options.pattern else ""
     classes = Counter(map(str, found.training.targets[ONE_TARGET][:]))
-    data = [(f"source: {{text: {given}}}", ""), *parts_line(found), *words_of(found.training.inputs["text"])]
+    are_numbered = len(classes) > MOST_NUMBERED and all(map(str.isdecimal, classes))
+    if are_classes and (are_numbered or 2 * [*classes.values()].count(1) > len(classes)):
+        message = f"the files of {path} are no classes: they are numbered, or most of them have one line"
+        raise DataError(message, ways_to_classes(path, "text"))
+    data = [(f"source: {{text: {{{given}}}}}", ""), *parts_line(found), *words_of(found.training.inputs["text"])]
     examples = counted(sum(map(len, found.parts.values())), "text")
     return class_draft(path, examples, classes, data, [*TEXT_LAYERS, CLASSES], TEXTS)
 
 
-def read_texts(path: Path) -> tuple[TextSource, SourceExamples]:
-    """Read the texts in UTF-8 if all files are, else in their encoding."""
-    options = TextSource(path=str(path))
+def read_texts(path: Path) -> tuple[TextSource, SourceExamples, bool]:
+    """Read the texts in UTF-8 if all files are, else in their encoding. Return also whether each file is a class."""
+    members = open_members(str(path), ())
+    names = [member.name for member in members.members]
+    are_flat = len({name.rpartition("/")[0] for name in names}) == 1
+    pattern = pattern_in(names) if are_flat else None
+    are_classes = are_flat and pattern is None
+    options = TextSource(path=str(path), pattern=pattern)
     try:
-        return options, load_texts(options, ())
+        return options, load_texts(options, ()), are_classes
     except DataError:
-        encoding = encoding_of(open_members(str(path), ()))
+        encoding = encoding_of(members)
         if encoding == options.encoding:
             raise
-    options = TextSource(path=str(path), encoding=encoding)
-    return options, load_texts(options, ())
+    options = options.model_copy(update={"encoding": encoding})
+    return options, load_texts(options, ()), are_classes
 
 
 def encoding_of(members: Members) -> str:
@@ -251,10 +305,11 @@ def words_of(texts: Rows) -> Lines:
     counts = np.array([len(text) if is_unspaced else len(text.split()) for text in map(str, sample)])
     length = int(np.clip(np.quantile(counts, 0.95), 4, 400))
     split, what = (", split: character", "characters") if is_unspaced else ("", "words")
+    rest = f"; what follows the first {length:,} is cut off" if counts.max() > length else ""
     layer = f"TextVectorization: {{max_tokens: {MOST_TOKENS}, output_sequence_length: {length}{split}}}"
     return [
         ("preprocessing:", ""),
-        (f"  - {layer}", f"texts have a median of {int(np.median(counts))} {what}, {counts.max():,} at most"),
+        (f"  - {layer}", f"texts have a median of {int(np.median(counts)):,} {what}, {counts.max():,} at most{rest}"),
     ]
 
 

@@ -15,6 +15,7 @@ MARKERS = {"?", "na", "n/a", "#n/a", "n.a.", "nan", "nat", "null", "none", "nil"
 MARKERS |= {"#null!", "#value!", "#div/0!", "#ref!", "#num!", "#name?"}
 MARKERS_AMONG_NUMBERS = MARKERS | {"missing", "unknown", "inf", "-inf", "undefined", "not available"}
 LONGEST_UNIT = 12
+MOST_TITLES = 20
 
 Records = Sequence[tuple[int, Sequence[str]]]
 """The line and the fields of each record."""
@@ -22,6 +23,8 @@ Records = Sequence[tuple[int, Sequence[str]]]
 
 def options_of(records: Records, decimal: str) -> tuple[dict[str, Any], tuple[str, ...]]:
     """Return `skip_rows`, `header` and `names` unless they are the default, and what was seen."""
+    if not records:
+        return {}, ()
     first = start_of(records)
     table = records[first:]
     skipped = [*range(1, table[0][0])] if first else []
@@ -46,8 +49,14 @@ def start_of(records: Records) -> int:
     for number, (_, fields) in enumerate(records):
         is_table = len(fields) == width or (len(fields) == width - 1 and number + 1 < len(records) and width > 2)
         if is_table and not SEPARATOR_LINE.fullmatch(fields[0]) and any(fields):
-            return number
+            return number + titles_of([fields for _, fields in records[number : number + MOST_TITLES + 1]])
     return 0
+
+
+def titles_of(rows: Sequence[Sequence[str]]) -> int:
+    """Return how many of the rows are titles, as spreadsheets have them: with few cells each, above one of names."""
+    names = next((index for index, row in enumerate(rows) if all(is_text(cell, ".") for cell in row) and all(row)), 0)
+    return names if all(2 * sum(map(bool, row)) <= len(row) for row in rows[:names]) else 0
 
 
 def has_units(table: Records, decimal: str) -> bool:

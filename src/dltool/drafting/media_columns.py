@@ -1,5 +1,7 @@
 """Columns of a table that name images or audio clips: how to declare them, and layers that take them."""
 
+import os
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -9,14 +11,18 @@ from typing import Any
 import numpy as np
 
 from dltool.data.arrays.rows import Coded
+from dltool.data.files.listing import NOT_DATA
 from dltool.data.media import codecs, image_decode
 from dltool.data.media.clip import BadClip, ClipHeader
+from dltool.data.tables.inference import ROW_NUMBERS
 from dltool.data.tables.typed_table import Column, Table
 from dltool.drafting.draft import Lines, scalar
 from dltool.drafting.folder import convolutions, length_of, spectrogram, survey_images
 
 SAMPLE = 200
 """Files that are looked at, of those that a column names."""
+MOST_FOLDERS = 100
+DEEPEST = 2
 
 
 @dataclass(frozen=True)
@@ -31,26 +37,49 @@ class Paths:
     features: str
 
 
-def may_be_paths(column: Column) -> bool:
-    """Return whether it holds strings; an identifier is ignored otherwise."""
-    return column.kind in ("category", "text") or (column.kind == "ignore" and "distinct texts" in column.why)
+def may_be_names(column: Column) -> bool:
+    """Return whether files may be called like its values: strings, or the numbers of rows or files."""
+    if column.kind == "number":
+        return column.distinct is None or 2 * column.distinct > len(column.values)
+    return column.kind in ("category", "text") or column.why == ROW_NUMBERS or "distinct texts" in column.why
 
 
-def paths_in(table: Table) -> dict[str, Paths]:
-    """Return the columns of paths by name. Columns whose files do not exist are left out."""
+def paths_in(table: Table, places: Sequence[tuple[str, str]]) -> dict[str, Paths]:
+    """Return the columns of paths by name. `places` are the folders of files, with their endings. Columns whose files
+    do not exist are left out."""
     found: dict[str, Paths] = {}
     for name, column in table.columns.items():
         values = column.values
-        if not (may_be_paths(column) and isinstance(values, Coded)):
+        if not isinstance(values, Coded):
             continue
         texts = [str(text) for text in values.values if text]
+        sample = texts[:: max(1, len(texts) // SAMPLE)]
         features = unlike((*table.columns, *(paths.features for paths in found.values())), "features")
-        contents = list(contents_of(texts[:: max(1, len(texts) // SAMPLE)], table.path.parent))
-        for extensions, kind in (image_decode.EXTENSIONS, of_images), (codecs.EXTENSIONS, of_clips):
-            if contents and all(text.lower().endswith(extensions) for text in texts):
-                paths = kind(contents, name, features)
-                found |= {} if paths is None else {name: paths}
+        for folder, ending in ("", ""), *((folder, "") for folder, _ in places), *places:
+            contents = list(contents_of([text + ending for text in sample], table.path.parent / folder))
+            for extensions, kind in (image_decode.EXTENSIONS, of_images), (codecs.EXTENSIONS, of_clips):
+                if contents and all((text + ending).lower().endswith(extensions) for text in texts):
+                    where = {key: value for key, value in (("folder", folder), ("ending", ending)) if value}
+                    paths = kind(contents, name, features, where)
+                    found |= {} if paths is None else {name: paths}
+            if name in found:
+                break
     return found
+
+
+def media_places(folder: Path) -> list[tuple[str, str]]:
+    """Return the folders below `folder` that hold images or audio clips, with the endings of these."""
+    found: Counter[tuple[str, str]] = Counter()
+    for path, folders, files in os.walk(folder):
+        below = os.path.relpath(path, folder)
+        folders[:] = sorted(each for each in folders if not NOT_DATA.search(each))[:MOST_FOLDERS]
+        if below.count(os.sep) == DEEPEST:
+            folders.clear()
+        for file in files:
+            ending = os.path.splitext(file)[1]
+            if ending.lower() in (*image_decode.EXTENSIONS, *codecs.EXTENSIONS):
+                found["" if below == os.curdir else Path(below).as_posix(), ending] += 1
+    return [place for place, _ in found.most_common(MOST_FOLDERS)]
 
 
 def unlike(names: Collection[str], name: str) -> str:
@@ -68,7 +97,9 @@ def contents_of(paths: Iterable[str], folder: Path) -> Iterable[tuple[str, bytes
                 yield path, (folder / path).read_bytes()
 
 
-def of_images(contents: Sequence[tuple[str, bytes]], name: str, features: str) -> Paths | None:
+def of_images(
+    contents: Sequence[tuple[str, bytes]], name: str, features: str, where: Mapping[str, str]
+) -> Paths | None:
     images = survey_images(content for _, content in contents)
     if images is None:
         return None
@@ -76,11 +107,12 @@ def of_images(contents: Sequence[tuple[str, bytes]], name: str, features: str) -
         (f"- Rescaling: {{from: {scalar(name)}, scale: $(1 / 255)}}", "from 0…255 to 0…1"),
         *convolutions(images.size, 16, features),
     ]
-    options = {"size": [*images.size], "channels": images.channels}
+    options = {**where, "size": (*images.size,), "channels": images.channels}
+    options |= {"bits": images.bits} if images.bits < 16 else {}
     return Paths({"image": options}, f"images: {images.seen}", layers, features)
 
 
-def of_clips(contents: Sequence[tuple[str, bytes]], name: str, features: str) -> Paths | None:
+def of_clips(contents: Sequence[tuple[str, bytes]], name: str, features: str, where: Mapping[str, str]) -> Paths | None:
     headers: list[ClipHeader] = []
     for file, content in contents:
         with suppress(BadClip):
@@ -97,7 +129,7 @@ def of_clips(contents: Sequence[tuple[str, bytes]], name: str, features: str) ->
         *convolutions((bands, frames), 16, features),
     ]
     seen = f"audio clips: half last up to {np.median(lengths):.2g} s"
-    return Paths({"audio": {"seconds": seconds, "rate": rate}}, seen, layers, features)
+    return Paths({"audio": {**where, "seconds": seconds, "rate": rate}}, seen, layers, features)
 
 
 def with_paths(paths: Mapping[str, Paths], others: Sequence[str]) -> Lines:

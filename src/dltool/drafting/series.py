@@ -1,15 +1,17 @@
 """Drafts for rows in the order of time: windows over a series, and the split by time."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from dltool.data.arrays.window_rows import duration
+from dltool.data.arrays.time_steps import Step, steps_of
 from dltool.data.dates import SECONDS_A_DAY
+from dltool.data.sources.tables import in_memory
+from dltool.data.split.by_column import numbered
 from dltool.data.tables.typed_table import Column, Table
-from dltool.drafting.column_uses import Use, as_written, input_lines, present, with_options
+from dltool.drafting.column_uses import Use, as_written, input_lines, with_options
 from dltool.drafting.draft import Lines, scalar, training_lines
 from dltool.drafting.media_columns import unlike
 from dltool.errors import ConfigError
@@ -18,33 +20,113 @@ from dltool.text import counted
 Declared = Mapping[str, tuple[Any, str]]
 """Columns that must be declared: how, and why."""
 PARTS_OF_TIME = ("year", "month", "day", "hour", "minute", "second")
-LENGTHS = {1: 60, 60: 60, 3_600: 24, SECONDS_A_DAY: 14, 7 * SECONDS_A_DAY: 8}
-"""How many rows windows have, by the seconds from row to row; 12 elsewhere, as of months."""
-MONTH = range(28 * SECONDS_A_DAY, 31 * SECONDS_A_DAY + 1)
+HOURS = ("hour", "hr")
+YEARS = ("year", "years", "yr", "date", "time")
+"""Names of columns whose integers may be years."""
+PRICES = ("open", "high", "low", "close")
+LENGTHS = {"1 second": 60, "1 minute": 60, "1 hour": 24, "1 day": 14, "7 days": 8, "1 business day": 20}
+"""How many rows windows have, by the step from row to row; a season, or 12, elsewhere."""
+LONGEST = 100
+FEWEST_ROWS = 20
+"""The fewest rows of a time series, or on average of each of several."""
+MOST_UNORDERED = 0.1
+"""If the time goes back at no more than this share of the rows, it orders them."""
+MOST_KEYS = 30
 
 
 @dataclass(frozen=True)
 class TimeColumn:
-    """When the rows were. `column` is the one of dates, or None where several columns of numbers say it. `step` is the
-    seconds from row to row where that is regular, else None."""
+    """When the rows were. `column` says it, or None where several columns of numbers do. `key` is the column that tells
+    several series apart, if there are several. `rows` are the table's rows, one series after another, each in order of
+    time; `is_new_series` (rows - 1,) marks the steps between series. `step` is the usual one, if they have one. The
+    `moments_differ` if no two rows of a series are of one."""
 
     column: str | None
-    step: int | None
+    key: str | None
+    rows: np.ndarray
+    is_new_series: np.ndarray
+    step: Step | None
+    moments_differ: bool
+
+    def may_be_windows(self, table: Table) -> bool:
+        """Return whether rows can be predicted by those before them: in regular steps, or prices of trading."""
+        return self.moments_differ and (self.step is not None or {*PRICES} <= {*map(str.lower, table.columns)})
 
 
-def times_of(table: Table) -> TimeColumn | None:
-    """Return the moments of the rows, if no two are the same; without a column that sorts them, they must ascend."""
-    dates = [name for name, column in table.columns.items() if column.kind == "date"]
-    name = dates[0] if len(dates) == 1 else None
-    moments = np.sort(table.columns[name].values[:]) if name is not None else moments_of_parts(table)
-    if moments is None or len(moments) < 20 or (moments == np.iinfo(np.int64).min).any():
+def times_of(table: Table, target: str) -> TimeColumn | None:
+    """Return the moments of the rows, if they order them: no two of one series are the same, or the rows are mostly in
+    their order. Without a column that sorts them, they must ascend."""
+    dates = {name: np.asarray(column.values[:]) for name, column in table.columns.items() if column.kind == "date"}
+    found = dates or {name: years for name in table.columns if (years := years_in(table, name)) is not None}
+    name = next((name for name in found if len(found) == 1 or are_ordered(found[name])), None)
+    moments = moments_of_parts(table) if name is None else found[name]
+    if moments is None or len(moments) < FEWEST_ROWS or (moments == np.iinfo(np.int64).min).any():
         return None
+    if name is not None and (of_hours := with_hours(table, moments)) is not None:
+        name, moments = None, of_hours
+    key, series = key_of(table, moments, {target, name})
+    rows = np.lexsort((moments, series))
+    is_new_series = np.diff(series[rows]) != 0
+    moments_differ = bool(((np.diff(moments[rows]) > 0) | is_new_series).all())
+    is_order = are_ordered(moments) if name is not None else (np.diff(moments) >= 0).all()
+    if not is_order and (name is None or not moments_differ):
+        return None
+    step = steps_of(moments[rows], is_new_series)[0] if moments_differ else None
+    return TimeColumn(name, key, rows, is_new_series, step, moments_differ)
+
+
+def with_hours(table: Table, moments: np.ndarray) -> np.ndarray | None:
+    """Return the moments of days with those of the column of hours, if there is one and they ascend."""
+    hours = [column for name, column in table.columns.items() if name.lower() in HOURS and column.kind == "number"]
+    if len(hours) != 1 or (moments % SECONDS_A_DAY).any():
+        return None
+    seconds = 3_600 * np.asarray(hours[0].values[:], np.float64)
+    found = moments + np.nan_to_num(seconds, nan=-1).astype(np.int64)
+    is_clock = (seconds >= 0).all() and (seconds < SECONDS_A_DAY).all()
+    return found if is_clock and (np.diff(found) > 0).all() else None
+
+
+def are_ordered(moments: np.ndarray) -> bool:
+    """Return whether moments mostly ascend, or mostly descend."""
     steps = np.diff(moments)
-    if (steps <= 0).any():
+    return bool(min(np.mean(steps < 0), np.mean(steps > 0)) <= MOST_UNORDERED)
+
+
+def may_be_years(name: str) -> bool:
+    return name.lower() in YEARS
+
+
+def years_in(table: Table, name: str) -> np.ndarray | None:
+    """Return (rows,) of int64 seconds if the column holds years, and no other one months."""
+    column = table.columns[name]
+    if column.kind != "number" or not may_be_years(name) or "month" in map(str.lower, table.columns):
         return None
-    usual = int(np.median(steps))
-    is_monthly = usual in MONTH and steps.min() in MONTH and steps.max() in MONTH
-    return TimeColumn(name, usual if is_monthly or np.mean(steps == usual) >= 0.9 else None)
+    years = np.asarray(column.values[:], np.float64)
+    if not ((years >= 1000) & (years <= 2999) & (years == np.round(years))).all():
+        return None
+    return np.asarray((years.astype(np.int64) - 1970).astype("datetime64[Y]").astype("datetime64[s]").astype(np.int64))
+
+
+def key_of(table: Table, moments: np.ndarray, others: Collection[str | None]) -> tuple[str | None, np.ndarray]:
+    """Return the column that separates rows of the same moment into series, and (rows,) of int64, the number of each
+    row's series. The column holds categories or else integers, and has the fewest distinct values."""
+    _, times = np.unique(moments, return_inverse=True)
+    one = np.zeros(table.rows, dtype=np.int64)
+    if len(np.unique(times)) == table.rows:
+        return None, one
+    found = []
+    for name, column in table.columns.items():
+        if name in others or column.kind not in ("category", "number") or name.lower() in (*PARTS_OF_TIME, *HOURS):
+            continue
+        values = in_memory(column.values)
+        if isinstance(values, np.ndarray) and not (values == np.round(values)).all():
+            continue
+        series, distinct = numbered(values)
+        if FEWEST_ROWS * len(distinct) > table.rows:
+            continue
+        if len(np.unique(series * table.rows + times)) == table.rows:
+            found.append((column.kind, len(distinct), name, series))
+    return min(found, key=lambda each: each[:3])[2:] if found else (None, one)
 
 
 def moments_of_parts(table: Table) -> np.ndarray | None:
@@ -73,52 +155,79 @@ def moments_of_parts(table: Table) -> np.ndarray | None:
 def series_parts(
     source: Lines, table: Table, target: str, declared: Declared, uses: dict[str, Use], times: TimeColumn
 ) -> tuple[Lines, Lines, Lines]:
-    """Data, layers and training of windows that say by how much the next value of the target differs from the last."""
-    assert times.step is not None
-    length = min(LENGTHS.get(times.step, 12), max(1, table.rows // 10))
+    """Data, layers and training of windows that say by how much the next value of the target differs from the last one,
+    or from the one a season before where that is closer to it."""
+    step, season = times.step, times.step.season if times.step else None
+    series = 1 + int(times.is_new_series.sum())
+    wished = LENGTHS.get(step.name if step else "", season if season and 12 < season <= LONGEST else 12)
+    length = min(wished, max(1, table.rows // series // 10))
     column = table.columns[target]
-    values = present(column, None if times.column is None else np.argsort(table.columns[times.column].values[:]))
     lost = f"; missing in {counted(column.missing, 'row')}, which are no targets" if column.missing else ""
     written = as_written(declared.get(target), "number")
     uses |= {target: Use(with_options("number", {"scale": "none", **written}), f"{column.low} to {column.high}{lost}")}
     uses = {name: in_windows(table.columns[name], uses[name], declared, times) for name in table.columns}
-    order = "" if times.column is None else f", order: {scalar(times.column)}"
-    every = "month" if times.step in MONTH else duration(times.step)
+    named = [("key", times.key), ("order", times.column)]
+    options = "".join(f", {option}: {scalar(name)}" for option, name in named if name is not None)
+    every = "" if step is None else f"a row every {step.name.removeprefix('1 ')}, "
     own = scalar(target)
     data = [
         *source,
-        (f"windows: {{length: {length}, target: {own}{order}}}", f"a row every {every}, in order"),
+        (f"windows: {{length: {length}, target: {own}{options}}}", f"{every}in order"),
         *input_lines(uses, table),
         ("split: {validation: 0.15, test: 0.2}", "by time: the last rows are the test"),
     ]
-    scaled, change, last = (unlike(table.columns, name) for name in ("scaled", "change", "last"))
     others = [scalar(name) for name, use in uses.items() if use.kind != "ignore" and name != target]
-    deviation = spread(values, target)
-    shift, step = -values.mean() / deviation, np.abs(np.diff(values)).mean() or 1.0
-    layers = [
-        (f"- Rescaling: {{name: {scaled}, from: {own}, scale: {1 / deviation:.3g}, offset: {shift:.3g}}}", ""),
+    layers = change_layers(table, column, others, length, times)
+    return data, layers, training_lines(table.rows, "mean_absolute_error", "mean_absolute_error")
+
+
+def change_layers(table: Table, column: Column, others: Sequence[str], length: int, times: TimeColumn) -> Lines:
+    """Return the layers that add a change to the last value of the target, or to the one a season before."""
+    values = np.asarray(column.values[times.rows], np.float64)
+    season = times.step.season if times.step else None
+    changes = {lag: changes_after(lag, values, times.is_new_series) for lag in {1, season or 1} if lag <= length}
+    lag = min(changes, key=lambda lag: changes[lag])
+    row, value = ("the last row", "last") if lag == 1 else (f"the row {lag} before the target", "seasonal")
+    scaled, change, base = (unlike(table.columns, name) for name in ("scaled", "change", value))
+    present, own = values[~np.isnan(values)], scalar(column.name)
+    deviation = spread(present, column.name)
+    scale = f"scale: {1 / deviation:.3g}, offset: {-present.mean() / deviation:.3g}"
+    return [
+        (f"- Rescaling: {{name: {scaled}, from: {own}, {scale}}}", ""),
         *([(f"- Concatenate: {{from: [{', '.join([scaled, *others])}]}}", "all columns")] if others else []),
         ("- Flatten", "all rows of the window"),
         ("- Dense: {units: 64, activation: relu}", ""),
         ("- Dense: {units: 32, activation: relu}", ""),
-        ("- Dense: {units: 1, kernel_initializer: zeros}", "training begins with the last value as the answer"),
-        (f"- Rescaling: {{name: {change}, scale: {step:.3g}}}", "in units of the target"),
-        (f"- Cropping1D: {{from: {own}, cropping: [{length - 1}, 0]}}", "the last row"),
-        (f"- Flatten: {{name: {last}}}", ""),
-        (f"- Add: {{from: [{last}, {change}]}}", ""),
+        ("- Dense: {units: 1, kernel_initializer: zeros}", f"training begins with the {value} value as the answer"),
+        (f"- Rescaling: {{name: {change}, scale: {changes[lag] or 1:.3g}}}", "in units of the target"),
+        (f"- Cropping1D: {{from: {own}, cropping: [{length - lag}, {lag - 1}]}}", row),
+        (f"- Flatten: {{name: {base}}}", ""),
+        (f"- Add: {{from: [{base}, {change}]}}", ""),
     ]
-    return data, layers, training_lines(table.rows, "mean_absolute_error", "mean_absolute_error")
+
+
+def changes_after(lag: int, values: np.ndarray, is_new_series: np.ndarray) -> float:
+    """Return the mean absolute difference of the values of a series `lag` rows apart; infinity if there are none."""
+    series = np.concatenate([[0], np.cumsum(is_new_series)])
+    differences = np.abs(values[lag:] - values[:-lag])[series[lag:] == series[:-lag]]
+    differences = differences[~np.isnan(differences)]
+    return float(differences.mean()) if len(differences) else np.inf
 
 
 def in_windows(column: Column, use: Use, declared: Declared, times: TimeColumn) -> Use:
     name = column.name
+    if name == times.key:
+        are_few = len(numbered(in_memory(column.values))[1]) <= MOST_KEYS
+        return replace(use, kind="category") if are_few else Use("ignore", "the key of the series")
     if use.kind != "ignore" and column.kind == "text":
         return Use("ignore", "text has no use in windows")
-    if use.kind != "ignore" and name.lower() == "year":
+    if use.kind != "ignore" and (name.lower() == "year" or (name == times.column and column.kind == "number")):
         return Use("ignore", "the years of the test are not among those of the training")
-    if name == times.column:
-        step = times.step or 0
-        parts = ("month", *["weekday"] * (step <= SECONDS_A_DAY), *["hour"] * (step < SECONDS_A_DAY))
+    if use.kind != "ignore" and column.kind == "date" and times.column in (name, None):
+        seconds = times.step.size if times.step and times.step.unit == "second" else SECONDS_A_DAY
+        is_long = times.step is not None and times.step.unit == "month"
+        weekday = seconds <= SECONDS_A_DAY and not is_long
+        parts = ("month", *["weekday"] * weekday, *["hour"] * (seconds < SECONDS_A_DAY and name == times.column))
         return replace(use, kind=with_options("date", {**as_written(declared.get(name), "date"), "parts": parts}))
     return use
 

@@ -13,15 +13,17 @@ from typing import Any
 import numpy as np
 
 from dltool.config.choices import Choice
-from dltool.config.table_sources import WHITESPACE, CsvSource, TableOptions
+from dltool.config.table_sources import WHITESPACE, CsvSource, ExcelSource, SqlSource, TableOptions
 from dltool.data.tables.builders import is_code
 from dltool.data.tables.cells import Cells, Texts, as_texts
 from dltool.data.tables.csv_file import CsvFile
 from dltool.data.tables.csv_parser import Unreadable, dialect_of, numbered_records
 from dltool.data.tables.date_format import DateWriting, formats_of
 from dltool.data.tables.decompression import BUFFER, BYTE_ORDER_MARKS, NotText, lines_of, open_text, reading, unpacked
+from dltool.data.tables.excel_file import read_sheet
 from dltool.data.tables.number_format import NumberFormat, Writing, number_in
 from dltool.data.tables.read import open_table
+from dltool.data.tables.records_file import text_of
 from dltool.data.tables.several_files import SeveralFiles
 from dltool.data.tables.typed_table import ColumnRequest, TableFile, Want
 from dltool.drafting.header import MARKERS, MARKERS_AMONG_NUMBERS, Records, is_text, options_of
@@ -100,13 +102,17 @@ class Sniffed:
     remarks: tuple[str, ...] = ()
 
 
-def sniff_csv(path: Path, place: ConfigPath, whole: Path | None = None) -> Sniffed:
+def sniff_csv(
+    path: Path, place: ConfigPath, whole: Path | None = None, given: Mapping[str, Any] | None = None
+) -> Sniffed:
     """Delimiter, decimal point, quotes, comments, encoding, names of columns, missing markers, formats of dates.
 
     `path` may be one of the files of the folder or zip `whole`, all of which are read for what is in the cells.
+    `given` options are not looked for.
 
     Raises DataError: the file cannot be read as a table, with every problem."""
-    encoding = encoding_of(path, place)
+    given = given or {}
+    encoding = given.get("encoding") or encoding_of(path, place)
     with open_text(path, place, encoding) as text:
         lines = list(islice(lines_of(text), SAMPLE))
         # Where the first line may also be the names, it has to be a comment to make the rows alike.
@@ -118,6 +124,7 @@ def sniff_csv(path: Path, place: ConfigPath, whole: Path | None = None) -> Sniff
         # As R writes tables; fields that runs of spaces separate cannot be quoted.
         spaced = [CsvSource(path=str(path), delimiter=each, encoding=encoding) for each in (" ", WHITESPACE)]
         candidates += spaced
+        candidates = [options.model_copy(update=given) for options in candidates]
         samples = [records_of(lines, options) for options in candidates]
     best = max(range(len(candidates) - len(spaced)), key=lambda index: (regularity(samples[index]), index))
     if regularity(samples[best]) < 1 and any(map(holds_numbers, samples[-len(spaced) :])):
@@ -127,16 +134,29 @@ def sniff_csv(path: Path, place: ConfigPath, whole: Path | None = None) -> Sniff
     options, rows = candidates[best], samples[best]
     decimal = decimal_of([fields for _, fields in rows]) if options.delimiter != "," else "."
     found, remarks = options_of(rows, decimal)
-    options = options.model_copy(update={"decimal": decimal, **found, "path": str(whole or path)})
+    options = options.model_copy(update={"decimal": decimal, **found, **given, "path": str(whole or path)})
+    kind = "tsv" if options.delimiter == "\t" else "csv"
     try:
-        sniffed = surveyed(options, place)
+        sniffed = surveyed(kind, options, place)
     except DataError:
         # A quote far below that is never closed.
         if options.quote is None:
             raise
         with suppress(DataError):
-            return surveyed(options.model_copy(update={"quote": None}), place)
+            return surveyed(kind, options.model_copy(update={"quote": None}), place)
         raise
+    return replace(sniffed, remarks=remarks)
+
+
+def sniff_sheet(path: Path, place: ConfigPath, whole: Path, given: Mapping[str, Any]) -> Sniffed:
+    """Find the sheet, the names of columns, missing markers and formats of dates. Raises as :func:`sniff_csv`."""
+    sheet = read_sheet(path, given.get("sheet"), place)
+    rows = [(number, [text_of(value) for value in row]) for number, row in enumerate(sheet.rows, 1)]
+    found, remarks = options_of([row for row in rows if any(row[1])][:SAMPLE], ".")
+    if sheet.others:
+        found["sheet"] = sheet.name
+        remarks = (f"other sheets are {', '.join(sheet.others)}", *remarks)
+    sniffed = surveyed("excel", ExcelSource.model_validate({"path": str(whole), **found, **given}), place)
     return replace(sniffed, remarks=remarks)
 
 
@@ -197,9 +217,8 @@ def decimal_of(rows: Sequence[Sequence[str]]) -> str:
     return "," if by_comma > by_point else "."
 
 
-def surveyed(options: CsvSource, place: ConfigPath) -> Sniffed:
+def surveyed(kind: str, options: CsvSource | ExcelSource | SqlSource, place: ConfigPath) -> Sniffed:
     """Read all cells, for missing markers and for columns that need to be declared."""
-    kind = "tsv" if options.delimiter == "\t" else "csv"
     file = open_table(Choice(kind, options), place, ColumnRequest())
     seen = seen_in(file)
     markers: dict[str, list[str]] = {}
@@ -255,19 +274,26 @@ def formats_in(file: TableFile, columns: Mapping[str, Seen]) -> dict[str, tuple[
     """Return how to declare the `columns` whose numbers or dates are not written plainly, as all of their cells show,
     and the texts that mark a missing value."""
     writings = {name: (Writing(file.decimal), DateWriting(*column.moments)) for name, column in columns.items()}
+    markers: dict[str, set[str]] = {name: set() for name in columns}
     for block in file.blocks(dict.fromkeys(columns, "text")) if columns else ():
         for name, both in writings.items():
             for text, count in counted_texts(block.columns[name]):
+                if text.lower() in MARKERS:
+                    markers[name].add(text)
+                    continue
                 for writing in both:
                     writing.add(text, count)
     found: dict[str, tuple[tuple[Any, str], Iterable[str]]] = {}
     for name, (numbers, dates) in writings.items():
         if len(numbers.odd) <= MOST_ODD_TEXTS and (options := numbers.options()):
-            found[name] = ({"number": options}, f'numbers such as "{numbers.example}"'), numbers.odd
-        elif (formats := dates.formats()) and (formats != [None] or dates.odd):
+            found[name] = (
+                ({"number": options}, f'numbers such as "{numbers.example}"'),
+                markers[name] | numbers.odd.keys(),
+            )
+        elif (formats := dates.formats()) and (formats != [None] or dates.odd or markers[name]):
             other = f'; "{formats[1]}" would read them too' if len(formats) > 1 else ""
             declared = "date" if formats[0] is None else {"date": {"format": formats[0]}}
-            found[name] = (declared, f'dates such as "{dates.example}"{other}'), dates.odd
+            found[name] = (declared, f'dates such as "{dates.example}"{other}'), markers[name] | dates.odd.keys()
     return found
 
 

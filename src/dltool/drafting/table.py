@@ -1,5 +1,6 @@
 """Draft a config for a table: read it, choose the target, and write the sections of the config."""
 
+import shlex
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -8,23 +9,28 @@ from typing import Any
 import numpy as np
 
 from dltool.config.columns import parse_column_type
-from dltool.config.sources import Source
-from dltool.config.table_sources import JsonLinesSource, ParquetSource
+from dltool.config.sources import SOURCES, Source
+from dltool.config.table_sources import SQLITE, SqlSource
 from dltool.data.sources.tables import are_classes, in_memory, table_in_reach
 from dltool.data.split.by_column import numbered
 from dltool.data.tables.read import open_table
-from dltool.data.tables.several_files import is_table
+from dltool.data.tables.several_files import ENDINGS, is_table
 from dltool.data.tables.typed_table import Column, ColumnRequest, Table
-from dltool.drafting.column_uses import as_written, input_lines, present, telling, use_of, value_of, with_options
+from dltool.drafting.arff import sniff_arff
+from dltool.drafting.column_uses import Use, as_written, input_lines, present, telling, use_of, value_of, with_options
+from dltool.drafting.database import is_database, query_of
 from dltool.drafting.draft import Draft, Lines, in_comment, in_comments, scalar, split_line, training_lines
 from dltool.drafting.folder import CLASSES, LOSS, TEXT_LAYERS, TEXTS, words_of
-from dltool.drafting.media_columns import Paths, may_be_paths, paths_in, with_paths
-from dltool.drafting.series import TimeColumn, series_parts, spread, times_of
-from dltool.drafting.sniff import Sniffed, sniff_csv
+from dltool.drafting.media_columns import Paths, may_be_names, media_places, paths_in, with_paths
+from dltool.drafting.series import PRICES, TimeColumn, may_be_years, series_parts, spread, times_of, years_in
+from dltool.drafting.settings import GivenSettings
+from dltool.drafting.sniff import Sniffed, sniff_csv, sniff_sheet, surveyed
 from dltool.drafting.table_files import ROLES, TableFiles
-from dltool.errors import ConfigError
-from dltool.text import counted, listed
+from dltool.errors import ConfigError, DataError
+from dltool.text import counted, did_you_mean, listed, near
 
+QUOTE = '"'
+DELIMITED = ("csv", "tsv")
 TARGETS = (
     *("target", "label", "labels", "y", "outcome", "survived", "species", "income", "diagnosis", "churn", "churned"),
     *("default", "fraud", "is_fraud", "sentiment", "quality", "price", "medv", "class", "category"),
@@ -32,32 +38,28 @@ TARGETS = (
 """Names of columns that mostly are the target, in this order."""
 
 
-def draft_table(files: TableFiles, named: Callable[[Path], str], target: str | None) -> Draft:
-    """Draft a config for a table. `named` gives a path as YAML; `target` is the column to predict, if it is given.
+def draft_table(files: TableFiles, named: Callable[[Path], str], target: str | None, given: GivenSettings) -> Draft:
+    """Draft a config for a table. `named` gives a path as YAML; `target` is the column to predict, if it is `given`.
 
     Raises:
         ConfigError: no such column, or it cannot be predicted.
         DataError: the table cannot be read, with every problem."""
-    sniffed, table, paths, name, why = read_with_target(sniffed_file(files), target)
+    sniffed, table, paths, name, why = read_with_target(sniffed_file(files, given), target)
     column = table.columns[name]
     is_number = column.kind == "number" and not are_classes(column)
     if not is_number and column.kind != "category":
-        # Read as the run reads it: a class is called "yes" or "01" as in the file, not 1.
-        as_classes = {**sniffed.columns, name: ({"category": {}}, "")}
-        column = read(replace(sniffed, columns=as_classes)).columns[name]
-    times = times_of(table) if is_number and not paths else None
-    inputs = [other for other in table.columns.values() if other.name != name]
-    uses = {other.name: use_of(other, table.rows, sniffed.columns.get(other.name)) for other in inputs}
+        column = of_classes(sniffed, name)
+    times = None if paths else times_of(table, name)
+    uses = uses_of(table, sniffed, name) | said_uses(given, name)
     source = source_lines(sniffed, named(files.path))
-    title = (
-        f"{in_comment(files.path.name)[1:-1]}: {counted(table.rows, 'row')}, {counted(len(table.columns), 'column')}."
-    )
+    size = f"{counted(table.rows, 'row')}, {counted(len(table.columns), 'column')}"
+    title = f"{in_comment(files.path.name)[1:-1]}: {size}."
     others, unlike_it = other_files(sniffed, table, files)
     notes = (f'the target is "{name}": {why}', *unlike_it)
-    if times is not None and times.step is not None:
+    if times is not None and is_number and times.may_be_windows(table):
         parts = series_parts(source, table, name, sniffed.columns, uses, times)
-        return Draft(title, *parts, "mean_absolute_error", notes, name)
-    uses |= telling(table, uses, name)
+        return Draft(title, *parts, "mean_absolute_error", notes)
+    uses = checked(table, uses | telling(table, uses, name) | said_uses(given, name), name)
     goal, seen = target_of(column, as_written(sniffed.columns.get(name), "number"), is_number=is_number)
     data = [
         *source,
@@ -80,10 +82,20 @@ def draft_table(files: TableFiles, named: Callable[[Path], str], target: str | N
     return Draft(title, data, [*layers, *last], [*training, *balance], metric, notes)
 
 
+def of_classes(sniffed: Sniffed, name: str) -> Column:
+    """Read a column as the run reads it: a class is called "yes" or "01" as in the file, not 1."""
+    columns = {**sniffed.columns, name: ({"category": {}}, "")}
+    return read(replace(sniffed, columns=columns)).columns[name]
+
+
 def read_with_target(sniffed: Sniffed, target: str | None) -> tuple[Sniffed, Table, dict[str, Paths], str, str]:
     """Read the table, choose its target, and read it again where that or columns of paths change how cells are read.
     Returns how it was read, the table, its columns of paths, the target, and why that one."""
     table = read(sniffed)
+    # Years, one after the other, are ignored as row numbers.
+    hidden = [column.name for column in table.columns.values() if column.kind == "ignore" and may_be_years(column.name)]
+    complete = read(sniffed, hidden) if hidden else table
+    table = complete if any(years_in(complete, each) is not None for each in hidden) else table
     name, why = chosen(table, target)
     if table.columns[name].kind != "number" and [name] in sniffed.markers.values():
         # A marker that stands in no other column is a class.
@@ -91,10 +103,13 @@ def read_with_target(sniffed: Sniffed, target: str | None) -> tuple[Sniffed, Tab
         options = sniffed.options.model_copy(update={"missing": tuple(markers)})
         sniffed = replace(sniffed, options=options, markers=markers)
         table = read(sniffed)
-    # Columns that would be ignored as identifiers may hold paths.
-    hidden = [column.name for column in table.columns.values() if column.kind == "ignore" and may_be_paths(column)]
-    paths = paths_in(read(sniffed, hidden) if hidden else table)
-    paths.pop(name, None)
+    places = media_places(table.path.parent)
+    names = [column.name for column in table.columns.values() if column.name != name and may_be_names(column)]
+    if places and names:
+        as_texts = replace(sniffed, columns={**sniffed.columns, **dict.fromkeys(names, ("category", ""))})
+        paths = paths_in(read(as_texts, names), places)
+    else:
+        paths = {}
     if paths:
         declared = {column: (each.declared, each.why) for column, each in paths.items()}
         sniffed = replace(sniffed, columns={**sniffed.columns, **declared})
@@ -102,22 +117,40 @@ def read_with_target(sniffed: Sniffed, target: str | None) -> tuple[Sniffed, Tab
     return sniffed, table, paths, name, why
 
 
-def sniffed_file(files: TableFiles) -> Sniffed:
-    """Return how the files are written: by their name, and as delimited text by their content."""
-    if is_table(files.first.name, "json_lines"):
-        return Sniffed("json_lines", JsonLinesSource(path=str(files.path)))
-    if is_table(files.first.name, "parquet"):
-        return Sniffed("parquet", ParquetSource(path=str(files.path)))
-    return sniff_csv(files.first, (), files.path)
+def sniffed_file(files: TableFiles, given: GivenSettings) -> Sniffed:
+    """Return how the files are written: by their name, and as delimited text by their content; as `--set` says."""
+    kind = next((kind for kind in ENDINGS if is_table(files.first.name, kind)), "csv")
+    kind = "sql" if files.path.is_file() and is_database(files.path) else kind
+    is_delimited = kind in DELIMITED
+    if given.kind and given.kind != kind and not (is_delimited and given.kind in DELIMITED):
+        raise ConfigError(f"{files.path.name} is read as {kind}, not {given.kind}", f"write --set data.source.{kind}.…")
+    if kind == "sql":
+        source, remarks = query_of(files.path)
+        sniffed = replace(surveyed("sql", source.model_copy(update=given.options), ()), remarks=remarks)
+    elif kind == "excel":
+        sniffed = sniff_sheet(files.first, (), files.path, given.options)
+    elif is_delimited:
+        sniffed = sniff_arff(files.first, (), files.path) or sniff_csv(files.first, (), files.path, given.options)
+    else:
+        options: Any = SOURCES[kind].model_validate({"path": str(files.path)})
+        sniffed = Sniffed(kind, options)
+    said = {name: (value, "as --set says") for name, value in given.columns.items()}
+    return replace(sniffed, columns={**sniffed.columns, **said})
 
 
 def other_files(sniffed: Sniffed, table: Table, files: TableFiles) -> tuple[dict[str, Sniffed], list[str]]:
     """Return the files for validation and test that have all columns of the table, and remarks on the others."""
     found: dict[str, Sniffed] = {}
-    remarks = []
+    remarks: list[str] = []
+    if isinstance(sniffed.options, SqlSource):
+        return found, remarks
     for role, path in files.others.items():
         options = sniffed.options.model_copy(update={"path": str(path)})
-        names = open_table(Source(sniffed.kind, options), (), ColumnRequest()).names
+        try:
+            names = open_table(Source(sniffed.kind, options), (), ColumnRequest()).names
+        except DataError as error:
+            remarks.append(f"{path.name} is not used: {error.problems[0].message}")
+            continue
         absent = [name for name in table.columns if name not in names]
         if absent:
             lacking = f"has no {listed(absent, 3)}: dltool predict takes it after training"
@@ -134,9 +167,11 @@ def read(sniffed: Sniffed, needed: Sequence[str] = ()) -> Table:
 
 def source_lines(sniffed: Sniffed, named: str, role: str = "source") -> Lines:
     kind = sniffed.kind
-    unsaid = {"path", "delimiter"} if kind == "tsv" else {"path"}
+    unsaid = {"path", "url", "delimiter"} if kind == "tsv" else {"path", "url"}
     given = sniffed.options.model_dump(exclude_defaults=True, exclude=unsaid)
-    written = [f"path: {named}", *(f"{key}: {value_of(value)}" for key, value in given.items())]
+    # A path in quotes is YAML within them.
+    where = f'url: "{SQLITE}{named[1:-1] if named[0] == QUOTE else named}"' if kind == "sql" else f"path: {named}"
+    written = [where, *(f"{key}: {value_of(value)}" for key, value in given.items())]
     remarks = [*sniffed.remarks]
     if "header" in given:
         remarks.append("the first line has names" if given["header"] else "the first line is a row")
@@ -158,20 +193,56 @@ def chosen(table: Table, target: str | None) -> tuple[str, str]:
     ]
     if target in able:
         return target, "as --target says"
+    others = [f"{name} ({unable(each, table.rows)})" for name, each in table.columns.items() if name not in able]
+    if not able:
+        hint = "a target has numbers, or texts that come twice at least; --set data.inputs.COLUMN=TYPE reads others so"
+        raise ConfigError(f"no column of {table.path.name} can be predicted: {listed(others, 5, '; ')}", hint)
     if target is not None:
+        way = f"choose another one: --target {shlex.quote(able[-1])}"
         column = table.columns.get(target)
         if column is not None:
-            raise ConfigError(f'"{target}" cannot be predicted: {column.kind}, {column.why}', "choose another column")
-        names = ", ".join(list(table.columns)[:12])
-        raise ConfigError(f'{table.path.name} has no column "{target}"', f"its columns are {names}")
-    if not able:
-        raise ConfigError(f"no column of {table.path.name} can be predicted", "name one: --target COLUMN")
+            raise ConfigError(f'"{target}" cannot be predicted: {unable(column, table.rows)}', way)
+        names = did_you_mean(near(target, table.columns)) or f"its columns are {listed([*table.columns], 12)}"
+        raise ConfigError(f'{table.path.name} has no column "{target}"', f"{names}; {way}")
     by_name = {name.lower().strip(): name for name in reversed(able)}
+    if {*PRICES} <= by_name.keys():
+        return by_name[PRICES[-1]], "chosen by its name, among prices"
     known = next((by_name[name] for name in TARGETS if name in by_name), None)
     if known is not None:
         return known, "chosen by its name"
     last = "the last column" if able[-1] == list(table.columns)[-1] else "the last column that can be predicted"
     return able[-1], f"chosen as {last}"
+
+
+def said_uses(given: GivenSettings, target: str) -> dict[str, Use]:
+    """Return the uses of the columns whose type `--set` gives."""
+    return {name: Use(value_of(value), "as --set says") for name, value in given.columns.items() if name != target}
+
+
+def unable(column: Column, rows: int) -> str:
+    many = f"{column.distinct or 'too many'} classes in {counted(rows, 'row')}"
+    return f"{column.kind}, {many if column.kind == 'category' else column.why}"
+
+
+def uses_of(table: Table, sniffed: Sniffed, target: str) -> dict[str, Use]:
+    return {
+        name: use_of(column, table.rows, sniffed.columns.get(name))
+        for name, column in table.columns.items()
+        if name != target
+    }
+
+
+def checked(table: Table, uses: dict[str, Use], target: str) -> dict[str, Use]:
+    """Return the uses. Raises DataError: no column is used."""
+    if not uses:
+        raise DataError(f'{table.path.name} has one column, "{target}"', "add columns to predict it from")
+    if all(use.kind == "ignore" for use in uses.values()):
+        others = [f"{name} is ignored: {use.comment}" for name, use in uses.items()]
+        message = f'{table.path.name} has no column to predict "{target}" from: {listed(others, 5, "; ")}'
+        raise DataError(
+            message, "choose another target, --target COLUMN, or use a column: --set data.inputs.COLUMN=TYPE"
+        )
+    return uses
 
 
 def target_of(column: Column, written: Mapping[str, Any], *, is_number: bool) -> tuple[str, str]:
@@ -206,7 +277,7 @@ def whole_division(table: Table, column: Column, times: TimeColumn | None, *, is
     line = split_line(table.rows)
     if times is not None and (times.column is not None or "time" not in table.columns):
         order = scalar(times.column) if times.column is not None else "time"
-        return line.replace("}", f", order: {order}}}"), "by time: the last rows are the test"
+        return line.replace("}", f", order: {order}}}"), "by time, not at random: the last rows are the test"
     if not is_number and (classes_of(column)[1] == 1).any():
         return line.replace("}", ", stratify: false}"), "a class has one row only, and cannot be in every split"
     return line, ""

@@ -11,8 +11,8 @@ from dltool.data.tables.several_files import PACKED, is_table, parts_in
 from dltool.errors import DataError
 from dltool.text import listed
 
-KINDS = ("csv", "json_lines", "parquet")
-ENDINGS = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet", ".pq")
+KINDS = ("csv", "json_lines", "excel", "parquet", "feather", "orc")
+ENDINGS = (".csv", ".tsv", ".jsonl", ".ndjson", ".xlsx", ".xlsm", ".parquet", ".pq", ".feather", ".arrow", ".orc")
 """Endings that only tables have: texts and what describes images end otherwise."""
 TRAINING = re.compile(r"(?i)(?:^|[^a-z])train(?:ing)?(?:$|[^a-z])")
 ROLES: Mapping[str, re.Pattern[str]] = {

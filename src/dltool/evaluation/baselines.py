@@ -8,7 +8,7 @@ from threadpoolctl import threadpool_limits
 from dltool.config.outputs import heads_of
 from dltool.config.schema import Config
 from dltool.data.arrays.rows import Rows
-from dltool.data.arrays.window_rows import last_known
+from dltool.data.arrays.window_rows import repeated_values
 from dltool.data.dataset import Dataset
 from dltool.data.examples import Examples
 from dltool.evaluation.features import Features
@@ -16,29 +16,29 @@ from dltool.evaluation.findings import MODEL, Baseline
 from dltool.evaluation.linear_models import BLOCK, COMPONENTS, Standardized, has_components, with_ones
 from dltool.evaluation.measure import Measurement
 from dltool.evaluation.tasks import evaluators
-from dltool.evaluation.tasks.evaluator import Evaluator, Rules
+from dltool.evaluation.tasks.evaluator import Evaluator, Rules, flat
 from dltool.model.build import BuiltModel
 
 TRAINING_ROWS, MEASURED_ROWS = 5_000, 5_000
-LAST = "last value"
 
 
 def baselines_of(
     config: Config, dataset: Dataset, examples: Examples, measured: Measurement, tables: "LinearTables"
 ) -> tuple[Baseline, ...]:
     """Return the baselines of each output with one class or number per example, with the model itself. `examples` are
-    those measured. The baselines are a constant, the last value of a time series, and a linear model."""
+    those measured. The baselines are a constant, values of a time series that are repeated, and a linear model."""
     kept = measured.kept
     found: list[Baseline] = []
     for output, rules, fitted in compared_outputs(config, dataset):
-        name, true = output.head.name, output.goal(examples.targets).ravel()
+        name, true = output.head.name, flat(output.goal(examples.targets))
         metric = f"{name}_{rules.metric}" if len(heads_of(config)) > 1 else rules.metric
         predicted = rules.predicted(measured.outputs[name].reshape(len(kept), -1))
         found.append(Baseline(MODEL, metric, float(rules.score(true[kept], predicted))))
         found.append(Baseline(rules.constant_name, metric, float(rules.score(true, rules.constant(fitted)))))
-        series = None if config.data.windows is None else examples.inputs.get(config.data.windows.target)
-        if rules.can_repeat and series is not None:
-            found.append(last_value(rules, metric, series, true))
+        windows = config.data.windows
+        if rules.can_repeat and windows is not None:
+            repeated = repeated_values(windows, dataset.season, examples.inputs)
+            found += (repeating(rules, name, metric, values, true) for name, values in repeated.items())
         found.append(linear(rules, metric, tables, measured.features, fitted, true))
     return tuple(found)
 
@@ -47,7 +47,7 @@ def compared_outputs(config: Config, dataset: Dataset) -> Iterator[tuple[Evaluat
     """Yield the outputs that have baselines, with their training targets (examples,)."""
     for output in evaluators(config, dataset.facts):
         if rules := output.rules:
-            yield output, rules, output.goal(dataset.targets)[dataset.split.train].ravel()
+            yield output, rules, flat(output.goal(dataset.targets)[dataset.split.train])
 
 
 class LinearTables:
@@ -84,16 +84,15 @@ class LinearTables:
         return ", ".join(note for note, applies in notes.items() if applies)
 
 
-def last_value(rules: Rules, metric: str, series: Rows, true: np.ndarray) -> Baseline:
-    """Return the baseline that predicts the last value of the target in each window of `series` (examples, length)."""
-    blocks = range(0, len(series), BLOCK)
-    last = np.concatenate([last_known(np.asarray(series[first : first + BLOCK], float)) for first in blocks])
-    known = np.isfinite(last)
+def repeating(rules: Rules, name: str, metric: str, repeated: np.ndarray, true: np.ndarray) -> Baseline:
+    """Return the baseline `name` that repeats values of a time series, (examples, numbers) with NaN where it has
+    none."""
+    known = np.isfinite(repeated).all(axis=1)
     if not known.any():
-        return Baseline(LAST, metric, None, "the target is missing in all windows")
+        return Baseline(name, metric, None, "the target is missing in all windows")
     note = f"measured on {np.sum(known):,} examples: the target is missing in the windows of the others"
-    error = float(rules.score(true.ravel()[known], last[known]))
-    return Baseline(LAST, metric, error, "" if known.all() else note)
+    error = float(rules.score(true.reshape(repeated.shape)[known], repeated[known]))
+    return Baseline(name, metric, error, "" if known.all() else note)
 
 
 def linear(

@@ -24,11 +24,11 @@ KERAS = "keras.models.load_model(…/model.keras).predict(…) returns the raw o
 Columns = Mapping[str, np.ndarray]
 
 
-def refuse_unclear(config: Config, facts: Facts) -> None:
-    """Raise ConfigError if a table of predictions cannot hold the outputs of such a model."""
+def refuse_unclear(config: Config, facts: Facts, hint: str = KERAS) -> None:
+    """Raise ConfigError if a table of predictions cannot hold the outputs of such a model. `hint` is another way."""
     for output in evaluators(config, facts):
         if output.unclear:
-            raise ConfigError(output.unclear, KERAS)
+            raise ConfigError(output.unclear, hint)
 
 
 def predictions(config: Config, facts: Facts, outputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -2,6 +2,7 @@
 
 import re
 import zlib
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -153,8 +154,10 @@ def wire(
         (first,) = joined.values()
         return {INPUT: first, **encoded}, first, ()
     problems = []
+    ((usual, _),) = Counter(origin.shape[:-1] for origin in joined.values()).most_common(1)
     for name, origin in joined.items():
-        if not is_vector(facts.inputs[name]):
+        # Columns of windows that are known in advance, or are static, have another length.
+        if not is_vector(facts.inputs[name]) or (facts.inputs[name].column and origin.shape[:-1] != usual):
             message = f"{name} is {shape_text(origin.shape)} and cannot stand in one vector with other inputs"
             problems.append(Problem(origin.place, message, f"let a layer take it: from: {name}"))
     ConfigError.refuse(problems)

@@ -18,6 +18,7 @@ from dltool.data.facts import Facts, InputFacts
 from dltool.data.split.at_random import first_of_each_class
 from dltool.model.build import BuiltModel
 from dltool.model.columns import ColumnState, categories
+from dltool.report.mask_views import mask_views
 from dltool.text import data_number, shape, shortened
 from dltool.text import numbers as numbers_text
 from dltool.training.batches import tensor
@@ -96,6 +97,8 @@ def training_examples(config: Config, dataset: Dataset, built: BuiltModel) -> li
     for attempt in range(1, AUGMENTED + 1) if built.augmentation is not None else ():
         changed = augmented(built, dataset, rows, next(iter(prepared.values())))
         views.append(preprocessed_looks(built, facts, dict.fromkeys(prepared, changed), f"augmented, {attempt}"))
+    for title, masks, last in mask_views(dataset, built, rows, prepared, config.seed):
+        views.append([[Look(title, thumbnail_of(mask, 0, last, is_heat=True))] for mask in masks])
     return [
         Example(dataset.place_of(row), target_words(dataset, row), tuple(chain.from_iterable(looks)))
         for row, *looks in zip(rows.tolist(), *views, strict=True)
@@ -151,7 +154,7 @@ def raw_looks(config: Config, facts: Facts, raw: Arrays, prepared: Mapping[str, 
     looks: Looks = [[] for _ in next(iter(raw.values()))]
     windows = config.data.windows
     # The target of a time series comes first.
-    names = sorted(raw, key=lambda name: windows is not None and name != windows.target)
+    names = sorted(raw, key=lambda name: windows is not None and name not in windows.targets)
     kinds = {name: kind_of(config, facts, name) for name in names}
     named = [name for name in names if kinds[name] == "cell"]
     curves = [name for name in names if kinds[name] == "curve" and facts.inputs[name].column is not None]

@@ -26,7 +26,7 @@ from dltool.runs.files import Run, digest
 from dltool.runs.records import DataRecord, InputRecord, RecordedPart, RunRecord, TargetRecord, in_sentence, read_record
 from dltool.text import listed, plural
 
-LOCATION = r"data\.(source|validation|test)\.([a-z0-9_]+\.path(\[\d+\])?|arrays\.[xy])"
+LOCATION = r"data\.(source|validation|test)\.([a-z0-9_]+\.path(\[\d+\])?|sql\.url|arrays\.[xy])"
 SOURCE_PATH = re.compile(LOCATION)
 MAY_CHANGE = re.compile(rf"expect\..*|{LOCATION}|training\.callbacks\[.*|model\.layers\[\d+\]\.backbone\.\w+\.weights")
 """Values that leave the training alone."""
@@ -155,8 +155,8 @@ def refuse_missing_data(config: Config) -> None:
         Problem(None, f"no such file: {path}", f"if the data of the run has moved: --set {place}=NEW")
         for place, value in values(config).items()
         for path in [value.value if isinstance(value, Expression) else value]
-        # Reading names what a pattern or a zip lacks.
-        if SOURCE_PATH.fullmatch(place) and not (glob.has_magic(path) or ".zip/" in path)
+        # Reading names what a pattern, a zip or a database lacks.
+        if SOURCE_PATH.fullmatch(place) and not (glob.has_magic(path) or ".zip/" in path or place.endswith(".url"))
         if not os.path.exists(os.path.expanduser(path))
     )
 

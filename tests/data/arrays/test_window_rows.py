@@ -28,8 +28,9 @@ def present(rows: int) -> np.ndarray:
 
 def rows_of_windows(table) -> list[list[int]]:
     """The table's rows of each window, and last that of its target."""
-    places = table.starts[:, np.newaxis] + np.arange(table.length)
-    return [[*row, target] for row, target in zip(table.rows[places].tolist(), table.target_rows.tolist(), strict=True)]
+    places = table.starts[:, np.newaxis] + np.arange(table.options.length)
+    targets = np.stack([table.rows_after(step) for step in table.options.steps], axis=1)
+    return np.concatenate([table.rows[places], targets], axis=1).tolist()
 
 
 @given(
@@ -143,7 +144,7 @@ def test_windows_are_the_values_of_their_rows(rows, length, data):
     base = np.arange(rows * 2, dtype=np.float32).reshape(rows, 2)
     order = np.array(data.draw(st.permutations(range(rows))), dtype=np.float32)
     table = make_windows(options(length), training(rows), present(rows), None, ("time", order))
-    windows = table.windows_of(base)
+    windows = table.input_of("x", base)
     expected = [[base[row] for row in chosen[:-1]] for chosen in rows_of_windows(table)]
     assert windows.shape == (len(expected), length, 2)
     assert windows.dtype == np.float32
@@ -155,7 +156,7 @@ def test_windows_are_the_values_of_their_rows(rows, length, data):
 
 def test_windows_over_text_stay_coded():
     wind = coded(["N", "S", "S", "W"])
-    windows = make_windows(options(), training(4), present(4)).windows_of(wind)
+    windows = make_windows(options(), training(4), present(4)).input_of("x", wind)
     assert isinstance(windows, Coded)
     assert windows.shape == (2, 2)
     assert windows[:].tolist() == [["N", "S"], ["S", "S"]]
@@ -165,7 +166,7 @@ def test_windows_over_text_stay_coded():
 
 def test_windows_take_the_memory_of_their_starts():
     table = make_windows(options(1000), training(100_000), present(100_000))
-    assert table.windows_of(np.zeros((100_000, 100), dtype=np.float32)).shape == (99_000, 1000, 100)
+    assert table.input_of("x", np.zeros((100_000, 100), dtype=np.float32)).shape == (99_000, 1000, 100)
 
 
 def test_series_of_rows_without_a_time_are_divided_by_position():

@@ -50,6 +50,44 @@ def test_folders_for_the_parts_are_known_by_their_names(tmp_path, train, validat
     assert classes(found(tmp_path, names)) == {"training": ["cat", "dog"], "test": ["cat"], "validation": ["dog"]}
 
 
+SPLITS = {"training": ["cat", "dog"], "test": ["dog"]}
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["seg_train/seg_train/cat/1.jpg", "seg_train/seg_train/dog/1.jpg", "seg_test/seg_test/dog/2.jpg"],
+        ["train1/cat/1.jpg", "train1/dog/1.jpg", "test2/dog/2.jpg"],
+        ["training_set/cat/1.jpg", "training_set/dog/1.jpg", "test_set/dog/2.jpg"],
+        ["Train-Images/all/cat/1.jpg", "Train-Images/all/dog/x/1.jpg", "Test-Images/dog/2.jpg"],
+        ["cat/train/1.jpg", "dog/train/1.jpg", "dog/test/2.jpg"],
+        ["cat/v1/train/1.jpg", "dog/v2/train/a/1.jpg", "dog/v2/test/2.jpg"],
+    ],
+)
+def test_splits_are_found_at_any_level_and_by_a_word_of_their_names(tmp_path, names):
+    result = found(tmp_path, names)
+    assert (classes(result), result.warnings) == (SPLITS, ())
+
+
+def test_a_split_in_some_classes_only_is_a_folder_like_others(tmp_path):
+    names = ["cat/train/1.jpg", "cat/test/1.jpg", "dog/1.jpg"]
+    assert classes(found(tmp_path, names)) == {"training": ["cat", "cat", "dog"]}
+
+
+@pytest.mark.parametrize("other", ["seg_pred/1.jpg", "seg_pred/seg_pred/1.jpg", "new/1.jpg"])
+def test_folders_without_classes_beside_the_splits_are_left_out_with_a_warning(tmp_path, other):
+    names = ["seg_train/cat/1.jpg", "seg_train/dog/1.jpg", "seg_test/dog/2.jpg", other]
+    result = found(tmp_path, names)
+    assert classes(result) == SPLITS
+    assert result.warnings == (f"1 file in {other.split('/')[0]} left out: no class folders",)
+
+
+def test_a_test_folder_without_classes_is_no_split(tmp_path):
+    result = found(tmp_path, ["train/cat/1.jpg", "train/dog/1.jpg", "test/1.jpg", "test/2.jpg"])
+    assert classes(result) == {"training": ["cat", "dog"]}
+    assert result.warnings == ("2 files in test left out: no class folders",)
+
+
 def test_a_class_may_be_called_train(tmp_path):
     names = ["car/1.jpg", "train/1.jpg", "bus/1.jpg"]
     assert classes(found(tmp_path, names)) == {"training": ["bus", "car", "train"]}
@@ -71,8 +109,8 @@ def test_files_in_no_class_folder_are_listed(tmp_path):
     (problem,) = problems_of(tmp_path, names)
     shown = ", ".join(f"{number}.jpg" for number in range(10))
     assert problem.message == f"12 files are in no class folder of {tmp_path / 'a.zip'}: {shown} and 2 more"
-    (problem,) = problems_of(tmp_path, ["train/cat/1.jpg", "train/dog/1.jpg", "test/1.jpg"])
-    assert problem.message == f"1 file is in no class folder of {tmp_path / 'a.zip'}: test/1.jpg"
+    (problem,) = problems_of(tmp_path, ["train/cat/1.jpg", "train/dog/1.jpg", "train/1.jpg", "test/cat/1.jpg"])
+    assert problem.message == f"1 file is in no class folder of {tmp_path / 'a.zip'}: train/1.jpg"
 
 
 def test_one_folder_of_files_has_no_classes(tmp_path):

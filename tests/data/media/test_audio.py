@@ -40,7 +40,7 @@ def load_audio(options: AudioSource) -> SourceExamples:
 
 
 def load_column(paths: np.ndarray, folder: Path, options: AudioColumn) -> DecodedFiles:
-    return CLIPS.decode(files_named(paths, folder, COLUMN, "audio clip"), options, len(paths), CACHE, True)
+    return CLIPS.decode(files_named(paths, folder, options, COLUMN, "audio clip"), options, len(paths), CACHE, True)
 
 
 def form_of(loaded: SourceExamples) -> AudioForm:
@@ -199,3 +199,11 @@ def test_too_short_to_be_a_sample_is_refused(tmp_path):
 def test_more_samples_than_can_be_meant_are_refused(tmp_path, asked):
     options = AudioSource(path=str(two_classes(tmp_path)), **asked)
     assert "expected at most 100,000,000" in problem_of(options).message
+
+
+def test_damaged_clips_are_left_out_and_named_if_the_config_says_so(tmp_path):
+    path = two_classes(tmp_path)
+    (path / "no" / "c.wav").write_bytes(b"nothing")
+    loaded = load_audio(AudioSource(path=str(path), on_error="skip"))
+    assert loaded.warnings == ("1 audio clip cannot be read and is left out: no/c.wav",)
+    assert len(loaded.training) == 3

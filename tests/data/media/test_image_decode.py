@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, features
 from tests.data.pictures import encoded, pixels
 from tests.many_examples import many_examples
 
@@ -164,7 +164,10 @@ def message_of(content: bytes) -> str:
 
 def test_what_is_no_picture_is_told():
     assert message_of(b"") == "the file is empty"
-    assert message_of(b"not an image") == "no JPEG, PNG, GIF, BMP, WebP, TIFF or PPM image, or a damaged header"
+    assert (
+        message_of(b"not an image")
+        == "no JPEG, PNG, GIF, BMP, WebP, AVIF, TIFF, PPM or JPEG 2000 image, or a damaged header"
+    )
     assert message_of(encoded(COLOUR, "ICO")).startswith("no JPEG")
 
 
@@ -201,3 +204,26 @@ def test_no_damage_gets_past_bad_image(kind, position, change):
     for read in (size_of, lambda changed: decode(changed, ImageForm((4, 4), 3, "pad"))):
         with suppress(BadImage):
             read(bytes(content))
+
+
+@pytest.mark.parametrize("kind", ["AVIF", "JPEG2000"])
+def test_newer_formats_are_read_as_pillow_does(kind):
+    if not features.check({"AVIF": "avif", "JPEG2000": "jpg_2000"}[kind]):
+        pytest.skip("this Pillow cannot write it")
+    content = encoded(COLOUR, kind)
+    np.testing.assert_array_equal(decoded(content), np.asarray(Image.open(io.BytesIO(content))))
+
+
+def test_fewer_bits_than_16_are_scaled_by_their_number():
+    values = np.array([[0, 1000, 2048, 4095]], np.uint16)
+    form = ImageForm(None, 1, "stretch", bits=12)
+    assert decoded(encoded(values), form)[0, :, 0].tolist() == [round(each / 4095 * 255) for each in values[0].tolist()]
+    with pytest.raises(BadImage, match="it has the value 4,096, and 12 bits are at most 4,095"):
+        decode(encoded(values + np.uint16(1)), form)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_transparency_and_padding_may_be_white(channels):
+    clear = encoded(np.zeros((4, 8, 4), np.uint8))
+    assert (decoded(clear, ImageForm((8, 8), channels, "pad", "white")) == 255).all()
+    assert (decoded(clear, ImageForm((8, 8), channels, "pad")) == 0).all()

@@ -34,8 +34,9 @@ def load(path: Path, budget: int = 10**9, **options: Any) -> SourceExamples:
 
 
 def load_column(paths: list[str], folder: Path, digests: bool = True) -> DecodedFiles:
-    files = files_named(np.array(paths, dtype=object), folder, COLUMN, "image")
-    return IMAGES.decode(files, ImageColumn(size=(4, 5)), len(paths), 10**9, digests)
+    options = ImageColumn(size=(4, 5))
+    files = files_named(np.array(paths, dtype=object), folder, options, COLUMN, "image")
+    return IMAGES.decode(files, options, len(paths), 10**9, digests)
 
 
 def problems_of(path: Path, budget: int = 10**9, **options: Any) -> tuple[Problem, ...]:
@@ -339,3 +340,33 @@ def test_the_cache_is_the_users_alone(cache, written):
     (path,) = cache.glob("*.pixels")
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE(cache.stat().st_mode) == 0o700
+
+
+def test_unused_bits_and_transparency_are_warned_of_unless_the_config_decides(tmp_path):
+    grey = {f"{kind}/{i}.png": encoded(np.full((4, 4), 900 + i, np.uint16)) for kind in "ab" for i in range(3)}
+    path = write_folder(tmp_path / "grey", grey)
+    bits = "images have 16 bits, and those that were looked at fit in 10: bits: 10 makes them brighter"
+    assert load(path).warnings == (bits,)
+    assert load(path, bits=16).warnings == load(path, bits=10).warnings == ()
+    assert image(load(path, bits=10, channels=1)).max() == round(902 / 1023 * 255)
+    clear = {f"{kind}/{i}.png": encoded(pixels(4, 4, 4, seed=i)) for kind in "ab" for i in range(3)}
+    path = write_folder(tmp_path / "clear", clear)
+    (warning,) = load(path).warnings
+    assert warning.endswith("transparent pixels, which become black: background: white, or channels: 4, changes that")
+    assert load(path, background="black").warnings == load(path, channels=4).warnings == ()
+
+
+def test_damaged_images_are_left_out_and_named_if_the_config_says_so(tmp_path):
+    damaged = {"b/7.png": b"nothing", "a/1.png": FILES["a/1.png"][:60]}
+    path = write_folder(tmp_path / "some", FILES | damaged)
+    assert "2 images in" in problems_of(path)[0].message
+    for budget in (10**9, 10**9, 0):
+        found = load(path, budget, on_error="skip")
+        assert found.warnings == ("2 images cannot be read and are left out: a/1.png, b/7.png",)
+        np.testing.assert_array_equal(image(found), np.delete(EXPECTED, 1, axis=0))
+    assert load(write_folder(tmp_path / "all", FILES), on_error="skip").warnings == ()
+
+
+def test_without_a_readable_image_there_is_nothing_to_skip_to(tmp_path):
+    path = write_folder(tmp_path / "none", dict.fromkeys(FILES, b"nothing"))
+    assert problems_of(path, on_error="skip")[0].message == f"none of the images of {path} for training can be read"

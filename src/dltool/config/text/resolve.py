@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from dltool.config.keras.objects import BACKBONE, FROM, PUBLISHED, UNKNOWN
 from dltool.config.last_layer import LAYERS
 from dltool.config.schema import Training
 from dltool.config.sources import SOURCES, TABLE_SOURCES
+from dltool.config.table_sources import SQLITE
 from dltool.config.text.blocks import WrittenLayer
 from dltool.config.text.expansion import flat_layers
 from dltool.config.text.expressions import DATA_FACTS, OWN_NAMES, TARGET_FACTS, Substitution, doubled
@@ -22,7 +24,8 @@ from dltool.environment import conceal
 from dltool.errors import ConfigPath, Problem, TextPath
 from dltool.keras_names import find_all
 
-PATH_OPTIONS = ("path", "x", "y")
+PATH_OPTIONS = ("path", "x", "y", "url")
+PASSWORD = re.compile(r"://[^/@]*:[^/@]+@|[?&]password=")
 CALLBACKS = ("training", "callbacks")
 NOT_EXPERIMENT = ("vars", "extends")
 NOTE = "x-"
@@ -170,12 +173,18 @@ def with_absolute_paths(root: Node, folders: Mapping[str, Path]) -> Node:
         if node.value == node.expression or (file not in folders and not node.expression):
             # In a recorded config: the variable is not set, or the path is absolute already.
             continue
+        head = SQLITE if place[-1] == "url" else ""
+        if not node.value.startswith(head) or (node.expression and not node.expression.startswith(head)):
+            # The URL of a server, or one from the environment.
+            continue
         folder = folders.get(file, Path.cwd())
-        absolute = os.path.normpath(folder / os.path.expanduser(node.value))
+        path = os.path.expanduser(node.value.removeprefix(head))
+        absolute = head + os.path.normpath(folder / path)
         changed = replace(node, value=absolute)
         if node.expression:
-            if not os.path.isabs(os.path.expanduser(node.value)):
-                changed = replace(changed, expression=f"{doubled(str(folder))}/{node.expression}")
+            if not os.path.isabs(path):
+                expression = f"{head}{doubled(str(folder))}/{node.expression.removeprefix(head)}"
+                changed = replace(changed, expression=expression)
             conceal(absolute, changed.expression)
         root = replaced(root, place, changed)
     return root
@@ -183,13 +192,16 @@ def with_absolute_paths(root: Node, folders: Mapping[str, Path]) -> Node:
 
 def public_texts(root: Node) -> Iterator[Problem]:
     """Yield the texts from the environment that would be written into a run: all but paths, arguments of callbacks and
-    names that Keras or dltool itself knows."""
+    names that Keras or dltool itself knows; and passwords in URLs."""
     private = private_places(root)
     for path, node in scalars(root):
         # Bounds are numbers.
         is_text = isinstance(node.value, str) and bool(node.expression) and path[0] != "expect"
         if is_text and path not in private and node.value not in SOURCES and not find_all(node.value):
             yield Problem(path, f"the text of {node.expression} would be written into the run here", INSTEAD)
+        if path[-1] == "url" and path in private and not node.expression and PASSWORD.search(node.value):
+            hint = "write url: $(env.DATABASE), and set this variable to the URL"
+            yield Problem(path, "the password in the URL would be written into the run", hint)
 
 
 def private_places(root: Node) -> set[ConfigPath]:

@@ -1,5 +1,6 @@
 """Windows over a time series: the rows and the split of each example."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -7,42 +8,45 @@ import numpy as np
 
 from dltool.config.schema import Windows
 from dltool.data.arrays.rows import Coded, Rows
+from dltool.data.arrays.time_steps import Step, steps_of
 from dltool.data.split.at_random import PART_NAMES
 from dltool.data.split.by_column import Values, numbered
 from dltool.errors import ConfigPath, DataError, Problem
-from dltool.text import counted
+from dltool.text import counted, listed
 
 PLACE: ConfigPath = ("data", "windows")
-REGULAR = 0.9
-"""If more than this share of the steps between rows are equal, another step is a gap."""
-UNITS = ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second"))
+LAST, SEASONAL = "last value", "last season"
+BLOCK = 10_000
 
 
 @dataclass(frozen=True)
 class WindowTable:
     """`rows` (table rows,) of int64: the table's rows, one series after another, each in time order.
 
-    Window i has the rows `rows[starts[i]]` … `rows[starts[i] + length - 1]`, the target `horizon` rows later, and
-    belongs to the split `parts[i]` (TRAINING, VALIDATION or TEST). `starts` (windows,) are ascending. `warnings` are
-    sentences for the user."""
+    Window i has the rows `rows[starts[i]]` … `rows[starts[i] + length - 1]`, and belongs to the split `parts[i]`
+    (TRAINING, VALIDATION or TEST). `starts` (windows,) are ascending. `step` is the usual one between rows, if there is
+    one. `warnings` are sentences for the user."""
 
     rows: np.ndarray
     starts: np.ndarray
     parts: np.ndarray
-    length: int
-    horizon: int
+    options: Windows
+    step: Step | None = None
     warnings: tuple[str, ...] = ()
 
-    @property
-    def target_rows(self) -> np.ndarray:
-        """Return (windows,): the table's row that holds the target of each window."""
-        return np.asarray(self.rows[self.starts + self.length - 1 + self.horizon])
+    def rows_after(self, step: int) -> np.ndarray:
+        """Return (windows,): the table's row that is so many rows after the last one of each window."""
+        return np.asarray(self.rows[self.starts + self.options.length - 1 + step])
 
-    def windows_of(self, base: Rows) -> Rows:
-        """Return windows over one column of the table: (windows, length, …), taken on demand. Text stays coded."""
+    def input_of(self, name: str, base: Rows) -> Rows:
+        """Return the input of one column of the table: (windows, length, …), taken on demand; longer for columns known
+        in advance; (windows, …) for static ones. Text stays coded."""
         if isinstance(base, Coded):
-            return Coded(self.windows_of(base.codes), base.values)
-        return Windowed(base, self.rows, self.starts, self.length)
+            return Coded(self.input_of(name, base.codes), base.values)
+        if name in self.options.static:
+            return base[self.rows_after(0)]
+        length = span_of(self.options) if name in self.options.known else self.options.length
+        return Windowed(base, self.rows, self.starts, length)
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,8 @@ def make_windows(
     has_target: np.ndarray,
     keys: Values | None = None,
     order: tuple[str, Values] | None = None,
+    *,
+    is_new: bool = False,
 ) -> WindowTable:
     """Make windows over a table.
 
@@ -88,46 +94,53 @@ def make_windows(
     whether its target is known. `keys` separate series. `order`, a name and its values, sorts the rows: numbers,
     int64 seconds or text; without it they stay in their order.
 
-    No window has rows, its target's included, of two series or two splits, or across a gap. A gap is an unusual step
-    between two rows of a series, if more than 90 % of all steps are the usual one; months and trading days have no
-    usual step, and rows are simply counted. In each stretch without a break, windows begin at its first row and then at
-    every `stride`-th. Windows without a target are dropped, with a warning. A horizon of 0, which serves prediction and
-    is not allowed in configs, always gives a window of the last rows of each stretch. Raises DataError: two rows of a
-    series at the same time, or a split without a single window."""
+    No window has rows, its target's included, of two series or two splits, or across a gap. Gaps are those of
+    :func:`steps_of`; without a usual step, rows are simply counted. In each stretch without a break, windows begin at
+    its first row and then at every `stride`-th. Windows without a target are dropped, with a warning. If the data
+    `is_new`, no row has to follow a window but those of `known` columns, and there is always one of the last rows of
+    each stretch. Raises DataError: two rows of a series at the same time, or a split without a single window."""
     series = np.zeros(len(parts), dtype=np.int64) if keys is None else numbered(keys)[0]
     moments = np.arange(len(parts)) if order is None else numbered(order[1])[0]
     rows = np.lexsort((moments, series))
     is_new_series = np.diff(series[rows]) != 0
     warnings: list[str] = []
-    is_gap = np.zeros(len(is_new_series), dtype=bool)
+    step, is_gap = None, np.zeros(len(is_new_series), dtype=bool)
     if order is not None:
         name, times = order
         check_moments(moments[rows], is_new_series, name, has_key=keys is not None)
-        is_gap, step = gaps(times, rows, is_new_series)
-        if is_gap.any():
+        if not isinstance(times, Coded) and times.dtype.kind in "iuf":
+            step, is_gap = steps_of(times[rows], is_new_series)
+        if step is not None and is_gap.any():
             steps = counted(is_gap.sum(), "step is", "steps are")
-            warnings.append(f'{steps} not {step} in "{name}": no window goes across')
-    starts = starts_between(is_new_series | is_gap | (np.diff(parts[rows]) != 0), options)
+            warnings.append(f'{steps} not {step.name} in "{name}": no window goes across')
+    span = span_of(options, is_new=is_new)
+    starts = starts_between(is_new_series | is_gap | (np.diff(parts[rows]) != 0), span, options.stride, has_last=is_new)
     starts = starts[parts[rows[starts]] >= 0]
-    table = WindowTable(rows, starts, parts[rows[starts]], options.length, options.horizon)
-    has = has_target[table.target_rows]
-    if not has.all():
-        lost = int(np.sum(~has))
-        warnings.append(f'{lost:,} of {len(has):,} windows are left out: they have no target "{options.target}"')
+    table = WindowTable(rows, starts, parts[rows[starts]], options, step)
+    if not is_new:
+        has = np.all([has_target[table.rows_after(after)] for after in options.steps], axis=0)
+        lost = f"{np.sum(~has):,} of {len(has):,} windows are left out: they have no target"
+        warnings += [] if has.all() else [f'{lost} "{listed(options.targets, 3)}"']
         table = replace(table, starts=table.starts[has], parts=table.parts[has])
-    check_parts_have_windows(parts, table, options)
+    check_parts_have_windows(parts, table)
     return replace(table, warnings=tuple(warnings))
 
 
-def starts_between(breaks: np.ndarray, options: Windows) -> np.ndarray:
-    """Return the positions at which windows begin; no window extends over `breaks` (rows - 1,) between rows."""
+def span_of(options: Windows, *, is_new: bool = False) -> int:
+    """Return the rows that a window takes with its target; new data needs no target, but the columns known in
+    advance."""
+    return options.length + (0 if is_new and not options.known else options.steps[-1])
+
+
+def starts_between(breaks: np.ndarray, span: int, stride: int, *, has_last: bool) -> np.ndarray:
+    """Return the positions at which windows begin that take `span` rows; none extends over `breaks` (rows - 1,) between
+    rows. `has_last`: there is one of the last rows before each break."""
     bounds = np.concatenate([[0], np.flatnonzero(breaks) + 1, [len(breaks) + 1]])
-    room = np.diff(bounds) - options.length - options.horizon
-    counts = np.maximum(room // options.stride + 1, 0)
+    counts = np.maximum((np.diff(bounds) - span) // stride + 1, 0)
     within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-    starts = np.repeat(bounds[:-1], counts) + within * options.stride
-    if options.horizon == 0:
-        starts = np.union1d(starts, (bounds[1:] - options.length)[counts > 0])
+    starts = np.repeat(bounds[:-1], counts) + within * stride
+    if has_last:
+        starts = np.union1d(starts, (bounds[1:] - span)[counts > 0])
     return np.asarray(starts)
 
 
@@ -140,41 +153,45 @@ def check_moments(moments: np.ndarray, is_new_series: np.ndarray, name: str, *, 
         raise DataError(Problem((*PLACE, "order"), message, hint))
 
 
-def gaps(order: Values, rows: np.ndarray, is_new_series: np.ndarray) -> tuple[np.ndarray, str]:
-    """Return a mask (rows - 1,) of the unusual steps between rows of a series, and a description of the usual step."""
-    none = np.zeros(len(is_new_series), dtype=bool)
-    if isinstance(order, Coded) or order.dtype.kind not in "iuf":
-        return none, ""
-    steps = np.diff(order[rows].astype(np.float64 if order.dtype.kind == "f" else np.int64))
-    inside = np.sort(steps[~is_new_series])
-    if not len(inside):
-        return none, ""
-    # The usual one makes up more than half, so it is the median.
-    usual = inside[len(inside) // 2]
-    differs = (np.abs(steps - usual) > 1e-3 * usual) & ~is_new_series
-    if differs.sum() >= (1 - REGULAR) * len(inside):
-        return none, ""
-    return differs, duration(int(usual)) if order.dtype == np.int64 else f"{usual:g}"
-
-
-def duration(seconds: int) -> str:
-    size, unit = next((size, unit) for size, unit in UNITS if seconds % size == 0)
-    return f"{seconds // size:,} {unit}{'s' if seconds != size else ''}"
-
-
-def check_parts_have_windows(parts: np.ndarray, table: WindowTable, options: Windows) -> None:
+def check_parts_have_windows(parts: np.ndarray, table: WindowTable) -> None:
     """Raise DataError naming every split that has rows but no window."""
-    span = options.length + options.horizon
+    takes = f"{span_of(table.options):,} rows of one series without a gap, and a target"
     DataError.refuse(
         Problem(
             (*PLACE, "length"),
-            f"none of the {counted(int(np.sum(parts == part)), 'row')} for {name} begins a window: it takes {span:,} "
-            "rows of one series without a gap, and a target",
+            f"none of the {counted(int(np.sum(parts == part)), 'row')} for {name} begins a window: it takes {takes}",
             "write a smaller length or horizon, or a larger split",
         )
         for part, name in enumerate(PART_NAMES)
         if (parts == part).any() and not (table.parts == part).any()
     )
+
+
+def repeated_values(options: Windows, season: int | None, inputs: Mapping[str, Rows]) -> dict[str, np.ndarray]:
+    """Return the predictions (windows, numbers) of the rules that repeat values of the target, by their names: the last
+    known one, and the one a `season` of rows before, NaN where it is missing. There are none without the target among
+    the `inputs`, and no second one if windows are too short."""
+    if not inputs.keys() >= {*options.targets}:
+        return {}
+    rules: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+        LAST: lambda values: np.repeat(last_known(values)[:, np.newaxis], len(options.steps), axis=1)
+    }
+    # Whole seasons before the target, of which one or more lie in the horizon.
+    before = (
+        [] if season is None else [options.length - 1 + step - season * -(-step // season) for step in options.steps]
+    )
+    if before and min(before) >= 0:
+        rules[SEASONAL] = lambda values: values[:, before]
+    series = [inputs[name] for name in options.targets]
+    return {
+        name: np.concatenate(
+            [
+                np.concatenate([rule(np.asarray(each[first : first + BLOCK], float)) for each in series], axis=1)
+                for first in range(0, len(series[0]), BLOCK)
+            ]
+        )
+        for name, rule in rules.items()
+    }
 
 
 def last_known(windows: np.ndarray) -> np.ndarray:

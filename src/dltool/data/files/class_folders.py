@@ -1,5 +1,6 @@
 """Assigns files to classes and splits: by class folders, `train/` and `test/` with such folders, or a pattern."""
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,9 @@ PART_NAMES: Mapping[str, PartName] = {
     "test": "test",
     "testing": "test",
 }
+
+
+WORDS = re.compile("[^a-z]+")
 
 
 class Item(NamedTuple):
@@ -57,15 +61,15 @@ def labelled(
     if pattern is not None:
         parts = by_pattern(files, pattern, (*place, "pattern"))
     else:
-        top = common_folder(files)
-        parts = by_folders(files, top, members.path, (*place, "path"))
-        warnings += empty_classes(members, top, parts, noun)
+        top = common_folders([member.name.split("/") for member in files])
+        parts, classes, unlabelled = by_folders(files, top, members.path, (*place, "path"))
+        warnings += [*unlabelled, *empty_classes(members, classes, noun)]
     if "training" not in parts:
         message = f"{members.path} has no training split: only {', '.join(sorted(parts))}"
         raise DataError(Problem((*place, "pattern"), message))
-    classes = {item.label for item in parts["training"]}
-    if len(classes) == 1:
-        message = f'all {len(parts["training"]):,} {noun}s for training are of one class, "{classes.pop()}"'
+    labels = {item.label for item in parts["training"]}
+    if len(labels) == 1:
+        message = f'all {len(parts["training"]):,} {noun}s for training are of one class, "{labels.pop()}"'
         hint = "each class is a folder of its own" if pattern is None else "the pattern says where the class stands"
         raise DataError(Problem((*place, "path"), message, hint))
     return Labelled({name: tuple(items) for name, items in parts.items()}, tuple(warnings))
@@ -89,54 +93,129 @@ def other_files(members: Members, extensions: Sequence[str], noun: str) -> list[
     return [f"{files_are} no {noun} by the ending and left out: {counted_endings(others)}"]
 
 
-def common_folder(files: Sequence[Member]) -> list[str]:
-    """Return the folders that contain all the files."""
-    names = [member.name for member in files]
-    # All names share the common prefix of the first and the last in alphabetical order.
-    pairs = zip(min(names).split("/")[:-1], max(names).split("/")[:-1], strict=False)
+def common_folders(paths: Sequence[list[str]]) -> list[str]:
+    """Return the folders that contain all the files, of which `paths` are the folders and the name."""
+    # All paths share the common prefix of the first and the last in alphabetical order.
+    pairs = zip(min(paths)[:-1], max(paths)[:-1], strict=False)
     return [one for one, other in takewhile(lambda pair: pair[0] == pair[1], pairs)]
 
 
 Parts = dict[PartName, list[Item]]
 
 
-def by_folders(files: Sequence[Member], top: list[str], path: str, place: ConfigPath) -> Parts:
-    """Take the first folder below the top, or below `train/`, `test/`, …, as the class."""
+def by_folders(
+    files: Sequence[Member], top: list[str], path: str, place: ConfigPath
+) -> tuple[Parts, set[str], list[str]]:
+    """Find the class and the split of each file in the folders below `top`.
+
+    The first folder is the class. If the folders of one level are splits, it is the class where they are below it, and
+    otherwise the first folder in which the files of the split differ. Returns the splits, the class folders, and
+    a warning of files that have no class."""
     below = [member.name.split("/")[len(top) :] for member in files]
-    if all(len(parts) == 1 for parts in below):
-        message = f"the files of {path} are in one folder, not in a folder for each class"
-        hint = "make class folders, or set pattern, which reads the class from a path"
-        raise DataError(Problem(place, message, hint))
-    has_parts = are_parts({parts[0] for parts in below if len(parts) > 1}, path, place)
-    depth = 1 if has_parts else 0
-    stray = [member.name for member, parts in zip(files, below, strict=True) if len(parts) < depth + 2]
+    if all(len(folders) == 1 for folders in below):
+        raise no_classes(path, place)
+    level, splits = level_of_splits(below, path, place)
+    depths = class_depths(below, splits, path, place) if splits and level == 0 else {}
+    result: Parts = {}
+    classes: set[str] = set()
+    stray: list[str] = []
+    unlabelled: Counter[str] = Counter()
+    for member, folders in zip(files, below, strict=True):
+        depth = depths.get(folders[0], 0)
+        if depths and len(folders) > 1 and not depth:
+            unlabelled[folders[0]] += 1
+        elif len(folders) < depth + 2:
+            stray.append(member.name)
+        else:
+            classes.add("/".join([*top, *folders[: depth + 1]]))
+            part = splits[folders[level]] if splits else "training"
+            result.setdefault(part, []).append(Item(member, folders[depth]))
     if stray:
         files_are = counted(len(stray), "file is", "files are")
         raise DataError(Problem(place, f"{files_are} in no class folder of {path}: {and_more(stray, SHOWN)}"))
-    result: Parts = {}
-    for member, parts in zip(files, below, strict=True):
-        name = PART_NAMES[parts[0].lower()] if has_parts else "training"
-        result.setdefault(name, []).append(Item(member, parts[depth]))
-    return result
+    warnings = [
+        f"{counted(count, 'file')} in {folder} left out: no class folders" for folder, count in unlabelled.items()
+    ]
+    return result, classes, warnings
 
 
-def are_parts(folders: set[str], path: str, place: ConfigPath) -> bool:
-    """Return whether the top folders are splits, not classes. A single "train" may be a class; "train" and "test" are
-    splits. Raises DataError: splits and other folders, or two folders for one split."""
-    named = Counter(PART_NAMES[folder.lower()] for folder in folders if folder.lower() in PART_NAMES)
-    if "training" not in named or len(named) < 2:
-        return False
-    others = sorted((folder for folder in folders if folder.lower() not in PART_NAMES), key=natural_key)
+def no_classes(path: str, place: ConfigPath) -> DataError:
+    message = f"the files of {path} are in one folder, not in a folder for each class"
+    hint = "make class folders, or set pattern, which reads the class from a path"
+    return DataError(Problem(place, message, hint))
+
+
+def level_of_splits(below: Sequence[Sequence[str]], path: str, place: ConfigPath) -> tuple[int, Mapping[str, PartName]]:
+    """Return the first level whose folders are splits, and the split of each; below classes, all files are in one."""
+    for level in range(max(map(len, below)) - 1):
+        splits = split_folders({folders[level] for folders in below if len(folders) > level + 1}, path, place)
+        if splits and (level == 0 or all(len(each) > level + 1 and each[level] in splits for each in below)):
+            return level, splits
+    return 0, {}
+
+
+def split_in(name: str) -> tuple[PartName | None, tuple[str, ...]]:
+    """Return the split that a name means, None if it means none or several, and its other words."""
+    words = [word for word in WORDS.split(name.lower()) if word]
+    named = [PART_NAMES[word] for word in words if word in PART_NAMES]
+    return named[0] if len(named) == 1 else None, tuple(word for word in words if word not in PART_NAMES)
+
+
+def split_folders(folders: set[str], path: str, place: ConfigPath) -> dict[str, PartName]:
+    """Return the split of each folder that is one by its name: `train` and `test`, `seg_train` and `seg_test`. A single
+    "train" may be a class. Raises DataError: two folders for one split."""
+    alike: dict[tuple[str, ...], dict[str, PartName]] = {}
+    for folder in sorted(folders):
+        part, others = split_in(folder)
+        if part is not None:
+            alike.setdefault(others, {})[folder] = part
+    for _, splits in sorted(alike.items()):
+        counts = Counter(splits.values())
+        if "training" not in counts or len(counts) < 2:
+            continue
+        for name, count in counts.items():
+            if count > 1:
+                both = [folder for folder in splits if splits[folder] == name]
+                message = f"{path} has several folders for the {name} split: {joined(both, 'and')}"
+                raise DataError(Problem(place, message))
+        return splits
+    return {}
+
+
+def class_depths(
+    below: Sequence[list[str]], splits: Mapping[str, PartName], path: str, place: ConfigPath
+) -> dict[str, int]:
+    """Return the level of the class folders in each folder of a split that has any. Raises DataError: training has
+    none, or other folders beside the splits have some."""
+    groups: dict[str, list[list[str]]] = {}
+    for folders in below:
+        if len(folders) > 1:
+            groups.setdefault(folders[0], []).append(folders)
+    training = next(folder for folder in groups if splits.get(folder) == "training")
+    depth = class_depth(groups[training], set())
+    if depth is None:
+        raise no_classes(f"{training} in {path}", place)
+    known = {folders[depth] for folders in groups[training]}
+    depths = {name: found for name, group in groups.items() if (found := class_depth(group, known)) is not None}
+    others = sorted(depths.keys() - splits.keys(), key=natural_key)
     if others:
-        parts = sorted(folder for folder in folders if folder.lower() in PART_NAMES)
-        message = f"{path} has {joined(parts, 'and')}, and beside them {and_more(others, SHOWN)}"
+        message = f"{path} has {joined(sorted(splits), 'and')}, and beside them {and_more(others, SHOWN)}"
         hint = "move the other folders away, or set pattern, which reads class and split from a path"
         raise DataError(Problem(place, message, hint))
-    for name, count in named.items():
-        if count > 1:
-            both = sorted(folder for folder in folders if PART_NAMES[folder.lower()] == name)
-            raise DataError(Problem(place, f"{path} has several folders for the {name} split: {joined(both, 'and')}"))
-    return True
+    return depths
+
+
+def class_depth(paths: Sequence[list[str]], known: set[str]) -> int | None:
+    """Return the level of the class folders among files of one top folder; None if they are in none. `known` are
+    classes of training."""
+    common = common_folders(paths)
+    for level, folder in enumerate(common):
+        if level and folder in known:
+            return level
+    if any(len(folders) > len(common) + 1 for folders in paths):
+        return len(common)
+    # All files are in one folder: their class, unless an archive has repeated its name.
+    return len(common) - 1 if len(common) > 1 and common[-1] != common[0] else None
 
 
 def by_pattern(files: Sequence[Member], pattern: str, place: ConfigPath) -> Parts:
@@ -150,11 +229,12 @@ def by_pattern(files: Sequence[Member], pattern: str, place: ConfigPath) -> Part
         if columns is None:
             unmatched.append(member.name)
             continue
-        label, part = columns.pop("class"), columns.pop("split", "train")
-        if part.lower() in PART_NAMES:
-            result.setdefault(PART_NAMES[part.lower()], []).append(Item(member, label, columns))
+        label, name = columns.pop("class"), columns.pop("split", "train")
+        part, _ = split_in(name)
+        if part is not None:
+            result.setdefault(part, []).append(Item(member, label, columns))
         else:
-            bad_parts.setdefault(part, member.name)
+            bad_parts.setdefault(name, member.name)
     problems = []
     if unmatched:
         files_are = counted(len(unmatched), "file is", "files are")
@@ -168,14 +248,11 @@ def by_pattern(files: Sequence[Member], pattern: str, place: ConfigPath) -> Part
     return result
 
 
-def empty_classes(members: Members, top: list[str], parts: Parts, noun: str) -> list[str]:
-    """Return a warning for class folders without matching files."""
-    has_parts = len(parts) > 1
-    depth = len(top) + (2 if has_parts else 1)
-    used = {"/".join(item.member.name.split("/")[:depth]) for items in parts.values() for item in items}
-    prefix = "".join(f"{folder}/" for folder in top)
-    classes = [name for name in members.folders if name.count("/") + 1 == depth and name.startswith(prefix)]
-    empty = [name for name in classes if name not in used]
+def empty_classes(members: Members, used: set[str], noun: str) -> list[str]:
+    """Return a warning for folders beside the class folders `used` that hold no matching files."""
+    parents = {folder.rpartition("/")[0] for folder in used}
+    beside = [name for name in members.folders if name.rpartition("/")[0] in parents]
+    empty = [name for name in beside if name not in used]
     if not empty:
         return []
     folders = counted(len(empty), "class folder has", "class folders have")

@@ -13,7 +13,7 @@ from dltool.data.files.digests import file_digests
 from dltool.data.files.file_tree import Members, UnreadableMember
 from dltool.data.files.listing import printable
 from dltool.data.media.clip import ClipHeader
-from dltool.data.media.codecs import EXTENSIONS, AudioForm, clip_header, decode_clip
+from dltool.data.media.codecs import EXTENSIONS, AudioForm, clip_header, decode_clip, decode_whole
 from dltool.data.media.load import DecodedFiles, Medium
 from dltool.data.media.rows import DecodedRows, unusable
 from dltool.data.media.worker import Fault
@@ -58,7 +58,7 @@ def decode_clips(files: Members, options: Any, training: int, cache: int, digest
     return DecodedFiles(clips, inferred, found)
 
 
-CLIPS = Medium("audio", "audio", NOUN, EXTENSIONS, decode_clips)
+CLIPS = Medium("audio", "audio", NOUN, EXTENSIONS, decode_clips, decode_whole)
 
 
 def headers_of(files: Members) -> list[ClipHeader]:

@@ -56,6 +56,13 @@ def clip_header(name: str, content: bytes, size: int | None = None) -> ClipHeade
     return codec_of(name).header(content, size)
 
 
+def decode_whole(name: str, content: bytes) -> np.ndarray:
+    """Return all samples of the file `name`: (samples,) of float32 between -1 and 1. Raises BadClip."""
+    header = clip_header(name, content)
+    assert header is not None
+    return codec_of(name).samples(content, header, None)
+
+
 def decode_clip(name: str, content: bytes, form: AudioForm) -> np.ndarray:
     """Return at most `form.samples` samples of the file `name`: (samples,) of float32 between -1 and 1. Raises
     BadClip."""

@@ -8,7 +8,7 @@ import zlib
 from dataclasses import dataclass
 from typing import Literal
 
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError, features
 
 from dltool.data.files.file_tree import UnreadableMember
 
@@ -20,11 +20,14 @@ FORMATS = {
     ".webp": "WEBP",
     **dict.fromkeys((".tif", ".tiff"), "TIFF"),
     **dict.fromkeys((".ppm", ".pgm", ".pbm", ".pnm"), "PPM"),
+    **dict.fromkeys((".jp2", ".j2k", ".jpx") if features.check("jpg_2000") else (), "JPEG2000"),
+    **dict.fromkeys((".avif",) if features.check("avif") else (), "AVIF"),
 }
 """Pillow's formats by file extension. A new format needs one line here."""
 EXTENSIONS = tuple(FORMATS)
 # Some 10,000 × 9,000. Pillow warns from this number on.
 MOST_PIXELS = 89_478_485
+USUAL_BITS = (8, 10, 12, 14)
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 GREY = frozenset({"1", "L", "I", "F", "I;16"})
 WITH_ALPHA = {"RGBA", "LA", "PA", "RGBa", "La"}
@@ -52,14 +55,16 @@ class ImageForm:
     size: tuple[int, int] | None
     channels: Literal[1, 3, 4]
     resize: Literal["stretch", "crop", "pad"]
+    background: Literal["black", "white"] = "black"
+    bits: int = 16
 
 
 def decode(content: bytes, form: ImageForm) -> tuple[bytes, tuple[int, int]]:
     """Return the pixels, row by row, and the (height, width).
 
-    The first frame is used, rotated as EXIF says. 16-bit grey is scaled to 8 bits. Without transparency in `form`,
-    transparent pixels are drawn over black. Other sizes are resampled bilinearly with antialiasing. Raises BadImage:
-    not an image, a damaged one, or one of more than `MOST_PIXELS`."""
+    The first frame is used, rotated as EXIF says. Grey of more than 8 bits is scaled to 8 bits. Without transparency in
+    `form`, transparent pixels are drawn over its background. Other sizes are resampled bilinearly with antialiasing.
+    Raises BadImage: not an image, a damaged one, or one of more than `MOST_PIXELS`."""
     image = opened(content)
     try:
         if image.format == "PNG":
@@ -68,9 +73,9 @@ def decode(content: bytes, form: ImageForm) -> tuple[bytes, tuple[int, int]]:
         image.load()
         if orientation(image) != 1:
             image = ImageOps.exif_transpose(image)
-        image = in_channels(image, form.channels)
+        image = in_channels(image, form)
         if form.size is not None:
-            image = fitted(image, *form.size, form.resize)
+            image = fitted(image, *form.size, form.resize, background=form.background)
         return image.tobytes(), (image.height, image.width)
     except MemoryError:
         raise BadImage("damaged, or too large for the memory") from None
@@ -116,7 +121,9 @@ def opened(content: bytes) -> Image.Image:
     try:
         image = Image.open(io.BytesIO(content), formats=tuple(dict.fromkeys(FORMATS.values())))
     except UnidentifiedImageError:
-        raise BadImage("no JPEG, PNG, GIF, BMP, WebP, TIFF or PPM image, or a damaged header") from None
+        raise BadImage(
+            "no JPEG, PNG, GIF, BMP, WebP, AVIF, TIFF, PPM or JPEG 2000 image, or a damaged header"
+        ) from None
     except Image.DecompressionBombError:
         raise BadImage(f"its header declares more than {2 * MOST_PIXELS:,} pixels") from None
     except MemoryError:
@@ -160,45 +167,68 @@ def orientation(image: Image.Image) -> int:
         return 1
 
 
-def in_channels(image: Image.Image, channels: int) -> Image.Image:
+def in_channels(image: Image.Image, form: ImageForm) -> Image.Image:
+    channels = form.channels
     if image.mode == "F":
         raise BadImage("its pixels are floating-point numbers; integers of 8 or 16 bits are read")
     if image.mode.startswith("I"):
-        image = in_8_bits(image)
+        image = in_8_bits(image, form.bits)
     if image.mode == MODES[channels] and (channels == 4 or "transparency" not in image.info):
         return image
     if channels == 4:
         # Pillow cannot convert CMYK to RGBA directly.
         return (image.convert("RGB") if image.mode == "CMYK" else image).convert("RGBA")
-    if image.mode in WITH_ALPHA or "transparency" in image.info:
+    if has_transparency(image):
         image = image.convert("RGBA")
-        black = Image.new("RGBA", image.size, (0, 0, 0, 255))
-        image = Image.alpha_composite(black, image)
+        image = Image.alpha_composite(Image.new("RGBA", image.size, form.background), image)
     return image.convert("RGB").convert(MODES[channels])
 
 
-def in_8_bits(image: Image.Image) -> Image.Image:
-    """Scale 0…65535 to 0…255. Pillow's own conversion would clip at 255."""
+def has_transparency(image: Image.Image) -> bool:
+    return image.mode in WITH_ALPHA or "transparency" in image.info
+
+
+def used_bits(image: Image.Image) -> int:
+    """Return the least usual number of bits for the values of a grey image of more than 8 bits; 0 for other images."""
+    import numpy as np
+
+    if not image.mode.startswith("I"):
+        return 0
+    bits = int(np.asarray(image).max()).bit_length()
+    return next((usual for usual in USUAL_BITS if bits <= usual), 16)
+
+
+def in_8_bits(image: Image.Image, bits: int) -> Image.Image:
+    """Scale 0…2^bits - 1 to 0…255. Pillow's own conversion would clip at 255."""
     import numpy as np
 
     values = np.asarray(image).astype(np.int64)
     if values.min() < 0 or values.max() > 65535:
         raise BadImage("its pixels have more than 16 bits; integers of 8 or 16 bits are read")
-    return Image.fromarray(((values * 255 + 32767) // 65535).astype(np.uint8))
+    most = 2**bits - 1
+    if values.max() > most:
+        raise BadImage(f"it has the value {values.max():,}, and {bits} bits are at most {most:,}")
+    return Image.fromarray(((values * 255 + most // 2) // most).astype(np.uint8))
 
 
-def fitted(image: Image.Image, height: int, width: int, resize: str) -> Image.Image:
+def fitted(
+    image: Image.Image,
+    height: int,
+    width: int,
+    resize: str,
+    how: Image.Resampling = Image.Resampling.BILINEAR,
+    background: str = "black",
+) -> Image.Image:
     if image.size == (width, height):
         return image
-    bilinear = Image.Resampling.BILINEAR
     if resize == "stretch":
-        return image.resize((width, height), bilinear)
+        return image.resize((width, height), how)
     if resize == "crop":
         scale = min(image.width / width, image.height / height)
         left, top = (image.width - scale * width) / 2, (image.height - scale * height) / 2
-        return image.resize((width, height), bilinear, (left, top, image.width - left, image.height - top))
+        return image.resize((width, height), how, (left, top, image.width - left, image.height - top))
     scale = min(width / image.width, height / image.height)
     inner = max(1, round(image.width * scale)), max(1, round(image.height * scale))
-    canvas = Image.new(image.mode, (width, height))
-    canvas.paste(image.resize(inner, bilinear), ((width - inner[0]) // 2, (height - inner[1]) // 2))
+    canvas = Image.new(image.mode, (width, height), 0 if background == "black" else background)
+    canvas.paste(image.resize(inner, how), ((width - inner[0]) // 2, (height - inner[1]) // 2))
     return canvas

@@ -4,8 +4,9 @@ They are decoded once, into a file of the cache, or on every access if there is 
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import astuple, dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,17 +16,31 @@ from dltool.data.files.digests import file_digests, names_and_times
 from dltool.data.files.file_tree import Members, UnreadableMember
 from dltool.data.files.listing import Member, printable
 from dltool.data.media.cache import HEADER_BYTES, CacheEntry, cache_folder, entry_bytes, find, new_entry, path_of
-from dltool.data.media.image_decode import EXTENSIONS, ImageForm, decode, size_if_whole, size_of
+from dltool.data.media.image_decode import (
+    DAMAGE,
+    EXTENSIONS,
+    ImageForm,
+    decode,
+    has_transparency,
+    opened,
+    size_if_whole,
+    size_of,
+    used_bits,
+)
 from dltool.data.media.load import DecodedFiles, Medium
 from dltool.data.media.processes import decode_all
 from dltool.data.media.rows import CacheRows, DecodedRows, unusable
 from dltool.data.media.worker import Fault, ImageWork
 from dltool.errors import DataError, Problem
-from dltool.text import os_words
+from dltool.text import counted, os_words
 
 FORMAT = 1
 """Part of the cache's names: increase it whenever images are decoded differently."""
 NOUN = "image"
+AS_STORED = ImageForm(None, 4, "stretch")
+SAMPLE = 50
+PLAIN = (".jpg", ".jpeg", ".jpe", ".jfif", ".bmp")
+"""Endings of formats without transparency or more than 8 bits."""
 
 
 @dataclass(frozen=True)
@@ -71,12 +86,34 @@ def decode_images(files: Members, options: Any, training: int, cache: int, diges
     """Decode `files` in their order: from the cache, into it, or on every access; with `digests` of the files. The
     cache may take `cache` bytes; 0 disables it. Without `size` all images must have the same size."""
     size = None if options.size is None else (options.size[0], options.size[1])
-    rows, warnings = image_rows(files, ImageForm(size, options.channels, options.resize), cache)
+    form = ImageForm(size, options.channels, options.resize, options.background, options.bits)
+    rows, warnings = image_rows(files, form, cache)
+    if digests:
+        warnings = (*warnings, *sampled_warnings(files, form, options.model_fields_set))
     found = file_digests(files, use_cache=cache > 0) if digests else None
     return DecodedFiles(rows, {"size": rows.shape[1:3]}, found, warnings)
 
 
-IMAGES = Medium("images", "image", NOUN, EXTENSIONS, decode_images)
+def sampled_warnings(files: Members, form: ImageForm, given: Collection[str]) -> Iterator[str]:
+    """Yield warnings of images, of which some are opened, that lose transparency or are dark, unless options that
+    decide this are `given`."""
+    bits = transparent = 0
+    for member in files.members[:: -(-len(files.members) // SAMPLE)]:
+        if member.name.lower().endswith(PLAIN):
+            continue
+        with suppress(UnreadableMember, *DAMAGE):
+            image = opened(files.reader.read(member))
+            bits = max(bits, used_bits(image))
+            if form.channels != 4 and has_transparency(image):
+                transparent += int(np.asarray(image.convert("RGBA"))[..., 3].min() < 255)
+    if 8 < bits < 16 and "bits" not in given:
+        yield f"images have 16 bits, and those that were looked at fit in {bits}: bits: {bits} makes them brighter"
+    if transparent and "background" not in given:
+        are = counted(transparent, "image that was looked at has", "images that were looked at have")
+        yield f"{are} transparent pixels, which become black: background: white, or channels: 4, changes that"
+
+
+IMAGES = Medium("images", "image", NOUN, EXTENSIONS, decode_images, lambda name, content: decode(content, AS_STORED))
 
 
 def image_rows(files: Members, form: ImageForm, cache: int) -> tuple[CacheRows | DecodedRows, tuple[str, ...]]:
@@ -107,7 +144,7 @@ def find_decoded(files: str, form: ImageForm) -> CacheEntry | None:
 
 def cache_key(files: str, form: ImageForm) -> str:
     # Another release may decode a little differently.
-    values = (FORMAT, PIL.__version__, form.size, form.channels, form.resize, files)
+    values = (FORMAT, PIL.__version__, *astuple(form), files)
     return hashlib.sha256(repr(values).encode()).hexdigest()[:32]
 
 

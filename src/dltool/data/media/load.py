@@ -10,13 +10,16 @@ from typing import Any
 
 import numpy as np
 
+from dltool.config.columns import ONE_TARGET, FileColumn
 from dltool.config.folder_sources import AudioSource, ImagesSource
 from dltool.config.sources import Source
-from dltool.data.arrays.rows import Rows, take
+from dltool.data.arrays.rows import Coded, Rows, take
 from dltool.data.examples import Examples, SourceExamples, examples_of_items
 from dltool.data.files.class_folders import PartName, labelled
 from dltool.data.files.file_tree import Members, open_members
 from dltool.data.files.listing import SHOWN, Member, printable, times_of
+from dltool.data.media.masks import load_masks, paired
+from dltool.data.media.skipping import without_faulty
 from dltool.errors import ConfigPath, DataError, Problem
 from dltool.text import and_more, counted, near
 
@@ -39,13 +42,16 @@ that may be cached, and whether digests are wanted."""
 
 @dataclass(frozen=True)
 class Medium:
-    """A kind of files: the names of its source and input, the noun for a file in messages, and the extensions."""
+    """A kind of files: the names of its source and input, the noun for a file in messages, and the extensions.
+
+    `decode_one(name, content)` raises UnreadableMember if a file cannot be decoded."""
 
     source: str
     input: str
     noun: str
     extensions: tuple[str, ...]
     decode: Decode
+    decode_one: Callable[[str, bytes], object]
 
 
 def load_class_folders(
@@ -58,11 +64,22 @@ def load_class_folders(
         MachineError: a decoding process was killed."""
     place = (*place, medium.source)
     members = open_members(options.path, (*place, "path"))
-    found = labelled(members, medium.extensions, options.pattern, place, medium.noun)
+    folder = getattr(options, "masks", None)
+    if folder is None:
+        found = labelled(members, medium.extensions, options.pattern, place, medium.noun)
+    else:
+        found = paired(members, folder, place)
+    if options.on_error == "skip":
+        found = without_faulty(found, members, medium.decode_one, medium.noun, cache)
     # The training split first: missing options are inferred from it.
     parts = sorted(found.parts.items(), key=lambda part: part[0] != "training")
     files = replace(members, members=tuple(item.member for _, items in parts for item in items))
     decoded = medium.decode(files, options, len(found.parts["training"]), cache, True)
+    inferred = {"source": Source(medium.source, options.model_copy(update=dict(decoded.inferred)))}
+    masks: np.ndarray | Coded | None = None
+    if isinstance(options, ImagesSource) and folder is not None:
+        size: Any = decoded.inferred["size"]
+        masks = load_masks(members, [item.label for _, items in parts for item in items], size, options.resize)
     loaded: dict[PartName, Examples] = {}
     first = 0
     for part, items in parts:
@@ -70,29 +87,35 @@ def load_class_folders(
         rows = rows[first:stop] if isinstance(rows, np.ndarray) else take(rows, np.arange(first, stop))
         digests = {} if decoded.digests is None else {medium.input: decoded.digests[first:stop]}
         loaded[part] = replace(examples_of_items({medium.input: rows}, items, members, part), digests=digests)
+        if masks is not None:
+            rows_of = np.arange(first, stop)
+            targets = masks.take(rows_of) if isinstance(masks, Coded) else masks[first:stop]
+            loaded[part] = replace(loaded[part], targets={ONE_TARGET: targets})
         first = stop
-    inferred = {"source": Source(medium.source, options.model_copy(update=dict(decoded.inferred)))}
     return SourceExamples(loaded, warnings=(*found.warnings, *decoded.warnings), inferred=inferred)
 
 
-def files_named(paths: np.ndarray, folder: Path, place: ConfigPath, noun: str) -> Members:
-    """Return the files that a column of a table names: `paths` (rows,) of text, relative to `folder` or absolute.
-    `noun` is the noun for such a file in messages. Raises DataError: all rows without a path or a file."""
-    found = {path: file_named(path, folder) for path in dict.fromkeys(map(str, paths))}
+def files_named(paths: np.ndarray, beside: Path, options: FileColumn, place: ConfigPath, noun: str) -> Members:
+    """Return the files that a column of a table in the folder `beside` names: `paths` (rows,) of text, absolute or
+    relative to the folder of the `options`. `noun` is the noun for such a file in messages. Raises DataError: all rows
+    without a path or a file."""
+    folder = beside / options.folder
+    found = {path: file_named(path, options.ending, folder) for path in dict.fromkeys(map(str, paths))}
     files = [found[path] for path in map(str, paths)]
     faults = [f"row {row:,}: {file}" for row, file in enumerate(files) if isinstance(file, str)]
     if faults:
         message = f"{counted(len(faults), 'row names', 'rows name')} no {noun}: "
-        hint = "rows are counted from 0, paths are relative to the table"
+        hint = f"rows are counted from 0, paths are relative to {options.folder or 'the table'}"
         raise DataError(Problem(place, message + and_more(faults, SHOWN, "; "), hint))
     members = tuple(file for file in files if isinstance(file, Member))
     return Members(str(folder), "folder", members, (), place)
 
 
-def file_named(path: str, folder: Path) -> Member | str:
+def file_named(path: str, ending: str, folder: Path) -> Member | str:
     """Return a file, or the error of its path."""
     if not path.strip():
         return "the path is blank"
+    path += ending
     try:
         status = os.stat(folder / path)
     except (OSError, ValueError) as error:

@@ -15,12 +15,11 @@ from dltool.config.folder_sources import ImagesSource, TextSource
 from dltool.data.arrays.rows import coded, text_array
 from dltool.data.examples import Examples, SourceExamples, examples_of_items, places_in
 from dltool.data.files.class_folders import (
-    PART_NAMES,
     PartName,
-    are_parts,
-    common_folder,
+    common_folders,
     labelled,
     other_files,
+    split_folders,
     what_is_there,
 )
 from dltool.data.files.file_tree import Members, UnreadableMember, is_archive, open_members
@@ -143,14 +142,17 @@ def class_files(members: Members) -> dict[PartName, list[Member]]:
     class only."""
     path, place = members.path, members.place
     files = [file for file in members.members if NOT_TEXTS.isdisjoint(SEPARATOR.split(Path(file.name).name.lower()))]
-    top = len(common_folder(files)) if files else 0
-    below = [member.name.split("/")[top:] for member in files]
+    paths = [member.name.split("/") for member in files]
+    top = len(common_folders(paths)) if files else 0
+    below = [names[top:] for names in paths]
     found: dict[PartName, list[Member]] = {}
     if files and all(len(names) == 1 for names in below):
         found["training"] = files
-    elif all(len(names) == 2 for names in below) and are_parts({names[0] for names in below}, path, place):
-        for member, names in zip(files, below, strict=True):
-            found.setdefault(PART_NAMES[names[0].lower()], []).append(member)
+    elif all(len(names) == 2 for names in below):
+        folders = {names[0] for names in below}
+        splits = split_folders(folders, path, place)
+        for member, names in zip(files, below, strict=True) if splits.keys() == folders else ():
+            found.setdefault(splits[names[0]], []).append(member)
     alone = [part for part, each in found.items() if len(each) == 1]
     if alone:
         message = f"{path} has one file only for {alone[0]}, {found[alone[0]][0].name}"
@@ -176,6 +178,11 @@ def new_files(options: Any, paths: Sequence[str], cache: int) -> tuple[Examples,
         return new_texts(options.encoding, paths[0])
     medium = IMAGES if isinstance(options, ImagesSource) else CLIPS
     members, names, warnings = single_files(paths, medium.extensions, medium.noun)
+    folder = getattr(options, "masks", None)
+    if folder is not None:
+        kept = [row for row, member in enumerate(members.members) if folder not in Path(member.name).parts[:-1]]
+        members = replace(members, members=tuple(members.members[row] for row in kept))
+        names = [names[row] for row in kept]
     decoded = medium.decode(members, options, len(names), cache, False)
     return Examples({medium.input: decoded.rows}, places={"file": text_array(names)}), (*warnings, *decoded.warnings)
 

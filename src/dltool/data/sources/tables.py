@@ -13,6 +13,7 @@ from dltool.config.columns import (
     CategoryColumn,
     CategoryTarget,
     ColumnType,
+    FileColumn,
     IndexTarget,
     MultiLabelTarget,
     NumberColumn,
@@ -229,7 +230,8 @@ def input_rows(
     from dltool.data.media.load import files_named
 
     medium = IMAGES if kind.name == "image" else CLIPS
-    files = files_named(values[:], table.path.parent, (*INPUTS, name), medium.noun)
+    assert isinstance(kind.options, FileColumn)
+    files = files_named(values[:], table.path.parent, kind.options, (*INPUTS, name), medium.noun)
     decoded = medium.decode(files, kind.options, len(files.members), data.cache, digests)
     return decoded.rows, decoded.digests
 
@@ -243,7 +245,7 @@ def with_rate(table: Table, name: str, kind: ColumnType) -> ColumnType:
     from dltool.data.media.load import files_named
 
     try:
-        (header,) = headers_of(files_named(values[:1], table.path.parent, (*INPUTS, name), CLIPS.noun))
+        (header,) = headers_of(files_named(values[:1], table.path.parent, kind.options, (*INPUTS, name), CLIPS.noun))
     except DataError:
         # Read all of them, to report all errors.
         return kind

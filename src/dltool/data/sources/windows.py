@@ -1,13 +1,13 @@
 """Windows over tables as examples: rows are split in the order of time, and no window crosses two splits."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
-from dltool.config.columns import ONE_TARGET
+from dltool.config.columns import ONE_TARGET, Target
 from dltool.config.schema import Data, Windows
 from dltool.data.arrays.rows import Coded, stack
-from dltool.data.arrays.window_rows import PLACE, make_windows
+from dltool.data.arrays.window_rows import PLACE, make_windows, span_of
 from dltool.data.examples import Examples, SourceExamples, places_in
 from dltool.data.sources.tables import (
     as_input,
@@ -24,7 +24,7 @@ from dltool.data.split.divide import divide_rows
 from dltool.data.split.sizes import part_sizes
 from dltool.data.tables.typed_table import Table
 from dltool.errors import ConfigError, DataError, Problem
-from dltool.text import counted
+from dltool.text import counted, did_you_mean, near
 
 NO_WINDOWS = ("image", "audio", "text")
 OF_NO_PART = 3
@@ -52,15 +52,16 @@ def load_window_examples(data: Data) -> SourceExamples:
     values = {name: in_memory(columns[name]) for name in {*dates, *dividing}}
     series = series_of(values, windows.key, read.tables)
     order = None if windows.order is None else order_named(values, tuple(dates), windows.order, (*PLACE, "order"))
-    goal = in_memory(columns[windows.target])
+    goals = [in_memory(columns[name]) for name in windows.targets]
+    static = {name: in_memory(columns[name]) for name in windows.static if name in read.types}
+    check_inputs(windows, read.types, static, series)
     parts = parts_of_rows(data, read.tables, values, order, series)
-    found = make_windows(windows, parts, ~is_missing(goal), series, order)
-    labels = goal.take(found.target_rows) if isinstance(goal, Coded) else goal[found.target_rows]
-    target = read.targets[ONE_TARGET].type
-    is_number = target is not None and not target.task.has_classes
-    inputs = {name: found.windows_of(as_input(columns[name])) for name in read.types}
-    targets = {ONE_TARGET: labels if is_number else class_labels(labels)}
-    places = places_of(read.tables, found.target_rows, order, dates)
+    found = make_windows(windows, parts, np.all([~is_missing(goal) for goal in goals], axis=0), series, order)
+    after = [found.rows_after(step) for step in windows.steps]
+    labels = [goal.take(rows) if isinstance(goal, Coded) else goal[rows] for goal in goals for rows in after]
+    targets = {ONE_TARGET: labels_of_windows(labels, read.targets[ONE_TARGET])}
+    inputs = {name: found.input_of(name, as_input(columns[name])) for name in read.types}
+    places = places_of(read.tables, after[0], order, dates)
     examples = Examples(inputs, targets, first.path.name, ("data", "source"), places=places)
     return SourceExamples(
         {"training": examples},
@@ -69,7 +70,16 @@ def load_window_examples(data: Data) -> SourceExamples:
         inferred=read.inferred(data),
         warnings=(*found.warnings, *(out_of_order(values, dates, series) if order is None else ())),
         columns=tuple(first.columns.values()),
+        season=None if found.step is None else found.step.season,
     )
+
+
+def labels_of_windows(labels: Sequence[Values], target: Target) -> Values:
+    """Return (windows,), or (windows, numbers) of several labels, each of (windows,)."""
+    if len(labels) > 1:
+        return np.stack([np.asarray(each) for each in labels], axis=1)
+    is_number = target.type is not None and not target.type.task.has_classes
+    return labels[0] if is_number else class_labels(labels[0])
 
 
 def places_of(
@@ -157,11 +167,31 @@ def new_windows(windows: Windows, table: Table, inputs: Collection[str], name: s
     values = {name: in_memory(table.columns[name].values) for name in dividing}
     order = None if windows.order is None else order_named(values, dates, windows.order, (*PLACE, "order"))
     keys = None if windows.key is None else values[windows.key]
-    # No row need follow a window.
-    options = windows.model_copy(update={"horizon": 0})
-    found = make_windows(options, np.full(table.rows, OF_NO_PART), np.ones(table.rows, bool), keys, order)
+    parts = np.full(table.rows, OF_NO_PART)
+    found = make_windows(windows, parts, np.ones(table.rows, bool), keys, order, is_new=True)
     if not len(found.starts):
-        message = f"{name} has {table.rows:,} rows, and a window takes {windows.length:,} of one series without a gap"
+        span = span_of(windows, is_new=True)
+        message = f"{name} has {table.rows:,} rows, and a window takes {span:,} of one series without a gap"
         raise DataError(Problem(None, message))
-    places = places_in(name, len(found.starts), found.target_rows + 1)
-    return Examples({key: found.windows_of(table.columns[key].values) for key in inputs}, places=places), found.warnings
+    places = places_in(name, len(found.starts), found.rows_after(0) + 1)
+    windowed = {key: found.input_of(key, table.columns[key].values) for key in inputs}
+    return Examples(windowed, places=places), found.warnings
+
+
+def check_inputs(
+    windows: Windows, inputs: Collection[str], values: Mapping[str, Values], series: np.ndarray | None
+) -> None:
+    """Raise ConfigError for columns under `known` or `static` that are not among the `inputs`, and DataError for
+    `values` of static columns that change in a series."""
+    ConfigError.refuse(
+        Problem((*PLACE, key), f'"{name}" is not among the inputs', did_you_mean(near(name, inputs)))
+        for key in ("known", "static")
+        for name in getattr(windows, key)
+        if name not in inputs
+    )
+    for name, column in values.items():
+        codes, distinct = numbered(column)
+        each = np.zeros(len(codes), dtype=np.int64) if series is None else numbered(series)[0]
+        if len(np.unique(each * len(distinct) + codes)) > each.max(initial=0) + 1:
+            hint = "remove it from static" if windows.key else "name the column that separates the series: key"
+            raise DataError(Problem((*PLACE, "static"), f'"{name}" has several values in one series', hint))

@@ -1,1 +1,1 @@
-"""Tables: CSV, TSV, JSON lines and Parquet files → typed columns."""
+"""Tables: CSV, JSON, Parquet and other files → typed columns."""

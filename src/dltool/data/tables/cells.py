@@ -15,8 +15,11 @@ NO_DATE = np.iinfo(np.int64).min
 TRUE, FALSE = ("true", "yes", "t", "y"), ("false", "no", "f", "n")
 BOOLEAN_WORDS = frozenset((*TRUE, *FALSE))
 BOOLEANS: Mapping[str, float] = {**dict.fromkeys((*TRUE, "1", "1.0"), 1.0), **dict.fromkeys((*FALSE, "0", "0.0"), 0.0)}
-UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]")
-"""Characters of Thai, Lao, Burmese, Khmer, Japanese and Chinese."""
+UNSPACED = re.compile(
+    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+    "\u2600-\u27bf\U0001f300-\U0001faff]"
+)
+"""Characters of Thai, Lao, Burmese, Khmer, Japanese and Chinese, and emoji."""
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
 FIRST_DATE = (datetime(1, 1, 1, tzinfo=UTC) - EPOCH) // SECOND
@@ -68,7 +71,7 @@ def date_text(seconds: int) -> str:
 
 
 def word_count(text: str) -> int:
-    """Return the number of words; of scripts without spaces between words each character is one."""
+    """Return the number of words; of scripts without spaces between words, and of emoji, each character is one."""
     return len(text.split()) if text.isascii() else max(len(text.split()), len(UNSPACED.findall(text)))
 
 

@@ -6,9 +6,10 @@ import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -48,8 +49,10 @@ class CsvFile(TableFile):
     def __init__(self, options: CsvSource, place: ConfigPath, fallback: Sequence[Sequence[str]] = ()) -> None:
         """Open the file; `place` is the config path of its path. Raises DataError: no such file, no rows, empty or
         duplicate names, or text in another encoding."""
-        self.options, self.place = options, place
-        self.path = table_path(options.path, place)
+        self.set_up(options, place, table_path(options.path, place), fallback)
+
+    def set_up(self, options: CsvSource, place: ConfigPath, path: Path, fallback: Sequence[Sequence[str]]) -> None:
+        self.options, self.place, self.path = options, place, path
         self.dialect = dialect_of(options)
         self.decimal = options.decimal
         self.missing = frozenset(options.missing)
@@ -108,11 +111,17 @@ class CsvFile(TableFile):
                 problems.append(Problem(self.place, message, "write names: […] and header: true to rename them"))
         DataError.refuse(problems)
 
+    def text(self) -> AbstractContextManager[io.BufferedReader]:
+        return open_text(self.path, self.place, self.options.encoding)
+
+    def stored_bytes(self) -> int:
+        return stored_bytes(self.path)
+
     @contextmanager
     def opened(self) -> Iterator[io.BufferedReader]:
         """Open the text, with blank lines instead of those to skip, so that the others keep their numbers."""
         skipped = self.options.skipped_lines
-        with open_text(self.path, self.place, self.options.encoding) as stream:
+        with self.text() as stream:
             first = list(islice(lines_of(stream), max(skipped, default=0)))
             head = b"".join(b"\n" if number in skipped else line for number, line in enumerate(first, 1))
             yield io.BufferedReader(cast("Any", Joined(head, stream)), BUFFER) if head else stream
@@ -140,7 +149,7 @@ class CsvFile(TableFile):
                 # The first block suggests the kinds by which the others are parsed.
                 for first in islice(pieces, 1):
                     block = parser.parse(first, dict(wants))
-                    yield replace(block, expected=block.rows * int(1.05 * stored_bytes(self.path)) // len(first))
+                    yield replace(block, expected=block.rows * int(1.05 * self.stored_bytes()) // len(first))
                 for piece in pieces:
                     waiting.append(pool.submit(parser.parse, piece, dict(wants)))
                     if len(waiting) > threads:
@@ -176,7 +185,7 @@ class CsvFile(TableFile):
     def misshapen(self, error: Misshapen | Unreadable) -> DataError:
         """Describe the malformed rows of the file, which is read again from its beginning."""
         problems: list[Problem] = []
-        count, width, widths = 0, len(self.names), set[int]()
+        count, width, widths, wrong = 0, len(self.names), set[int](), list[int]()
         try:
             for line, fields in self.records():
                 count += len(fields) != width
@@ -184,6 +193,7 @@ class CsvFile(TableFile):
                 if len(fields) != width and count <= MOST_SHOWN:
                     message = f"{self.path}, line {line:,}: expected {width} fields, found {len(fields)}"
                     problems.append(Problem(self.place, message))
+                    wrong.append(line)
         except Unreadable as found:
             problems.append(self.problem_of(found))
         if widths == {width + 1}:
@@ -193,6 +203,9 @@ class CsvFile(TableFile):
         if count > MOST_SHOWN:
             message = f"{self.path}: {count:,} lines in all have another number of fields than {width}"
             problems.append(Problem(self.place, message, "is the delimiter right?"))
+        elif wrong:
+            lines = sorted({*self.options.skipped_lines, *wrong})
+            problems[-1] = replace(problems[-1], hint=f"correct what is wrong, or leave it out: skip_rows: {lines}")
         if not problems:
             problems.append(Problem(self.place, f"{self.path} cannot be read as a table: {error}"))
         return DataError(problems)

@@ -38,6 +38,7 @@ SUGGESTING = 500
 FEW_ROWS = 10
 FEW_CATEGORIES = 50
 MOST_CATEGORIES = 100_000
+ROW_NUMBERS = "row numbers"
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ class Guess:
         if builder.has_codes:
             return "text"
         if builder.is_counting and builder.rows >= FEW_ROWS and not self.is_needed:
-            return Decided("ignore", "row numbers", is_counting=True)
+            return Decided("ignore", ROW_NUMBERS, is_counting=True)
         if not builder.is_whole:
             return Decided("number", "numbers")
         few = "" if builder.distinct is None else f", {builder.distinct} distinct"

@@ -11,15 +11,17 @@ import numpy as np
 from dltool.config.choices import Choice
 from dltool.config.columns import ColumnType
 from dltool.config.section import Section
-from dltool.config.table_sources import CsvSource, JsonLinesSource, ParquetSource
+from dltool.config.table_sources import ArrowSource, CsvSource, ExcelSource, JsonLinesSource, SqlSource
+from dltool.data.tables.arrow_file import ArrowFile
 from dltool.data.tables.builders import BooleanBuilder, Builder, DateBuilder, NumberBuilder, TextBuilder, builder_for
 from dltool.data.tables.csv_file import CsvFile
 from dltool.data.tables.date_format import date_formats
+from dltool.data.tables.excel_file import ExcelFile
 from dltool.data.tables.inference import Decided, Guess, Suggestion
 from dltool.data.tables.json_lines import JsonLinesFile
 from dltool.data.tables.number_format import NUMBER, PLAIN, format_of
-from dltool.data.tables.parquet import ParquetFile
 from dltool.data.tables.several_files import joined, parts_of
+from dltool.data.tables.sql_file import SqlFile
 from dltool.data.tables.stores import Stores
 from dltool.data.tables.typed_table import Column, ColumnRequest, Kind, Table, TableFile
 from dltool.errors import ConfigPath, DataError, Problem
@@ -49,7 +51,7 @@ def read_table(
         MachineError: `spill` cannot be written."""
     wanted = wanted or ColumnRequest()
     if isinstance(source, Choice):
-        place = (*place, source.name, "path")
+        place = (*place, source.name, "url" if isinstance(source.options, SqlSource) else "path")
         source = open_table(source, place, wanted)
     return TableReader(source, place, wanted, Stores(budget, spill, place)).read()
 
@@ -59,20 +61,25 @@ def open_table(source: Choice, place: ConfigPath, wanted: ColumnRequest) -> Tabl
 
     Raises DataError: no such file, not a table, or files of different columns."""
     options: Any = source.options
+    if isinstance(options, SqlSource):
+        return SqlFile(options, place)
     parts = parts_of(options.path, source.name, place)
     return joined(parts, lambda path: open_file(options.model_copy(update={"path": str(path)}), place, wanted), place)
 
 
 def open_file(options: Section, place: ConfigPath, wanted: ColumnRequest) -> TableFile:
     """Open one file. Raises DataError as :func:`open_table`."""
-    if isinstance(options, CsvSource):
+    if isinstance(options, CsvSource | ExcelSource):
         names = () if wanted.like is None else tuple(wanted.like.columns)
         without_optional = tuple(name for name in names if name not in wanted.optional)
-        return CsvFile(options, place, list(dict.fromkeys([names, without_optional])) if names else [])
+        fallback = list(dict.fromkeys([names, without_optional])) if names else []
+        if isinstance(options, ExcelSource):
+            return ExcelFile(options, place, fallback)
+        return CsvFile(options, place, fallback)
     if isinstance(options, JsonLinesSource):
         return JsonLinesFile(options, place)
-    assert isinstance(options, ParquetSource)
-    return ParquetFile(options, place)
+    assert isinstance(options, ArrowSource)
+    return ArrowFile(options, place)
 
 
 class TableReader:
@@ -92,7 +99,8 @@ class TableReader:
             if kind != "ignore"
         }
         DataError.refuse(self.unusable_problems(known))
-        guesses = {name: self.guess(name) for name in self.file.names if name not in kinds and not self.wanted.like}
+        among = self.file.names if self.wanted.like is None else self.wanted.needed
+        guesses = {name: self.guess(name) for name in among if name not in kinds}
         self.build({**known, **guesses})
         problems = [self.invalid_problem(name, builder) for name, builder in known.items() if builder.invalid.count]
         inferred, doubts = self.infer_kinds(guesses)
@@ -122,7 +130,9 @@ class TableReader:
             kinds = {name: (column.kind, column.declared) for name, column in self.wanted.like.columns.items()}
         if self.wanted.like is None:
             kinds = {**dict.fromkeys(self.file.unusable, ("ignore", None)), **kinds}
-        return {name: kinds[name] for name in self.file.names if name in kinds}
+        # Needed columns are never ignored.
+        unknown = {name for name in self.wanted.needed if name in kinds and kinds[name][0] == "ignore"}
+        return {name: kinds[name] for name in self.file.names if name in kinds and name not in unknown}
 
     def guess(self, name: str, suggestion: Suggestion | None = None) -> Guess:
         is_needed = name in self.wanted.needed
@@ -192,13 +202,18 @@ class TableReader:
         like, why = self.wanted.like, ""
         due = dict.fromkeys((*self.wanted.declared, *self.wanted.needed))
         if like is not None:
-            due = dict.fromkeys(name for name, column in like.columns.items() if column.kind != "ignore")
+            needed = self.wanted.needed
+            due = dict.fromkeys(name for name, each in like.columns.items() if each.kind != "ignore" or name in needed)
             why = f", which {like.path.name} has"
         absent = [name for name in due if name not in self.file.names and name not in self.wanted.optional]
         if like is not None and len(absent) > 1 and len(absent) == len(due):
             message = f"{self.file.path}: none of the columns of {like.path.name} is there"
             header = "if its first line is a row and no names, write header: false"
-            hint = header if isinstance(self.file, CsvFile) else self.other_names(absent[0])
+            hint = (
+                header
+                if isinstance(self.file, CsvFile) and self.file.options.has_header
+                else self.other_names(absent[0])
+            )
             yield Problem(self.place, message, hint)
             return
         for name in absent:

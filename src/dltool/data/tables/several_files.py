@@ -23,7 +23,10 @@ ENDINGS: Mapping[str, tuple[str, ...]] = {
     "csv": (".csv", ".txt", ".dat", ".tsv"),
     "tsv": (".tsv", ".tab", ".txt"),
     "json_lines": (".jsonl", ".ndjson", ".json"),
+    "excel": (".xlsx", ".xlsm"),
     "parquet": (".parquet", ".pq"),
+    "feather": (".feather", ".arrow"),
+    "orc": (".orc",),
 }
 """The files that belong to the table, of those in a folder or a zip."""
 PARTITION = re.compile(r"([^=/]+)=([^/]*)")
@@ -98,7 +101,11 @@ def joined(parts: Sequence[Part], opened: Callable[[Path], TableFile], place: Co
         if first != {*file.names, *constants}:
             others = sorted(first ^ {*file.names, *constants})
             message = f"{file.path} has other columns than {files[0].path.name}: {listed(others, MOST_SHOWN)}"
-            raise DataError(Problem(place, message, "the files of one table have the same columns; name those that do"))
+            raise DataError(
+                Problem(
+                    place, message, "the files of one table have the same columns; name one of them, or those that have"
+                )
+            )
     return SeveralFiles(files, [constants for _, constants in parts])
 
 

@@ -27,8 +27,9 @@ NOTHING: Found = [], [], ()
 class Rules:
     """Baselines of an output by the `score` called `metric`: a constant and a linear model.
 
-    Targets and predictions are (examples,). `predicted` turns outputs (examples, outputs) into predictions. `linear`
-    takes features and targets to fit, and other features. `can_repeat` allows the last value of a series."""
+    Targets and predictions are (examples,), or (examples, numbers). `predicted` turns outputs (examples, outputs) into
+    predictions. `linear` takes features and targets to fit, and other features. `can_repeat` allows values
+    of a series that are repeated."""
 
     metric: str
     constant_name: str
@@ -81,6 +82,11 @@ class Evaluator(ABC):
     @abstractmethod
     def findings(self, prefix: str, targets: Mapping[str, np.ndarray], values: np.ndarray, rows: np.ndarray) -> Found:
         """Return makers of figures (names begin with `prefix`), table and errors; `rows` are rows of the data."""
+
+
+def flat(values: np.ndarray) -> np.ndarray:
+    """Return (examples,) for one value per example, else (examples, values)."""
+    return values.ravel() if values.size == len(values) else values.reshape(len(values), -1)
 
 
 def figures() -> Any:

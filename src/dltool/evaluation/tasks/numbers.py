@@ -1,5 +1,6 @@
 """Evaluators of outputs that predict numbers, and of autoencoders."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -10,13 +11,13 @@ from dltool.errors import RunError
 from dltool.evaluation.findings import Mistake
 from dltool.evaluation.linear_models import linear_regression
 from dltool.evaluation.measures import error_row, number_row
-from dltool.evaluation.tasks.evaluator import NOTHING, PLACES, Columns, Evaluator, Found, Rules, figures, worst
+from dltool.evaluation.tasks.evaluator import NOTHING, PLACES, Columns, Evaluator, Found, Rules, figures, flat, worst
 from dltool.text import data_number, number, whole_text
 
 MOST_DRAWN = 4
 """Numbers of an output that have figures."""
-MOST_COLUMNS = 21
-ERRORS: Mapping[str, tuple[str, Callable[[np.ndarray], Any], Callable[[np.ndarray, np.ndarray], Any]]] = {
+MOST_COLUMNS = 100
+ERRORS: Mapping[str, tuple[str, Callable[..., Any], Callable[[np.ndarray, np.ndarray], Any]]] = {
     "mean_absolute_error": ("median", np.median, lambda true, predicted: np.mean(np.abs(true - predicted))),
     "mean_squared_error": ("mean", np.mean, lambda true, predicted: np.mean((true - predicted) ** 2)),
     "root_mean_squared_error": ("mean", np.mean, lambda true, predicted: np.mean((true - predicted) ** 2) ** 0.5),
@@ -32,7 +33,8 @@ class NumberEvaluator(Evaluator):
     """Evaluator of numbers. Columns have the names of the target's columns, or "prediction"."""
 
     def names(self, count: int) -> list[str]:
-        columns = self.config.data.targets[str(self.head.target)].columns
+        windows = self.config.data.windows
+        columns = windows.numbers if windows else self.config.data.targets[str(self.head.target)].columns
         names = list(columns) if len(columns) == count else ["prediction"]
         if len(names) < count:
             names = [f"prediction_{number}" for number in range(1, count + 1)]
@@ -59,7 +61,7 @@ class NumberEvaluator(Evaluator):
 
     @property
     def rules(self) -> Rules | None:
-        if self.target.shape not in ((), (1,)):
+        if len(self.target.shape) > 1 or math.prod(self.target.shape) > MOST_COLUMNS:
             return None
         if loss_name(self.head.loss) == "quantile":
             return quantile_rules(float(self.head.loss.arguments["quantile"]))
@@ -73,8 +75,8 @@ class NumberEvaluator(Evaluator):
             constant_name=constant_name,
             linear_name="linear regression",
             score=score,
-            predicted=lambda values: values[:, 0],
-            constant=constant,
+            predicted=flat,
+            constant=lambda fitted: constant(fitted, axis=0),
             linear=lambda features, fitted, measured: measured @ linear_regression(features, fitted),
             can_repeat=True,
         )

@@ -1,14 +1,14 @@
-"""Parquet files."""
+"""Files whose columns pyarrow reads: Parquet, Feather (Arrow IPC) and ORC."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dltool.config.table_sources import ParquetSource
-from dltool.data.files.paths import unreadable
+from dltool.config.table_sources import ArrowSource, FeatherSource, OrcSource, ParquetSource
 from dltool.data.tables.cells import (
     FIRST_DATE,
     LAST_DATE,
@@ -19,8 +19,9 @@ from dltool.data.tables.cells import (
     texts_of_dictionary,
     values_of,
 )
+from dltool.data.tables.decompression import reading, unpacked, zip_of
 from dltool.data.tables.number_format import LARGEST
-from dltool.data.tables.several_files import table_path
+from dltool.data.tables.several_files import PACKED, table_path
 from dltool.data.tables.typed_table import RowBlock, TableFile, Want
 from dltool.errors import ConfigPath, DataError, Problem
 
@@ -29,24 +30,85 @@ if TYPE_CHECKING:
 
 INDEX = re.compile(r"__index_level_\d+__")
 ROWS_PER_BLOCK = 1 << 15
+MAGIC = b"ARROW1"
+"""Begins a file of Arrow's IPC format that has a footer."""
 PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 TEXTS = ("string", "large_string", "string_view")
 SINGLE = (*TEXTS, "boolean", "integer", "floating", "decimal", "date", "timestamp", "null")
 """Arrow's types of single values."""
 
 
-class ParquetFile(TableFile):
-    """A Parquet file. Numbers, booleans, dates and texts are read; lists, bytes and the like are unusable."""
+@dataclass(frozen=True)
+class OpenFile:
+    """An open file: its columns, its rows, and a function that reads the columns of these names in blocks."""
+
+    schema: "pa.Schema"
+    rows: int
+    batches: "Callable[[Sequence[str]], Iterator[pa.RecordBatch]]"
+
+
+@contextmanager
+def open_parquet(stream: "pa.NativeFile") -> Iterator[OpenFile]:
+    from pyarrow import parquet
+
+    with parquet.ParquetFile(stream) as file:
+        yield OpenFile(
+            file.schema_arrow, file.metadata.num_rows, lambda names: file.iter_batches(ROWS_PER_BLOCK, columns=names)
+        )
+
+
+@contextmanager
+def open_feather(stream: "pa.NativeFile") -> Iterator[OpenFile]:
+    """Open a file of Arrow's IPC format, with or without the footer that lists its blocks."""
+    from pyarrow import ipc
+
+    has_footer = stream.read(len(MAGIC)) == MAGIC
+    stream.seek(0)
+    schema = (ipc.open_file if has_footer else ipc.open_stream)(stream).schema
+
+    def batches(names: Sequence[str]) -> "Iterator[pa.RecordBatch]":
+        options = ipc.IpcReadOptions(included_fields=[schema.names.index(name) for name in names])
+        stream.seek(0)
+        if has_footer:
+            file = ipc.open_file(stream, options=options)
+            return map(file.get_batch, range(file.num_record_batches))
+        return iter(ipc.open_stream(stream, options=options))
+
+    yield OpenFile(schema, sum(batch.num_rows for batch in batches(schema.names[:1])), batches)
+
+
+@contextmanager
+def open_orc(stream: "pa.NativeFile") -> Iterator[OpenFile]:
+    from pyarrow import orc
+
+    file = orc.ORCFile(stream)
+    yield OpenFile(
+        file.schema, file.nrows, lambda names: (file.read_stripe(each, names) for each in range(file.nstripes))
+    )
+
+
+OPENERS = {
+    ParquetSource: ("Parquet", open_parquet),
+    FeatherSource: ("Feather", open_feather),
+    OrcSource: ("ORC", open_orc),
+}
+"""By the options of a source: the name of the format, and what opens a file of it."""
+
+
+class ArrowFile(TableFile):
+    """A Parquet, Feather or ORC file. Numbers, booleans, dates and texts are read; lists, bytes and the like are
+    unusable."""
 
     row_word = "row"
 
-    def __init__(self, options: ParquetSource, place: ConfigPath) -> None:
-        """Open the file; `place` is the config path of its path. Raises DataError: no such file, not Parquet, no rows,
-        or columns without a name of their own."""
+    def __init__(self, options: ArrowSource, place: ConfigPath) -> None:
+        """Open the file; `place` is the config path of its path. Raises DataError: no such file, of another format, no
+        rows, or columns without a name of their own."""
         self.place = place
+        self.format, self.opener = OPENERS[type(options)]
         self.path = table_path(options.path, place)
         with self.opened() as file:
-            schema, rows = file.schema_arrow, file.metadata.num_rows
+            schema, rows = file.schema, file.rows
         self.names = tuple(schema.names)
         self.unusable = {
             field.name: f"values of the type {field.type}" for field in schema if not is_single(field.type)
@@ -62,26 +124,26 @@ class ParquetFile(TableFile):
         DataError.refuse(Problem(place, f"{self.path}{fault}") for fault in faults)
 
     @contextmanager
-    def opened(self) -> Iterator[Any]:
+    def opened(self) -> Iterator[OpenFile]:
         import pyarrow as pa
-        from pyarrow import parquet
 
-        try:
-            with parquet.ParquetFile(self.path) as file:
-                yield file
-        except (pa.ArrowException, ValueError) as error:
-            raise DataError(Problem(self.place, f"{self.path} is no Parquet file, or is damaged: {error}")) from None
-        except OSError as error:
-            raise unreadable(self.path, self.place, error) from None
+        is_packed = zip_of(self.path) is not None or self.path.suffix.lower() in PACKED
+        with reading(self.path, self.place):
+            stream = pa.BufferReader(unpacked(self.path).read()) if is_packed else pa.OSFile(str(self.path))
+            try:
+                with stream, self.opener(stream) as file:
+                    yield file
+            except (pa.ArrowException, ValueError) as error:
+                message = f"{self.path} is no {self.format} file, or is damaged: {error}"
+                raise DataError(Problem(self.place, message)) from None
 
     def blocks(self, wants: Mapping[str, Want]) -> Iterator[RowBlock]:
         with self.opened() as file:
-            rows = file.metadata.num_rows
-            for batch in file.iter_batches(ROWS_PER_BLOCK, columns=list(wants)):
+            for batch in file.batches(list(wants)):
                 # Codes and UTF-8 of a damaged file may be wrong.
                 batch.validate(full=True)
                 cells = {name: cells_of(batch.column(name), want) for name, want in wants.items()}
-                yield RowBlock(batch.num_rows, cells, rows)
+                yield RowBlock(batch.num_rows, cells, file.rows)
 
 
 def is_single(kind: "pa.DataType") -> bool:

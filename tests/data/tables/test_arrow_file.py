@@ -1,15 +1,18 @@
+import gzip
+import zipfile
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
 import numpy as np
 import pyarrow as pa
 import pytest
-from pyarrow import parquet
+from pyarrow import feather, orc, parquet
 
 from dltool.config.choices import Choice
 from dltool.config.columns import parse_column_type
+from dltool.config.sources import SOURCES
 from dltool.config.table_sources import ParquetSource
-from dltool.data.tables import parquet as reader
+from dltool.data.tables import arrow_file as reader
 from dltool.data.tables.read import read_table
 from dltool.data.tables.typed_table import ColumnRequest
 from dltool.errors import DataError
@@ -115,3 +118,69 @@ def test_text_that_is_not_utf_8_is_damage(written):
     source = written({"a": texts})
     (message,) = problems_of(source)
     assert "is no Parquet file, or is damaged" in message
+
+
+def write_stream(table, path):
+    with pa.ipc.new_stream(path, table.schema) as writer:
+        writer.write_table(table, max_chunksize=2)
+
+
+DAMAGED = r"file, or is damaged: |cannot be read: "
+WRITERS = {
+    "table.feather": feather.write_feather,
+    "table.arrow": write_stream,
+    "table.orc": orc.write_table,
+}
+COLUMNS = {
+    "whole": pa.array([2**60 + 1, None, 3, 2**60 + 1]),
+    "real": pa.array([1.5, None, np.nan, 2]),
+    "truth": pa.array([True, None, False, True]),
+    "word": pa.array(["x ", None, "y", "x"]),
+    "born": pa.array([date(1970, 1, 2), None, date(1969, 12, 31), None]),
+    "seen": pa.array([86_400 * 10**9, None, -1, None], pa.timestamp("ns")),
+    "price": pa.array([Decimal("1.5"), Decimal(2), None, None]),
+    "list": pa.array([[1], [2], None, [3]]),
+    "a.b": pa.array([1, 2, 3, 5]),
+}
+
+
+def read_as(name, path):
+    kind = {".feather": "feather", ".arrow": "feather", ".orc": "orc"}[name[name.index(".") :]]
+    wanted = ColumnRequest({"whole": parse_column_type("category")})
+    return read_table(Choice(kind, SOURCES[kind].model_validate({"path": str(path / name)})), (), wanted)
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_feather_and_orc_files_hold_the_same_as_parquet_files(tmp_path, written, name):
+    WRITERS[name](pa.table(COLUMNS), str(tmp_path / name))
+    expected = read_table(written(COLUMNS), (), ColumnRequest({"whole": parse_column_type("category")}))
+    table = read_as(name, tmp_path)
+    assert (table.rows, list(table.columns)) == (4, list(COLUMNS))
+    for column, other in zip(table.columns.values(), expected.columns.values(), strict=True):
+        assert column.kind == other.kind
+        np.testing.assert_array_equal(column.values[:], other.values[:])
+    assert list(table.columns["whole"].values[:]) == [str(2**60 + 1), "", "3", str(2**60 + 1)]
+
+
+@pytest.mark.parametrize("name", WRITERS)
+@pytest.mark.parametrize("content", [b"", b"a,b\n1,2\n", b"ARROW1\0\0" + bytes(40), b"ORC" + bytes(40)])
+def test_damaged_feather_and_orc_files_are_no_such_files(tmp_path, name, content):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataError, match=DAMAGED):
+        read_as(name, tmp_path)
+    WRITERS[name](pa.table(COLUMNS), str(tmp_path / name))
+    (tmp_path / name).write_bytes((tmp_path / name).read_bytes()[:-60])
+    with pytest.raises(DataError, match=DAMAGED):
+        read_as(name, tmp_path)
+
+
+def test_parts_in_a_zip_and_compressed_files_are_read(tmp_path):
+    for number in range(2):
+        feather.write_feather(pa.table({"a": [number + 0.5, 7]}), str(tmp_path / f"{number}.feather"))
+    with zipfile.ZipFile(tmp_path / "table.zip", "w") as archive:
+        for number in range(2):
+            archive.write(tmp_path / f"{number}.feather", f"{number}.feather")
+    (tmp_path / "table.feather.gz").write_bytes(gzip.compress((tmp_path / "1.feather").read_bytes()))
+    for path, expected in {"table.zip": [0.5, 7, 1.5, 7], "table.feather.gz": [1.5, 7]}.items():
+        table = read_table(Choice("feather", SOURCES["feather"].model_validate({"path": str(tmp_path / path)})), ())
+        np.testing.assert_array_equal(table.columns["a"].values[:], expected)

@@ -1,0 +1,79 @@
+"""The usual step between the rows of a time series, against pandas' calendars."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from dltool.data.arrays.time_steps import steps_of
+
+
+def seconds(dates: pd.DatetimeIndex) -> np.ndarray:
+    return dates.to_numpy().astype("datetime64[s]").astype(np.int64)
+
+
+def one_series(moments: np.ndarray):
+    return steps_of(moments, np.zeros(len(moments) - 1, dtype=bool))
+
+
+@pytest.mark.parametrize(
+    ("frequency", "name", "season"),
+    [
+        ("s", "1 second", 86_400),
+        ("15min", "15 minutes", 96),
+        ("h", "1 hour", 24),
+        ("7h", "7 hours", None),
+        ("D", "1 day", 7),
+        ("2D", "2 days", None),
+        ("W", "7 days", 52),
+        ("B", "1 business day", 5),
+        ("MS", "1 month", 12),
+        ("ME", "1 month", 12),
+        ("BME", "1 month", 12),
+        ("2MS", "2 months", 6),
+        ("QS", "1 quarter", 4),
+        ("QE", "1 quarter", 4),
+        ("YS", "1 year", None),
+    ],
+)
+@pytest.mark.parametrize("start", ["1951-03-01", "2019-12-31"])
+def test_the_steps_of_calendars_are_regular(frequency, name, season, start) -> None:
+    step, gaps = one_series(seconds(pd.date_range(start, periods=60, freq=frequency)))
+    assert (step.name, step.season) == (name, season)
+    assert not gaps.any()
+
+
+@pytest.mark.parametrize("frequency", ["h", "D", "W", "MS", "QE", "YS"])
+def test_a_missing_row_is_a_gap(frequency) -> None:
+    moments = np.delete(seconds(pd.date_range("2001-01-01", periods=60, freq=frequency)), 30)
+    assert np.flatnonzero(one_series(moments)[1]).tolist() == [29]
+
+
+def test_holidays_are_no_gap_among_business_days_but_a_missing_week_is() -> None:
+    days = pd.date_range("2001-01-01", periods=500, freq="B")
+    moments = np.delete(seconds(days), [40, 101, 102, 200, 201, 202, 203])
+    step, gaps = one_series(moments)
+    assert step.name == "1 business day"
+    assert not gaps.any()
+    assert np.flatnonzero(one_series(np.delete(seconds(days), range(300, 305)))[1]).tolist() == [299]
+
+
+def test_moments_without_a_rule_have_no_step() -> None:
+    moments = np.cumsum(np.random.default_rng(0).integers(1, 10**6, 100))
+    step, gaps = one_series(moments)
+    assert step is None
+    assert not gaps.any()
+
+
+def test_numbers_that_are_no_dates_have_steps_too() -> None:
+    step, gaps = one_series(np.array([1800.0, *range(1802, 1860)]))
+    assert (step.name, step.season, np.flatnonzero(gaps).tolist()) == ("1", None, [0])
+
+
+def test_steps_between_series_do_not_count() -> None:
+    months = seconds(pd.date_range("2001-01-01", periods=30, freq="MS"))
+    is_new = np.zeros(59, dtype=bool)
+    is_new[29] = True
+    step, gaps = steps_of(np.concatenate([months, months]), is_new)
+    assert step is not None
+    assert step.name == "1 month"
+    assert not gaps.any()

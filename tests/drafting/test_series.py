@@ -1,0 +1,136 @@
+"""Drafts for tables whose rows a time orders."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def drafted(dltool):
+    """The config and the text of a successful init for a table."""
+
+    def draft(table: pd.DataFrame, *arguments: str) -> tuple[dict[str, Any], str]:
+        table.to_csv("data.csv", index=False)
+        outcome = dltool("init", "data.csv", *arguments)
+        assert outcome.code == 0, outcome.stderr
+        return yaml.safe_load(outcome.stdout), outcome.stdout
+
+    return draft
+
+
+def walk(rows: int, seed: int = 0) -> np.ndarray:
+    return (100 + np.cumsum(np.random.default_rng(seed).normal(size=rows))).round(2)
+
+
+@pytest.mark.parametrize(
+    ("frequency", "written", "every"),
+    [
+        ("MS", "%Y-%m", "a row every month"),
+        ("ME", "%Y-%m-%d", "a row every month"),
+        ("QS", "%b-%y", "a row every quarter"),
+        ("YS", "%Y", "a row every year"),
+        ("B", "%Y-%m-%d", "a row every business day"),
+        ("D", "%d.%m.%Y", "a row every day"),
+        ("30min", "%Y-%m-%d %H:%M", "a row every 30 minutes"),
+    ],
+)
+def test_rows_in_steps_of_a_calendar_become_windows(drafted, frequency, written, every) -> None:
+    dates = pd.date_range("1990-01-01", periods=130, freq=frequency)
+    config, text = drafted(pd.DataFrame({"date": dates.strftime(written), "sales": walk(130)}))
+    assert config["data"]["windows"]["order"] == "date"
+    assert config["data"]["windows"]["target"] == "sales"
+    assert every in text
+
+
+def test_a_column_of_years_orders_the_rows_and_is_no_input(drafted) -> None:
+    config, text = drafted(pd.DataFrame({"Year": range(1800, 1944), "spots": walk(144)}))
+    assert config["data"]["windows"] == {"length": 12, "target": "spots", "order": "Year"}
+    assert config["data"]["inputs"]["Year"] == "ignore"
+    assert "a row every year" in text
+
+
+def panel(stores: list[Any], days: int, seed: int = 0) -> pd.DataFrame:
+    generator = np.random.default_rng(seed)
+    rows = [
+        {
+            "date": day.date(),
+            "store": store,
+            "promo": int(generator.integers(2)),
+            "sales": round(100 * number + 20 * ((index % 7) == 3) + generator.normal(), 1),
+        }
+        for index, day in enumerate(pd.date_range("2022-01-01", periods=days))
+        for number, store in enumerate(stores)
+    ]
+    return pd.DataFrame(rows)
+
+
+@pytest.mark.parametrize("stores", [["S0", "S1", "S2"], [17, 23, 99]])
+@pytest.mark.parametrize("by_store", [False, True])
+def test_several_series_get_the_key_that_separates_them(drafted, stores, by_store) -> None:
+    table = panel(stores, 120)
+    config, text = drafted(table.sort_values(["store", "date"]) if by_store else table)
+    assert config["data"]["windows"] == {"length": 12, "target": "sales", "key": "store", "order": "date"}
+    assert config["data"]["inputs"]["store"] == "category"
+    assert "by time: the last rows are the test" in text
+
+
+def test_the_stronger_of_the_last_value_and_the_season_is_the_bound_and_where_training_begins(drafted) -> None:
+    table = panel(["S0", "S1"], 200)
+    config, text = drafted(table)
+    length = config["data"]["windows"]["length"]
+    test = sorted(table["date"].unique())[-40 + length :]
+    wide = table.pivot_table(index="date", columns="store", values="sales")
+    seasonal, last = ((wide - wide.shift(lag)).abs().loc[test].to_numpy().mean() for lag in (7, 1))
+    assert seasonal < last
+    assert 'repeating the last season of "sales"' in text
+    bound = float(config["expect"]["mean_absolute_error"].removeprefix("<"))
+    assert bound == pytest.approx(seasonal, abs=1e-3)
+    assert {"Cropping1D": {"from": "sales", "cropping": [length - 7, 6]}} in config["model"]["layers"]
+
+
+def test_rows_of_many_at_a_time_are_never_split_at_random(drafted) -> None:
+    dates = np.repeat(pd.date_range("2020-01-01", periods=60).astype(str), 5)
+    values = np.random.default_rng(0).normal(size=(300, 2)).round(3)
+    kinds = np.where(values[:, 0] > 0, "up", "down")
+    for target in ("size", "kind"):
+        table = pd.DataFrame({"day": dates, "x": values[:, 0], "size": values[:, 1], "kind": kinds})
+        config, text = drafted(table, "--target", target)
+        assert config["data"]["split"] == {"validation": 0.15, "test": 0.2, "order": "day"}
+        assert "by time, not at random" in text
+
+
+def test_dates_that_do_not_order_the_rows_leave_the_split_at_random(drafted) -> None:
+    generator = np.random.default_rng(0)
+    born = pd.to_datetime("1950-01-01") + pd.to_timedelta(generator.integers(0, 60, 200), "D")
+    table = pd.DataFrame({"born": born.strftime("%Y-%m-%d"), "x": generator.normal(size=200), "y": walk(200)})
+    assert "order" not in drafted(table)[0]["data"]["split"]
+
+
+@pytest.mark.parametrize("has_gaps", [False, True])
+def test_prices_are_predicted_from_the_days_before(drafted, has_gaps) -> None:
+    days = pd.date_range("2020-01-01", periods=200, freq="B")
+    close = walk(200)
+    table = pd.DataFrame({"Date": days, "Open": close - 0.1, "High": close + 1, "Low": close - 1, "Close": close})
+    table["Volume"] = np.random.default_rng(1).integers(1_000, 9_000, 200)
+    config, _ = drafted(table[np.arange(200) % 3 > 0] if has_gaps else table)
+    assert config["data"]["windows"]["target"] == "Close"
+    assert config["data"]["windows"]["order"] == "Date"
+    assert config["data"]["inputs"]["Open"] == "number"
+
+
+def test_a_column_of_hours_belongs_to_the_date(drafted) -> None:
+    hours = pd.date_range("2011-01-01", periods=400, freq="h")
+    table = pd.DataFrame({"day": hours.strftime("%Y-%m-%d"), "hr": hours.hour, "count": walk(400)})
+    config, text = drafted(table)
+    assert config["data"]["windows"] == {"length": 24, "target": "count"}
+    assert config["data"]["inputs"]["day"] == {"date": {"parts": ["month", "weekday"]}}
+    assert "a row every hour" in text
