@@ -191,6 +191,9 @@ def test_an_evaluation_has_the_numbers_of_the_command(penguins, dltool) -> None:
     assert found.loc["accuracy", ["low", "high"]].tolist() == expected["intervals"]["accuracy"]
     baselines = {line["name"]: line["value"] for line in expected["baselines"] if line["name"] != "this model"}
     assert found.loc["accuracy", list(baselines)].to_dict() == baselines
+    named = penguins.evaluate("train", metrics=["SparseCategoricalAccuracy"])
+    assert {*named.index} == {"sparse_categorical_accuracy", "loss"}
+    assert named.loc["sparse_categorical_accuracy", list(baselines)].to_dict() == baselines
     with pytest.raises(ConfigError, match='unknown split "tset"'):
         penguins.evaluate("tset")
 

@@ -106,11 +106,11 @@ def test_on_other_rows_runs_are_not_ranked_and_it_says_why(tmp_path):
     assert "was tested on other rows, 50 of 200 in common: not ranked with" in remark
 
 
-def test_the_same_rows_with_other_targets_are_not_called_other_examples(tmp_path):
+def test_the_same_rows_with_other_targets_are_not_ranked(tmp_path):
     runs = [created(tmp_path), created(tmp_path, 0.95)]
     (runs[1].evaluation / "test" / "metrics.json").write_text(json.dumps({"targets": "sha256:positive"}), "utf-8")
     (remark,) = compare([run.path for run in runs]).remarks
-    assert "has other targets, such as another positive class: not ranked with" in remark
+    assert "on other targets, such as another positive class: not ranked with" in remark
 
 
 def test_of_three_runs_the_two_on_the_same_rows_are_ranked(tmp_path):

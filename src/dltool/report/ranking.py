@@ -112,7 +112,9 @@ def why_not_comparable(name: str, first: TestedRun, other: TestedRun) -> str:
     if measured_by(first.config, name) == measured_by(other.config, name):
         return ""
     is_loss = name.endswith("loss")
-    return "has another loss function, penalty or weights" if is_loss else "has other options, such as another threshold"
+    return (
+        "has another loss function, penalty or weights" if is_loss else "has other options, such as another threshold"
+    )
 
 
 def other_examples(first: TestedRun, other: TestedRun) -> str:
@@ -126,10 +128,8 @@ def other_examples(first: TestedRun, other: TestedRun) -> str:
     if not np.array_equal(*rows) and is_same_data:
         both = len(np.intersect1d(*rows))
         return f"was tested on other rows, {both:,} of {len(rows[1]):,} in common"
-    if not np.array_equal(*rows):
-        return "was tested on other examples"
-    is_same = first.examples.targets == other.examples.targets
-    return "" if is_same else "has other targets, such as another positive class"
+    is_same = np.array_equal(*rows) and first.examples.targets == other.examples.targets
+    return "" if is_same else "was tested on other examples, or on other targets, such as another positive class"
 
 
 def measured_by(config: Values, name: str) -> Any:
