@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import checkpoints, growth, images, predict, startup, tables
+from benchmarks import checkpoints, drafts, growth, images, predict, startup, tables
 from benchmarks.cases import CASES, RIVALS, compare
 
 OTHERS: dict[str, Callable[[list[str]], None]] = {
@@ -16,6 +16,7 @@ OTHERS: dict[str, Callable[[list[str]], None]] = {
     "checkpoints": checkpoints.main,
     "tables": tables.main,
     "images": images.main,
+    "drafts": drafts.main,
 }
 
 

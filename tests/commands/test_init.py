@@ -194,13 +194,91 @@ def test_a_class_with_one_row_is_not_stratified(drafted) -> None:
     assert drafted("data.csv")["data"]["split"] == {"validation": 0.15, "test": 0.2, "stratify": False}
 
 
-def test_rows_without_a_target_are_named(dltool) -> None:
+def test_rows_without_a_target_are_left_out_and_named(dltool) -> None:
     table("x,y", "{x},{k}")
     Path("data.csv").write_text(Path("data.csv").read_text().replace(",a\n", ",\n", 1), encoding="utf-8")
     outcome = dltool("init", "data.csv", "--out", "mine.yaml")
-    assert outcome.code == 3
-    assert 'error: the target "y" is missing in 1 row: data.csv, line ' in outcome.stderr
-    assert not Path("mine.yaml").exists()
+    assert outcome.code == 0
+    assert '"y" is missing in 1 row: data.csv, line 2, left out' in outcome.stderr
+    text = Path("mine.yaml").read_text("utf-8")
+    assert 'target: {"y": {category: {missing: drop}}}' in text
+    assert "1 row without it left out" in text
+
+
+def numbers(**columns: np.ndarray) -> None:
+    """Write columns to data.csv."""
+    rows = zip(*columns.values(), strict=True)
+    lines = [",".join(columns), *(",".join(map(str, row)) for row in rows)]
+    Path("data.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def test_a_number_is_predicted_in_its_own_scale_without_constants_from_all_rows(drafted) -> None:
+    generator = np.random.default_rng(0)
+    x = generator.normal(size=300).round(3)
+    for price, scale in ((1000 + 50 * x, "standard"), (np.exp(x + 9), "log"), (50 * x, "standard")):
+        noise = generator.normal(size=300) * np.abs(price).mean()
+        numbers(x=x, other=noise.round(2), price=(price + 0.2 * np.abs(noise)).round(2))
+        config = drafted("data.csv")
+        assert config["data"]["target"] == {"price": {"number": {"scale": scale}}}
+        layers = config["model"]["layers"]
+        assert layers[-1] == {"Dense": 1}
+        assert not any("Dropout" in layer for layer in layers)
+    far = np.where(np.arange(300) == 7, 1e6, 50 * x).round(2)
+    numbers(x=x, far=far, other=generator.normal(size=300).round(3))
+    config = drafted("data.csv", "--target", "other")
+    assert config["data"]["inputs"]["far"] == {"number": {"scale": "robust"}}
+
+
+def test_what_adds_up_to_the_target_or_holds_it_is_left_out_with_a_reason(dltool) -> None:
+    generator = np.random.default_rng(0)
+    distance, tip, extra = generator.lognormal(size=(3, 200)).round(2)
+    fare = (3 + 2 * distance + generator.normal(size=200) ** 2).round(2)
+    numbers(distance=distance, fare=fare, tip=tip, total=(fare + tip).round(2))
+    text = dltool("init", "data.csv", "--target", "fare").stdout
+    assert "total: ignore" in text
+    assert "gives the target away: fare = - tip + total" in text
+    assert yaml.safe_load(text)["data"]["inputs"]["tip"] == {"number": {"scale": "log"}}
+    text = dltool("init", "data.csv", "--target", "total").stdout
+    assert "gives the target away: total = fare + tip" in text
+    assert [name for name, kind in yaml.safe_load(text)["data"]["inputs"].items() if kind != "ignore"] == ["distance"]
+    # Not the exact sum: there were fees.
+    numbers(distance=distance, fare=fare, tip=tip, total=(fare + tip / 9 + extra / 9).round(2))
+    assert "it is a total that holds the target" in dltool("init", "data.csv", "--target", "fare").stdout
+
+
+def test_few_classes_are_the_target_rather_than_texts_that_repeat(dltool) -> None:
+    texts = [f"message {i % 45}" for i in range(200)]
+    numbers(v1=np.array(["spam" if i % 4 else "ham" for i in range(200)]), v2=np.array(texts))
+    assert 'the target is "v1": chosen as the last column that can be predicted' in dltool("init", "data.csv").stderr
+
+
+def test_the_best_epoch_of_classes_is_chosen_by_the_loss_which_few_examples_do_not_tie(drafted) -> None:
+    table("x,z,y", "{x},{n},{k}")
+    training = drafted("data.csv")["training"]
+    assert training["checkpoint"] == {"monitor": "val_loss"}
+    assert training["callbacks"][0]["EarlyStopping"]["monitor"] == "val_loss"
+
+
+def test_one_of_three_coordinates_is_not_the_target(dltool) -> None:
+    generator = np.random.default_rng(0)
+    x, y, z, weight = generator.normal(size=(4, 60)).round(3)
+    numbers(x=x, y=y, z=z, weight=weight)
+    assert 'the target is "weight"' in dltool("init", "data.csv").stderr
+    numbers(y=y, x=x, weight=weight)
+    assert 'the target is "y"' in dltool("init", "data.csv").stderr
+
+
+@pytest.mark.parametrize("separator", ["|", ";", ","])
+def test_lists_of_labels_become_a_target_of_several_labels(drafted, separator: str) -> None:
+    names, generator = np.array(["action", "drama", "sci-fi"]), np.random.default_rng(0)
+    rows = [f'{i % 7}.5,{i % 5},"{separator.join(names[generator.random(3) < 0.6])}"' for i in range(90)]
+    Path("films.csv").write_text("\n".join(["length,stars,genres", *rows]), encoding="utf-8")
+    config = drafted("films.csv")
+    assert config["data"]["target"] == {"genres": {"multi_label": {"separator": separator}}}
+    assert config["model"]["layers"][-1] == {"Dense": {"units": "$classes", "activation": "sigmoid"}}
+    assert config["training"]["loss"] == "binary_crossentropy"
+    assert config["training"]["metrics"] == ["binary_accuracy"]
+    assert set(config["expect"]) == {"binary_accuracy"}
 
 
 def test_too_few_rows_are_said_to_be_too_few(dltool) -> None:

@@ -27,7 +27,7 @@ Rate = Annotated[int, Field(ge=1, le=MOST_RATE)]
 MOST_NGRAMS = 100
 """The number of n-grams of a text is proportional to it."""
 MOST_WORDS = 100_000
-"""The most words of one text. Every text of a batch is padded to its length."""
+"""Of one text. Every text of a batch is padded to its length."""
 
 
 class WrittenNumber(Section):
@@ -103,8 +103,6 @@ class BooleanColumn(Section):
 
 
 DatePart = Literal["year", "month", "day", "weekday", "day_of_year", "hour", "minute", "second", "elapsed"]
-
-
 UNIX: Mapping[str, int] = {"unix": 1, "unix_ms": 1_000}
 """Formats of dates that are numbers since 1970: how many of them are a second."""
 
@@ -221,7 +219,14 @@ COLUMN_EXAMPLE = "age: number, or age: {number: {scale: min_max}}"
 parse_column_type = Choices(ColumnType, "column type", COLUMN_EXAMPLE, COLUMN_TYPES).parse
 
 
-class CategoryTarget(Section):
+class ColumnTarget(Section):
+    """A target that some rows of a table may lack."""
+
+    missing: Literal["error", "drop"] = "error"
+    """Whether to refuse rows without the target, or to leave them out (`drop`)."""
+
+
+class CategoryTarget(ColumnTarget):
     """One class per example."""
 
     strip: str = ""
@@ -246,8 +251,11 @@ class IndexTarget(Section):
     """The number of classes; not all of them need examples."""
 
 
-class NumberTarget(WrittenNumber):
+class NumberTarget(WrittenNumber, ColumnTarget):
     """A number to predict."""
+
+    scale: Literal["standard", "robust", "log", "none"] = "none"
+    """The scale of the last layer's output, fitted in training; the model restores the units. `log`: log(1 + y)."""
 
 
 class MultiLabelTarget(Section):
@@ -295,7 +303,7 @@ class Target:
 
     @property
     def is_input(self) -> bool:
-        return self.type is not None and isinstance(self.type.options, InputTarget)
+        return self.type is not None and self.type.name == "input"
 
 
 EXAMPLE = "target: income, or target: {income: category}"

@@ -211,6 +211,9 @@ class Data(Section):
                 message = f"{self.source.name} has one target, which has no name"
                 problems.append(Problem(("target",), message, "target: category, or number"))
                 break
+            if target.type is not None and getattr(target.type.options, "missing", "error") == "drop":
+                place = ("target", *target.columns, target.type.name, "missing")
+                problems.append(Problem(place, "only the rows of a table can be left out", "remove it", at_key=True))
             if names and target.columns and target.columns[0] not in names:
                 hint = did_you_mean(near(target.columns[0], names, cutoff=0.5)) or f"the targets are {', '.join(names)}"
                 place = ("target", target.columns[0]) if target.type else ("target",)

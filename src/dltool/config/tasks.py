@@ -37,17 +37,32 @@ FLATTEN = "add Flatten or a global pooling layer before it"
 
 
 @dataclass(frozen=True)
+class TargetScale:
+    """Brings outputs x into the units of their target: `spread` · x + `center`, which is log(1 + y) if it `is_log`."""
+
+    center: float
+    spread: float
+    is_log: bool = False
+
+    def output_for(self, target: float) -> float:
+        """Return the output that stands for a target."""
+        return ((math.log1p(target) if self.is_log else target) - self.center) / self.spread
+
+
+@dataclass(frozen=True)
 class TargetFacts:
     """One target; `shape` is of one example.
 
     It is one or several class indices (`category` and `index`, int32), numbers (`number`, float32), or a 0 or 1 for
     each label (`multi_label`, float32). `class_names` is empty for numbers, whose lowest and highest are `extremes`,
-    None if unknown. For the input as target (`input`) nothing is known."""
+    None if unknown, and whose `scale` is None if outputs have their units. For the input as target (`input`) nothing is
+    known."""
 
     kind: TargetKind
     shape: tuple[int, ...] = ()
     class_names: tuple[str, ...] = ()
     extremes: tuple[float, float] | None = field(default=None, compare=False)
+    scale: TargetScale | None = field(default=None, compare=False)
 
     @property
     def task(self) -> "Task":
@@ -160,13 +175,17 @@ class Task:
         """Return whether the loss (or the activation) is at fault, and why: numbers that it cannot take (or reach)."""
         if target.extremes is None:
             return None
-        low, high = target.extremes
-        are = f"and the targets lie between {low:g} and {high:g}"
+        low, high = reached = target.extremes
+        if target.scale is not None:
+            low, high = map(target.scale.output_for, reached)
+        are = f"and the targets lie between {low:g} and {high:g}" + " once scaled" * (target.scale is not None)
         least, most = RANGES.get(activation or "", (-math.inf, math.inf))
         if low < least or high > most:
             reach = f"from {least:g} to {most:g}" if math.isfinite(most - least) else f"above {least:g}"
             reach = reach if math.isfinite(least) else f"below {most:g}"
             return False, (f"{activation} gives values {reach}, {are}", "remove the activation, or scale the targets")
+        low, high = reached
+        are = f"and the targets lie between {low:g} and {high:g}"
         least, most = TARGET_RANGES.get(losses.loss_name(loss), (-math.inf, math.inf))
         if low < least or high > most:
             takes = f"from {least:g} to {most:g}" if math.isfinite(most) else f"of at least {least:g}"

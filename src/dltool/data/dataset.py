@@ -17,7 +17,7 @@ from dltool.data.arrays.rows import Coded, Rows, is_text
 from dltool.data.examples import Examples, SourceExamples, check_alike, stacked
 from dltool.data.facts import Facts, InputFacts
 from dltool.data.files.class_folders import PartName
-from dltool.data.labels import Labels, read_labels, spelling_warnings, with_positive
+from dltool.data.labels import Labels, read_labels, spelling_warnings, target_scale, with_positive
 from dltool.data.sources.arrays import load_arrays
 from dltool.data.sources.builtin_datasets import load_bundled, load_keras_dataset
 from dltool.data.sources.catalog import published
@@ -116,6 +116,9 @@ def load_data(data: Data, seed: int, most_rows: int | None = None) -> Dataset:
         rows, split = few_rows(split, None if strata is None else strata[1], most_rows)
         examples, ranges, starts = examples.take(rows), {"training": (0, len(rows))}, ()
         types = {name: lenient(kind) for name, kind in types.items()}
+    for each in labels:
+        scale = target_scale(each, examples.targets[each.name][split.train])
+        described[each.name] = replace(described[each.name], scale=scale)
     weights = {} if examples.weights is None else {f"{data.weights} (weights)": examples.weights}
     contents = contents_of({**examples.inputs, **examples.digests, **weights}, examples.targets, ranges)
     facts = facts_of(examples.inputs, types, described, split)

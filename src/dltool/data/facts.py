@@ -1,7 +1,7 @@
 """Facts of the data: shapes, classes and sizes. Imports nothing heavy, which keeps `check` fast."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from dltool.config.columns import ONE_TARGET, ColumnType, Target
@@ -101,7 +101,12 @@ class Facts:
             for name, found in self.inputs.items()
         }
         targets = {
-            name: {"kind": target.kind, "shape": list(target.shape), "class_names": list(target.class_names)}
+            name: {
+                "kind": target.kind,
+                "shape": list(target.shape),
+                "class_names": list(target.class_names),
+                **({} if target.scale is None else {"scale": asdict(target.scale)}),
+            }
             for name, target in self.targets.items()
         }
         return {**self.names(), "inputs": inputs, "targets": targets}

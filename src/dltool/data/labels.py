@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from dltool.config.columns import MOST_CLASSES, ONE_TARGET, CategoryTarget, Target, TargetType
-from dltool.config.tasks import TargetKind
+from dltool.config.tasks import TargetKind, TargetScale
 from dltool.data.arrays.rows import Coded, is_text
 from dltool.data.examples import Examples, SourceExamples
+from dltool.data.scales import scale_of
 from dltool.data.split.by_column import distinct
 from dltool.data.tables.cells import BOOLEANS
 from dltool.errors import ConfigPath, DataError, Problem
@@ -26,7 +27,8 @@ LIST = re.compile(rf"\[\s*(?:{ITEM}\s*(?:,\s*{ITEM}\s*)*,?\s*)?\]")
 
 @dataclass(frozen=True)
 class Labels:
-    """The encoding of one target; `class_names` are in the order of their indices, none for numbers.
+    """The encoding of one target; `class_names` are in the order of their indices, none for numbers, which may have a
+    `scale`.
 
     `encode` returns the targets of a split, (rows, …); it raises DataError for labels that training does not have."""
 
@@ -34,6 +36,7 @@ class Labels:
     name: str
     encode: Callable[[Examples], np.ndarray]
     class_names: tuple[str, ...] = ()
+    scale: str = "none"
 
 
 def read_labels(source: SourceExamples, wanted: TargetType | None, name: str = ONE_TARGET) -> Labels:
@@ -63,7 +66,19 @@ def read_numbers(source: SourceExamples, name: str, options: Any) -> Labels:
         refuse_another_type(part, name, is_text_wanted=False)
         return np.asarray(part.targets[name], np.float32)
 
-    return Labels("number", name, encode)
+    return Labels("number", name, encode, scale="none" if options is None else options.scale)
+
+
+def target_scale(labels: Labels, targets: np.ndarray) -> TargetScale | None:
+    """Return the scale of a target, fitted to the training `targets`. Raises DataError: they have no logarithm."""
+    if labels.scale == "none":
+        return None
+    is_log = labels.scale == "log"
+    if is_log and targets.min() < 0:
+        message = f"scale: log takes targets from 0 on, and the lowest is {targets.min():g}"
+        raise DataError(Problem(place_of(labels.name), message, "write scale: robust"))
+    center, spread = scale_of(labels.scale, targets.astype(np.float64))
+    return TargetScale(center, spread, is_log)
 
 
 def read_classes(source: SourceExamples, name: str, options: Any) -> Labels:

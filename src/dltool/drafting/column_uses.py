@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,13 +21,24 @@ IDENTIFIER = re.compile(r"(?:.*[_ .-])?(?:id|uuid|guid|key|index|idx|nr|rowid)|.
 MOST_LISTED = 100
 """Columns in a config that people still read."""
 MOST_COMPARED = 100_000
-SKEWED = 2.0
+SKEWED = 3.0
+"""How much farther than the 5th percentile the 95th is from the median, where numbers are skewed."""
+FAR = 2.0
+"""The least standard deviation, in interquartile ranges, that outliers make; a normal distribution has 0.74."""
+FEW_VALUES = 6
+"""Of so few distinct numbers none is far out."""
 MUCH_MISSING = 0.05
 MANY_VALUES = 30
 FEW_ROWS_A_VALUE = 5
 FIRST_STAND_IN = 99
+TOTAL = re.compile(r"(?i)(?:.*[_ ])?(?:total|sum|subtotal|gross)(?:[_ ].*)?")
+MOST_SUMMED = 50
+LEAST_PART = 1e-3
+"""The least part of a sum, as a share of its standard deviation."""
 TELLING = 0.999
 """The least correlation at which another number is taken to be the target itself."""
+CLOSE = 0.9
+"""The least correlation of a total with its part."""
 
 
 @dataclass(frozen=True)
@@ -96,13 +107,24 @@ def number_type(column: Column, rows: int, declared: Mapping[str, Any], why: str
     seen = f"{column.low} to {column.high}" + (f", {column.distinct} distinct" if column.distinct else "")
     seen += (f", {why}" if why else "") + stand_in(values)
     options: dict[str, Any] = {}
-    deviation = values.std()
-    if values.min() >= 0 and deviation > 0 and np.mean(((values - values.mean()) / deviation) ** 3) > SKEWED:
-        options["scale"] = "log"
-        seen += ", most of them small"
+    scale = scale_for(values)
+    if scale != "standard":
+        options["scale"] = scale
+        seen += ", most of them small" if scale == "log" else ", some far from the others"
     if column.missing > MUCH_MISSING * rows:
         options["indicator"] = True
     return with_options("number", {**declared, **options}), seen
+
+
+def scale_for(values: np.ndarray) -> str:
+    """Return the scale for numbers by their quantiles, which no outlier changes: `log` if many are small and some
+    large, `robust` if some lie far out."""
+    low, quarter, middle, upper, high = np.quantile(values, [0.05, 0.25, 0.5, 0.75, 0.95])
+    if len(np.unique(values)) <= FEW_VALUES:
+        return "standard"
+    if values.min() >= 0 and (high - middle > SKEWED * (middle - low) or (upper == quarter and values.max() > 0)):
+        return "log"
+    return "robust" if upper > quarter and values.std() > FAR * (upper - quarter) else "standard"
 
 
 def stand_in(values: np.ndarray) -> str:
@@ -137,14 +159,42 @@ def telling(table: Table, uses: dict[str, Use], target: str) -> dict[str, Use]:
         column = table.columns[name]
         if use.kind == "ignore" or column.kind in ("text", "date", "image", "audio"):
             continue
-        why = tells(in_memory(column.values), goal, is_number=table.columns[target].kind == "number")
+        why = tells(name, in_memory(column.values), goal, is_number=table.columns[target].kind == "number")
         if why:
             found[name] = Use("ignore", f"gives the target away: {why}")
-    left = [name for name, use in uses.items() if use.kind != "ignore" and name not in found]
-    return found if left else {}
+    rest = [name for name, use in uses.items() if use.kind != "ignore" and name not in found]
+    summed = parts_of_sum(table, rest, target)
+    if len(summed) < len(rest):
+        found |= {name: Use("ignore", f"gives the target away: {why}") for name, why in summed.items()}
+    return found if rest else {}
 
 
-def tells(values: Values, goal: Values, *, is_number: bool) -> str:
+def parts_of_sum(table: Table, names: Sequence[str], target: str) -> dict[str, str]:
+    """Return the columns that add up to the target, or the total of which it is a part, each with the reason."""
+    if table.columns[target].kind != "number":
+        return {}
+    names = [name for name in names if table.columns[name].kind == "number"][:MOST_SUMMED]
+    columns = [np.asarray(table.columns[name].values[:MOST_COMPARED], np.float64) for name in (*names, target)]
+    known = np.array(columns)[:, ~np.isnan(columns).any(axis=0)]
+    if known.shape[1] < FEW_ROWS_A_VALUE * len(columns) or len(names) < 2:
+        return {}
+    known = known[:, known.any(axis=0)]
+    values, goal = known[:-1] - known[:-1].mean(axis=1, keepdims=True), known[-1] - known[-1].mean()
+    factors = np.linalg.lstsq(values.T, goal, rcond=None)[0]
+    parts = np.flatnonzero(np.abs(factors) * values.std(axis=1) > LEAST_PART * goal.std())
+    signs = np.round(factors[parts])
+    is_sum = (goal - signs @ values[parts]).std() < LEAST_PART * goal.std() and (np.abs(signs) == 1).all()
+    if not is_sum or len(parts) < 2:
+        return {}
+    shown = " ".join(f"{'+' if sign > 0 else '-'} {names[part]}" for part, sign in zip(parts, signs, strict=True))
+    return {
+        names[part]: f"{target} = {shown.removeprefix('+ ')}"
+        for part, sign in zip(parts, signs, strict=True)
+        if sign > 0
+    }
+
+
+def tells(name: str, values: Values, goal: Values, *, is_number: bool) -> str:
     rows = np.flatnonzero(~is_missing(goal))[:MOST_COMPARED]
     codes, _ = numbered(values)
     aims, classes = numbered(goal)
@@ -155,9 +205,17 @@ def tells(values: Values, goal: Values, *, is_number: bool) -> str:
     if is_number and isinstance(values, np.ndarray) and isinstance(goal, np.ndarray):
         both = rows[~np.isnan(values[rows])]
         if len(both) > 10 and np.std(values[both]) > 0 and np.std(goal[both]) > 0:
-            correlation = float(np.corrcoef(values[both].astype(float), goal[both].astype(float))[0, 1])
-            return f"the correlation is {correlation:.4f}" if abs(correlation) >= TELLING else ""
+            return correlated(name, values[both].astype(float), goal[both].astype(float))
     return ""
+
+
+def correlated(name: str, values: np.ndarray, goal: np.ndarray) -> str:
+    """Return why a column of numbers is the target in other words, or a total that holds it; empty if it is neither."""
+    correlation = float(np.corrcoef(values, goal)[0, 1])
+    if abs(correlation) >= TELLING:
+        return f"the correlation is {correlation:.4f}"
+    is_total = TOTAL.fullmatch(name) and goal.min() >= 0 and np.mean(values >= goal) >= TELLING
+    return "it is a total that holds the target" if is_total and correlation >= CLOSE else ""
 
 
 def input_lines(uses: dict[str, Use], table: Table) -> Iterator[tuple[str, str]]:

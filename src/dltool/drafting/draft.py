@@ -38,7 +38,8 @@ FEWEST = 10
 class Draft:
     """The parts of a config that follow from the data. `title` says what it is; `notes` are messages for the user.
 
-    `data`, `layers` and `training` are the lines of the sections. `metric` is accuracy or mean_absolute_error."""
+    `data`, `layers` and `training` are the lines of the sections. `metric` is accuracy, binary_accuracy
+    or mean_absolute_error."""
 
     title: str
     data: Lines
@@ -76,6 +77,9 @@ def baseline(dataset: Dataset, draft: Draft, windows: Windows | None) -> tuple[s
         what = "pixels" if len(test) > len(examples) else "examples"
         name = in_comment(dataset.facts.targets[ONE_TARGET].class_names[most])
         return f"the most frequent class, {name}, is right in {share:.1%} of the test {what}", f"> {share:.4f}"
+    if draft.metric == "binary_accuracy":
+        share = float(np.mean(test == (training.mean(axis=0) > 0.5)))
+        return f"the labels that most examples have are {share:.1%} of the test labels right", f"> {share:.4f}"
     middle = float(np.median(training))
     error, words = float(np.mean(np.abs(test - middle))), f"always {number(middle)}, the median,"
     if windows is not None:
@@ -162,13 +166,14 @@ def in_comments(values: Sequence[Any], most: int = 4) -> str:
 
 
 def training_lines(
-    examples: int, loss: str, metric: str, length: tuple[int, int] = (6_000, 200)
+    examples: int, loss: str, metric: str, length: tuple[int, int] = (6_000, 200), monitored: str | None = None
 ) -> list[tuple[str, str]]:
-    """Return the section `training`. `length` is roughly the number of steps in all, and the most epochs."""
+    """Return the section `training`. `length` is roughly the number of steps in all, and the most epochs; `monitored`
+    is what chooses the best epoch, by default the metric."""
     steps, most_epochs = length
     batch_size = (8, 32, 128, 512, 2_048)[bisect_left((500, 5_000, 50_000, 500_000), examples)]
     epochs = int(np.clip(steps * batch_size / max(examples, 1), 5, most_epochs))
-    monitor = f"val_{metric}"
+    monitor = f"val_{monitored or metric}"
     return [
         ("optimizer: {Adam: {learning_rate: 1e-3}}", ""),
         (f"loss: {loss}", ""),

@@ -1,41 +1,33 @@
 """Draft a config for a table: read it, choose the target, and write the sections of the config."""
 
-import shlex
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from dltool.config.columns import parse_column_type
 from dltool.config.sources import SOURCES, Source
 from dltool.config.table_sources import SQLITE, SqlSource
-from dltool.data.sources.tables import are_classes, in_memory, table_in_reach
-from dltool.data.split.by_column import numbered
+from dltool.data.sources.tables import are_classes, table_in_reach
 from dltool.data.tables.read import open_table
 from dltool.data.tables.several_files import ENDINGS, is_table
 from dltool.data.tables.typed_table import Column, ColumnRequest, Table
 from dltool.drafting.arff import sniff_arff
-from dltool.drafting.column_uses import Use, as_written, input_lines, present, telling, use_of, value_of, with_options
+from dltool.drafting.column_uses import Use, as_written, input_lines, telling, use_of, value_of
 from dltool.drafting.database import is_database, query_of
 from dltool.drafting.draft import Draft, Lines, in_comment, in_comments, scalar, split_line, training_lines
-from dltool.drafting.folder import CLASSES, LOSS, TEXT_LAYERS, TEXTS, words_of
+from dltool.drafting.folder import TEXT_LAYERS, TEXTS, words_of
+from dltool.drafting.goal import Goal, chosen, goal_of
 from dltool.drafting.media_columns import Paths, may_be_names, media_places, paths_in, with_paths
-from dltool.drafting.series import PRICES, TimeColumn, may_be_years, series_parts, spread, times_of, years_in
+from dltool.drafting.series import TimeColumn, may_be_years, series_parts, times_of, years_in
 from dltool.drafting.settings import GivenSettings
 from dltool.drafting.sniff import Sniffed, sniff_csv, sniff_sheet, surveyed
 from dltool.drafting.table_files import ROLES, TableFiles
 from dltool.errors import ConfigError, DataError
-from dltool.text import counted, did_you_mean, listed, near
+from dltool.text import counted, listed
 
 QUOTE = '"'
 DELIMITED = ("csv", "tsv")
-TARGETS = (
-    *("target", "label", "labels", "y", "outcome", "survived", "species", "income", "diagnosis", "churn", "churned"),
-    *("default", "fraud", "is_fraud", "sentiment", "quality", "price", "medv", "class", "category"),
-)
-"""Names of columns that mostly are the target, in this order."""
 
 
 def draft_table(files: TableFiles, named: Callable[[Path], str], target: str | None, given: GivenSettings) -> Draft:
@@ -45,10 +37,7 @@ def draft_table(files: TableFiles, named: Callable[[Path], str], target: str | N
         ConfigError: no such column, or it cannot be predicted.
         DataError: the table cannot be read, with every problem."""
     sniffed, table, paths, name, why = read_with_target(sniffed_file(files, given), target)
-    column = table.columns[name]
-    is_number = column.kind == "number" and not are_classes(column)
-    if not is_number and column.kind != "category":
-        column = of_classes(sniffed, name)
+    goal = goal_of(as_target(sniffed, table, name), as_written(sniffed.columns.get(name), "number"))
     times = None if paths else times_of(table, name)
     uses = uses_of(table, sniffed, name) | said_uses(given, name)
     source = source_lines(sniffed, named(files.path))
@@ -56,36 +45,35 @@ def draft_table(files: TableFiles, named: Callable[[Path], str], target: str | N
     title = f"{in_comment(files.path.name)[1:-1]}: {size}."
     others, unlike_it = other_files(sniffed, table, files)
     notes = (f'the target is "{name}": {why}', *unlike_it)
-    if times is not None and is_number and times.may_be_windows(table):
+    if times is not None and goal.is_number and times.may_be_windows(table):
         parts = series_parts(source, table, name, sniffed.columns, uses, times)
         return Draft(title, *parts, "mean_absolute_error", notes)
     uses = checked(table, uses | telling(table, uses, name) | said_uses(given, name), name)
-    goal, seen = target_of(column, as_written(sniffed.columns.get(name), "number"), is_number=is_number)
     data = [
         *source,
         *(line for role in others for line in source_lines(others[role], named(files.others[role]), role)),
-        (f"target: {{{scalar(name, is_key=True)}: {goal}}}", f"{why}; {seen}"),
+        (f"target: {{{scalar(name, is_key=True)}: {goal.type}}}", f"{why}; {goal.seen}"),
         *input_lines(uses, table),
-        *division(table, column, times, others, is_number=is_number),
+        *division(table, goal, times, others),
     ]
-    metric, loss = ("mean_absolute_error", "mean_absolute_error") if is_number else ("accuracy", LOSS)
-    layers: Lines = dense_layers(table.rows)
-    training = training_lines(table.rows, loss, metric)
+    layers: Lines = dense_layers(table.rows, goal)
+    training = training_lines(table.rows, goal.loss, goal.metric, monitored=None if goal.is_number else "loss")
     used = [other for other, use in uses.items() if use.kind != "ignore"]
     if paths:
         layers = [*with_paths(paths, [other for other in used if other not in paths]), *layers]
     if [table.columns[other].kind for other in used] == ["text"]:
         data += words_of(table.columns[used[0]].values)
-        layers, training = TEXT_LAYERS, training_lines(table.rows, loss, metric, TEXTS)
-    last = number_layers(present(column), name) if is_number else [CLASSES]
-    balance = [] if is_number else imbalance(column)
-    return Draft(title, data, [*layers, *last], [*training, *balance], metric, notes)
+        layers, training = TEXT_LAYERS, training_lines(table.rows, goal.loss, goal.metric, TEXTS)
+    return Draft(title, data, [*layers, *goal.layers], [*training, *goal.remarks], goal.metric, notes)
 
 
-def of_classes(sniffed: Sniffed, name: str) -> Column:
-    """Read a column as the run reads it: a class is called "yes" or "01" as in the file, not 1."""
-    columns = {**sniffed.columns, name: ({"category": {}}, "")}
-    return read(replace(sniffed, columns=columns)).columns[name]
+def as_target(sniffed: Sniffed, table: Table, name: str) -> Column:
+    """Return the column as the run reads it: a class is called "yes" or "01" as in the file, not 1."""
+    column = table.columns[name]
+    if column.kind in ("category", "text") or (column.kind == "number" and not are_classes(column)):
+        return column
+    as_classes = {**sniffed.columns, name: ({"category": {}}, "")}
+    return read(replace(sniffed, columns=as_classes)).columns[name]
 
 
 def read_with_target(sniffed: Sniffed, target: str | None) -> tuple[Sniffed, Table, dict[str, Paths], str, str]:
@@ -182,46 +170,9 @@ def source_lines(sniffed: Sniffed, named: str, role: str = "source") -> Lines:
     return [(f"{role}:", "; ".join(remarks[:3])), (f"  {kind}:", ""), *((f"    {line}", "") for line in written)]
 
 
-def chosen(table: Table, target: str | None) -> tuple[str, str]:
-    """Choose the column to predict, and say why."""
-    # Numbers, or strings that come more than once.
-    able = [
-        name
-        for name, column in table.columns.items()
-        if column.kind in ("number", "boolean")
-        or (column.kind == "category" and column.distinct is not None and 2 * column.distinct <= table.rows)
-    ]
-    if target in able:
-        return target, "as --target says"
-    others = [f"{name} ({unable(each, table.rows)})" for name, each in table.columns.items() if name not in able]
-    if not able:
-        hint = "a target has numbers, or texts that come twice at least; --set data.inputs.COLUMN=TYPE reads others so"
-        raise ConfigError(f"no column of {table.path.name} can be predicted: {listed(others, 5, '; ')}", hint)
-    if target is not None:
-        way = f"choose another one: --target {shlex.quote(able[-1])}"
-        column = table.columns.get(target)
-        if column is not None:
-            raise ConfigError(f'"{target}" cannot be predicted: {unable(column, table.rows)}', way)
-        names = did_you_mean(near(target, table.columns)) or f"its columns are {listed([*table.columns], 12)}"
-        raise ConfigError(f'{table.path.name} has no column "{target}"', f"{names}; {way}")
-    by_name = {name.lower().strip(): name for name in reversed(able)}
-    if {*PRICES} <= by_name.keys():
-        return by_name[PRICES[-1]], "chosen by its name, among prices"
-    known = next((by_name[name] for name in TARGETS if name in by_name), None)
-    if known is not None:
-        return known, "chosen by its name"
-    last = "the last column" if able[-1] == list(table.columns)[-1] else "the last column that can be predicted"
-    return able[-1], f"chosen as {last}"
-
-
 def said_uses(given: GivenSettings, target: str) -> dict[str, Use]:
     """Return the uses of the columns whose type `--set` gives."""
     return {name: Use(value_of(value), "as --set says") for name, value in given.columns.items() if name != target}
-
-
-def unable(column: Column, rows: int) -> str:
-    many = f"{column.distinct or 'too many'} classes in {counted(rows, 'row')}"
-    return f"{column.kind}, {many if column.kind == 'category' else column.why}"
 
 
 def uses_of(table: Table, sniffed: Sniffed, target: str) -> dict[str, Use]:
@@ -245,65 +196,31 @@ def checked(table: Table, uses: dict[str, Use], target: str) -> dict[str, Use]:
     return uses
 
 
-def target_of(column: Column, written: Mapping[str, Any], *, is_number: bool) -> tuple[str, str]:
-    """Return the target's type, and what was seen of it."""
-    if is_number:
-        values = present(column)
-        return with_options("number", written), f"{column.low} to {column.high}, median {np.median(values):.4g}"
-    names, counts = classes_of(column)
-    frequent = [f"{in_comment(names[index])} {counts[index]:,}" for index in np.argsort(-counts, kind="stable")]
-    return "category", f"{len(names)} classes: {listed(frequent, 4)}"
-
-
-def classes_of(column: Column) -> tuple[np.ndarray, np.ndarray]:
-    """Return the classes and their rows."""
-    numbers, names = numbered(in_memory(column.values))
-    return names, np.bincount(numbers, minlength=len(names))
-
-
-def division(
-    table: Table, column: Column, times: TimeColumn | None, others: Collection[str], *, is_number: bool
-) -> Lines:
+def division(table: Table, goal: Goal, times: TimeColumn | None, others: Collection[str]) -> Lines:
     """Return the line of the split, unless all splits have files of their own."""
     if len(others) == len(ROLES):
         return []
     if others:
         (role,) = ROLES.keys() - others
         return [(f"split: {{{role}: 0.15}}", f"{listed([*others], 2)} has a file of its own")]
-    return [whole_division(table, column, times, is_number=is_number)]
+    return [whole_division(table, goal, times)]
 
 
-def whole_division(table: Table, column: Column, times: TimeColumn | None, *, is_number: bool) -> tuple[str, str]:
+def whole_division(table: Table, goal: Goal, times: TimeColumn | None) -> tuple[str, str]:
     line = split_line(table.rows)
     if times is not None and (times.column is not None or "time" not in table.columns):
         order = scalar(times.column) if times.column is not None else "time"
         return line.replace("}", f", order: {order}}}"), "by time, not at random: the last rows are the test"
-    if not is_number and (classes_of(column)[1] == 1).any():
+    if goal.fewest == 1:
         return line.replace("}", ", stratify: false}"), "a class has one row only, and cannot be in every split"
     return line, ""
 
 
-def dense_layers(rows: int) -> Lines:
+def dense_layers(rows: int, goal: Goal) -> Lines:
     wide = 32 if rows < 1_000 else 64
     return [
         (f"- Dense: {{units: {wide}, activation: relu}}", "all columns come as one vector"),
-        ("- Dropout: 0.2", ""),
+        # The mean of what units give is shifted by Dropout, which classes bear and numbers do not.
+        *([] if goal.is_number else [("- Dropout: 0.2", "")]),
         (f"- Dense: {{units: {wide // 2}, activation: relu}}", ""),
     ]
-
-
-def number_layers(values: np.ndarray, target: str) -> Lines:
-    """Return the output, in units of the target."""
-    scale, offset = spread(values, target), np.median(values)
-    return [
-        ("- Dense: 1", ""),
-        (f"- Rescaling: {{scale: {scale:.3g}, offset: {offset:.3g}}}", "to the units of the target"),
-    ]
-
-
-def imbalance(column: Column) -> Lines:
-    names, counts = classes_of(column)
-    if counts.min() * 3 > counts.max():
-        return []
-    rare, share = in_comment(names[np.argmin(counts)]), counts.min() / counts.sum()
-    return [("", f"class_weights: balanced would make {rare}, {share:.1%} of the rows, count more")]

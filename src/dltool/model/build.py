@@ -22,6 +22,7 @@ from dltool.model.augmentation import build_augmentation, mixed_shape, refuse_va
 from dltool.model.inputs import Fitted, Preprocessed, layer_title, preprocess_inputs, scope_title, structure, wire
 from dltool.model.keras_objects import KERAS_ERRORS, parameter_budget, plain_message
 from dltool.model.placement import output_layers, refuse_idle_inputs, refuse_misplaced
+from dltool.model.target_units import in_target_units
 from dltool.text import Shape
 
 
@@ -97,7 +98,7 @@ def build_model(
     with parameter_budget():
         prepared = preprocess_inputs(config, facts, names, training_inputs, fitted)
         keras.utils.set_random_seed(config.seed)
-        core, before, layers = build_core(config, facts, prepared, names, ends, is_pretrained)
+        core, before, layers, outputs = build_core(config, facts, prepared, names, ends, is_pretrained)
         target = mixed_shape(facts, heads[0], one_hot)
         refuse_value_ranges(config.data.augmentation, prepared, training_inputs)
         augmentation = build_augmentation(config.data.augmentation, prepared, names, target)
@@ -108,14 +109,14 @@ def build_model(
     # Earlier work of the process must not matter.
     global_seed_generator().state.assign([config.seed, 0])
     preprocessors, plan = preprocessors_of(prepared), (*prepared.layers, *before, *layers)
-    outputs, fitted = {name: layers[index] for name, index in ends.items()}, prepared.fitted
-    return BuiltModel(core, preprocessors, augmentation, full, plan, heads, outputs, fitted, one_hot, compared)
+    return BuiltModel(core, preprocessors, augmentation, full, plan, heads, outputs, prepared.fitted, one_hot, compared)
 
 
 def build_core(
     config: Config, facts: Facts, prepared: Preprocessed, names: Names, ends: Mapping[str, int], is_pretrained: bool
-) -> tuple[keras.Model, Sequence[Applied], Sequence[Applied]]:
-    """Build the model from preprocessed inputs to outputs; return also the layers before its own, and its own."""
+) -> tuple[keras.Model, Sequence[Applied], Sequence[Applied], Mapping[str, Applied]]:
+    """Build the model from preprocessed inputs to outputs; return also the layers before its own, its own, and those
+    that give the outputs."""
     starts = {name: Placed(like(origin, name, facts), origin.place) for name, origin in prepared.outputs.items()}
     with precision(config.training.precision):
         named, first, before = wire(config, facts, starts, prepared.fitted)
@@ -123,12 +124,18 @@ def build_core(
         if config.training.precision.startswith("mixed_"):
             entries = with_exact_ends(entries, ends.values())
         layers = apply_layers(entries, first, LAYERS, names, named, ends.values())
-        outputs = {name: layers[index].output for name, index in ends.items()}
+        last = {name: layers[index] for name, index in ends.items()}
+        for head in heads_of(config):
+            target = target_of(head, facts.targets)
+            if target is not None and target.scale is not None:
+                layers += in_target_units(last[head.name], target.scale, names)
+                last[head.name] = layers[-1]
+        outputs = {name: applied.output for name, applied in last.items()}
         inputs, ends_of_core = structure(facts, starts), outputs if config.model.outputs else layers[-1].output
         names.name_operations(inputs, ends_of_core)
         core = model(inputs, ends_of_core, "core")
     refuse_idle_inputs(facts, starts, core)
-    return core, before, layers
+    return core, before, layers, last
 
 
 def preprocessors_of(prepared: Preprocessed) -> dict[str, keras.Model]:

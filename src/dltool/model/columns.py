@@ -14,6 +14,7 @@ from dltool.data.arrays.rows import Coded, Rows, Taken
 from dltool.data.arrays.window_rows import Windowed
 from dltool.data.dates import DATE_PARTS, SECONDS_A_DAY
 from dltool.data.facts import InputFacts
+from dltool.data.scales import scale_of
 
 ColumnState = Mapping[str, Any]
 """The fitted state of a column as JSON: numbers by name; for texts and categories a list of words."""
@@ -21,7 +22,6 @@ ColumnState = Mapping[str, Any]
 BLOCK = 2**20
 BEFORE_ALL_DATES = -(10**9)
 """Days; fits into int32, which Keras requires. A missing date is the smallest int64, which lies before."""
-LEAST_SPREAD = 1e-12
 
 
 def learn(column: ColumnType, rows: Rows) -> ColumnState:
@@ -62,24 +62,6 @@ def learn_number(options: NumberColumn, values: np.ndarray) -> ColumnState:
     center, spread = scale_of(options.scale, filled) if len(filled) else (0.0, 1.0)
     limits = {"low": float(present.min()), "high": float(present.max())} if len(present) else {}
     return {"fill": fill, "center": center, "spread": spread, "missing": len(values) - len(present), **limits}
-
-
-def scale_of(scale: str, values: np.ndarray) -> tuple[float, float]:
-    """Return the number to subtract and the number to divide by; the latter is 1 if all values are equal."""
-    if scale == "log":
-        values = np.sign(values) * np.log1p(np.abs(values))
-    if scale in ("standard", "log"):
-        center, spread = np.mean(values), np.std(values)
-    elif scale == "min_max":
-        center, spread = np.min(values), np.max(values) - np.min(values)
-    elif scale == "robust":
-        center = np.median(values)
-        spread = np.subtract(*np.percentile(values, [75, 25]))
-    else:
-        return 0.0, 1.0
-    # If all values are equal, the mean may still differ from them in its last bits.
-    is_spread = spread > max(LEAST_SPREAD * abs(center), np.finfo(np.float32).tiny)
-    return float(center), float(spread) if is_spread else 1.0
 
 
 def most_frequent_number(values: np.ndarray) -> float:

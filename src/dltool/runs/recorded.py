@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
+from dltool.config.columns import Target
 from dltool.config.load import read_recorded
 from dltool.config.schema import Config, Data
 from dltool.config.sources import TABLE_SOURCES, Source
 from dltool.config.table_sources import ParquetSource
-from dltool.config.tasks import TASKS, TargetFacts
+from dltool.config.tasks import TASKS, TargetFacts, TargetScale
 from dltool.config.text.dump import Expression, leaves, plain_config
 from dltool.config.text.tree import format_path
 from dltool.config.text.yaml_reader import MOST_BYTES
@@ -218,7 +219,11 @@ def recorded_facts(record: DataRecord, data: Data, shown_as: str) -> Facts:
     given = (record.examples, record.validation_examples, record.test_examples)
     sizes = [size for size in given if size is not None]
     are_named = targets is not None and targets.keys() == data.targets.keys() and len(sizes) == len(given)
-    if targets is None or not are_named or not all(map(is_target, targets.values())):
+    if (
+        targets is None
+        or not are_named
+        or not all(is_target(targets[name], given) for name, given in data.targets.items())
+    ):
         raise RunError(f"{shown_as}: the target of the run is missing or invalid", hint)
     types = data.inputs or {}
     return Facts(
@@ -227,7 +232,7 @@ def recorded_facts(record: DataRecord, data: Data, shown_as: str) -> Facts:
             for name, each in inputs.items()
         },
         {
-            name: TargetFacts(each.kind, tuple(each.shape), tuple(each.class_names))  # type: ignore[arg-type]
+            name: TargetFacts(each.kind, tuple(each.shape), tuple(each.class_names), scale=scale_in(each))  # type: ignore[arg-type]
             for name, each in targets.items()
         },
         *sizes,
@@ -238,10 +243,16 @@ def is_small(shape: Sequence[int]) -> bool:
     return math.prod(max(1, size) for size in shape) <= MOST_VALUES
 
 
-def is_target(found: TargetRecord) -> bool:
-    """Return whether this can describe a target: class and label names are unique."""
-    task = TASKS.get(found.kind)
+def scale_in(found: TargetRecord) -> TargetScale | None:
+    return None if found.scale is None else TargetScale(**found.scale.model_dump())
+
+
+def is_target(found: TargetRecord, given: Target) -> bool:
+    """Return whether this can describe a target of the config: class and label names are unique."""
+    task, wanted = TASKS.get(found.kind), getattr(given.type and given.type.options, "scale", "none")
     if task is None or not task.has_labels or not is_small(found.shape):
+        return False
+    if (found.scale is None) != (wanted == "none") or (found.scale and found.scale.is_log != (wanted == "log")):
         return False
     if not task.has_classes:
         return not found.class_names

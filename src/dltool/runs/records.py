@@ -122,10 +122,17 @@ class InputRecord(Strict):
     is_column: bool
 
 
+class ScaleRecord(Strict):
+    center: Annotated[float, Field(gt=-LARGEST, lt=LARGEST)]
+    spread: Annotated[float, Field(gt=0, lt=LARGEST)]
+    is_log: bool
+
+
 class TargetRecord(Strict):
     kind: str
     shape: Shape
     class_names: list[str]
+    scale: ScaleRecord | None = None
 
 
 class RecordedPart(Lenient):

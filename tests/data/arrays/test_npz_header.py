@@ -28,7 +28,7 @@ def test_other_bytes_are_no_header(content):
 @pytest.mark.parametrize("shape", ["(True, 4)", "(4.0,)", "('4',)", "(-4,)", "4"])
 def test_sizes_are_integers(shape):
     text = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}}}".encode()
-    with pytest.raises(ValueError, match="shape|header"):
+    with pytest.raises(ValueError, match=r"shape|header"):
         header_of_npy(io.BytesIO(b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text + bytes(16)), 200)
 
 

@@ -12,6 +12,7 @@ from dltool.config.columns import (
     AudioColumn,
     CategoryColumn,
     CategoryTarget,
+    ColumnTarget,
     ColumnType,
     FileColumn,
     IndexTarget,
@@ -20,12 +21,13 @@ from dltool.config.columns import (
     NumberTarget,
     Target,
     TargetType,
+    WrittenNumber,
 )
 from dltool.config.schema import Data
 from dltool.config.sources import Source
 from dltool.data.arrays.cleaning import WEIGHTS_ARE, weight_problem
 from dltool.data.arrays.rows import Coded, Rows
-from dltool.data.examples import Examples, SourceExamples
+from dltool.data.examples import Examples, SourceExamples, places_in
 from dltool.data.facts import is_for_layers
 from dltool.data.files.class_folders import PartName
 from dltool.data.labels import index_problem, not_indices
@@ -132,10 +134,11 @@ def column_of(target: TargetType | None) -> ColumnType | None:
     if target is None:
         return None
     if isinstance(target.options, CategoryTarget):
-        return ColumnType("category", CategoryColumn.model_validate(target.options.model_dump(exclude={"positive"})))
+        written = target.options.model_dump(exclude={"positive", "missing"})
+        return ColumnType("category", CategoryColumn.model_validate(written))
     if isinstance(target.options, MultiLabelTarget):
         return ColumnType("category", CategoryColumn())
-    return ColumnType("number", NumberColumn(**target.options.model_dump(exclude={"classes"})))
+    return ColumnType("number", NumberColumn(**target.options.model_dump(include={*WrittenNumber.model_fields})))
 
 
 def named_columns(data: Data) -> Iterator[tuple[tuple[str, str], str]]:
@@ -157,6 +160,7 @@ def load_table_examples(data: Data) -> SourceExamples:
     read = read_tables(data)
     problems: list[Problem] = []
     parts: dict[PartName, Examples] = {}
+    warnings: list[str] = []
     for role, table in read.tables.items():
         problems += missing_problems(table, read.types)
         labels: dict[str, Values] = {}
@@ -174,14 +178,38 @@ def load_table_examples(data: Data) -> SourceExamples:
             inputs = {name: rows for name, (rows, _) in found.items()}
             digests = {name: each for name, (_, each) in found.items() if each is not None}
             values = {**dates_of(table), **{name: in_memory(table.columns[name].values) for name in dividing}}
-            parts[PARTS[role]] = Examples(
-                inputs, labels, table.path.name, ("data", role), values, digests, weights=weights
-            )
+            examples = Examples(inputs, labels, table.path.name, ("data", role), values, digests, weights=weights)
+            if any(map(is_dropped, read.targets.values())):
+                examples = with_targets(examples, read.targets, table, warnings)
+            parts[PARTS[role]] = examples
     DataError.refuse(problems)
     alone = len(read.types) == 1
     types = {name: kind for name, kind in read.types.items() if not (alone and is_for_layers(kind, data))}
     columns_read = tuple(read.first.columns.values())
-    return SourceExamples(parts, types=types, inferred=read.inferred(data), columns=columns_read)
+    return SourceExamples(parts, (), tuple(warnings), types, inferred=read.inferred(data), columns=columns_read)
+
+
+def is_dropped(target: Target) -> bool:
+    """Return whether rows without this target are left out."""
+    return getattr(target.type and target.type.options, "missing", "error") == "drop"
+
+
+def with_targets(examples: Examples, targets: Mapping[str, Target], table: Table, warnings: list[str]) -> Examples:
+    """Return the examples that have all targets, with their rows, and add a warning about the others."""
+    columns = [name for target in targets.values() if is_dropped(target) for name in target.columns]
+    absent = np.any([is_missing(in_memory(table.columns[name].values)) for name in columns], axis=0)
+    rows = np.flatnonzero(~absent)
+    if not len(rows):
+        raise DataError(Problem(examples.place, f"{table.path.name} has no row with the target", "name another column"))
+    if absent.any():
+        named = " or ".join(f'"{name}"' for name in columns)
+        warnings.append(f"{named} is missing in {rows_named(table, np.flatnonzero(absent))}, left out")
+    values = {
+        name: each.take(rows) if isinstance(each, Coded) else each[rows] for name, each in examples.columns.items()
+    }
+    return replace(
+        examples.take(rows), name=examples.name, columns=values, places=places_in(table.path.name, len(rows), rows + 1)
+    )
 
 
 def input_types(data: Data, table: Table) -> dict[str, ColumnType]:
@@ -295,9 +323,12 @@ def labels_of(target: Target, table: Table, place: ConfigPath, target_place: Con
             continue
         values = in_memory(column.values)
         rows = np.flatnonzero(is_missing(values))
-        if len(rows) and not (task and task.takes_several):
+        if len(rows) and not (task and task.takes_several) and not is_dropped(target):
             message = f'the target "{name}" is missing in {rows_named(table, rows)}'
-            problems.append(Problem(place, message, "remove these rows, or fill them in"))
+            drop = "remove these rows"
+            if target.type is not None and isinstance(target.type.options, ColumnTarget):
+                drop = f"leave these rows out: target: {{{name}: {{{target.type.name}: {{missing: drop}}}}}}"
+            problems.append(Problem(place, message, f"fill them in, or {drop}"))
         elif target.type is not None and isinstance(options := target.type.options, IndexTarget):
             numbers = np.asarray(values)
             wrong = np.flatnonzero(not_indices(numbers, options.classes))
