@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from dltool.config.schema import Config, Training
-from dltool.config.tasks import TargetFacts
+from dltool.config.tasks import TargetFacts, TargetScale
 from dltool.data.facts import Facts, InputFacts
 from dltool.evaluation.bootstrap import Interval
 from dltool.evaluation.measures import number_row
@@ -145,6 +145,8 @@ def test_the_cause_of_a_model_that_is_not_better_than_its_baselines_is_looked_fo
     (found,) = found_in(IMPROVING, 5, advisor=advisor(values=prices / 100_000), is_bad=True)
     assert found.next_step == "There were only 160 training steps: write training.epochs: 20 (a b.yaml:9)."
     assert kinds(GOOD, 4, advisor=advisor(values=prices)) == []
+    scaled = TargetFacts("number", scale=TargetScale(0.0, 1.0))
+    assert advisor(values=prices, target=scaled).target_scaling(advisor(values=prices).dataset) == ""
 
 
 def test_more_steps_are_written_in_the_last_phase() -> None:
@@ -169,6 +171,8 @@ def test_biased_and_impossible_predictions_are_said() -> None:
     assert far.words == "All targets are 0 or more; price is predicted from -40 to 110."
     assert far.next_step == "End model.layers with - Activation: softplus"
     assert [*prediction_findings([number_row("price", targets, targets + np.tile([9, -9], 18))], 36, None, "")] == []
+    (_, scaled) = prediction_findings([number_row("price", targets, targets - 40)], 36, (0, 150), "mse", is_scaled=True)
+    assert scaled.next_step == "Look at the largest errors below."
     shares = np.array([0.0, 1.0, 0.5])
     (beyond,) = prediction_findings([number_row("share", shares, shares * 1.5 - 0.25)], 3, (0, 1), "")
     assert beyond.next_step == "End model.layers with - Activation: sigmoid"

@@ -137,7 +137,8 @@ class Advisor:
         heads = heads_of(self.config)
         for head in heads:
             index, target = layer_index(self.config, head), self.facts.targets.get(str(head.target))
-            if index is None or target is None or target.task.has_classes or self.layers[index].name in SCALING:
+            is_scaled = target is not None and (target.task.has_classes or target.scale is not None)
+            if index is None or target is None or is_scaled or self.layers[index].name in SCALING:
                 continue
             values = np.asarray(dataset.targets[str(head.target)][dataset.split.train], float)
             mean, spread = float(values.mean()), float(values.std())

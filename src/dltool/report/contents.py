@@ -198,8 +198,8 @@ def assessment_findings(subject: Subject) -> Iterator[Finding]:
         head = heads.get(output.name)
         target = None if head is None else target_of(head, subject.facts.targets)
         if head is not None and target is not None:
-            loss = loss_name(head.loss)
-            yield from prediction_findings(output.table, assessment.examples, target.extremes, loss)
+            loss, is_scaled = loss_name(head.loss), target.scale is not None
+            yield from prediction_findings(output.table, assessment.examples, target.extremes, loss, is_scaled)
 
 
 def output_contents(subject: Subject, assessed: "OutputAssessment") -> OutputContents:

@@ -167,10 +167,15 @@ def data_findings(
 
 
 def prediction_findings(
-    table: Sequence[Mapping[str, Any]], examples: int, extremes: tuple[float, float] | None, loss: str
+    table: Sequence[Mapping[str, Any]],
+    examples: int,
+    extremes: tuple[float, float] | None,
+    loss: str,
+    is_scaled: bool = False,
 ) -> Iterator[Finding]:
     """Yield warnings about predicted numbers: biased ones, and impossible ones. `table` has a row for each number,
-    `extremes` are the lowest and the highest target. A quantile is biased on purpose."""
+    `extremes` are the lowest and the highest target. A quantile is biased on purpose. The
+    outputs of the last layer are not in the units of targets that are scaled (`is_scaled`)."""
     for row in table:
         name = str(row.get("number"))
         if are_floats(row, "mean_error", "mean_absolute_error", "root_mean_squared_error"):
@@ -184,10 +189,12 @@ def prediction_findings(
                     step = f"This loss makes the model predict {NO_MEANS[loss]}; loss: mean_squared_error, means."
                 yield Finding("bias", f"Predictions are too {how}", words, step)
         if extremes is not None and are_floats(row, "lowest", "highest"):
-            yield from impossible(name, (row["lowest"], row["highest"]), extremes)
+            yield from impossible(name, (row["lowest"], row["highest"]), extremes, is_scaled)
 
 
-def impossible(name: str, predicted: tuple[float, float], targets: tuple[float, float]) -> Iterator[Finding]:
+def impossible(
+    name: str, predicted: tuple[float, float], targets: tuple[float, float], is_scaled: bool
+) -> Iterator[Finding]:
     """Yield a warning if predictions lie where no target can be, or far from all targets."""
     (lowest, highest), (low, high) = predicted, targets
     span = high - low
@@ -201,7 +208,8 @@ def impossible(name: str, predicted: tuple[float, float], targets: tuple[float, 
     else:
         return
     words = f"All targets are {possible}; {name} is predicted from {ends[2]} to {ends[3]}."
-    step = f"End model.layers with - Activation: {activation}" if activation else "Look at the largest errors below."
+    ends_with = activation and not is_scaled
+    step = f"End model.layers with - Activation: {activation}" if ends_with else "Look at the largest errors below."
     title = f"Some predictions are {'impossible' if activation else 'far from all targets'}"
     yield Finding("impossible", title, words, step)
 
