@@ -146,7 +146,7 @@ def test_the_cause_of_a_model_that_is_not_better_than_its_baselines_is_looked_fo
     assert found.next_step == "There were only 160 training steps: write training.epochs: 20 (a b.yaml:9)."
     assert kinds(GOOD, 4, advisor=advisor(values=prices)) == []
     scaled = TargetFacts("number", scale=TargetScale(0.0, 1.0))
-    assert advisor(values=prices, target=scaled).target_scaling(advisor(values=prices).dataset) == ""
+    assert advisor(values=prices, target=scaled).scaling() == ""
 
 
 def test_more_steps_are_written_in_the_last_phase() -> None:
