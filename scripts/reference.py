@@ -333,8 +333,10 @@ scikit-learn or NumPy. "\\*": logits are converted to probabilities. "½": the t
 one, because Keras would take the largest output for the class. Other cells name what to write instead.
 
 {table(["metric", *(FORM_WORDS[form] for form in forms)], grouped(rows))}
-`accuracy` of several labels is `BinaryAccuracy`. `IoU` and `MeanIoU` need `sparse_y_pred: false`, and with one-hot
-targets `sparse_y_true: false`. Metrics of your own code get targets and outputs as the loss does.
+`accuracy` of several labels is `BinaryAccuracy`. Of two classes, `AUC`, `Precision`, `Recall` and the other metrics in
+their row are those of the second, with two outputs too. Masked steps count in no metric. `IoU` and `MeanIoU` need
+`sparse_y_pred: false`, and with one-hot targets `sparse_y_true: false`. Metrics of your own code get targets and
+outputs as the loss does.
 """
 
 

@@ -191,6 +191,9 @@ def test_an_evaluation_has_the_numbers_of_the_command(penguins, dltool) -> None:
     assert found.loc["accuracy", ["low", "high"]].tolist() == expected["intervals"]["accuracy"]
     baselines = {line["name"]: line["value"] for line in expected["baselines"] if line["name"] != "this model"}
     assert found.loc["accuracy", list(baselines)].to_dict() == baselines
+    named = penguins.evaluate("train", metrics=["SparseCategoricalAccuracy"])
+    assert {*named.index} == {"sparse_categorical_accuracy", "loss"}
+    assert named.loc["sparse_categorical_accuracy", list(baselines)].to_dict() == baselines
     with pytest.raises(ConfigError, match='unknown split "tset"'):
         penguins.evaluate("tset")
 
@@ -311,6 +314,7 @@ def test_a_dataframe_that_was_changed_in_the_run_is_noticed(framed, dltool, tmp_
         ([1, 2], "data is list; expected a pandas DataFrame"),
         (frame().iloc[:0], "data.parquet has no rows"),
         (frame().assign(note=[1, "x"] * 50), 'the column "note" holds int, str; expected one type'),
+        (frame().assign(note=[{}] * 100), 'the column "note" holds dict; expected one type'),
         (frame().rename(columns={"legs": "length"}), 'two columns are called "length"'),
         (frame().drop(columns="species"), "species"),
     ],

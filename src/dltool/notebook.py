@@ -177,20 +177,21 @@ class TrainedRun:
         "validation" or "test" (the default), `data` a file of new labelled data, `metrics` replace the config's."""
         import pandas as pd
 
-        from dltool.evaluation.findings import MODEL
-
         with plain_errors(), allowed(self.allow_code), shown_progress() as progress:
             from dltool.commands.evaluate import evaluate as run_evaluate
+            from dltool.report.verdict import tiles
 
             file = None if data is None else Path(data)
             outcome = run_evaluate(self.path, split, file, metrics, progress=progress)
             if outcome.warning:
                 progress.warn(outcome.warning)
-        found = outcome.assessment
-        rows = {name: {"value": each.value, "low": each.low, "high": each.high} for name, each in found.metrics.items()}
-        for baseline in found.baselines:
-            name = "value" if baseline.name == MODEL else baseline.name
-            rows.setdefault(baseline.metric, {}).setdefault(name, baseline.value)
+        # A baseline's metric may have another name in the run.
+        found = tiles(outcome.assessment.metrics, outcome.assessment.baselines)
+        rows = {
+            each.name: {"value": each.interval.value, "low": each.interval.low, "high": each.interval.high}
+            | dict(each.baselines)
+            for each in found
+        }
         return pd.DataFrame.from_dict(rows, orient="index", dtype=float).rename_axis(index="metric")
 
     def summary(self) -> str:

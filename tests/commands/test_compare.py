@@ -106,6 +106,13 @@ def test_on_other_rows_runs_are_not_ranked_and_it_says_why(tmp_path):
     assert "was tested on other rows, 50 of 200 in common: not ranked with" in remark
 
 
+def test_the_same_rows_with_other_targets_are_not_ranked(tmp_path):
+    runs = [created(tmp_path), created(tmp_path, 0.95)]
+    (runs[1].evaluation / "test" / "metrics.json").write_text(json.dumps({"targets": "sha256:positive"}), "utf-8")
+    (remark,) = compare([run.path for run in runs]).remarks
+    assert "on other targets, such as another positive class: not ranked with" in remark
+
+
 def test_of_three_runs_the_two_on_the_same_rows_are_ranked(tmp_path):
     found = compare(
         [created(tmp_path, share, rows=rows).path for share, rows in ((0.6, ROWS), (1, ROWS + 9), (0.9, ROWS))]
@@ -142,7 +149,7 @@ def test_losses_of_another_kind_are_not_compared(tmp_path):
     found = compare([created(tmp_path).path, created(tmp_path, loss="mae").path])
     assert found.metrics[0].differences == (None, None)
     assert found.metrics[0].verdict == "not ranked"
-    assert "has another loss function or penalty than in" in found.remarks[0]
+    assert "has another loss function, penalty or weights than in" in found.remarks[0]
 
 
 @pytest.mark.parametrize(
@@ -165,16 +172,18 @@ def test_a_metric_with_other_options_is_not_ranked(tmp_path, first, other, is_ra
 
 
 def test_another_decision_threshold_is_not_ranked_except_on_what_depends_on_none(tmp_path):
-    runs = [created(tmp_path, metrics=f"[accuracy, AUC]\n  threshold: {value}") for value in (0.3, 0.5)]
+    runs = [created(tmp_path, metrics=f"[accuracy, AUC, mse]\n  threshold: {value}") for value in (0.3, 0.5)]
     for run, auc in zip(runs, (0.7, 0.9), strict=True):
         results = json.loads(run.results.read_text("utf-8"))
-        results["test"]["auc"], results["intervals"]["auc"] = auc, [auc - 0.05, auc + 0.05]
+        for name in ("auc", "mse"):
+            results["test"][name], results["intervals"][name] = auc, [auc - 0.05, auc + 0.05]
         run.results.write_text(json.dumps(results), "utf-8")
     found = compare([run.path for run in runs])
     assert {row.name: row.verdict for row in found.metrics} == {
         "loss": "no clear difference",
         "accuracy": "not ranked",
         "auc": "B is better",
+        "mse": "A is better",
     }
     difference = found.metrics[2].differences[1]
     assert difference is not None

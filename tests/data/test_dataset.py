@@ -289,3 +289,13 @@ def test_columns_of_a_table_as_targets(tmp_path):
         'the target "kind" is missing in 1 row: a.csv, line 5',
         'the target "size" is missing in 1 row: a.csv, line 5',
     ]
+
+
+def test_a_column_of_class_indices_keeps_its_integers(tmp_path):
+    (tmp_path / "a.csv").write_text("\n".join(["n,token", *(f"{n},{n % 3 * 5}" for n in range(30))]))
+    data = {"source": {"csv": str(tmp_path / "a.csv")}, "target": {"token": {"index": 20}}, "split": {"test": 0.2}}
+    dataset = load(data)
+    assert dataset.targets["target"].tolist() == [n % 3 * 5 for n in range(30)]
+    assert dataset.facts.targets["target"].class_names == tuple(map(str, range(20)))
+    with pytest.raises(DataError, match="expected integers from 0 to 9, got 10 in 10 labels"):
+        load({**data, "target": {"token": {"index": 10}}})

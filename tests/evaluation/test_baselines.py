@@ -19,7 +19,7 @@ from dltool.evaluation.measure import measure
 from dltool.model.build import build_model
 
 
-def found_for(source: str, loss: str, units: int | str) -> Any:
+def found_for(source: str, loss: Any, units: int | str) -> Any:
     training = {"optimizer": "adam", "loss": loss, "epochs": 1}
     data = {"source": source, "split": {"test": 0.3}, "preprocessing": ["Normalization"]}
     layers = ["Flatten", {"Dense": {"units": units, "activation": "softmax" if units != 1 else None}}]
@@ -68,6 +68,14 @@ def test_of_many_features_the_first_principal_components_are_taken() -> None:
         ("mae", "mean_absolute_error", "median", np.median, lambda errors: np.abs(errors).mean()),
         ("mse", "mean_squared_error", "mean", np.mean, lambda errors: (errors**2).mean()),
         ("huber", "mean_absolute_error", "median", np.median, lambda errors: np.abs(errors).mean()),
+        ("poisson", "mean_squared_error", "mean", np.mean, lambda errors: (errors**2).mean()),
+        (
+            {"Quantile": 0.9},
+            "pinball_loss",
+            "0.9 quantile",
+            lambda values: np.quantile(values, 0.9),
+            lambda errors: np.where(errors > 0, 0.9 * errors, -0.1 * errors).mean(),
+        ),
     ],
 )
 def test_of_numbers_they_are_the_best_constant_by_the_metric_and_linear_regression(

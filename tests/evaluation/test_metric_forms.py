@@ -11,7 +11,7 @@ from sklearn import metrics as sk
 
 from dltool.config.checks import compared_by, static_checks
 from dltool.config.keras.objects import parse_keras_object
-from dltool.config.metric_forms import METRIC_FORMS, Adapted, adapted
+from dltool.config.metric_forms import METRIC_FORMS, OF_ONE_CLASS, Adapted, adapted
 from dltool.config.outputs import heads_of
 from dltool.config.schema import Config
 from dltool.config.tasks import TargetFacts
@@ -311,6 +311,55 @@ def test_every_accepted_metric_is_what_its_name_says(name) -> None:
     assert wrong == {}
 
 
+def test_of_two_classes_they_are_those_of_the_second_with_two_outputs_too() -> None:
+    generator = np.random.default_rng(3)
+    inputs, targets = generator.normal(size=(ROWS, INPUTS)).astype(np.float32), generator.integers(0, 2, ROWS)
+    pair = Pair(TWO, {"CategoricalCrossentropy": LOGITS}, 2)
+    config = config_of(pair, [*(entry(pair, each) for each in OF_ONE_CLASS), {"Recall": {"class_id": 0, "name": "no"}}])
+    built = build_model(config, facts_of(pair))
+    measured = measure(built, config, Examples({"input": inputs}, {"target": targets.astype(np.int32)}))
+    outputs = built.full.predict(inputs, verbose=0).astype(float)
+    shares = 1 / (1 + np.exp(outputs[:, :1] - outputs[:, 1:]))
+    facit = Facit(targets[:, None], outputs[:, 1:], shares, (shares > 0.5) * 1.0)
+    *found, of_first = [value for key, value in measured.metrics.items() if key != "loss"]
+    assert found == pytest.approx([REFERENCES[each](facit) for each in OF_ONE_CLASS], abs=2e-2)
+    assert found[1:3] == pytest.approx([REFERENCES[each](facit) for each in ("Precision", "Recall")], abs=1e-5)
+    assert of_first == pytest.approx(sk.recall_score(targets == 0, shares.ravel() <= 0.5))
+
+
+@pytest.mark.parametrize(("units", "loss"), [(2, "CategoricalCrossentropy"), (1, "BinaryCrossentropy")])
+def test_masked_steps_count_in_no_metric(units: int, loss: str) -> None:
+    generator = np.random.default_rng(4)
+    steps = generator.integers(1, 9, (60, 10)).astype(np.int32) * (np.arange(10) < generator.integers(1, 9, (60, 1)))
+    targets = ((steps > 4) ^ (generator.random(steps.shape) < 0.2)).astype(np.int32)
+    of_second = {"target_class_ids": [1]}
+    iou = {"OneHotIoU": {"num_classes": 2, **of_second}} if units == 2 else {"BinaryIoU": of_second}
+    metrics = ["Recall", "Precision", "TrueNegatives", "AUC", "RootMeanSquaredError", "accuracy", iou]
+    layers = [{"Embedding": {"input_dim": 9, "output_dim": 4, "mask_zero": True}}, {"Dense": {"units": units}}]
+    training = {"optimizer": "adam", "loss": {loss: LOGITS}, "metrics": metrics, "threshold": 0.49, "epochs": 1}
+    config = Config.model_validate(
+        {"name": "x", "data": {"source": "digits"}, "model": {"layers": layers}, "training": training}
+    )
+    target = TargetFacts("category", (10,), ("no", "yes"))
+    built = build_model(config, Facts({"input": InputFacts((10,), "int32")}, {"target": target}, 60, 10, 10))
+    found = dict(measure(built, config, Examples({"input": steps}, {"target": targets})).metrics)
+    outputs = built.full.predict(steps, verbose=0).astype(float)[steps > 0]
+    logits = outputs[:, 1] - outputs[:, 0] if units == 2 else outputs[:, 0]
+    shares, true = 1 / (1 + np.exp(-logits)), targets[steps > 0]
+    above = shares > 0.49
+    expected = {
+        "loss": sk.log_loss(true, shares),
+        "recall": sk.recall_score(true, above),
+        "precision": sk.precision_score(true, above),
+        "true_negatives": np.sum(~above & (true == 0)),
+        "root_mean_squared_error": np.sqrt(np.mean((true - shares) ** 2)),
+        "accuracy": np.mean(true == above),
+        "one_hot_io_u" if units == 2 else "binary_io_u": sk.jaccard_score(true, above),
+    }
+    assert found.pop("auc") == pytest.approx(sk.roc_auc_score(true, shares), abs=0.02)
+    assert found == pytest.approx(expected, rel=1e-5)
+
+
 def test_metrics_may_be_written_as_strings_too() -> None:
     generator = np.random.default_rng(0)
     inputs = generator.normal(size=(ROWS, INPUTS)).astype(np.float32)
@@ -326,7 +375,7 @@ def test_metrics_may_be_written_as_strings_too() -> None:
 @pytest.mark.parametrize(
     "pair", [Pair(THREE, "categorical_crossentropy", 3, "softmax"), Pair(TWO, "bce", 1, "sigmoid")]
 )
-def test_masked_steps_count_in_no_metric(pair) -> None:
+def test_masked_steps_of_one_sigmoid_or_a_softmax_are_left_out(pair) -> None:
     """Keras leaves them out of the loss and of means over examples, but not of metrics from counts."""
     names = ["accuracy", "mse", "AUC", "Precision", "Recall", "TruePositives", "RootMeanSquaredError"]
     is_binary = pair.units == 1

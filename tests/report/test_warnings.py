@@ -1,13 +1,14 @@
 """What of a run should make one doubt it."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from dltool.config.schema import Config
-from dltool.config.tasks import TargetFacts
+from dltool.config.schema import Config, Training
+from dltool.config.tasks import TargetFacts, TargetScale
 from dltool.data.facts import Facts, InputFacts
 from dltool.evaluation.bootstrap import Interval
 from dltool.evaluation.measures import number_row
@@ -144,6 +145,17 @@ def test_the_cause_of_a_model_that_is_not_better_than_its_baselines_is_looked_fo
     (found,) = found_in(IMPROVING, 5, advisor=advisor(values=prices / 100_000), is_bad=True)
     assert found.next_step == "There were only 160 training steps: write training.epochs: 20 (a b.yaml:9)."
     assert kinds(GOOD, 4, advisor=advisor(values=prices)) == []
+    scaled = TargetFacts("number", scale=TargetScale(0.0, 1.0))
+    assert advisor(values=prices, target=scaled).scaling() == ""
+
+
+def test_more_steps_are_written_in_the_last_phase() -> None:
+    given = advisor()
+    phases = [{"epochs": 2, "optimizer": "adam"}, {"epochs": 3, "optimizer": "sgd"}]
+    training = Training.model_validate({"loss": "mse", "phases": phases})
+    config = given.config.model_copy(update={"training": training})
+    step = replace(given, config=config).more_steps(5)
+    assert step == "There were only 160 training steps: write training.phases[1].epochs: 18."
 
 
 def test_unscaled_inputs_are_a_cause() -> None:
@@ -154,16 +166,34 @@ def test_unscaled_inputs_are_a_cause() -> None:
 
 def test_biased_and_impossible_predictions_are_said() -> None:
     targets = np.array([0.0, 100.0, 50.0, 150.0] * 9)
-    (low, far) = prediction_findings([number_row("price", targets, targets - 40)], 36, (0, 150), False)
+    (low, far) = prediction_findings([number_row("price", targets, targets - 40)], 36, (0, 150), "mse")
     assert (low.kind, low.words) == ("bias", "On average, price is predicted 40.00 too low.")
     assert far.words == "All targets are 0 or more; price is predicted from -40 to 110."
     assert far.next_step == "End model.layers with - Activation: softplus"
-    assert [*prediction_findings([number_row("price", targets, targets + np.tile([9, -9], 18))], 36, None, True)] == []
+    assert [*prediction_findings([number_row("price", targets, targets + np.tile([9, -9], 18))], 36, None, "")] == []
+    (_, scaled) = prediction_findings([number_row("price", targets, targets - 40)], 36, (0, 150), "mse", is_scaled=True)
+    assert scaled.next_step == "Look at the largest errors below."
     shares = np.array([0.0, 1.0, 0.5])
-    (beyond,) = prediction_findings([number_row("share", shares, shares * 1.5 - 0.25)], 3, (0, 1), False)
+    (beyond,) = prediction_findings([number_row("share", shares, shares * 1.5 - 0.25)], 3, (0, 1), "")
     assert beyond.next_step == "End model.layers with - Activation: sigmoid"
-    (away,) = prediction_findings([number_row("x", shares - 9, shares * 9 - 13)], 3, (-9, -8), False)
+    (away,) = prediction_findings([number_row("x", shares - 9, shares * 9 - 13)], 3, (-9, -8), "")
     assert away.title == "Some predictions are far from all targets"
+
+
+@pytest.mark.parametrize(
+    ("loss", "steps"),
+    [
+        ("quantile", []),
+        ("mean_squared_error", ["Look at the errors below: which examples have them?"]),
+        (
+            "mean_squared_logarithmic_error",
+            ["This loss makes the model predict means of logarithms; loss: mean_squared_error, means."],
+        ),
+    ],
+)
+def test_a_bias_that_the_loss_asks_for_is_no_warning_or_has_the_loss_as_its_cause(loss: str, steps: list[str]) -> None:
+    row = number_row("price", np.array([0.0, 100.0, 50.0, 150.0] * 9), np.array([40.0, 140.0, 90.0, 190.0] * 9))
+    assert [each.next_step for each in prediction_findings([row], 36, None, loss)] == steps
 
 
 def test_a_loss_that_never_falls_is_no_learning() -> None:
@@ -180,15 +210,17 @@ SIZES = {"training": 600, "validation": 100, "test": 200}
 
 def test_classes_of_very_different_size_are_named_unless_they_are_weighted() -> None:
     classes = {"rare": (10, 1, 1), "often": (590, 99, 199)}
-    (found,) = data_findings([classes], False, SIZES, ())
+    places = ["model.outputs.y.class_weights", ""]
+    (found, unweightable) = data_findings([(classes, place) for place in places], SIZES, ())
     assert found.words == "The training split has 590 examples of often and 10 of rare."
-    assert list(data_findings([classes], True, SIZES, ())) == []
+    assert "; model.outputs.y.class_weights: balanced" in found.next_step
+    assert unweightable.next_step == "Check recall by class instead of accuracy."
 
 
 def test_parts_that_are_missing_or_small_are_named() -> None:
-    found = data_findings([], False, {"training": 9, "validation": 0, "test": 0}, ())
+    found = data_findings([], {"training": 9, "validation": 0, "test": 0}, ())
     assert [each.kind for each in found] == ["no validation", "no test"]
-    few = data_findings([], False, {**SIZES, "test": 30}, ["7 rows repeat"])
+    few = data_findings([], {**SIZES, "test": 30}, ["7 rows repeat"])
     assert [each.words for each in few] == [
         "The test split has 30 examples: expect wide intervals.",
         "7 rows repeat.",

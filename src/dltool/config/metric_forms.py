@@ -77,6 +77,11 @@ DECIDING = (
     *("TruePositives", "TrueNegatives", "FalsePositives", "FalseNegatives"),
 )
 """Metrics of predicted classes."""
+OF_ONE_CLASS = (
+    *("AUC", "Precision", "Recall", "PrecisionAtRecall", "RecallAtPrecision", "SensitivityAtSpecificity"),
+    *("SpecificityAtSensitivity", "TruePositives", "TrueNegatives", "FalsePositives", "FalseNegatives"),
+)
+"""Metrics of a class against all others: of two classes, the second."""
 ACCURACY: Mapping[Form, str] = {"index": "SparseCategoricalAccuracy", "one_hot": "CategoricalAccuracy"}
 """The class of `accuracy`, otherwise BinaryAccuracy."""
 OF_VECTORS = ("F1Score", "FBetaScore", "R2Score")
@@ -94,10 +99,7 @@ METRIC_FORMS: Mapping[str, MetricForm] = {
     "BinaryIoU": replace(ZERO_ONE, instead={"index": "write MeanIoU", "one_hot": "write OneHotMeanIoU"}),
     **dict.fromkeys(("IoU", "MeanIoU"), MetricForm("class indices", ("index", "one_hot"), "", IOU)),
     **dict.fromkeys(("OneHotIoU", "OneHotMeanIoU"), replace(ONE_HOT, instead={**IOU, "index": "write MeanIoU"})),
-    **dict.fromkeys(("AUC", "Precision", "Recall", "F1Score", "FBetaScore"), CURVES),
-    **dict.fromkeys(("PrecisionAtRecall", "RecallAtPrecision"), CURVES),
-    **dict.fromkeys(("SensitivityAtSpecificity", "SpecificityAtSensitivity"), CURVES),
-    **dict.fromkeys(("TruePositives", "TrueNegatives", "FalsePositives", "FalseNegatives"), CURVES),
+    **dict.fromkeys((*OF_ONE_CLASS, "F1Score", "FBetaScore"), CURVES),
     **dict.fromkeys(("MeanSquaredError", "MeanAbsoluteError", "RootMeanSquaredError", "LogCoshError"), ERRORS),
     **dict.fromkeys(ALONG_VECTORS, replace(OF_NUMBERS, takes="vectors")),
     "CosineSimilarity": MetricForm("vectors", ("one_hot", "labels", "numbers"), "", {"index": ONE_HOT_LOSS}),
@@ -137,13 +139,14 @@ class Compared:
 
 @dataclass(frozen=True)
 class Adapted:
-    """A metric as it is made, which is given one-hot targets, outputs after an activation, and then the classes that
-    a threshold decides instead of their probabilities, if so marked."""
+    """A metric as it is made, which is given one-hot targets, outputs after an activation, then the classes that a
+    threshold decides instead of their probabilities, and of two classes only the second, if so marked."""
 
     metric: KerasObject
     one_hot: bool = False
     activation: Literal["", "sigmoid", "softmax"] = ""
     decides: bool = False
+    of_second: bool = False
 
 
 def adapted(
@@ -171,6 +174,9 @@ def adapted(
         return wrong
     compared = replace(compared, form=given)
     found = with_probabilities(chosen(metric, name, given), form, compared, one_hot)
+    if isinstance(found, Adapted) and name in OF_ONE_CLASS and given == "one_hot" and len(compared.names) == 2:
+        # Keras would count each example for both classes: precision and recall would be the accuracy.
+        found = replace(found, of_second=not {"class_id", "multi_label"} & metric.arguments.keys())
     has_own = any(metric.arguments.get(key) is not None for key in ("threshold", "thresholds"))
     if isinstance(found, Problem) or has_own or not has_threshold or name not in DECIDING:
         return found

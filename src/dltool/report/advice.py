@@ -137,7 +137,8 @@ class Advisor:
         heads = heads_of(self.config)
         for head in heads:
             index, target = layer_index(self.config, head), self.facts.targets.get(str(head.target))
-            if index is None or target is None or target.task.has_classes or self.layers[index].name in SCALING:
+            is_scaled = target is not None and (target.task.has_classes or target.scale is not None)
+            if index is None or target is None or is_scaled or self.layers[index].name in SCALING:
                 continue
             values = np.asarray(dataset.targets[str(head.target)][dataset.split.train], float)
             mean, spread = float(values.mean()), float(values.std())
@@ -170,8 +171,9 @@ class Advisor:
         steps = epochs * ceil(self.facts.examples / training.batch_size)
         if steps >= FEW_STEPS:
             return ""
-        longer = epochs * ceil(FEW_STEPS / max(steps, 1))
-        words = f"training.epochs: {longer}"
+        added = epochs * (ceil(FEW_STEPS / max(steps, 1)) - 1)
+        place = (*training.place_of(len(training.parts) - 1), "epochs")
+        words = f"{format_path(place)}: {training.parts[-1].epochs + added}"
         if training.batch_size > 32:
             words += f" or training.batch_size: {max(8, training.batch_size // 8)}"
-        return f"There were only {steps:,} training steps: write {self.located(words, 'training', 'epochs')}."
+        return f"There were only {steps:,} training steps: write {self.located(words, *place)}."

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
-from dltool.config.checks import target_of
+from dltool.config.checks import target_of, unweighted
 from dltool.config.losses import loss_name
 from dltool.config.outputs import heads_of
 from dltool.config.schema import Config
@@ -43,7 +43,6 @@ from dltool.text import number, value_text
 if TYPE_CHECKING:
     from dltool.evaluation.findings import Assessment, Mistake, OutputAssessment
 
-ABSOLUTE = ("mean_absolute_error", "mean_absolute_percentage_error")
 FEW_MISTAKES = 6
 """Errors shown unless they are images: others take more room."""
 MOST_SETTINGS = 2000
@@ -158,19 +157,13 @@ def found_findings(
 ) -> list[Finding]:
     record, dataset, built = subject.record, subject.dataset, subject.built
     findings = [] if dataset is None else [*leakage_findings(dataset)]
-    epochs = subject.config.training.epochs
-    stopped_early = isinstance(epochs, int) and len(record.lines) < epochs
+    stopped_early = len(record.lines) < subject.config.training.total_epochs
     advisor = Advisor(subject.config, subject.facts, built.full.count_params(), record.origins, dataset)
     history = record.lines, record.best_epoch, with_code(record.path), stopped_early
     findings += history_findings(*history, advisor, judged.kind == "bad")
     findings += assessment_findings(subject)
-    has_weights = any(head.class_weights is not None for head in heads_of(subject.config))
     warnings = dataset.warnings if dataset is not None else record.run.data.warnings[:MOST_WARNINGS]
-    targets = subject.facts.targets
-    # With several targets, names of classes begin with the target.
-    starts = [f"{target}: " for target in targets] if len(targets) > 1 else [""]
-    classes = [{name: n for name, n in counts.items() if name.startswith(start)} for start in starts]
-    findings += data_findings(classes, has_weights, subject.facts.sizes, warnings)
+    findings += data_findings(unweighted_classes(subject, counts), subject.facts.sizes, warnings)
     findings += wide_intervals(metrics)
     for name, found in list(record.results.expectations.items())[:MOST_EXPECTATIONS]:
         if found.met is False:
@@ -179,6 +172,20 @@ def found_findings(
             findings.append(Finding("expectation", "An expectation was not met", text, "Change the model or `expect`."))
     # Notes come last.
     return sorted(findings, key=lambda finding: finding.is_note)
+
+
+def unweighted_classes(
+    subject: Subject, counts: Mapping[str, Sequence[int]]
+) -> Iterator[tuple[Mapping[str, Sequence[int]], str]]:
+    """Yield the counts of the classes of outputs without class weights, with the path of these if there can be any."""
+    targets = subject.facts.targets
+    for head in heads_of(subject.config):
+        # With several targets, names of classes begin with the target.
+        start = f"{head.target}: " if len(targets) > 1 else ""
+        classes = {name: found for name, found in counts.items() if name.startswith(start)}
+        if classes and head.class_weights is None and head.target in targets:
+            can_be = unweighted(head, targets[head.target]) is None
+            yield classes, format_path(head.class_weights_place) if can_be else ""
 
 
 def assessment_findings(subject: Subject) -> Iterator[Finding]:
@@ -191,8 +198,8 @@ def assessment_findings(subject: Subject) -> Iterator[Finding]:
         head = heads.get(output.name)
         target = None if head is None else target_of(head, subject.facts.targets)
         if head is not None and target is not None:
-            is_absolute = loss_name(head.loss) in ABSOLUTE
-            yield from prediction_findings(output.table, assessment.examples, target.extremes, is_absolute)
+            loss, is_scaled = loss_name(head.loss), target.scale is not None
+            yield from prediction_findings(output.table, assessment.examples, target.extremes, loss, is_scaled)
 
 
 def output_contents(subject: Subject, assessed: "OutputAssessment") -> OutputContents:

@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from dltool.config.metric_forms import DECIDING
 from dltool.config.wording import snake_case
 from dltool.evaluation.bootstrap import Interval, paired_difference
 from dltool.evaluation.stored import ExampleValues, recorded_metrics
+from dltool.keras_names import find
 from dltool.report.paired_values import LETTERS, as_written, tree_of
 from dltool.report.verdict import MORE_IS_BETTER, less_is_better
 from dltool.runs.configs import Values
@@ -110,7 +112,9 @@ def why_not_comparable(name: str, first: TestedRun, other: TestedRun) -> str:
     if measured_by(first.config, name) == measured_by(other.config, name):
         return ""
     is_loss = name.endswith("loss")
-    return "has another loss function or penalty" if is_loss else "has other options, such as another threshold"
+    return (
+        "has another loss function, penalty or weights" if is_loss else "has other options, such as another threshold"
+    )
 
 
 def other_examples(first: TestedRun, other: TestedRun) -> str:
@@ -125,7 +129,7 @@ def other_examples(first: TestedRun, other: TestedRun) -> str:
         both = len(np.intersect1d(*rows))
         return f"was tested on other rows, {both:,} of {len(rows[1]):,} in common"
     is_same = np.array_equal(*rows) and first.examples.targets == other.examples.targets
-    return "" if is_same else "was tested on other examples"
+    return "" if is_same else "was tested on other examples, or on other targets, such as another positive class"
 
 
 def measured_by(config: Values, name: str) -> Any:
@@ -147,8 +151,13 @@ def measured_by(config: Values, name: str) -> Any:
         return values, sorted(tails, key=repr)
     entries = [*metric_entries(config)]
     own = [entry for result, entry in entries if result == name] or [entry for _, entry in entries]
-    # A curve over all thresholds depends on none.
-    return own, {} if all(kind == "AUC" for kind, _ in own) else values
+    return own, values if any(decides(kind) for kind, _ in own) else {}
+
+
+def decides(kind: str) -> bool:
+    """Return whether a metric of that name is one of predicted classes, which a decision threshold changes."""
+    known = find("metric", kind)
+    return known is not None and (known.means in DECIDING or known.means.lower() in ("accuracy", "acc"))
 
 
 def metric_entries(config: Values) -> Iterator[tuple[str, tuple[str, str]]]:

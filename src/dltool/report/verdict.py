@@ -22,6 +22,7 @@ SAME = {
     "accuracy": ("acc", "sparse_categorical_accuracy", "categorical_accuracy", "binary_accuracy"),
     "mean_absolute_error": ("mae", "loss"),
     "mean_squared_error": ("mse", "loss"),
+    "pinball_loss": ("loss",),
 }
 """Other names of the metrics of baselines."""
 SAME_VALUE = 1e-4

@@ -1,6 +1,6 @@
 """Warnings about a run, each with what to do next."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -34,6 +34,12 @@ CERTAIN = 4
 """Standard errors of the mean error that are no chance."""
 NOTABLE = 0.25
 """Mean error relative to the mean absolute error."""
+NO_MEANS = {
+    "mean_absolute_error": "medians",
+    "mean_absolute_percentage_error": "less than medians",
+    "mean_squared_logarithmic_error": "means of logarithms",
+}
+"""What is predicted with losses that have a bias by their nature."""
 
 
 @dataclass(frozen=True)
@@ -134,19 +140,20 @@ def gap(lines: Lines, best_epoch: int | None, advisor: Advisor) -> Iterator[Find
 
 
 def data_findings(
-    targets: Sequence[Mapping[str, Sequence[int]]], has_weights: bool, sizes: Mapping[str, int], warnings: Sequence[str]
+    unweighted: Iterable[tuple[Mapping[str, Sequence[int]], str]], sizes: Mapping[str, int], warnings: Sequence[str]
 ) -> Iterator[Finding]:
-    """Yield warnings about the data. `targets` have the examples of each class in each split, `sizes` those of the
-    splits."""
-    for classes in filter(None, targets) if not has_weights else ():
+    """Yield warnings about the data. `unweighted` are the examples of each class in each split, for outputs without
+    class weights, and the config path of the weights, empty if there can be none. `sizes` are those of the splits."""
+    for classes, place in unweighted:
         counts = {name: found[0] for name, found in classes.items()}
         most, least = max(counts, key=counts.__getitem__), min(counts, key=counts.__getitem__)
         if counts[most] > IMBALANCE * max(1, counts[least]):
             words = f"The training split has {counts[most]:,} examples of {most} and {counts[least]:,} of {least}."
-            step = "Check recall by class instead of accuracy; training.class_weights: balanced weights all equally."
+            step = "Check recall by class instead of accuracy"
+            step += f"; {place}: balanced weights all equally." if place else "."
             yield Finding("imbalance", "The classes are imbalanced", words, step)
     if not sizes.get("validation"):
-        words = "There is no validation split: the best epoch is the one with the lowest training loss."
+        words = "There is no validation split: the training examples choose the best epoch."
         yield Finding("no validation", "No validation split", words, "data.split: {validation: 0.1}")
     if not sizes.get("test"):
         words = "There is no test split: the quality of the model on new data is unknown."
@@ -160,27 +167,34 @@ def data_findings(
 
 
 def prediction_findings(
-    table: Sequence[Mapping[str, Any]], examples: int, extremes: tuple[float, float] | None, is_absolute: bool
+    table: Sequence[Mapping[str, Any]],
+    examples: int,
+    extremes: tuple[float, float] | None,
+    loss: str,
+    is_scaled: bool = False,
 ) -> Iterator[Finding]:
     """Yield warnings about predicted numbers: biased ones, and impossible ones. `table` has a row for each number,
-    `extremes` are the lowest and the highest target, `is_absolute` whether the loss is an absolute error."""
+    `extremes` are the lowest and the highest target. A quantile is biased on purpose. The
+    outputs of the last layer are not in the units of targets that are scaled (`is_scaled`)."""
     for row in table:
         name = str(row.get("number"))
         if are_floats(row, "mean_error", "mean_absolute_error", "root_mean_squared_error"):
             error, absolute, squared = row["mean_error"], row["mean_absolute_error"], row["root_mean_squared_error"]
             standard = (max(squared * squared - error * error, 0) / max(examples, 1)) ** 0.5
-            if abs(error) > max(CERTAIN * standard, NOTABLE * absolute):
+            if loss != "quantile" and abs(error) > max(CERTAIN * standard, NOTABLE * absolute):
                 how = "high" if error > 0 else "low"
                 words = f"On average, {name} is predicted {number(abs(error))} too {how}."
                 step = "Look at the errors below: which examples have them?"
-                if is_absolute:
-                    step = "An absolute error makes the model predict medians; loss: mean_squared_error, means."
+                if loss in NO_MEANS:
+                    step = f"This loss makes the model predict {NO_MEANS[loss]}; loss: mean_squared_error, means."
                 yield Finding("bias", f"Predictions are too {how}", words, step)
         if extremes is not None and are_floats(row, "lowest", "highest"):
-            yield from impossible(name, (row["lowest"], row["highest"]), extremes)
+            yield from impossible(name, (row["lowest"], row["highest"]), extremes, is_scaled)
 
 
-def impossible(name: str, predicted: tuple[float, float], targets: tuple[float, float]) -> Iterator[Finding]:
+def impossible(
+    name: str, predicted: tuple[float, float], targets: tuple[float, float], is_scaled: bool
+) -> Iterator[Finding]:
     """Yield a warning if predictions lie where no target can be, or far from all targets."""
     (lowest, highest), (low, high) = predicted, targets
     span = high - low
@@ -194,7 +208,8 @@ def impossible(name: str, predicted: tuple[float, float], targets: tuple[float, 
     else:
         return
     words = f"All targets are {possible}; {name} is predicted from {ends[2]} to {ends[3]}."
-    step = f"End model.layers with - Activation: {activation}" if activation else "Look at the largest errors below."
+    ends_with = activation and not is_scaled
+    step = f"End model.layers with - Activation: {activation}" if ends_with else "Look at the largest errors below."
     title = f"Some predictions are {'impossible' if activation else 'far from all targets'}"
     yield Finding("impossible", title, words, step)
 

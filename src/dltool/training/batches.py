@@ -300,11 +300,11 @@ def preprocessed_values(preparation: keras.Model, rows: Coded) -> np.ndarray:
 
 
 def model_targets(built: BuiltModel, targets: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Return the targets by output name, as (examples, 1) if an example has one number. Keras's losses take both forms,
-    some of its metrics only this one. Autoencoder outputs have no target."""
+    """Return the targets by output name, as (examples, …, 1) if the output has one number for each. Keras's losses take
+    both forms unless there is a mask, some of its metrics only this one. Autoencoder outputs have no target."""
     by_output = {head.name: targets[head.target] for head in built.heads if head.target is not None}
     return {
-        name: values[:, None] if values.ndim == 1 and built.outputs[name].output_shape == (1,) else values
+        name: values[..., None] if built.outputs[name].output_shape == (*values.shape[1:], 1) else values
         for name, values in by_output.items()
     }
 

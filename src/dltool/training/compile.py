@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from dltool.config.checks import metric_name
-from dltool.config.metric_forms import ACCURACY, OF_VECTORS, adapted, metric_class
+from dltool.config.metric_forms import OF_VECTORS, adapted, metric_class
 from dltool.config.outputs import OutputSpec
 from dltool.config.pydantic_errors import relocated
 from dltool.config.schema import Config
@@ -74,51 +74,55 @@ def made_metric(built: BuiltModel, head: OutputSpec, index: int) -> Any:
     found = adapted(entry, compared, is_trained=False, has_threshold=thresholds is not None)
     if isinstance(found, Problem):
         raise ConfigError(relocated(found, place))
-    shape = built.outputs[head.name].output_shape
-    if metric_class(entry) in OF_VECTORS and len(shape) > 1:
-        raise ConfigError(
-            Problem(place, f"{entry.name} takes a vector for each example, not {shape_text(shape)}", "remove it")
-        )
-    metric = make(found.metric, place)
-    if found.one_hot or found.decides:
+    metric, output = make(found.metric, place), built.outputs[head.name]
+    if metric_class(entry) in OF_VECTORS and len(output.output_shape) > 1:
+        shape = shape_text(output.output_shape)
+        raise ConfigError(Problem(place, f"{entry.name} takes a vector for each example, not {shape}", "remove it"))
+    # Own code has the mask with the outputs; Keras chooses a class for accuracy, which is a mean.
+    is_of_keras = metric_class(found.metric) not in ("", "accuracy")
+    has_mask = is_of_keras and getattr(output.output, "_keras_mask", None) is not None
+    if found.one_hot or found.decides or found.of_second or has_mask:
         metric = keras.metrics.get(metric)
-    classes = shape[-1] if found.one_hot else None
+    classes = output.output_shape[-1] if found.one_hot else None
     convert = keras.activations.get(found.activation or "linear")
     if found.decides and compared is not None and thresholds is not None:
         convert = deciding(convert, thresholds, compared.is_each_alone)
-    if classes is not None or found.activation or found.decides:
+    if classes is not None or found.activation or found.decides or found.of_second:
         # Evaluation computes a mean metric example by example, too.
         name = "_fn" if isinstance(metric, keras.metrics.MeanMetricWrapper) else "update_state"
-        setattr(metric, name, converting(getattr(metric, name), classes, convert))
-    if metric_class(entry) and getattr(built.outputs[head.name].output, "_keras_mask", None) is not None:
-        chosen = ACCURACY.get("index" if compared is None else compared.form, "BinaryAccuracy")
-        metric = keras.metrics.get(chosen if metric in CHOSEN else metric)
-        metric.update_state = unpadded(metric)
+        setattr(metric, name, converting(getattr(metric, name), classes, convert, found.of_second))
+    if has_mask and not isinstance(metric, keras.metrics.MeanMetricWrapper):
+        metric.update_state = masking(metric.update_state, isinstance(metric, keras.metrics.BinaryIoU))
     return metric
 
 
-def unpadded(metric: Any) -> Callable[..., Any]:
-    """Return the `update_state` of a metric without masked steps, which Keras leaves out of some metrics only."""
-    update = metric.update_state
-
-    def update_state(targets: Any, outputs: Any, sample_weight: Any = None) -> Any:
-        mask = getattr(outputs, "_keras_mask", None)
-        if mask is None:
-            return update(targets, outputs, sample_weight)
-        # Each metric has its own idea of weights with several axes.
-        targets, outputs = (tf.reshape(each, [-1, *each.shape[len(mask.shape) :]]) for each in (targets, outputs))
-        return update(targets, outputs, tf.cast(tf.reshape(mask, [-1]), metric.dtype))
-
-    return update_state
-
-
-def converting(function: Callable[..., Any], classes: int | None, convert: Callable[[Any], Any]) -> Callable[..., Any]:
-    """Wrap a function of targets and outputs: one-hot encode class indices, and convert the outputs."""
+def converting(
+    function: Callable[..., Any], classes: int | None, convert: Callable[[Any], Any], of_second: bool
+) -> Callable[..., Any]:
+    """Wrap a function of targets and outputs: one-hot encode class indices, convert the outputs, and keep only the
+    second of two classes."""
 
     def converted(targets: Any, outputs: Any, *others: Any, **named: Any) -> Any:
-        return function(keras.ops.one_hot(targets, classes) if classes else targets, convert(outputs), *others, **named)
+        pair = keras.ops.one_hot(targets, classes) if classes else targets, convert(outputs)
+        return function(*(each[..., 1:] if of_second else each for each in pair), *others, **named)
 
     return converted
+
+
+def masking(update: Callable[..., Any], is_flat: bool) -> Callable[..., Any]:
+    """Wrap a metric's update: masked steps have no weight, as in those metrics of Keras that are means. There is a
+    weight for each number of the outputs if the metric `is_flat`, else for each vector."""
+
+    def masked(targets: Any, outputs: Any, sample_weight: Any = None) -> Any:
+        mask = getattr(outputs, "_keras_mask", None)
+        if mask is None:
+            return update(targets, outputs, sample_weight=sample_weight)
+        rank = max(len(mask.shape), len(outputs.shape) - (not is_flat))
+        # Some metrics of Keras warn of weights that are no integers.
+        steps = tf.reshape(tf.cast(mask, tf.int32), tf.concat([tf.shape(mask), [1] * (rank - len(mask.shape))], 0))
+        return update(targets, outputs, sample_weight=tf.broadcast_to(steps, tf.shape(outputs)[:rank]))
+
+    return masked
 
 
 def deciding(convert: Callable[[Any], Any], thresholds: list[float], are_alone: bool) -> Callable[[Any], Any]:

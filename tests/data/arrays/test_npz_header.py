@@ -25,6 +25,13 @@ def test_other_bytes_are_no_header(content):
             header_of_npy(io.BytesIO(start + content), 200)
 
 
+@pytest.mark.parametrize("shape", ["(True, 4)", "(4.0,)", "('4',)", "(-4,)", "4"])
+def test_sizes_are_integers(shape):
+    text = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}}}".encode()
+    with pytest.raises(ValueError, match=r"shape|header"):
+        header_of_npy(io.BytesIO(b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text + bytes(16)), 200)
+
+
 def test_an_unreadable_npz_has_no_headers(tmp_path):
     (tmp_path / "broken.npz").write_bytes(b"PK\x03\x04 and then nothing")
     assert header_of_npz(tmp_path / "broken.npz") == {}

@@ -49,6 +49,6 @@ def header_of_npy(file: IO[bytes], total_bytes: int) -> Header:
         shape, descr = tuple(header["shape"]), header["descr"]
     except (SyntaxError, ValueError, TypeError, KeyError, RecursionError, MemoryError) as error:
         raise ValueError("the header cannot be read") from error
-    if not all(isinstance(size, int) and size >= 0 for size in shape):
+    if not all(type(size) is int and size >= 0 for size in shape):
         raise ValueError("the shape is not one")
     return Header(shape, descr, total_bytes - 8 - length_bytes - length)

@@ -22,7 +22,10 @@ def parquet_of(frame: "pd.DataFrame") -> bytes:
     for position, name in enumerate(frame.columns):
         series: Any = frame.iloc[:, position]
         try:
-            columns.append(pa.Array.from_pandas(series))
+            column = pa.Array.from_pandas(series)
+            # Parquet cannot hold every type, such as mappings without keys.
+            parquet.write_table(pa.table({"": column[:0]}), io.BytesIO())
+            columns.append(column)
         except (pa.ArrowException, TypeError, ValueError):
             kinds = sorted({type(value).__name__ for value in series})
             hint = f"convert it, as by frame[{name!r}].astype(str)"

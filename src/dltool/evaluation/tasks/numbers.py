@@ -23,6 +23,8 @@ ERRORS: Mapping[str, tuple[str, Callable[..., Any], Callable[[np.ndarray, np.nda
     "root_mean_squared_error": ("mean", np.mean, lambda true, predicted: np.mean((true - predicted) ** 2) ** 0.5),
 }
 """Metrics of numbers, each with the constant that is best by it. Baselines use the first one that the config names."""
+MEANS = ("poisson",)
+"""Other losses that are lowest for the mean."""
 RECONSTRUCTED = "squared reconstruction error"
 """Column of an output that reconstructs the input."""
 
@@ -61,8 +63,12 @@ class NumberEvaluator(Evaluator):
     def rules(self) -> Rules | None:
         if len(self.target.shape) > 1 or math.prod(self.target.shape) > MOST_COLUMNS:
             return None
+        if loss_name(self.head.loss) == "quantile":
+            return quantile_rules(float(self.head.loss.arguments["quantile"]))
         names = [loss_name(each) for each in (*self.head.metrics, self.head.loss)]
         metric = next((name for name in ERRORS if name in names), next(iter(ERRORS)))
+        if metric not in names and names[-1] in MEANS:
+            metric = "mean_squared_error"
         constant_name, constant, score = ERRORS[metric]
         return Rules(
             metric=metric,
@@ -74,6 +80,26 @@ class NumberEvaluator(Evaluator):
             linear=lambda features, fitted, measured: measured @ linear_regression(features, fitted),
             can_repeat=True,
         )
+
+
+def quantile_rules(share: float) -> Rules:
+    """Return the baselines of a quantile, by the pinball loss: other errors are lower for medians and means. The linear
+    model is a regression that is moved to the quantile of its own errors."""
+
+    def linear(features: np.ndarray, fitted: np.ndarray, measured: np.ndarray) -> np.ndarray:
+        line = linear_regression(features, fitted)
+        return np.asarray(measured @ line + np.quantile(fitted - features @ line, share))
+
+    return Rules(
+        metric="pinball_loss",
+        constant_name=f"{share:g} quantile",
+        linear_name="linear regression",
+        score=lambda true, predicted: np.mean(np.maximum(share * (true - predicted), (share - 1) * (true - predicted))),
+        predicted=lambda values: values[:, 0],
+        constant=lambda fitted: np.quantile(fitted, share),
+        linear=linear,
+        can_repeat=True,
+    )
 
 
 class ReconstructionEvaluator(Evaluator):
