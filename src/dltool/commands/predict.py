@@ -51,6 +51,7 @@ def predict(path: Path, files: Sequence[str], out: Path | None, progress: "Progr
     Raises ConfigError: `out` cannot be a file of predictions; DataError: with every problem of the files; RunError: the
     run is damaged; MachineError: `out` cannot be written."""
     run = open_run(path)
+    require_code(run, f"predict {run.path} {shlex.join(files)}")
     config, facts = recorded_kind(run)
     is_folder = out is not None and not out.suffix and are_masks(facts)
     if out is not None and is_folder:
@@ -59,7 +60,6 @@ def predict(path: Path, files: Sequence[str], out: Path | None, progress: "Progr
         refuse_no_file("--out", out, FORMATS)
         if out.exists() and any(file != STDIN and Path(file).exists() and out.samefile(file) for file in files):
             raise ConfigError(f"{out} is one of the input files", "choose another file for the predictions")
-    require_code(run, f"predict {run.path} {shlex.join(files)}")
     if out is not None and is_folder:
         new, outputs, decided = outputs_for(run, lambda data, facts: load_new(data, facts, files), progress)
         masks = write_masks(out, new.places["file"].tolist(), outputs, decided, facts)
