@@ -116,6 +116,8 @@ def test_metrics_of_two_classes_take_one_output(train, tmp_path) -> None:
 
 
 def test_a_monitor_that_was_never_a_number_leaves_the_last_weights(train, dltool, tmp_path) -> None:
+    random = np.random.default_rng(0)
+    np.savez(tmp_path / "own.npz", x=random.random((60, 4), "float32"), y=random.random(60, "float32"))
     own = tmp_path / "own.py"
     own.write_text("def never(y_true, y_pred):\n    return (y_true - y_pred)[:, 0] * float('nan')\n", encoding="utf-8")
     code = ("--allow-code", str(own))
