@@ -2,7 +2,7 @@
 
 from hypothesis import settings
 
-ON_EVERY_CHANGE = 100
+ON_EVERY_CHANGE = 50
 
 
 def many_examples(count: int) -> settings:

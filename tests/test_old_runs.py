@@ -97,7 +97,7 @@ def test_old_runs_are_selected_by_their_metrics(dltool, folder) -> None:
     assert [run["name"] for run in selected] == ["people", "pictures"]
 
 
-@pytest.mark.parametrize("name", ["people", *(pytest.param(name, marks=pytest.mark.slow) for name in COMPLETED[::2])])
+@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.slow) for name in ("people", *COMPLETED[::2])])
 def test_an_old_run_is_evaluated_with_the_recorded_numbers(dltool, folder, name) -> None:
     run = path_of(name)
     recorded = read(run, "results.json")

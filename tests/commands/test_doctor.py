@@ -55,6 +55,7 @@ def test_a_tensorflow_that_hangs_is_a_problem(monkeypatch):
     assert (check.status, check.detail) == ("problem", "import took more than 0.2 seconds")
 
 
+@pytest.mark.slow
 def test_the_probe_works_with_the_installed_tensorflow():
     imported, gpu = doctor.check_tensorflow()
     assert imported.status in ("ok", "warning")

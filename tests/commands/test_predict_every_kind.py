@@ -41,7 +41,10 @@ def numbers_in(lines: list[dict[str, Any]], outputs: int) -> np.ndarray:
     return np.array(values, np.float32)[:, -outputs:]
 
 
-@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow if n == "json lines" else ()) for n in KINDS])
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=pytest.mark.slow if n in ("json lines", "numbers", "parquet") else ()) for n in KINDS],
+)
 def test_predictions_without_the_training_data_are_the_outputs_of_evaluation(name, train, dltool, tmp_path) -> None:
     kind: Kind = KINDS[name]
     kind.write(tmp_path)

@@ -3,6 +3,7 @@ import re
 import subprocess
 import sys
 
+import pytest
 from scripts.keras_names.argument_types import deduce
 from scripts.keras_names.docstrings import argument_summary, argument_texts, summary
 
@@ -25,6 +26,7 @@ DOCSTRING = """Just your regular layer. It does things.
     """
 
 
+@pytest.mark.slow
 def test_the_committed_table_is_what_the_installed_keras_offers():
     # In a process of its own: TensorFlow can be started only once, and other tests choose how.
     code = "import json; from scripts.keras_names.generate import files; print(json.dumps(files()))"

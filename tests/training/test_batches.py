@@ -79,6 +79,9 @@ def write_pictures_without_cache(folder: Path) -> dict[str, Any]:
 
 
 KINDS = [write_table_of_numbers, write_table_of_files, write_series, write_pictures, write_pictures_without_cache]
+FEW_KINDS = [
+    pytest.param(each, marks=pytest.mark.slow if each in (write_table_of_files, write_series) else ()) for each in KINDS
+]
 Experiment = tuple[Config, Dataset]
 
 
@@ -113,7 +116,7 @@ def assert_same(left: list[np.ndarray], right: list[np.ndarray]) -> None:
         np.testing.assert_array_equal(one, other)
 
 
-@pytest.mark.parametrize("write", KINDS)
+@pytest.mark.parametrize("write", FEW_KINDS)
 def test_rows_that_are_read_ahead_train_to_the_same_bits_at_whatever_pace(load, train, monkeypatch, write) -> None:
     config, dataset = load(write)
     resident = train(config, dataset)

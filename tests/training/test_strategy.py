@@ -62,6 +62,7 @@ def test_what_xla_refuses_is_done_without_it_or_is_the_configs_mistake(prepare, 
         prepare(jit_compile=True)
 
 
+@pytest.mark.slow
 def test_steps_a_call_do_not_change_bits_with_xla(make_config, dataset, train):
     config = make_config(model={"layers": [{"Dropout": 0.2}, *DENSE]}, training={"epochs": 2, "jit_compile": True})
     whole = train(config, dataset, pace=100).weights

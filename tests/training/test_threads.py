@@ -103,6 +103,7 @@ tf.config.threading.set_intra_op_parallelism_threads(1)
 """
 
 
+@pytest.mark.slow
 def test_counting_starts_nothing_that_would_fix_the_number_of_threads():
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
     done = subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True, env=environment)
