@@ -1,6 +1,7 @@
 """Damages files: bits, blocks, lengths, and parts of their formats with the checksums mended."""
 
 import bz2
+import copy
 import gzip
 import hashlib
 import io
@@ -375,7 +376,8 @@ def json_tree(source: random.Random, content: bytes) -> bytes:
             case 3:
                 below[step] = [below[step]]
             case _:
-                below[step] = source.choice(VALUES)
+                # Later changes may be inside it.
+                below[step] = copy.deepcopy(source.choice(VALUES))
     text = json.dumps(top[0])
     if source.random() < 0.05:
         deep = source.choice([90, 200, 500, 900, 2000, 100_000])
