@@ -357,7 +357,7 @@ VALUES: list[Any] = [
 
 
 def json_tree(source: random.Random, content: bytes) -> bytes:
-    """Change values, keys and nesting of a JSON document."""
+    """Change values, keys and nesting of a JSON document. Later changes may be inside earlier ones."""
     top = [json.loads(content)]
     for _ in range(source.choice([1, 1, 2, 3])):
         found = list(json_places(top))
@@ -368,7 +368,7 @@ def json_tree(source: random.Random, content: bytes) -> bytes:
                     del below[step]
             case 1 if isinstance(below, dict):
                 key = source.choice(["", "status", "é", "\x1b[2J", "a" * 1000, *below])
-                below[key] = source.choice(VALUES)
+                below[key] = copy.deepcopy(source.choice(VALUES))
             case 2:
                 other, at = source.choice(found)
                 if at in other if isinstance(other, dict) else at < len(other):
@@ -376,7 +376,6 @@ def json_tree(source: random.Random, content: bytes) -> bytes:
             case 3:
                 below[step] = [below[step]]
             case _:
-                # Later changes may be inside it.
                 below[step] = copy.deepcopy(source.choice(VALUES))
     text = json.dumps(top[0])
     if source.random() < 0.05:
