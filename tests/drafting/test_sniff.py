@@ -120,7 +120,7 @@ def test_numbers_that_are_not_written_plainly_are_declared_and_never_taken_for_m
 
 def test_codes_are_found_wherever_their_leading_zero_stands(sniff: Sniff) -> None:
     found = sniff("zip,n\n" + "".join(f"{10_000 + i},{i}.5\n" for i in range(20_000)) + "01067,2.5\n")
-    assert found.columns == {"zip": ("category", "integers with leading zeros are codes")}
+    assert found.columns == {"zip": ("category", "integers with leading zeros or very many digits are codes")}
 
 
 def test_a_rare_cell_that_is_no_date_is_missing(sniff: Sniff) -> None:

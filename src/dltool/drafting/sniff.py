@@ -224,14 +224,14 @@ def surveyed(kind: str, options: CsvSource | ExcelSource | SqlSource, place: Con
     markers: dict[str, list[str]] = {}
     columns: dict[str, tuple[Any, str]] = {}
     formats = formats_in(file, {name: column for name, column in seen.items() if column.may_be_written})
-    codes = columns_of_codes(file, [name for name, column in seen.items() if column.numbers and not column.texts])
+    codes = columns_of_codes(file, {name: each for name, each in seen.items() if each.numbers and not each.texts})
     for name, column in seen.items():
         declared: tuple[Any, str] | None = None
         absent: Iterable[str] = ()
         if name in formats:
             declared, absent = formats[name]
         elif name in codes:
-            declared = "category", "integers with leading zeros are codes"
+            declared = "category", "integers with leading zeros or very many digits are codes"
         else:
             declared, absent = declaration_of(column)
         columns |= {} if declared is None else {name: declared}
@@ -297,10 +297,12 @@ def formats_in(file: TableFile, columns: Mapping[str, Seen]) -> dict[str, tuple[
     return found
 
 
-def columns_of_codes(file: TableFile, names: Sequence[str]) -> set[str]:
-    """Return the columns of `names` that hold integers with leading zeros."""
+def columns_of_codes(file: TableFile, columns: Mapping[str, Seen]) -> set[str]:
+    """Return the `columns` that hold integers with leading zeros, or too many digits to be numbers."""
+    are_large = any(column.largest >= 2**53 for column in columns.values())
+    names = list(columns) if columns and (are_large or has_leading_zeros(file)) else []
     codes: set[str] = set()
-    for block in file.blocks(dict.fromkeys(names, "text")) if names and has_leading_zeros(file) else ():
+    for block in file.blocks(dict.fromkeys(names, "text")) if names else ():
         codes |= {name for name in names if any(is_code(text) for text in as_texts(block.columns[name]).values)}
     return codes
 

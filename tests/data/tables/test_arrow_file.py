@@ -184,3 +184,9 @@ def test_parts_in_a_zip_and_compressed_files_are_read(tmp_path):
     for path, expected in {"table.zip": [0.5, 7, 1.5, 7], "table.feather.gz": [1.5, 7]}.items():
         table = read_table(Choice("feather", SOURCES["feather"].model_validate({"path": str(tmp_path / path)})), ())
         np.testing.assert_array_equal(table.columns["a"].values[:], expected)
+
+
+def test_integers_that_float64_cannot_tell_apart_are_codes(written):
+    ids = [2**60 + number for number in range(10)] * 3
+    table = read_table(written({"id": ids, "n": [0.5 * number for number in range(30)]}), ())
+    assert table.columns["id"].values[:].tolist() == [str(number) for number in ids]

@@ -134,3 +134,10 @@ def test_integers_of_a_target_or_group_are_exact(read, first) -> None:
     numbers = [first + number for number in range(10)]
     table = read("key,n\n" + "".join(f"{number},{number % 7}.5\n" for number in numbers * 3), needed=["key"])
     assert [int(value) for value in np.unique(table.columns["key"].values[:])] == numbers
+
+
+def test_integers_that_float64_cannot_tell_apart_are_codes(read) -> None:
+    ids = [1_234_567_890_123_456_789 + number for number in range(10)]
+    table = read("id,n\n" + "".join(f"{number},{number % 7}.5\n" for number in ids * 3))
+    assert table.columns["id"].kind == "category"
+    assert {*table.columns["id"].values[:]} == {*map(str, ids)}

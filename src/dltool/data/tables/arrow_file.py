@@ -169,7 +169,11 @@ def cells_of(array: "pa.Array", want: Want) -> Cells:
         return Texts(values_of(array.cast(pa.int8()).cast(pa.int32()), np.int32, -1), ["false", "true"])
     if types.is_date(kind) or types.is_timestamp(kind):
         return seconds_of(array)
-    if types.is_floating(kind) or types.is_decimal(kind) or (types.is_integer(kind) and want == "number"):
+    is_integer = types.is_integer(kind) and want == "number"
+    if is_integer and (np.abs(values_of(array.cast(pa.float64(), safe=False), np.float64, 0)) > 2**53).any():
+        # Only as text do they keep all digits.
+        is_integer = False
+    if types.is_floating(kind) or types.is_decimal(kind) or is_integer:
         values = values_of(array.cast(pa.float64(), safe=False), np.float64, np.nan)
         return as_texts(values) if (np.abs(values) > LARGEST).any() else values
     if not types.is_dictionary(kind):

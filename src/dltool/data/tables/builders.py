@@ -26,6 +26,7 @@ from dltool.data.tables.stores import Stores
 from dltool.data.tables.typed_table import Want
 
 MOST_INVALID = 10
+MOST_DIGITS = 15
 MOST_DISTINCT_NUMBERS = 50
 NUMBER_STARTS = frozenset("0123456789+-.,")
 
@@ -118,7 +119,7 @@ class Builder(ABC):
 
 class NumberBuilder(Builder):
     """float32, or float64 if it `is_exact`; NaN if missing. `is_counting`: integers, each one more than the last.
-    `has_codes`: some cells that were read as text have leading zeros."""
+    `has_codes`: some cells that were read as text are codes (:func:`is_code`)."""
 
     noun = "number"
     dtype: type = np.float32
@@ -270,8 +271,9 @@ def builder_for(
 
 
 def is_code(text: str) -> bool:
-    """Return whether the text is digits after a zero, such as a postal code: no quantity is written so."""
-    return text[:1] == "0" and len(text) > 1 and text.isdecimal()
+    """Return whether the text is digits after a zero, such as a postal code, or an integer that float64 may not tell
+    from others, such as an id of 19 digits: no quantity is written so."""
+    return text.isdecimal() and len(text) > 1 and (text[0] == "0" or (len(text) > MOST_DIGITS and int(text) > 2**53))
 
 
 def tidied(text: str, options: CategoryColumn) -> str:
