@@ -156,6 +156,7 @@ def test_a_bad_name_or_seed_is_cited(name, arguments, dltool, golden, folder) ->
     assert os.listdir(folder) == ["example.yaml"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", GRAPHS)
 def test_the_graphs_that_the_bad_ones_vary_are_good(name, dltool, folder) -> None:
     (folder / "example.yaml").write_text(GRAPHS[name], encoding="utf-8")

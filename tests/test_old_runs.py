@@ -195,7 +195,8 @@ def test_a_resumed_old_run_is_identical_to_an_uninterrupted_one_on_the_machine_t
         assert found["test"] == pytest.approx(expected["test"], rel=TRAINING_TOLERANCE)
 
 
-@pytest.mark.parametrize("name", ["people", *(pytest.param(name, marks=pytest.mark.slow) for name in COMPLETED[::2])])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["people", *COMPLETED[::2]])
 def test_an_old_run_is_reproduced_on_the_machine_that_made_it(folder, name) -> None:
     """Elsewhere `reproduce` trains it again too, warns, and names the first difference if there is one."""
     run = path_of(name)

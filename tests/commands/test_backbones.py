@@ -95,6 +95,7 @@ def test_a_run_is_made_again_from_the_same_file_alone(train, dltool, folder) -> 
     assert "own.weights.h5 has changed since the run was made" in outcome.stderr
 
 
+@pytest.mark.slow
 def test_more_epochs_belong_to_the_last_phase(train, dltool) -> None:
     _, whole = train(PHASES.replace("{epochs: 1, opt", "{epochs: 3, opt"), folder="whole")
     _, run = train(PHASES)

@@ -74,6 +74,7 @@ def test_the_best_weights_are_those_of_the_checkpoint_whatever_their_file_holds(
     assert results(run) == expected
 
 
+@pytest.mark.slow
 def test_best_weights_of_an_epoch_that_is_run_again_from_the_start_are_gone_until_then(
     finished, dltool, monkeypatch
 ) -> None:

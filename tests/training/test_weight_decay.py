@@ -51,6 +51,7 @@ def keras_weights(config, dataset, excluded) -> list[np.ndarray]:
     return model.get_weights()
 
 
+@pytest.mark.slow
 def test_excluded_weights_are_those_of_plain_keras_in_every_phase_and_after_a_resumption(decaying, dataset, train):
     config = decaying("bias", "Batch*", "head")
     ours = train(config, dataset)
