@@ -61,8 +61,9 @@ class Seen:
         self.is_whole = self.is_whole and bool((numbers == np.trunc(numbers)).all())
 
     def add(self, texts: Texts, decimal: str) -> None:
+        plain = NumberFormat(decimal)
         for text, count in counted_texts(texts):
-            if not np.isnan(number := NumberFormat(decimal).number(text)):
+            if not np.isnan(number := plain.number(text)):
                 self.numbers += count
                 self.largest, self.is_whole = max(self.largest, number), self.is_whole and number.is_integer()
             elif text in self.texts or len(self.texts) < MOST_TEXTS:

@@ -5,9 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dltool.data.files.archives import list_zip
-from dltool.data.files.listing import NOT_DATA
-from dltool.data.tables.several_files import PACKED, is_table, parts_in
+from dltool.data.tables.several_files import is_table, names_in, parts_in, unpacked_name
 from dltool.errors import DataError
 from dltool.text import listed
 
@@ -53,11 +51,7 @@ def table_files(path: Path) -> TableFiles | None:
 
 def tables_in(path: Path) -> list[Path]:
     """Return the tables in a folder or a zip; none if most files are something else."""
-    if path.is_file():
-        names = [member.name for member in list_zip(path, ())[0]]
-    else:
-        names = [each.relative_to(path).as_posix() for each in sorted(path.rglob("*")) if each.is_file()]
-    kept = [name for name in names if not NOT_DATA.search(name)]
+    kept = names_in(path, ())
     tables = [path / name for name in kept if unpacked_name(name).endswith(ENDINGS)]
     return tables if 2 * len(tables) > len(kept) else []
 
@@ -80,8 +74,3 @@ def siblings(training: Path, files: list[Path]) -> dict[str, Path]:
 
 def stem_of(path: Path) -> str:
     return path.name.partition(".")[0]
-
-
-def unpacked_name(name: str) -> str:
-    lower = name.lower()
-    return next((lower.removesuffix(packed) for packed in PACKED if lower.endswith(packed)), lower)

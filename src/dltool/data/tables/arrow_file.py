@@ -170,12 +170,12 @@ def cells_of(array: "pa.Array", want: Want) -> Cells:
     if types.is_date(kind) or types.is_timestamp(kind):
         return seconds_of(array)
     is_integer = types.is_integer(kind) and want == "number"
-    if is_integer and (np.abs(values_of(array.cast(pa.float64(), safe=False), np.float64, 0)) > 2**53).any():
-        # Only as text do they keep all digits.
-        is_integer = False
     if types.is_floating(kind) or types.is_decimal(kind) or is_integer:
         values = values_of(array.cast(pa.float64(), safe=False), np.float64, np.nan)
-        return as_texts(values) if (np.abs(values) > LARGEST).any() else values
+        sizes = np.abs(values)
+        # Only as text do larger integers keep all digits.
+        if not (is_integer and (sizes > 2**53).any()):
+            return as_texts(values) if (sizes > LARGEST).any() else values
     if not types.is_dictionary(kind):
         array = array.cast(pa.string()).dictionary_encode()
     elif array.type.index_type != pa.int32():

@@ -1,13 +1,13 @@
 """How the dates of a column are written: :func:`date_of` reads one, `DateWriting` finds the format of a column."""
 
 import re
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from itertools import product
 
 from dltool.config.columns import UNIX
 from dltool.data.tables.cells import EPOCH, FIRST_DATE, LAST_DATE, NO_DATE, SECOND
+from dltool.data.tables.number_format import MOST_ODD, SAMPLE, USUAL_SHARE, TextSurvey
 
 CLOCK = r"\d{2}:\d{2}(:\d{2}([.,]\d{1,9})?)?( ?(Z|[+-]\d{2}(:?\d{2})?))?"
 ISO_DATE = re.compile(rf"\d{{4}}-(\d{{2}}(-\d{{2}}([T ]{CLOCK})?)?|W\d{{2}}(-\d)?)", re.ASCII)
@@ -24,10 +24,8 @@ PIECE = re.compile(r"\d+|[^\W\d_]+|.")
 MONTHS = tuple(datetime(2000, month, 1, tzinfo=UTC).strftime("%B").lower() for month in range(1, 13))
 DAYS = tuple(datetime(2001, 1, day, tzinfo=UTC).strftime("%A").lower() for day in range(1, 8))
 ORDERS = ("dmy", "mdy", "ymd", "my", "ym")
-FEW, SAMPLE = 20, 100
-"""Texts that suggest formats, and texts after which the unlikely ones are dropped."""
-MOST_ODD = 10
-USUAL_SHARE = 0.95
+FEW = 20
+"""Texts that suggest formats; after `SAMPLE` texts the unlikely ones are dropped."""
 
 
 def date_of(text: str, written: str | None = None) -> int:
@@ -61,18 +59,14 @@ def in_months(text: str, written: str) -> str:
     return months if quarters else ""
 
 
-class DateWriting:
-    """What the texts of a column say about the format of its dates; None is ISO 8601.
-
-    `odd` are texts that are no dates in any of its formats, each with its count, until there are more than
-    `MOST_ODD`."""
+class DateWriting(TextSurvey):
+    """What the texts of a column say about the format of its dates; None is ISO 8601."""
 
     def __init__(self, *formats: str) -> None:
         """Read nothing yet; `formats` are looked for besides those that the texts suggest."""
+        super().__init__()
         self.read: dict[str | None, int] = dict.fromkeys((None, *formats), 0)
-        self.cells = self.texts = 0
-        self.odd: Counter[str] = Counter()
-        self.example = ""
+        self.texts = 0
 
     def add(self, text: str, count: int = 1) -> None:
         self.cells += count
@@ -87,8 +81,8 @@ class DateWriting:
         for each in fitting:
             self.read[each] += count
         self.example = self.example or (text if fitting else "")
-        if not fitting and (text in self.odd or len(self.odd) <= MOST_ODD):
-            self.odd[text] += count
+        if not fitting:
+            self.add_odd(text, count)
 
     def formats(self) -> list[str | None]:
         """Return the formats that read nearly all cells: several if the cells do not say what is the day and what the
@@ -105,11 +99,7 @@ class DateWriting:
 def date_formats(texts: Iterable[str]) -> list[str]:
     """Return the formats of the dates of a column of these texts: :meth:`DateWriting.formats`."""
     writing = DateWriting()
-    for number, text in enumerate(texts, 1):
-        writing.add(text)
-        if number == SAMPLE and len(writing.odd) > MOST_ODD:
-            return []
-    return [each for each in writing.formats() if each is not None]
+    return [each for each in writing.formats() if each is not None] if writing.add_likely(texts) else []
 
 
 def formats_of(text: str) -> Iterator[str]:

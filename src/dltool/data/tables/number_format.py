@@ -4,6 +4,7 @@
 
 import re
 import unicodedata
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -86,29 +87,51 @@ class NumberFormat:
 PLAIN = NumberFormat()
 
 
-class Writing:
-    """What the texts of a column say about how its numbers are written; `decimal` is the mark of the file.
+class TextSurvey(ABC):
+    """What the texts of a column, in `cells` cells, say about how its values are written; `example` is the first that
+    is a value. `odd` are texts that no format reads, each with its count, until there are more than `MOST_ODD`."""
 
-    `odd` are texts that no format reads, each with its count, until there are more than `MOST_ODD`."""
+    def __init__(self) -> None:
+        self.cells = 0
+        self.odd: Counter[str] = Counter()
+        self.example = ""
+
+    @abstractmethod
+    def add(self, text: str, count: int = 1) -> None:
+        """Look at a text of `count` cells."""
+
+    def add_odd(self, text: str, count: int) -> None:
+        if text in self.odd or len(self.odd) <= MOST_ODD:
+            self.odd[text] += count
+
+    def add_likely(self, texts: Iterable[str]) -> bool:
+        """Look at each text once. Return false, and leave the rest, if the first of them are mostly odd."""
+        for number, text in enumerate(texts, 1):
+            self.add(text)
+            if number == SAMPLE and len(self.odd) > MOST_ODD:
+                return False
+        return True
+
+
+class Writing(TextSurvey):
+    """What the texts of a column say about how its numbers are written; `decimal` is the mark of the file."""
 
     def __init__(self, decimal: str) -> None:
+        super().__init__()
         other = OTHER[decimal]
         pairs = ((decimal, other), (other, decimal))
         self.decimal = decimal
         self.read = {NumberFormat(mark, each): 0 for mark, foreign in pairs for each in ("", foreign, *MARKS)}
-        self.cells = self.bare = 0
+        self.bare = 0
         self.around: set[str] = set()
         self.few: set[str] = set()
-        self.odd: Counter[str] = Counter()
         self.has_parentheses = False
-        self.example = ""
 
     def add(self, text: str, count: int = 1) -> None:
         self.cells += count
         parts = number_in(text.translate(SPACES))
         if parts is None:
-            if text in self.odd or len(self.odd) <= MOST_ODD:
-                self.odd[text] += count
+            self.add_odd(text, count)
             return
         before, number, after = parts
         self.example = self.example or text
@@ -155,8 +178,4 @@ def is_currency(mark: str) -> bool:
 def format_of(texts: Iterable[str], decimal: str) -> dict[str, str]:
     """Return how to declare a column of these texts: :meth:`Writing.options`."""
     writing = Writing(decimal)
-    for number, text in enumerate(texts, 1):
-        writing.add(text)
-        if number == SAMPLE and len(writing.odd) > MOST_ODD:
-            return {}
-    return writing.options()
+    return writing.options() if writing.add_likely(texts) else {}

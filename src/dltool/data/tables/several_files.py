@@ -57,11 +57,7 @@ def parts_in(path: str, kind: str, place: ConfigPath) -> list[Part]:
     is_zip = found.suffix.lower() == ".zip" and found.is_file()
     if not is_zip and not found.is_dir():
         return [(table_path(path, place), {})]
-    if is_zip:
-        names = [member.name for member in list_zip(found, place)[0]]
-    else:
-        names = [each.relative_to(found).as_posix() for each in found.rglob("*") if each.is_file()]
-    tables = [name for name in names if not NOT_DATA.search(name) and is_table(name, kind)]
+    tables = [name for name in names_in(found, place) if is_table(name, kind)]
     if not tables:
         raise DataError(Problem(place, f"{found} holds no file that ends in {' or '.join(ENDINGS[kind])}"))
     return [
@@ -69,11 +65,25 @@ def parts_in(path: str, kind: str, place: ConfigPath) -> list[Part]:
     ]
 
 
+def names_in(path: Path, place: ConfigPath) -> list[str]:
+    """Return the files in a folder, at any depth, or in a zip, without hidden ones. Raises DataError: a damaged zip."""
+    if path.is_dir():
+        names = [each.relative_to(path).as_posix() for each in sorted(path.rglob("*")) if each.is_file()]
+    else:
+        names = [member.name for member in list_zip(path, place)[0]]
+    return [name for name in names if not NOT_DATA.search(name)]
+
+
 def is_table(name: str, kind: str) -> bool:
+    return unpacked_name(name).endswith(ENDINGS[kind])
+
+
+def unpacked_name(name: str) -> str:
+    """Return the name in lower case, without the ending of a compressed file."""
     stem = name.lower()
     for packed in PACKED:
         stem = stem.removesuffix(packed)
-    return stem.endswith(ENDINGS[kind])
+    return stem
 
 
 def table_path(path: str | Sequence[str], place: ConfigPath) -> Path:
