@@ -1,7 +1,7 @@
 """The section `data` of a config: source, targets, split, preprocessing and augmentation."""
 
 import re
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, PlainValidator, WithJsonSchema, model_validator
 
@@ -19,66 +19,11 @@ from dltool.config.keras.fields import Layer, schema_of
 from dltool.config.pydantic_errors import refusal, refuse
 from dltool.config.section import FORM, Section
 from dltool.config.sources import ArraysSource, Source, kind_of, parse_source
+from dltool.config.split_options import SplitOptions
 from dltool.config.window_options import Windows
 from dltool.config.wording import named
 from dltool.errors import Problem
 from dltool.text import UNITS, did_you_mean, near, quoted, shortened
-
-Fraction = Annotated[float, Field(ge=0, lt=1)]
-
-
-class SplitOptions(Section):
-    """How the examples are split. The fractions refer to the source's training examples."""
-
-    validation: Fraction = 0.0
-    """The fraction of examples for validation after each epoch."""
-    test: Fraction | None = None
-    """The fraction of examples for the test of the best epoch. Default: the source's own test split."""
-    stratify: bool | None = None
-    """Whether every split has the same share of each class. Default: true for classes. With several targets, the first
-    one with classes counts."""
-    group: str | None = None
-    """A column. Rows with the same value in it belong to the same split."""
-    order: str | None = None
-    """A column. Rows with its smallest values are for training, those with its largest for the test. Unless a column is
-    called `time`, `time` means the table's date column, or the order of the rows."""
-    column: str | None = None
-    """A column that names the split of each row: train, validation or test."""
-    seed: Annotated[int, Field(ge=0, lt=2**32)] | None = None
-    """The random seed of the split. Default: the config's seed."""
-
-    @model_validator(mode="after")
-    def leaves_training(self) -> Self:
-        # One of them may be absent, or wait for the data.
-        fractions = [value for value in (self.validation, self.test) if isinstance(value, float)]
-        if sum(fractions) >= 1:
-            message = f"validation and test add up to {sum(fractions):g}: no example is left for training"
-            related = ((("validation",), f"validation: {self.validation:g}"),)
-            raise refusal(Problem(("test",), message, related=related))
-        return self
-
-    @model_validator(mode="after")
-    def one_rule(self) -> Self:
-        rule, *others = self.rules or ("",)
-        if rule == "column":
-            others += [part for part in ("validation", "test") if getattr(self, part) not in (None, 0)]
-        if rule in ("order", "column") and self.stratify is True:
-            others.append("stratify")
-        hint = f"{rule} already assigns each row to a split; remove one of the two"
-        related = (((rule,), f"{rule} is given here"),)
-        refuse(*(Problem((key,), f"{key} and {rule} are mutually exclusive", hint, True, related) for key in others))
-        return self
-
-    @property
-    def rules(self) -> tuple[str, ...]:
-        """Return the keys that split rows by a rule instead of at random."""
-        return tuple(rule for rule in ("column", "order", "group") if getattr(self, rule) is not None)
-
-    @property
-    def may_be_stratified(self) -> bool:
-        """Return whether the rules leave a choice of rows."""
-        return self.order is None and self.column is None
-
 
 AMOUNT = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,3})?) ?([KMGT]?B)")
 LEAST_BYTES = 1_000
@@ -150,6 +95,9 @@ class Data(Section):
     """Windows over the rows of a time series. The target of each window lies after it."""
     split: SplitOptions = SplitOptions()
     """How the examples of `source` are split."""
+    final: Literal["refit", "none"] | None = None
+    """With folds, the model of the run itself: `refit` trains it as without folds; `none` trains the folds alone.
+    Default: refit."""
     preprocessing: Annotated[tuple[Layer, ...], Field(strict=False)] = ()
     """Keras layers that become part of the saved model. They are fitted to the training examples alone."""
     augmentation: Annotated[tuple[Layer, ...], Field(strict=False)] = ()
@@ -167,6 +115,17 @@ class Data(Section):
             elif other is not None and not are_alike(other, self.source):
                 message = "its inputs or targets differ from those of source"
                 problems.append(Problem((role,), message, "use the same names under x and y"))
+        refuse(*problems)
+        return self
+
+    @model_validator(mode="after")
+    def folds_can_be_made(self) -> Self:
+        problems = []
+        if self.final is not None and self.split.folds is None:
+            problems.append(Problem(("final",), "final needs folds", "split: {folds: 5}, or remove it", at_key=True))
+        if self.windows is not None and self.split.folds is not None:
+            message = "windows overlap, so that folds of them would share rows"
+            problems.append(Problem(("split", "folds"), message, "use training.seeds", at_key=True))
         refuse(*problems)
         return self
 

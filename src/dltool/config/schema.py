@@ -9,11 +9,12 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, PrivateAttr, model_validator
 
-from dltool.config.data_options import Data, SplitOptions
+from dltool.config.data_options import Data
 from dltool.config.keras.fields import Callback, Entry, Loss, Metric, Optimizer, schema_of
 from dltool.config.keras.objects import UNKNOWN, shared_layers
 from dltool.config.pydantic_errors import refuse
 from dltool.config.section import FORM, PASS_UNKNOWN, Section
+from dltool.config.split_options import MOST_FOLDS, SplitOptions
 from dltool.config.window_options import Windows
 from dltool.errors import ConfigPath, Problem
 from dltool.keras_names import KINDS
@@ -163,6 +164,8 @@ class Training(Section):
     possible."""
     checkpoint: CheckpointOptions = CheckpointOptions()
     """Which epoch is the best, and how often the training state is saved."""
+    seeds: Annotated[int, Field(ge=2, le=MOST_FOLDS)] | None = None
+    """The number of seeds to train with, from `seed` on, on the same split: the run also holds a run for each."""
 
     @model_validator(mode="before")
     @classmethod
@@ -230,5 +233,14 @@ class Config(Section):
     expect: dict[str, Expectation] = Field(default_factory=dict)
     """Bounds on test metrics, `val_` metrics of the best epoch, `seconds` and `parameters`. If one is missed, the exit
     code is 7."""
+
     _expressions: dict[ConfigPath, tuple[Any, str]] = PrivateAttr(default_factory=dict)
     # Values that depend on the environment, with their expressions, by path in the resolved text.
+
+    @model_validator(mode="after")
+    def has_folds_or_seeds(self) -> Self:
+        if self.training.seeds is not None and self.data.split.folds is not None:
+            message, hint = "seeds and folds are mutually exclusive", "data.split.repeats divides into other folds"
+            related = ((("data", "split", "folds"), "folds are given here"),)
+            refuse(Problem(("training", "seeds"), message, hint, True, related))
+        return self

@@ -1,6 +1,6 @@
 """The data of a config, ready to train on: :func:`load_data`."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -114,7 +114,13 @@ def load_data(data: Data, seed: int, most_rows: int | None = None, read: Read | 
     check_stratify(data.split, described)
     strata = strata_of(described, targets)
     split = source.divided or divide_parts(data.split, source, sizes, ranges, strata, seed)
-    check_unknown(examples.inputs, types, split)
+    inferred, unseen = source.inferred, dict(unseen_problems(examples.inputs, types, split))
+    if data.split.fold is None:
+        DataError.refuse(unseen.values())
+    elif unseen:
+        # A value in one fold alone must not end the training of all.
+        allowed = {name: lenient(types[name]) for name, _ in unseen}
+        types, inferred = {**types, **allowed}, {**inferred, "inputs": {**inferred["inputs"], **allowed}}
     starts = tuple((ranges[name][0], part.name) for name, part in parts.items())
     if most_rows is not None:
         rows, split = few_rows(split, None if strata is None else strata[1], most_rows)
@@ -127,12 +133,13 @@ def load_data(data: Data, seed: int, most_rows: int | None = None, read: Read | 
     contents = contents_of({**examples.inputs, **examples.digests, **weights}, examples.targets, ranges)
     facts = facts_of(examples.inputs, types, described, split)
     dataset = Dataset(
-        examples, split, facts, contents, source.warnings, source.inferred, source.columns, starts, source.season
+        examples, split, facts, contents, source.warnings, inferred, source.columns, starts, source.season
     )
     place_of = dataset.place_of if most_rows is None else None
     repeated = duplicate_warnings(examples, split, place_of) if may_repeat(data) else ()
     release_memory()
-    warnings = (*source.warnings, *spelling_warnings(labels), *repeated)
+    messages = (problem.message for problem in unseen.values())
+    warnings = (*source.warnings, *spelling_warnings(labels), *repeated, *messages)
     return replace(dataset, warnings=tuple(map(concealed, warnings)))
 
 
@@ -203,9 +210,10 @@ def like(source: Source, first: Source) -> Source:
     return Source(source.name, options.model_copy(update=given))
 
 
-def check_unknown(inputs: Mapping[str, Rows], types: Mapping[str, ColumnType], split: Split) -> None:
-    """Raise DataError for values unseen in training, in columns in which they are an error."""
-    problems = []
+def unseen_problems(
+    inputs: Mapping[str, Rows], types: Mapping[str, ColumnType], split: Split
+) -> Iterator[tuple[tuple[str, str], Problem]]:
+    """Yield, by column and split, the problem of values unseen in training, in columns in which they are an error."""
     for name, kind in types.items():
         rows = inputs[name]
         if getattr(kind.options, "unknown", None) != "error" or not isinstance(rows, Coded):
@@ -218,8 +226,7 @@ def check_unknown(inputs: Mapping[str, Rows], types: Mapping[str, ColumnType], s
                 shown = ", ".join(f'"{value}"' for value in rows.values[unseen][:5])
                 values = counted(int(np.isin(codes, unseen).sum()), f"{part} value")
                 message = f'{values} of "{name}" not among those of the training rows: {shown}'
-                problems.append(Problem(("data", "inputs", name), message, "unknown: as_category takes them"))
-    DataError.refuse(problems)
+                yield (name, part), Problem(("data", "inputs", name), message, "unknown: as_category takes them")
 
 
 def lenient(kind: ColumnType) -> ColumnType:

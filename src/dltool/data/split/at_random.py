@@ -28,12 +28,23 @@ Change = tuple[float, list[tuple[int, int]]]
 
 
 @dataclass(frozen=True)
+class Folds:
+    """`numbers` (repeats, rows) of int16: the fold in which each row is tested, 0 if in none. `clusters` (rows,) of
+    int64 number the groups or blocks of rows that depend on each other, if there are any; -1 is outside all folds."""
+
+    numbers: np.ndarray
+    clusters: np.ndarray | None
+
+
+@dataclass(frozen=True)
 class Split:
-    """Row indices into the table of all examples: int64, ascending, disjoint."""
+    """Row indices into the table of all examples: int64, ascending, disjoint. `folds` are those of the rows of the
+    source's training examples, if the config has any."""
 
     train: np.ndarray
     validation: np.ndarray
     test: np.ndarray
+    folds: Folds | None = None
 
 
 def divide(rows: int, validation: int, test: int, seed: int, classes: np.ndarray | None = None) -> Split:

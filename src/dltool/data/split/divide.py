@@ -1,6 +1,7 @@
 """Applies the split of a config to the rows of a source: :func:`divide_rows`."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -8,8 +9,9 @@ from dltool.config.schema import Data, SplitOptions
 from dltool.config.tasks import TargetFacts
 from dltool.data.examples import Examples, SourceExamples
 from dltool.data.files.class_folders import PartName
-from dltool.data.split.at_random import Split, divide, divide_by_groups, divide_by_names, divide_in_order
+from dltool.data.split.at_random import Folds, Split, divide, divide_by_groups, divide_by_names, divide_in_order
 from dltool.data.split.by_column import SplitColumns, column_named, order_named
+from dltool.data.split.folds import FoldRows, check_fold_classes, folds_of, rows_of_fold
 from dltool.data.split.sizes import SPLIT, PartSizes, named_sizes, part_sizes
 from dltool.errors import ConfigPath, DataError, Problem
 from dltool.text import listed
@@ -19,9 +21,9 @@ Strata = tuple[TargetFacts, np.ndarray]
 
 
 def named_parts(options: SplitOptions, columns: SplitColumns) -> Split | None:
-    """Return the splits that `options.column` names; None if it is not set. Raises DataError: no such column, missing
-    or other values, or no training rows."""
-    if options.column is None:
+    """Return the splits that `options.column` names; None if it is not set, or names folds. Raises DataError: no such
+    column, missing or other values, or no training rows."""
+    if options.column is None or options.folds is not None:
         return None
     place = (*SPLIT, "column")
     return divide_by_names(column_named(columns.values, options.column, place), options.column, place)
@@ -97,7 +99,30 @@ def divide_parts(
             check_class_sizes(classes, strata[0], source.training.place)
     split = divide_rows(rule, rows, sizes, source.split_columns, seed, classes)
     own = {name: np.arange(*ends) for name, ends in ranges.items()}
-    return Split(split.train, own.get("validation", split.validation), own.get("test", split.test))
+    if rule.folds is not None:
+        whole = FoldRows(np.arange(rows), source.split_columns, classes)
+        given = whole.take(np.setdiff1d(np.arange(rows), split.test))
+        if given.classes is not None and strata is not None and rule.group is None and rule.column is None:
+            check_fold_classes(given.classes, strata[0], rule.folds, source.training.place)
+        seed = seed if rule.seed is None else rule.seed
+        split = replace(split, folds=folds_of(rule, given, rows, seed))
+        if rule.fold is not None:
+            return divide_fold(rule, given, split.folds, own, seed)
+    return replace(split, validation=own.get("validation", split.validation), test=own.get("test", split.test))
+
+
+def divide_fold(
+    rule: SplitOptions, given: FoldRows, folds: Folds | None, own: Mapping[str, np.ndarray], seed: int
+) -> Split:
+    """Return the split of one fold: its test rows, and the others by the fraction `validation`."""
+    assert folds is not None
+    outside, tested = rows_of_fold(rule, given, folds)
+    rest = given.take(outside)
+    plain = rule.model_copy(update={"column": None, "test": None, "folds": None, "seed": None})
+    sizes = part_sizes(plain, len(rest.rows), 0, 0)
+    split = divide_rows(plain, len(rest.rows), sizes, rest.columns, seed, rest.classes)
+    validation = own.get("validation", rest.rows[split.validation])
+    return Split(rest.rows[split.train], validation, given.rows[tested], folds)
 
 
 def check_class_sizes(classes: np.ndarray, target: TargetFacts, place: ConfigPath) -> None:
