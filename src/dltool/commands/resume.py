@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,10 +48,13 @@ def resume(
         if epochs is None and run.is_complete():
             return AlreadyComplete(run.path, missed_by(run))
         try:
+            from dltool.experiment.new_training import Terms
             from dltool.experiment.resuming import resume_locked
             from dltool.experiment.stages import Stages
+            from dltool.folds.part_runs import parts_of
 
-            return resume_locked(run, epochs, allow_change, settings, Stages(progress, stops))
+            terms = Terms(parts=partial(parts_of, allow_change=allow_change, settings=settings))
+            return resume_locked(run, epochs, allow_change, settings, Stages(progress, stops), terms)
         except StopNow as stop:
             stop.kept, stop.can_resume = str(run.path), not run.is_complete()
             raise

@@ -12,6 +12,7 @@ from dltool.config.metric_forms import Compared, adapted
 from dltool.config.outputs import OutputSpec, heads_of, layer_index, target_problems, unknown_layer
 from dltool.config.pydantic_errors import relocated
 from dltool.config.schema import Config
+from dltool.config.sources import kind_of
 from dltool.config.tasks import DataFacts, TargetFacts
 from dltool.config.wording import counted_name, snake_case
 from dltool.errors import ConfigPath, Problem
@@ -39,7 +40,7 @@ def static_checks(config: Config, facts: DataFacts | None) -> list[Problem]:
     heads = heads_of(config)
     measured = measured_names(heads)
     known = [*measured, *(f"val_{name}" for name in measured if facts is None or facts.validation_examples)]
-    problems = name_problems(heads) + monitor_problems(config, known)
+    problems = name_problems(heads) + (fold_problems(config, facts) or monitor_problems(config, known))
     results = [*known, *OTHER_RESULTS]
     missing = (name for name in config.expect if name not in results)
     problems += [unmeasured(("expect", name), name, results, at_key=True) for name in missing]
@@ -267,6 +268,31 @@ def monitor_problems(config: Config, known: Sequence[str]) -> list[Problem]:
         if callback.name == "ReduceLROnPlateau":
             problems += schedule_problems(config, place)
     return problems
+
+
+def fold_problems(config: Config, facts: DataFacts | None) -> list[Problem]:
+    """Find what would choose the epoch of a fold by the fold that it is tested on, and seeds without a test."""
+    if facts is None:
+        # Only a source with splits of its own may still have validation examples.
+        is_validated = bool(config.data.split.validation) or config.data.validation is not None
+        is_validated = is_validated or kind_of(config.data.source) != "table"
+    else:
+        is_validated = facts.validation_examples > 0
+    if config.training.seeds is not None and facts is not None and not facts.test_examples:
+        message = "there is no test split, on which several seeds could be compared"
+        return [Problem(("training", "seeds"), message, "data.split.test: 0.2", at_key=True)]
+    if config.data.split.folds is None or is_validated:
+        return []
+    callbacks = enumerate(config.training.callbacks)
+    places: list[ConfigPath] = [
+        ("training", "callbacks", index, *((each.name, "monitor") if "monitor" in each.arguments else ()))
+        for index, each in callbacks
+        if each.name in MONITORING
+    ]
+    if config.training.checkpoint.monitor is not None:
+        places.insert(0, ("training", "checkpoint", "monitor"))
+    message = "nothing to monitor: there is no validation split, and the tested fold must not choose the epoch"
+    return [Problem(place, message, "data.split.validation: 0.1") for place in places]
 
 
 def schedule_problems(config: Config, place: ConfigPath) -> list[Problem]:

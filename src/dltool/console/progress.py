@@ -11,6 +11,7 @@ from dltool.console.capture import Capture
 from dltool.console.epochs import EpochTable, RunningEpoch, labelled
 from dltool.console.glyphs import glyphs_for
 from dltool.console.live import LiveLines, can_be_live, fitted, width_of
+from dltool.console.part_table import PartTable
 from dltool.environment import concealed
 from dltool.text import duration, number, printable
 
@@ -49,6 +50,8 @@ class TrainingProgress:
         self.best: EpochRecord | None = None
         self.unprinted: tuple[EpochRecord, bool, int] | None = None
         self.rows = 0
+        self.parts: PartTable | None = None
+        self.is_part = False
         self.last_row = self.last_sign_of_life = clock()
         self.lock = threading.RLock()
         self.ended = threading.Event()
@@ -77,19 +80,24 @@ class TrainingProgress:
             self.tick()
 
     def warn(self, message: str) -> None:
-        message = concealed(message)
+        message = concealed(f"{self.parts.words}: {message}" if self.is_part and self.parts else message)
         self.capture.write(f"warning: {message}")
         self.put(f"warning: {message}", bold="warning:")
 
     def prepared(self, config: "Config", facts: "Facts", parameters: int, settings: Sequence[str] = ()) -> None:
         self.table = EpochTable(config.training.checkpoint.monitor or "val_loss")
         self.examples = facts.examples
+        if self.is_part:
+            return
         self.say(f"{config.name}: {facts.in_words}, {parameters:,} parameters")
         self.say(f"{' · '.join(f'{size:,} {name}' for name, size in facts.sizes.items() if size)} examples")
         for setting in settings:
             self.say(setting)
 
     def run_created(self, run: "Run", *, is_kept: bool) -> None:
+        if self.is_part:
+            # The log of the run has everything.
+            return
         self.is_kept = is_kept
         self.capture.move_to(run.log)
         if is_kept:
@@ -98,8 +106,25 @@ class TrainingProgress:
     def run_resumed(self, history: Sequence["EpochRecord"], best_epoch: int | None) -> None:
         self.course = [self.monitored(record) for record in history]
         self.best = next((record for record in history if record.epoch == best_epoch), None)
+        if self.is_part:
+            return
         where = f"after epoch {history[-1].epoch}" if history else "in epoch 1"
         self.say(f"resumes {where}{f'; {self.table.monitor} {self.best_words()}' if self.best else ''}")
+
+    def part_begins(self, words: str, number: int, count: int) -> None:
+        with self.lock:
+            self.finish_rows()
+            self.running, self.course, self.best, self.activity, self.is_part = None, [], None, "", True
+            self.parts = self.parts or PartTable(words, number, count, self.clock())
+            self.parts.begins(words, number, self.clock())
+        self.capture.write(f"{words} …")
+
+    def part_ends(self, test: Mapping[str, float]) -> None:
+        with self.lock:
+            self.is_part, self.running = False, None
+            assert self.parts is not None
+            for line in self.parts.ends(test, self.clock(), self.is_live):
+                self.say(line)
 
     def ended_early(self, status: str) -> None:
         if self.is_kept:
@@ -128,7 +153,7 @@ class TrainingProgress:
     def epoch_ends(self, record: "EpochRecord", is_best: bool) -> None:
         epochs = self.running.epochs if self.running else record.epoch
         self.capture.write(labelled(record, is_best, epochs, self.table.monitor))
-        if self.quiet:
+        if self.quiet or self.is_part:
             return
         with self.lock:
             self.best = record if is_best else self.best
@@ -199,6 +224,9 @@ class TrainingProgress:
 
     def live_lines(self, now: float) -> list[str]:
         room = self.room()
+        if self.is_part and self.parts is not None:
+            inside = self.running.doing() if self.running else self.activity
+            return [self.parts.line(inside, room, now)]
         if self.running is None:
             return [fitted([(0, f"{self.activity}, {duration(now - self.since)}" if self.activity else "")], room)]
         course = [self.course_line(room)] if len(self.course) > 1 else []

@@ -4,6 +4,7 @@ The percentile bootstrap (B. Efron and R. J. Tibshirani, An Introduction to the 
 computes the number for many samples, drawn with replacement and as large as the original. The interval holds 95 % of
 the results. A sample is a vector of how often each example was drawn; sums over all samples are one matrix product."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -31,8 +32,12 @@ class Interval:
         return self.low is not None and self.high is not None and (self.low > 0 or self.high < 0)
 
 
-def random_groups(examples: int, most: int, seed: int) -> np.ndarray:
-    """Return the group of each example, (examples,) of int from 0 to at most most - 1. Sizes differ by at most one."""
+def random_groups(examples: int, most: int, seed: int, clusters: np.ndarray | None = None) -> np.ndarray:
+    """Return the group of each example, (examples,) of int from 0 to at most most - 1. Sizes differ by at most one.
+    `clusters` (examples,) of int number examples that depend on each other: they are in one group."""
+    if clusters is not None:
+        distinct, numbers = np.unique(clusters, return_inverse=True)
+        return random_groups(len(distinct), most, seed)[numbers]
     if examples <= most:
         return np.arange(examples)
     return np.random.Generator(np.random.Philox(seed)).permutation(examples) % most
@@ -71,26 +76,39 @@ def intervals(
     ]
 
 
-def mean_intervals(values: Mapping[str, np.ndarray], seed: int) -> dict[str, Interval]:
-    """Return the intervals of the means of several `values`, (examples,) each, of the same examples."""
+def mean_intervals(
+    values: Mapping[str, np.ndarray], seed: int, clusters: np.ndarray | None = None
+) -> dict[str, Interval]:
+    """Return the intervals of the means of several `values`, (examples,) each, of the same examples. Whole `clusters`
+    are resampled, see :func:`random_groups`."""
     if not values:
         return {}
     columns = np.stack([np.asarray(each, float) for each in values.values()], axis=1)
-    sums = grouped_sums(np.column_stack([columns, np.ones(len(columns))]), seed)
+    sums = grouped_sums(np.column_stack([columns, np.ones(len(columns))]), seed, clusters)
     means = [float(mean) for mean in columns.mean(axis=0)]
     found = intervals(means, sums, seed, lambda drawn: drawn[:, :-1] / drawn[:, -1:])
     return dict(zip(values, found, strict=True))
 
 
-def grouped_sums(columns: np.ndarray, seed: int) -> np.ndarray:
+def grouped_sums(columns: np.ndarray, seed: int, clusters: np.ndarray | None = None) -> np.ndarray:
     """Return the sums of (examples, k) in random groups, (groups, k)."""
-    if len(columns) <= MOST_GROUPS:
+    if clusters is None and len(columns) <= MOST_GROUPS:
         return columns
-    groups = random_groups(len(columns), MOST_GROUPS, seed)
-    return np.stack([np.bincount(groups, column, MOST_GROUPS) for column in columns.T], axis=1)
+    groups = random_groups(len(columns), MOST_GROUPS, seed, clusters)
+    return np.stack([np.bincount(groups, column) for column in columns.T], axis=1)
 
 
-def paired_difference(first: np.ndarray, second: np.ndarray, seed: int) -> Interval:
+def widened(interval: Interval, folds: int) -> Interval:
+    """Return the interval of a value of all folds together, wider about its centre by sqrt(K / (K - 1)): the models
+    share training examples. A rule that the simulation in tests/folds supports, not a theorem."""
+    if interval.low is None or interval.high is None:
+        return interval
+    centre, half = (interval.low + interval.high) / 2, (interval.high - interval.low) / 2
+    half *= math.sqrt(folds / (folds - 1))
+    return Interval(interval.value, centre - half, centre + half)
+
+
+def paired_difference(first: np.ndarray, second: np.ndarray, seed: int, clusters: np.ndarray | None = None) -> Interval:
     """Return how far the mean of `second` is above that of `first`, (examples,) each of two models.
 
     Both models are resampled on the same examples, so examples that are hard for both add no uncertainty. One example
@@ -100,4 +118,4 @@ def paired_difference(first: np.ndarray, second: np.ndarray, seed: int) -> Inter
             f"expected values of two models for the same examples, got shapes {first.shape} and {second.shape}"
         )
     differences = second.astype(float) - first.astype(float)
-    return mean_intervals({"difference": differences}, seed)["difference"]
+    return mean_intervals({"difference": differences}, seed, clusters)["difference"]

@@ -22,10 +22,15 @@ TOLERANCE = 1e-3
 
 
 def metric_intervals(
-    built: BuiltModel, measured: Measurement, targets: Mapping[str, np.ndarray], seed: int
+    built: BuiltModel,
+    measured: Measurement,
+    targets: Mapping[str, np.ndarray],
+    seed: int,
+    clusters: np.ndarray | None = None,
 ) -> dict[str, Interval]:
     """Return an interval for each metric, in order. `targets` are by name, (examples, …). There is none if the metric
-    is not a function of sums over examples, or the outputs were too large to keep."""
+    is not a function of sums over examples, or the outputs were too large to keep. Whole `clusters` are resampled, see
+    :func:`dltool.evaluation.bootstrap.random_groups`."""
     metrics = measured.metrics
     # With masks, for example, a metric is not the plain mean of its values.
     means = {
@@ -33,26 +38,33 @@ def metric_intervals(
         for name, values in measured.values.items()
         if name in metrics and np.isclose(values.mean(dtype=float), metrics[name], rtol=TOLERANCE, atol=1e-5)
     }
-    found = {name: replace(each, value=metrics[name]) for name, each in mean_intervals(means, seed).items()}
+    found = {name: replace(each, value=metrics[name]) for name, each in mean_intervals(means, seed, clusters).items()}
     by_output = model_targets(built, targets)
     are_all_kept = len(measured.kept) == len(next(iter(measured.values.values())))
     for name, by_name in metrics_by_output(built).items() if are_all_kept else ():
         for metric_name, metric in by_name.items():
             if metric_name not in found and name in by_output:
                 target = np.asarray(in_loss_form(built, name, by_output[name]))
-                found |= state_intervals(metric_name, metric, metrics, (target, measured.outputs[name]), seed)
+                groups = random_groups(len(target), MOST_STATES, seed, clusters)
+                found |= state_intervals(metric_name, metric, metrics, (target, measured.outputs[name]), groups, seed)
     return {name: found.get(name, Interval(value)) for name, value in metrics.items()}
 
 
 def state_intervals(
-    name: str, metric: Any, metrics: Mapping[str, float], examples: tuple[np.ndarray, np.ndarray], seed: int
+    name: str,
+    metric: Any,
+    metrics: Mapping[str, float],
+    examples: tuple[np.ndarray, np.ndarray],
+    groups: np.ndarray,
+    seed: int,
 ) -> dict[str, Interval]:
-    """Return the intervals of a metric by result name; none if its state is not a sum over examples.
+    """Return the intervals of a metric by result name; none if its state is not a sum over examples. `groups`
+    (examples,) are resampled.
 
     Keras computes its metrics from variables to which each batch adds, such as true positives by threshold, so the
     state of a sample of examples is a sum too."""
     try:
-        states = grouped_states(metric, *examples, seed)
+        states = grouped_states(metric, *examples, groups)
         sizes = [variable.shape for variable in metric.variables]
         (numbers,) = results(metric, states.sum(axis=0, keepdims=True), sizes)
     except KERAS_ERRORS:
@@ -66,9 +78,8 @@ def state_intervals(
     return dict(zip(whole, found, strict=True))
 
 
-def grouped_states(metric: Any, targets: np.ndarray, outputs: np.ndarray, seed: int) -> np.ndarray:
-    """Return what each random group of examples adds to the variables of the metric, (groups, k)."""
-    groups = random_groups(len(outputs), MOST_STATES, seed)
+def grouped_states(metric: Any, targets: np.ndarray, outputs: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """Return what each of the groups (examples,) adds to the variables of the metric, (groups, k)."""
     order = np.argsort(groups, kind="stable")
     sizes = np.bincount(groups)
     metric.reset_state()

@@ -27,7 +27,7 @@ from dltool.text import whole_text
 METRICS, PREDICTIONS, EXAMPLES, FIGURES = "metrics.json", "predictions.csv", "examples.npz", "figures"
 MOST_CELLS = 2_000_000
 """Cells of a table of predictions. Larger splits are sampled evenly."""
-ARRAYS = ("rows", "names", "values")
+ARRAYS, CLUSTERS = ("rows", "names", "values"), "clusters"
 EXAMPLES_LIMIT = 2**28
 MOST_COLUMNS = 20
 FIGURE_LIMIT = 2**20
@@ -39,11 +39,12 @@ class ExampleValues:
     """Metrics of a model for each example, to compare it with another.
 
     `rows` (examples,) of int64 are rows of the data. The mean of `values` (examples,) of float32 is the metric of their
-    name. `targets` is a digest."""
+    name. `targets` is a digest. `clusters` (examples,) of int64 number examples that depend on each other, if any."""
 
     rows: np.ndarray
     values: Mapping[str, np.ndarray]
     targets: str
+    clusters: np.ndarray | None = None
 
 
 def evaluation_files(assessment: Assessment, examples: ExampleValues, table: Columns | None) -> dict[str, bytes]:
@@ -71,8 +72,9 @@ def digest_of(targets: Mapping[str, np.ndarray]) -> str:
 def packed(examples: ExampleValues) -> bytes:
     names = np.array([whole_text(name) for name in examples.values], dtype=np.str_)
     values = np.stack(list(examples.values.values())).astype(np.float32)
+    further: dict[str, Any] = {} if examples.clusters is None else {CLUSTERS: examples.clusters.astype(np.int64)}
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, rows=examples.rows.astype(np.int64), names=names, values=values)
+    np.savez_compressed(buffer, rows=examples.rows.astype(np.int64), names=names, values=values, **further)
     return buffer.getvalue()
 
 
@@ -81,18 +83,25 @@ def read_examples(run: Run, name: str) -> ExampleValues:
     path = run.evaluation / name / EXAMPLES
     content = io.BytesIO(run.read(path, EXAMPLES_LIMIT))
     headers = header_of_npz(content)
-    if headers.keys() != set(ARRAYS) or sum(header.data_bytes for header in headers.values()) > EXAMPLES_LIMIT:
+    if (
+        headers.keys() - {CLUSTERS} != set(ARRAYS)
+        or sum(header.data_bytes for header in headers.values()) > EXAMPLES_LIMIT
+    ):
         raise RunError(f"{path} is damaged, or has more than {EXAMPLES_LIMIT:,} bytes")
     try:
-        rows, names, values = read_npz(content, ARRAYS, headers, str(path), ()).values()
+        found = read_npz(content, tuple(headers), headers, str(path), ())
+        rows, names, values = (found[name] for name in ARRAYS)
         keys = names.tolist()
     except (DataError, ValueError) as error:
         raise RunError(f"{path} is damaged: {error}") from None
     kinds = (str(rows.dtype), rows.ndim, str(values.dtype), names.dtype.kind)
     if kinds != ("int64", 1, "float32", "U") or values.shape != (*names.shape, len(rows)):
         raise RunError(f"{path} does not hold the values of examples")
+    clusters = found.get(CLUSTERS)
+    if clusters is not None and (clusters.dtype != np.int64 or clusters.shape != rows.shape):
+        raise RunError(f"{path} does not hold the values of examples")
     targets = read(run, run.evaluation / name / METRICS, Evaluation).targets
-    return ExampleValues(rows, dict(zip(keys, values, strict=True)), str(targets))
+    return ExampleValues(rows, dict(zip(keys, values, strict=True)), str(targets), clusters)
 
 
 def prediction_table(

@@ -13,14 +13,22 @@ if TYPE_CHECKING:
 
 
 def assessed(
-    config: Config, dataset: Dataset, built: "BuiltModel", examples: Examples, warn: Callable[[str], None] | None
+    config: Config,
+    dataset: Dataset,
+    built: "BuiltModel",
+    examples: Examples,
+    warn: Callable[[str], None] | None,
+    is_part: bool = False,
+    keeps_outputs: bool = False,
 ) -> "tuple[Assessment, dict[str, bytes]]":
     """Evaluate the model on these examples, with intervals and baselines, and return the files of the evaluation.
 
-    Without `warn`, no figures and no baselines are made. Raises as :func:`dltool.evaluation.measure.measure`."""
+    Without `warn`, no figures and no baselines are made. A part of a run has no figures. With `keeps_outputs`, the
+    outputs are one of the files. Raises as :func:`dltool.evaluation.measure.measure`."""
     from dltool.evaluation.baselines import LinearTables, baselines_of
     from dltool.evaluation.findings import Assessment
     from dltool.evaluation.intervals import metric_intervals
+    from dltool.evaluation.kept_outputs import OUTPUTS, pack_outputs
     from dltool.evaluation.measure import measure
     from dltool.evaluation.stored import ExampleValues, digest_of, evaluation_files, prediction_table
     from dltool.evaluation.tasks import assessed_outputs
@@ -31,8 +39,9 @@ def assessed(
     intervals = metric_intervals(built, found, examples.targets, config.seed)
     places = {name: values[found.kept] for name, values in examples.places.items()}
     targets = {name: values[found.kept] for name, values in examples.targets.items()}
-    outputs = assessed_outputs(config, dataset.facts, targets, found.outputs, places["row"], warn)
+    outputs = assessed_outputs(config, dataset.facts, targets, found.outputs, places["row"], None if is_part else warn)
     assessment = Assessment(examples.name, len(examples), intervals, outputs, baselines)
     table = prediction_table(config, dataset.facts, targets, found.outputs, places)
     values = ExampleValues(examples.places["row"], found.values, digest_of(examples.targets))
-    return assessment, evaluation_files(assessment, values, table)
+    files = evaluation_files(assessment, values, table)
+    return assessment, files | ({OUTPUTS: pack_outputs(examples.places["row"], found)} if keeps_outputs else {})

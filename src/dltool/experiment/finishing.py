@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dltool.config.expectations import missed_expectations
+from dltool.config.schema import Config
 from dltool.durable_files import disk_errors, sync
 from dltool.environment import concealed
 from dltool.errors import DltoolError, Interrupted, MachineError
 from dltool.experiment.assessing import assessed
-from dltool.experiment.opening import Experiment
+from dltool.experiment.opening import Experiment, has_model
+from dltool.experiment.parts import Parts
 from dltool.experiment.signals import StopNow, StopRequests
 from dltool.experiment.stages import Stages
 from dltool.imports import Import, import_drawing
@@ -44,9 +46,15 @@ class TrainingOutcome:
 
 
 def complete(
-    run: Run, experiment: Experiment, fitting: "Fitting", stages: Stages, start: "TrainingState | None" = None
+    run: Run,
+    experiment: Experiment,
+    fitting: "Fitting",
+    stages: Stages,
+    start: "TrainingState | None" = None,
+    parts: Parts | None = None,
 ) -> TrainingOutcome:
-    """Train from `start` if given, test, and write the results. The run's status records every ending.
+    """Train from `start` if given, test, carry out the `parts`, and write the results. The run's status records every
+    ending.
 
     A requested profile goes to the run's folder `profile`: a trace of some steps and the seconds by activity.
 
@@ -63,12 +71,18 @@ def complete(
         if experiment.is_kept:
             # Import the plotting libraries while compiled steps run.
             Import(import_drawing)
-        with stages.timed("train"), MetricsLog(run) as log:
-            observer = RecordingObserver(log, progress, tracking)
-            fitted = fitted_model(run, fitting, observer, stops, start)
-        with stages.timed("test", "testing"):
-            results, assessment = tested_model(run, experiment, fitted, progress, stops)
-        results, missed = concluded(run, experiment.config.expect, results, stages.total())
+        results, assessment = without_model(experiment), None
+        if has_model(experiment.config):
+            with stages.timed("train"), MetricsLog(run) as log:
+                observer = RecordingObserver(log, progress, tracking)
+                fitted = fitted_model(run, fitting, observer, stops, start)
+            with stages.timed("test", "testing"):
+                results, assessment = tested_model(run, experiment, fitted, progress, stops)
+        if parts is not None:
+            with stages.timed("parts"):
+                found, together = parts.carry_out(run, experiment, stages, results)
+            results, assessment = {**results, **found}, assessment or together
+        results, missed = concluded(run, experiment.config, results, stages.total())
         profile = None
         if fitting.profile.is_wanted:
             profile = profile_times(fitting, results["seconds"])
@@ -97,7 +111,9 @@ def profile_times(fitting: "Fitting", seconds: Mapping[str, float]) -> dict[str,
     return {name: round(value, 3) for name, value in parts.items()}
 
 
-def report_of_training(run: Run, experiment: Experiment, assessment: "Assessment | None", stages: Stages) -> None:
+def report_of_training(
+    run: Run, experiment: Experiment, assessment: "Assessment | None", stages: Stages, parts: Parts | None = None
+) -> None:
     """Write the report of a run that has just completed. A failure is a warning."""
     stages.progress.stage("writing the report")
     later = f"dltool report {run.path} writes it"
@@ -108,7 +124,8 @@ def report_of_training(run: Run, experiment: Experiment, assessment: "Assessment
             from dltool.runs.records import read_contents
 
             config, dataset, built = experiment.config, experiment.dataset, experiment.built
-            subject = Subject(read_contents(run), config, dataset.facts, dataset, built, assessment)
+            sections = () if parts is None else parts.sections(run)
+            subject = Subject(read_contents(run), config, dataset.facts, dataset, built, assessment, sections=sections)
             write_report(run, contents(subject))
     except StopNow:
         stages.progress.warn(f"stopped while the report was written; the run is complete, and {later}")
@@ -198,25 +215,38 @@ def metrics_line(record: "EpochRecord") -> dict[str, Any]:
     return {**fitted, "seconds": round(record.seconds, 3)}
 
 
+def without_model(experiment: Experiment) -> dict[str, Any]:
+    """Return the results of a run that trains its parts alone."""
+    best = {"epoch": None, "monitor": None, "value": None}
+    parameters = experiment.built.full.count_params()
+    return {"test": {}, "intervals": {}, "validation": {}, "best": best, "epochs": 0, "parameters": parameters}
+
+
 def tested_model(
     run: Run, experiment: Experiment, fitted: "FitResult", progress: "Progress", stops: StopRequests
 ) -> tuple[dict[str, Any], "Assessment | None"]:
     """Save the model with its best weights, evaluate it once on the test split, and write the evaluation."""
     from dltool.evaluation.findings import interval_record
+    from dltool.evaluation.kept_outputs import OUTPUTS
     from dltool.evaluation.thresholds import decided_model
     from dltool.model.saving import save_model
 
     dataset, built = experiment.dataset, experiment.built
+    is_part = run.whole is not None
     with stops.patient():
-        save_model(built.full, run.model)
+        if not is_part:
+            save_model(built.full, run.model)
     config, built, thresholds = decided_model(experiment.config, dataset, built)
     assessment = None
     test: dict[str, Any] = {"test": {}, "intervals": {}}
     if experiment.is_tested and len(dataset.split.test):
         warn = progress.warn if experiment.is_kept else None
-        assessment, files = assessed(config, dataset, built, dataset.examples("test"), warn)
+        keeps_outputs = is_part or config.training.seeds is not None
+        assessment, files = assessed(config, dataset, built, dataset.examples("test"), warn, is_part, keeps_outputs)
         values = {name: interval.value for name, interval in assessment.metrics.items()}
         test = {"test": values, "intervals": interval_record(assessment.metrics)}
+        if keeps_outputs:
+            run.write(run.outputs, files.pop(OUTPUTS))
         run.replace_folder(run.evaluation / "test", files)
     best = next((record for record in fitted.history if record.epoch == fitted.best_epoch), fitted.history[-1])
     results = {
@@ -231,10 +261,13 @@ def tested_model(
 
 
 def concluded(
-    run: Run, expect: Mapping[str, str], results: dict[str, Any], seconds: Mapping[str, float]
+    run: Run, config: Config, results: dict[str, Any], seconds: Mapping[str, float]
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """Check the expectations and write results.json, the last file of a run. Return it, and what was missed."""
+    """Check the expectations and write results.json, the last file of a run. Return it, and what was missed. Without a
+    test split, the metrics are those of the folds together."""
+    expect = config.expect
     values = {
+        **{name: each["value"] for name, each in results.get("folds", {}).get("metrics", {}).items()},
         **results["test"],
         **{f"val_{name}": value for name, value in results["validation"].items()},
         "seconds": seconds["total"],
@@ -244,7 +277,7 @@ def concluded(
     expectations = {
         name: {"bound": bound, "value": values.get(name), "met": name not in missed} for name, bound in expect.items()
     }
-    run.refuse_missing()
+    run.refuse_missing(has_model(config))
     whole = {"status": "completed", **results, "seconds": seconds, "expectations": expectations}
     run.write_json(run.results, whole)
     run.update("completed")

@@ -1,6 +1,6 @@
 """Events of a running command for the console. For type checking only: importing it imports TensorFlow."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from dltool.config.schema import Config
@@ -27,6 +27,12 @@ class Progress(Observer, Protocol):
 
     def run_resumed(self, history: Sequence[EpochRecord], best_epoch: int | None) -> None:
         """Report that a run resumes after the epochs of `history`, of which `best_epoch` is the best, if any."""
+
+    def part_begins(self, words: str, number: int, count: int) -> None:
+        """Report that a part of the run begins: "fold 3", the `number` of `count`. Further events are its own."""
+
+    def part_ends(self, test: Mapping[str, float]) -> None:
+        """Report that the part is complete, with its test metrics."""
 
     def ended_early(self, status: str) -> None:
         """Report that the run stops before its end."""

@@ -5,9 +5,10 @@ import io
 import secrets
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,9 +33,17 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def new_run(
-    runs: Path, document: Document, experiment: Experiment, fitting: "Fitting", progress: "Progress", **fields: Any
+    runs: Path,
+    document: Document,
+    experiment: Experiment,
+    fitting: "Fitting",
+    progress: "Progress",
+    further: Mapping[str, bytes] = MappingProxyType({}),
+    part: Path | None = None,
+    **fields: Any,
 ) -> Iterator[Run]:
-    """Create the run, with more `fields` of run.json; hold its lock. Raises as :func:`dltool.runs.directory.create`."""
+    """Create the run, with `further` files and `fields` of run.json; hold its lock. For `part` and what it raises see
+    :func:`dltool.runs.directory.create`."""
     config, dataset = experiment.config, experiment.dataset
     outside = places_outside(config, RESUMED_PARTS)
     run_id = secrets.token_hex(16)
@@ -55,7 +64,8 @@ def new_run(
         "git": None,
         "code": [{"file": code.shown_as, "sha256": code.sha256} for code in ALLOWED],
     }
-    with create(runs, config.name, {**record, **fields}, first_files(document, experiment)) as run:
+    files = {**first_files(document, experiment), **further}
+    with create(runs, config.name, {**record, **fields}, files, part) as run:
         progress.run_created(run, is_kept=experiment.is_kept)
         for place in outside if experiment.is_kept else ():
             progress.warn(f"this run cannot be resumed: {format_path(place)} names something outside it")
@@ -91,7 +101,8 @@ def first_files(document: Document, experiment: Experiment) -> dict[str, bytes]:
         saved = {f"preprocessing/{file.relative_to(folder).as_posix()}": file.read_bytes() for file in files}
     split = experiment.dataset.split
     buffer = io.BytesIO()
-    np.savez(buffer, train=split.train, validation=split.validation, test=split.test)
+    folds = {} if split.folds is None else {"folds": split.folds.numbers}
+    np.savez(buffer, train=split.train, validation=split.validation, test=split.test, **folds)
     return {
         "config.yaml": document.content,
         "resolved.yaml": dump_yaml(config).encode(),

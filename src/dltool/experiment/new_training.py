@@ -13,10 +13,13 @@ from dltool.data.dataset import Read, load_data
 from dltool.experiment.finishing import TrainingOutcome, complete, report_of_training
 from dltool.experiment.new_run import new_run
 from dltool.experiment.opening import new_experiment, prepared_steps
+from dltool.experiment.parts import PartsOf, no_parts
 from dltool.experiment.stages import Stages
 from dltool.machine import git_commit
 from dltool.runs.directory import refuse_unwritable
+from dltool.runs.files import Run
 from dltool.runs.recorded import with_table_at
+from dltool.runs.records import read_record
 from dltool.text import counted
 from dltool.tracking import refuse_missing_extras
 
@@ -32,13 +35,17 @@ class Terms:
     """How a training differs from a plain one. `most_rows` limits the examples of each split.
 
     Without `is_kept`, the run's location is not shown. With `is_profiled`, the run holds a profile. Without
-    `is_tested`, the test split is never looked at. For `read` see :func:`dltool.data.dataset.load_data`."""
+    `is_tested`, the test split is never looked at. For `read` see :func:`dltool.data.dataset.load_data`. `parts` are
+    those of the run; `part` is the path of the run if it is itself one, with the `threads` of the whole."""
 
     most_rows: int | None = None
     is_kept: bool = True
     is_profiled: bool = False
     is_tested: bool = True
     read: Read | None = None
+    parts: PartsOf = no_parts
+    part: Path | None = None
+    threads: int | None = None
 
 
 PLAIN = Terms()
@@ -52,26 +59,34 @@ def train_until_stopped(document: Document, runs: Path, stages: Stages, terms: T
     progress = stages.progress
     config, _ = checked_config(document)
     refuse_missing_extras(config.track)
-    refuse_unwritable(runs / config.name)
+    if terms.part is None:
+        refuse_unwritable(runs / config.name)
+    parts = terms.parts(config)
     with stages.reading(trains=True):
-        dataset = load_data(config.data, config.seed, terms.most_rows, terms.read)
+        read = terms.read if parts is None else parts.read
+        dataset = load_data(config.data, config.seed, terms.most_rows, read)
         config = dataset.in_force(checked_with(document, dataset.facts))
+        further = {} if parts is None else parts.files(document, config, dataset)
         for warning in dataset.warnings:
             progress.warn(warning)
     with stages.building():
-        experiment = replace(new_experiment(config, dataset, is_kept=terms.is_kept), is_tested=terms.is_tested)
+        experiment = new_experiment(config, dataset, terms.threads, terms.is_kept)
+        experiment = replace(experiment, is_tested=terms.is_tested)
         fitting = prepared_steps(experiment)
         fitting.profile.is_wanted = terms.is_profiled
         if config.training.precision == "mixed_float16" and not experiment.pinned["gpus"]:
             progress.warn("mixed_float16 is many times slower than float32 without a GPU; try mixed_bfloat16")
     progress.prepared(config, dataset.facts, experiment.built.full.count_params(), overrides(document, config))
-    git = git_commit(document.path.absolute().parent)
-    with new_run(runs, document, experiment, fitting, progress, most_rows=terms.most_rows, git=git) as run:
+    whole = None if terms.part is None else Run(terms.part).whole
+    # In an untrusted run directory, git could run programs from it.
+    git = read_record(whole).git if whole is not None else git_commit(document.path.absolute().parent)
+    fields = {"most_rows": terms.most_rows, "git": git}
+    with new_run(runs, document, experiment, fitting, progress, further, terms.part, **fields) as run:
         if document.table is not None:
             experiment = replace(experiment, config=with_table_at(config, str(run.table)))
-        outcome = complete(run, experiment, fitting, stages)
-        if terms.is_kept:
-            report_of_training(run, experiment, outcome.assessment, stages)
+        outcome = complete(run, experiment, fitting, stages, parts=parts)
+        if terms.is_kept and terms.part is None:
+            report_of_training(run, experiment, outcome.assessment, stages, parts)
         return outcome
 
 

@@ -122,8 +122,16 @@ def recorded_model(
     return built, pinned
 
 
+def has_model(config: Config) -> bool:
+    """Return whether a run of this config trains a model of its own, and not only its folds."""
+    return config.data.final != "none"
+
+
 def best_model(run: Run, config: Config, facts: Facts) -> "BuiltModel":
-    """Build the model with the best weights of the run."""
+    """Build the model with the best weights of the run. Raises RunError: it has no model of its own; and as
+    :func:`recorded_model`."""
+    if not has_model(config):
+        raise RunError(f"{run.path} has no model of its own: data.final is none", f"use a fold: {run.folds / '1'}")
     from dltool.model.saving import load_weights
 
     built, _ = recorded_model(run, config, facts)

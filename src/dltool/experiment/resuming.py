@@ -11,14 +11,21 @@ from dltool.durable_files import disk_errors
 from dltool.errors import ConfigError, MachineError, Problem, RunError
 from dltool.experiment.finishing import TrainingOutcome, complete, metrics_line, report_of_training
 from dltool.experiment.new_training import PLAIN, Terms
-from dltool.experiment.opening import Experiment, prepared_steps, recorded_data, recorded_model, recorded_strategy
+from dltool.experiment.opening import (
+    Experiment,
+    has_model,
+    prepared_steps,
+    recorded_data,
+    recorded_model,
+    recorded_strategy,
+)
 from dltool.experiment.refusals import refuse_files, require_code
 from dltool.experiment.stages import Stages
 from dltool.machine import describe_machine
 from dltool.runs.checkpoint_file import Checkpoint, has_checkpoints, newest_checkpoint
 from dltool.runs.checkpoint_state import check_saved_state
 from dltool.runs.files import Run, digest
-from dltool.runs.recorded import Change, machine_changes, refuse_unset
+from dltool.runs.recorded import Change, machine_changes, recorded_config, refuse_unset
 from dltool.runs.records import RunRecord, in_sentence, read_record
 from dltool.tracking import refuse_missing_extras
 
@@ -29,14 +36,20 @@ if TYPE_CHECKING:
 def resume_locked(
     run: Run, epochs: int | None, allow_change: bool, settings: Sequence[str], stages: Stages, terms: Terms = PLAIN
 ) -> TrainingOutcome:
-    """Resume as :func:`dltool.commands.resume.resume`; of `terms`, `read` and `is_tested` count."""
+    """Resume as :func:`dltool.commands.resume.resume`; of `terms`, `read`, `is_tested` and `parts` count."""
     progress = stages.progress
     require_code(run, f"resume {run.path}" + (f" --epochs {epochs}" if epochs else ""))
     record = read_record(run)
     finish_new_config(run, record)
-    checkpoint = usable_checkpoint(run, progress)
+    may_differ = () if epochs is None else ("training.epochs",)
+    whole = recorded_config(run, may_differ, settings)
+    parts = terms.parts(whole)
+    if parts is not None and epochs is not None:
+        message = f"{run.path} has {'folds' if whole.data.split.folds else 'seeds'}, which would have fewer epochs"
+        raise ConfigError(message, "train a new run with more epochs")
+    checkpoint = usable_checkpoint(run, progress) if has_model(whole) else None
     with stages.reading(trains=True):
-        config, dataset = recorded_data(run, () if epochs is None else ("training.epochs",), settings, terms.read)
+        config, dataset = recorded_data(run, may_differ, settings, terms.read if parts is None else parts.read)
         refuse_unset(config, RunError, "training.callbacks", *(() if checkpoint else ("model.layers",)))
         refuse_missing_extras(config.track)
         # recorded_model checks the model's files.
@@ -60,8 +73,9 @@ def resume_locked(
     noted = noted_resumption(record, changes, experiment.pinned)
     go_back_to(run, noted, state, None if epochs is None else config, progress)
     start = None if checkpoint is None or state is None else TrainingState(list(checkpoint.arrays), state)
-    outcome = complete(run, experiment, fitting, stages, start)
-    report_of_training(run, experiment, outcome.assessment, stages)
+    outcome = complete(run, experiment, fitting, stages, start, parts)
+    if run.whole is None:
+        report_of_training(run, experiment, outcome.assessment, stages, parts)
     return outcome
 
 

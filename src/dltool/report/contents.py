@@ -28,6 +28,7 @@ from dltool.report.distributions import MOST_DISTRIBUTIONS, Distribution, distri
 from dltool.report.examples import Example, Look, rows_looks, training_examples
 from dltool.report.layers import LayerTableRow, joined_inputs, layer_table
 from dltool.report.leakage import leakage_findings
+from dltool.report.sections import ReportSection
 from dltool.report.verdict import Tile, Verdict, tiles, verdict
 from dltool.report.warnings import (
     Finding,
@@ -52,7 +53,7 @@ WEIGHTED = "The loss counts each example by its weight ({}); metrics, baselines 
 
 @dataclass(frozen=True)
 class Subject:
-    """What a report is about. `missing` says why data or assessment is missing."""
+    """What a report is about. `missing` says why data or assessment is missing; `sections` are further ones."""
 
     record: RunContents
     config: Config
@@ -61,6 +62,7 @@ class Subject:
     built: BuiltModel
     assessment: "Assessment | None" = None
     missing: str = ""
+    sections: Sequence[ReportSection] = ()
 
 
 @dataclass(frozen=True)

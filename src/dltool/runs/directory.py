@@ -45,8 +45,11 @@ LAST_NUMBER = ".last-number"
 
 
 @contextmanager
-def create(runs: Path, name: str, record: Mapping[str, Any], files: Mapping[str, bytes]) -> Iterator[Run]:
-    """Create the next run of `name` below `runs` with its first files, and hold its lock during the block.
+def create(
+    runs: Path, name: str, record: Mapping[str, Any], files: Mapping[str, bytes], part: Path | None = None
+) -> Iterator[Run]:
+    """Create the next run of `name` below `runs` with its first files, and hold its lock during the block. A `part` of
+    another run is created at this path instead; the caller holds the lock of that run.
 
     run.json is `record` with the format, version, status "running", the text of resolved.yaml and the digests of the
     preprocessing files. `files` are the other files by name ("config.yaml", "preprocessing/mean.npy"). Concurrent
@@ -56,8 +59,9 @@ def create(runs: Path, name: str, record: Mapping[str, Any], files: Mapping[str,
     if not NAME.fullmatch(name):
         message = "a run's name is letters, digits, '.', '_' and '-', and begins with a letter or a digit"
         raise ConfigError(Problem(("name",), message))
-    parent = runs / name
-    refuse_no_runs_folder(parent)
+    parent = runs / name if part is None else part.parent
+    if part is None:
+        refuse_no_runs_folder(parent)
     contents = {**files, RECORD: first_record(name, record, files)}
     made = [folder for folder in (parent, *parent.parents) if not os.path.lexists(folder)]
     built = parent / UNFINISHED / f"{UNFINISHED_PREFIX}{secrets.token_hex(4)}"
@@ -71,10 +75,11 @@ def create(runs: Path, name: str, record: Mapping[str, Any], files: Mapping[str,
                 remove_abandoned(built.parent)
                 stack.enter_context(run_lock(built))
                 write_tree(built, contents)
-                built = _rename_to_next_number(built, parent)
+                built = _rename_to_next_number(built, parent) if part is None else _rename_to(built, part)
                 for folder in (parent, *(missing.parent for missing in made)):
                     sync(folder)
-                update_latest(parent)
+                if part is None:
+                    update_latest(parent)
         except BaseException:
             shutil.rmtree(built, ignore_errors=True)
             for folder in (parent / UNFINISHED, *made):
@@ -174,6 +179,13 @@ def _rename_to_next_number(unfinished: Path, parent: Path) -> Path:
             with suppress(OSError):
                 os.rmdir(unfinished.parent)
             return path
+
+
+def _rename_to(unfinished: Path, path: Path) -> Path:
+    os.rename(unfinished, path)
+    # What a killed process left there.
+    shutil.rmtree(unfinished.parent, ignore_errors=True)
+    return path
 
 
 def update_latest(parent: Path) -> None:

@@ -35,6 +35,8 @@ Status = Literal["running", "completed", "failed", "interrupted"]
 DOCUMENT_LIMIT = 16 * 2**20  # bytes of a config, run.json or results.json
 METRICS_LIMIT = 64 * 2**20
 OWN_TABLE = "data.parquet"
+PARTS = ("folds", "seeds")
+"""Folders of runs inside a run."""
 DEEPEST = 100
 """Most levels of a JSON document: Python's limit ends whoever walks through a deep one."""
 LINE_LIMIT = 2**20  # bytes of a line of metrics.jsonl
@@ -85,12 +87,35 @@ class Run:
         "A folder for each evaluation: `test/metrics.json`, `predictions.csv`, `examples.npz`, `figures/`.",
     )
     figures = Inside("figures/", "The learning curves, as SVG.")
+    folds = Inside("folds/", "With `data.split.folds`, a run for each fold: `folds/1`, …, without model and report.")
+    seeds = Inside("seeds/", "With `training.seeds`, a run for each further seed: `seeds/2`, …, likewise.")
+    parts_record = Inside("parts.json", "The config of each fold or further seed.")
+    outputs = Inside("outputs.npz", "Of a fold or seed, the model's outputs for the test examples.")
     tensorboard = Inside("tensorboard/", "Event files, if the config has `track: [tensorboard]`.")
     profile = Inside("profile/", "Seconds by activity and a trace of some steps, if `--profile` was given.")
 
     @property
     def best_weights(self) -> Path:
         return self.checkpoints / "best.weights.h5"
+
+    @property
+    def whole(self) -> "Run | None":
+        """Return the run of which this run is a fold or seed; None if it stands alone."""
+        above = self.path.absolute().parent
+        is_part = above.name in PARTS and os.path.lexists(above.parent / "run.json")
+        return Run(above.parent) if is_part else None
+
+    @property
+    def parts(self) -> list["Run"]:
+        """Return the runs of the folds or seeds in this run, by number."""
+        found = [Run(path) for name in PARTS for path in (self.path / name).glob("[1-9]*") if path.name.isdigit()]
+        return sorted((run for run in found if os.path.lexists(run.record)), key=lambda run: int(run.number))
+
+    @property
+    def own_table(self) -> Path | None:
+        """Return the table that the run holds, or the run of which it is a part; None if neither does."""
+        tables = (run.table for run in (self, self.whole) if run is not None)
+        return next((table for table in tables if table.exists()), None)
 
     @property
     def name(self) -> str:
@@ -147,10 +172,12 @@ class Run:
             record.pop("exit_code", None)
         self.write_json(self.record, record)
 
-    def refuse_missing(self) -> None:
-        """Raise RunError for entries of a trained run that another program has removed, or replaced by links."""
+    def refuse_missing(self, has_model: bool = True) -> None:
+        """Raise RunError for entries of a trained run that another program has removed, or replaced by links. Folds and
+        seeds hold no file of the model, and without `has_model`, there are no weights either."""
         first = (self.config, self.resolved, self.record, self.split, self.preprocessing)
-        needed = (*first, self.metrics, self.best_weights, self.model)
+        model = () if self.whole is not None else (self.model,)
+        needed = (*first, *((self.metrics, self.best_weights, *model) if has_model else ()))
         if gone := [path.name for path in needed if path.is_symlink() or not path.exists()]:
             message = f"{joined(gone, 'and')} in {self.path} {'was' if len(gone) == 1 else 'were'} removed or replaced"
             raise RunError(f"{message} by another program", "train a new run")

@@ -110,7 +110,7 @@ def recorded_config(
         if place not in may_differ and record.environment.get(place, found) != found
     )
     # A run trained on a DataFrame holds it, wherever the run has moved.
-    return with_table_at(config, str(run.table)) if run.table.exists() else config
+    return config if run.own_table is None else with_table_at(config, str(run.own_table))
 
 
 def are_paths(*values: Any) -> bool:

@@ -11,6 +11,8 @@ from dltool.errors import ConfigError, ConfigPath, Problem
 from dltool.model.build import BuiltModel
 
 DEFAULT_MINUTES = 10
+LAST = "epoch"
+"""The monitor for which the last epoch is the best."""
 
 
 @dataclass
@@ -24,7 +26,7 @@ class Best:
 
     def improves(self, epoch: int, logs: Mapping[str, float]) -> bool:
         """Return whether `epoch` (1-based) is the best so far, and record it if it is."""
-        value = logs.get(self.monitor, math.nan)
+        value = float(epoch) if self.monitor == LAST else logs.get(self.monitor, math.nan)
         if math.isnan(value):
             return False
         if self.value is not None and not (value < self.value if self.direction == "min" else value > self.value):
@@ -34,10 +36,13 @@ class Best:
 
 
 def make_best(config: Config, built: BuiltModel, has_validation: bool) -> Best:
-    """Return the monitor of the config; the default is `val_loss`, or `loss` without validation.
+    """Return the monitor of the config; the default is `val_loss`, or `loss` without validation. Without validation,
+    the last epoch of a fold is its best: nothing that the fold is tested on may choose another.
 
     Raises ConfigError: it is not known whether less or more is better, or `mode` contradicts it."""
     options, place = config.training.checkpoint, ("training", "checkpoint")
+    if config.data.split.fold is not None and not has_validation:
+        return Best(LAST, "max")
     monitor = options.monitor or ("val_loss" if has_validation else "loss")
     known = known_direction(built, monitor)
     if options.mode is not None and known not in (None, options.mode):

@@ -30,10 +30,12 @@ Change = tuple[float, list[tuple[int, int]]]
 @dataclass(frozen=True)
 class Folds:
     """`numbers` (repeats, rows) of int16: the fold in which each row is tested, 0 if in none. `clusters` (rows,) of
-    int64 number the groups or blocks of rows that depend on each other, if there are any; -1 is outside all folds."""
+    int64 number the groups or blocks of rows that depend on each other, if there are any; -1 is outside all folds.
+    `sizes` are the training, validation and test examples of each fold, repeat by repeat."""
 
     numbers: np.ndarray
     clusters: np.ndarray | None
+    sizes: tuple[tuple[int, int, int], ...] = ()
 
 
 @dataclass(frozen=True)

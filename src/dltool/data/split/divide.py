@@ -105,17 +105,23 @@ def divide_parts(
         if given.classes is not None and strata is not None and rule.group is None and rule.column is None:
             check_fold_classes(given.classes, strata[0], rule.folds, source.training.place)
         seed = seed if rule.seed is None else rule.seed
-        split = replace(split, folds=folds_of(rule, given, rows, seed))
+        folds = folds_of(rule, given, rows, seed)
         if rule.fold is not None:
-            return divide_fold(rule, given, split.folds, own, seed)
+            return divide_fold(rule, given, folds, own, seed)
+        # All of them, so that an error in any fold appears before the first is trained.
+        alone = (
+            rule.model_copy(update={"fold": fold, "repeat": repeat})
+            for repeat in range(1, len(folds.numbers) + 1)
+            for fold in range(1, rule.folds + 1)
+        )
+        every = [divide_fold(each, given, folds, own, seed) for each in alone]
+        counts = tuple((len(each.train), len(each.validation), len(each.test)) for each in every)
+        split = replace(split, folds=replace(folds, sizes=counts))
     return replace(split, validation=own.get("validation", split.validation), test=own.get("test", split.test))
 
 
-def divide_fold(
-    rule: SplitOptions, given: FoldRows, folds: Folds | None, own: Mapping[str, np.ndarray], seed: int
-) -> Split:
+def divide_fold(rule: SplitOptions, given: FoldRows, folds: Folds, own: Mapping[str, np.ndarray], seed: int) -> Split:
     """Return the split of one fold: its test rows, and the others by the fraction `validation`."""
-    assert folds is not None
     outside, tested = rows_of_fold(rule, given, folds)
     rest = given.take(outside)
     plain = rule.model_copy(update={"column": None, "test": None, "folds": None, "seed": None})

@@ -114,8 +114,8 @@ def folds_in_order(numbers: np.ndarray, count: int, options: SplitOptions) -> np
     distinct = int(numbers.max(initial=-1)) + 1
     size = distinct // (count + 1)
     if not size:
-        has = f"the column of order has {counted(distinct, 'distinct value')}; {count} folds need {count + 1}"
-        raise DataError(Problem(PLACE, has, "use fewer folds"))
+        name = "the rows' own order" if options.order == "time" else f'the column "{options.order}"'
+        raise too_few(f"{name} has {counted(distinct, 'distinct value')}", count, count + 1)
     first = distinct - count * size
     if first <= (options.gap or 0):
         message = f"no row is left for training: {first} values lie before the test of the first fold"

@@ -1,0 +1,67 @@
+"""The rows of the folds or seeds of a run: one for each that is complete, and the time left for the others."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from rich.cells import cell_len
+
+from dltool.console.epochs import heading
+from dltool.console.live import cropped
+from dltool.runs.repeats import repeats
+from dltool.text import duration, number
+
+WIDTH = 8
+"""Least width of a column of numbers."""
+
+
+@dataclass
+class PartTable:
+    """The parts of a run. `words` name the one in progress, the `number` of `count`, which began at `began`."""
+
+    words: str
+    number: int
+    count: int
+    began: float
+    longest: float = 0.0
+    """The seconds of the slowest part so far: those that were complete already took none."""
+    widths: dict[str, int] = field(default_factory=dict)
+
+    def begins(self, words: str, number: int, now: float) -> None:
+        self.words, self.number, self.began = words, number, now
+
+    def name(self) -> str:
+        return f"{self.words} ({self.number}/{self.count})"
+
+    def ends(self, test: Mapping[str, float], now: float, is_table: bool) -> list[str]:
+        """Return the row of the part that is complete; in a table, below a header if it is the first."""
+        seconds = now - self.began
+        self.longest = max(self.longest, seconds)
+        hidden = repeats([test])
+        cells = {name: number(value) for name, value in test.items() if name not in hidden}
+        if not is_table:
+            return ["  ".join([self.name(), *(f"{name} {text}" for name, text in cells.items()), duration(seconds)])]
+        first = not self.widths
+        cells |= {"time": duration(seconds)}
+        for name, text in cells.items():
+            self.widths[name] = max(self.widths.get(name, WIDTH), cell_len(heading(name)), cell_len(text))
+        # Repeats and numbers of seeds have other lengths.
+        start = max(cell_len(self.name()) + 2, 16)
+        rows = [{name: heading(name) for name in cells}] * first + [cells]
+        titles = [""] * first + [self.name()]
+        return [
+            f"{title:<{start}}"
+            + "  ".join(" " * (self.widths[name] - cell_len(text)) + text for name, text in row.items())
+            for title, row in zip(titles, rows, strict=True)
+        ]
+
+    def left(self, now: float) -> str:
+        """Return the time left for all parts, empty before the first is complete."""
+        if not self.longest:
+            return ""
+        seconds = self.longest * (self.count - self.number) + max(0.0, self.longest - (now - self.began))
+        return f"about {duration(seconds)} left for all {self.count}"
+
+    def line(self, inside: str, room: int, now: float) -> str:
+        """Return the live row: the part, what happens `inside` it, and the time left."""
+        left = self.left(now)
+        return cropped("  ".join(filter(None, (self.name(), left, inside))), room)

@@ -1,0 +1,58 @@
+"""What a model gave for its test examples, kept in the run until all folds or seeds are put together."""
+
+import io
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from dltool.data.arrays.npz import read_npz
+from dltool.data.arrays.npz_header import header_of_npz
+from dltool.errors import DataError, RunError
+from dltool.evaluation.measure import Measurement
+from dltool.runs.files import Run
+
+OUTPUTS = "outputs.npz"
+LIMIT = 2**30
+VALUE, OUTPUT = "value ", "output "
+"""Beginnings of the names of arrays."""
+
+
+@dataclass(frozen=True)
+class KeptOutputs:
+    """`rows` (examples,) of the data, the `values` (examples,) of each metric that is a mean, and the `outputs`
+    (kept, …) of the examples `kept`; as in :class:`~dltool.evaluation.measure.Measurement`."""
+
+    rows: np.ndarray
+    kept: np.ndarray
+    values: dict[str, np.ndarray]
+    outputs: dict[str, np.ndarray]
+
+
+def pack_outputs(rows: np.ndarray, measured: Measurement) -> bytes:
+    """Return the file of a measurement."""
+    arrays = {f"{VALUE}{name}": each for name, each in measured.values.items()}
+    arrays |= {f"{OUTPUT}{name}": each for name, each in measured.outputs.items()}
+    named: dict[str, Any] = {"rows": rows.astype(np.int64), "kept": measured.kept.astype(np.int64), **arrays}
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **named)
+    return buffer.getvalue()
+
+
+def read_outputs(run: Run) -> KeptOutputs:
+    """Read the outputs of a fold or seed. Raises RunError: missing or damaged."""
+    content = io.BytesIO(run.read(run.outputs, LIMIT))
+    headers = header_of_npz(content)
+    try:
+        found = read_npz(content, tuple(headers), headers, str(run.outputs), ())
+    except DataError as error:
+        raise RunError(f"{run.outputs} is damaged: {error}") from None
+    values = {name.removeprefix(VALUE): each for name, each in found.items() if name.startswith(VALUE)}
+    outputs = {name.removeprefix(OUTPUT): each for name, each in found.items() if name.startswith(OUTPUT)}
+    rows, kept = (found.get(name, np.empty(0)) for name in ("rows", "kept"))
+    is_whole = rows.dtype == kept.dtype == np.int64 and "loss" in values and kept.ndim == 1
+    if not is_whole or any(len(each) != len(rows) for each in values.values()):
+        raise RunError(f"{run.outputs} does not hold the outputs of examples")
+    if any(len(each) != len(kept) for each in outputs.values()):
+        raise RunError(f"{run.outputs} does not hold the outputs of examples")
+    return KeptOutputs(rows, kept, values, outputs)

@@ -1,0 +1,41 @@
+"""Further runs inside a run, such as those of folds: what a training does with them, whatever they are."""
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol
+
+from dltool.config.load import Document
+from dltool.config.schema import Config
+from dltool.data.dataset import Dataset, Read
+from dltool.experiment.opening import Experiment
+from dltool.experiment.stages import Stages
+from dltool.runs.files import Run
+
+if TYPE_CHECKING:
+    from dltool.evaluation.findings import Assessment
+    from dltool.report.sections import ReportSection
+
+
+class Parts(Protocol):
+    """The parts of one run. `read` shares one reading of the data between them."""
+
+    read: Read
+
+    def files(self, document: Document, config: Config, dataset: Dataset) -> Mapping[str, bytes]:
+        """Return files of the new run that describe its parts. Raises ConfigError: the config does not fit a part."""
+
+    def carry_out(
+        self, run: Run, experiment: Experiment, stages: Stages, results: Mapping[str, Any]
+    ) -> "tuple[dict[str, Any], Assessment | None]":
+        """Train the parts that are not complete; return further `results` of the run, and what all parts found
+        together. Raises as :func:`dltool.experiment.finishing.complete`."""
+
+    def sections(self, run: Run) -> "tuple[ReportSection, ...]":
+        """Return what the report of the complete run says of its parts."""
+
+
+PartsOf = Callable[[Config], Parts | None]
+"""Returns the parts that a config asks for, if any."""
+
+
+def no_parts(config: Config) -> None:
+    """Return nothing: the run stands alone."""

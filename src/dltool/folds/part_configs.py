@@ -1,0 +1,92 @@
+"""The config of each fold and each further seed of a run: the run's own, for this part alone."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from dltool.config.load import Document, build_config
+from dltool.config.schema import Config
+from dltool.config.text.dump import dump_yaml
+from dltool.config.text.yaml_reader import parse_yaml
+from dltool.data.checked import without_problems
+from dltool.data.dataset import Dataset
+from dltool.errors import RunError
+from dltool.runs.files import PARTS, Run
+from dltool.runs.recorded import valid_config
+
+FOLDS, SEEDS = PARTS
+
+
+@dataclass(frozen=True)
+class PartConfig:
+    """A part of a run: "folds/3" is its path inside the run, "fold 3" its name in messages."""
+
+    path: str
+    words: str
+    text: str
+
+
+def asks_for_parts(config: Config) -> bool:
+    """Return whether a run of this config has folds or further seeds."""
+    split = config.data.split
+    return (split.folds is not None and split.fold is None) or config.training.seeds is not None
+
+
+def part_configs(document: Document, config: Config, dataset: Dataset) -> Iterator[PartConfig]:
+    """Yield the parts that `config`, with the facts of the data, asks for. Raises ConfigError: the config does not fit
+    the number of examples of a fold."""
+    split, seed = config.data.split, config.seed
+    for number in range(2, (config.training.seeds or 1) + 1):
+        # All of them are tested on the same examples.
+        pinned = {"seed": seed if split.seed is None else split.seed}
+        own = (seed + number - 1) % 2**32
+        yield part(f"{SEEDS}/{number}", f"seed {own}", config, pinned, seed=own)
+    if split.folds is None or dataset.split.folds is None:
+        return
+    configs: dict[tuple[int, ...], Config] = {}
+    for index, sizes in enumerate(dataset.split.folds.sizes):
+        if sizes not in configs:
+            # Values such as $examples are those of the fold.
+            counts = dict(zip(("examples", "validation_examples", "test_examples"), sizes, strict=True))
+            facts = replace(dataset.facts, **counts)
+            configs[sizes] = dataset.in_force(without_problems(build_config(document, facts.names()), facts))
+        repeat, fold = divmod(index, split.folds)
+        number: dict[str, Any] = {"fold": fold + 1}
+        words = f"fold {fold + 1}"
+        if split.repeats is not None:
+            number["repeat"], words = repeat + 1, f"{words} of repeat {repeat + 1}"
+        yield part(f"{FOLDS}/{index + 1}", words, configs[sizes], number)
+
+
+def part(path: str, words: str, config: Config, split: Mapping[str, Any], **own: Any) -> PartConfig:
+    data = config.data.model_copy(update={"final": None, "split": config.data.split.model_copy(update=split)})
+    training = config.training.model_copy(update={"seeds": None})
+    # The run as a whole is tracked, and has the expectations.
+    alone = {"track": (), "expect": {}, "data": data, "training": training, **own}
+    return PartConfig(path, words, dump_yaml(config.model_copy(update=alone)))
+
+
+def recorded_parts(run: Run) -> list[PartConfig]:
+    """Return the parts that a run recorded when it began. Raises RunError: they are missing or damaged."""
+    found = run.read_json(run.parts_record)
+    parts = []
+    for path, each in found.items():
+        folder, _, number = path.partition("/")
+        is_part = folder in PARTS and number.isdigit() and isinstance(each, dict)
+        if not is_part or not all(isinstance(each.get(key), str) for key in ("words", "config")):
+            raise RunError(f"{run.parts_record}: {json.dumps(path)[:100]} is not a fold or seed", "train a new run")
+        parts.append(PartConfig(path, each["words"], each["config"]))
+    return parts
+
+
+def part_document(run: Run, found: PartConfig, config: Config) -> Document:
+    """Return the config of a part as a document, with the sources in `config`, that of the run: they may have moved.
+    Raises RunError: it is invalid."""
+    shown_as = f"{run.parts_record}: {found.path}"
+    recorded = valid_config(found.text.encode("utf-8", "replace"), shown_as)
+    sources = {key: getattr(config.data, key) for key in ("source", "validation", "test")}
+    text = dump_yaml(recorded.model_copy(update={"data": recorded.data.model_copy(update=sources)}))
+    root = parse_yaml(text, shown_as)
+    return Document(Path(run.config), shown_as, root, {shown_as: text}, {shown_as: run.path}, text.encode())

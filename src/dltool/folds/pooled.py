@@ -1,0 +1,199 @@
+"""All folds of a run together: each example is predicted by a model that was not trained on it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from dltool.data.dataset import Dataset
+from dltool.evaluation.bootstrap import Interval, widened
+from dltool.evaluation.findings import Assessment, Baseline
+from dltool.evaluation.intervals import metric_intervals
+from dltool.evaluation.kept_outputs import KeptOutputs, read_outputs
+from dltool.evaluation.measure import Measurement, metrics_by_output
+from dltool.evaluation.predictions import Columns
+from dltool.evaluation.stored import ExampleValues, digest_of, evaluation_files, prediction_table
+from dltool.evaluation.tasks import assessed_outputs
+from dltool.evaluation.thresholds import recorded_decision
+from dltool.experiment.opening import Experiment
+from dltool.model.build import BuiltModel
+from dltool.runs.files import Run, digest
+from dltool.runs.records import Evaluation, Results, read, read_results
+from dltool.training.batches import in_loss_form, model_targets
+from dltool.training.loop import logs_of
+
+NAME = "folds"
+"""The evaluation of all folds, a folder beside that of the test split."""
+
+
+@dataclass(frozen=True)
+class FoldRun:
+    """One trained fold: its run, results and outputs, and the number of its repeat, from 0."""
+
+    run: Run
+    results: Results
+    outputs: KeptOutputs
+    repeat: int
+
+
+def folds_together(
+    run: Run, experiment: Experiment, warn: Callable[[str], None]
+) -> tuple[dict[str, Any], Assessment | None]:
+    """Write the evaluation of all folds of the run; return their part of its results. Raises RunError: a fold is
+    damaged."""
+    config, dataset, built = experiment.config, experiment.dataset, experiment.built
+    count = config.data.split.folds or 0
+    folds = [
+        FoldRun(part, read_results(part), read_outputs(part), (int(part.number) - 1) // count) for part in run.parts
+    ]
+    rows = np.concatenate([fold.outputs.rows for fold in folds])
+    measured = together(experiment, folds, rows)
+    targets = {name: values[rows] for name, values in dataset.targets.items()}
+    intervals = metric_intervals(built, measured, targets, config.seed, clusters_of(dataset, rows, len(folds) > count))
+    metrics = {name: widened(each, count) for name, each in intervals.items()}
+    baselines = pooled_baselines(folds)
+    # A row stands in the figures once.
+    first = [fold for fold in folds if fold.repeat == 0]
+    kept = np.concatenate([fold.outputs.rows[fold.outputs.kept] for fold in first])
+    order = np.argsort(kept)
+    outputs = {name: np.concatenate([fold.outputs.outputs[name] for fold in first])[order] for name in measured.outputs}
+    shown = {name: values[kept[order]] for name, values in dataset.targets.items()}
+    found = assessed_outputs(config, dataset.facts, shown, outputs, kept[order], warn if experiment.is_kept else None)
+    assessment = Assessment(NAME, len(np.unique(rows)), metrics, found, baselines)
+    table = prediction_rows(folds, experiment, count)
+    run.replace_folder(run.evaluation / NAME, evaluation_files(assessment, example_means(dataset, folds), table))
+    return {"folds": record(dataset, folds, metrics, baselines, count)}, assessment
+
+
+def together(experiment: Experiment, folds: Sequence[FoldRun], rows: np.ndarray) -> Measurement:
+    """Return the outputs and values of all folds, one after the other, with the metrics of all of them together."""
+    first = folds[0].outputs
+    values = {name: np.concatenate([fold.outputs.values[name] for fold in folds]) for name in first.values}
+    outputs = {name: np.concatenate([fold.outputs.outputs[name] for fold in folds]) for name in first.outputs}
+    starts = np.cumsum([0, *(len(fold.outputs.rows) for fold in folds)])
+    kept = np.concatenate([start + fold.outputs.kept for start, fold in zip(starts, folds, strict=False)])
+    shares = np.array([len(fold.outputs.rows) for fold in folds], float)
+    metrics = {
+        name: float(np.average([fold.results.test[name] for fold in folds], weights=shares))
+        for name in folds[0].results.test
+        if all(name in fold.results.test for fold in folds)
+    }
+    if len(kept) == len(rows):
+        targets = {name: each[rows] for name, each in experiment.dataset.targets.items()}
+        metrics |= state_metrics(experiment.built, targets, outputs, [name for name in metrics if name not in values])
+    return Measurement(metrics, values, outputs, kept, None)
+
+
+def state_metrics(
+    built: BuiltModel, targets: Mapping[str, np.ndarray], outputs: Mapping[str, np.ndarray], wanted: Sequence[str]
+) -> dict[str, float]:
+    """Return the `wanted` metrics, which are no means over examples, of all examples at once."""
+    found: dict[str, float] = {}
+    by_output = model_targets(built, targets)
+    for output, by_name in metrics_by_output(built).items():
+        for name, metric in by_name.items():
+            if output not in by_output or not any(each == name or each.startswith(f"{name}_") for each in wanted):
+                continue
+            metric.reset_state()
+            metric.update_state(in_loss_form(built, output, by_output[output]), outputs[output])
+            found |= logs_of({name: metric.result()})
+            metric.reset_state()
+    return {name: float(value) for name, value in found.items() if name in wanted}
+
+
+def clusters_of(dataset: Dataset, rows: np.ndarray, is_repeated: bool) -> np.ndarray | None:
+    """Return the cluster of each of the `rows`: its group or block, else the row itself if it is there repeatedly."""
+    folds = dataset.split.folds
+    if folds is not None and folds.clusters is not None:
+        return folds.clusters[rows]
+    return rows if is_repeated else None
+
+
+def example_means(dataset: Dataset, folds: Sequence[FoldRun]) -> ExampleValues:
+    """Return the values of each tested example, its mean over the repeats, by row."""
+    rows, positions = np.unique(np.concatenate([fold.outputs.rows for fold in folds]), return_inverse=True)
+    counts = np.bincount(positions)
+    values = {
+        name: (np.bincount(positions, np.concatenate([fold.outputs.values[name] for fold in folds])) / counts)
+        for name in folds[0].outputs.values
+    }
+    targets = {name: each[rows] for name, each in dataset.targets.items()}
+    return ExampleValues(rows, values, digest_of(targets), clusters_of(dataset, rows, is_repeated=False))
+
+
+def prediction_rows(folds: Sequence[FoldRun], experiment: Experiment, count: int) -> Columns | None:
+    """Return the predictions of all folds by row, with the number of the fold."""
+    dataset, tables = experiment.dataset, []
+    for fold in folds:
+        # A threshold may have been chosen in each fold.
+        config, _ = recorded_decision(fold.run, experiment.config, dataset.facts)
+        rows = fold.outputs.rows[fold.outputs.kept]
+        targets = {name: values[rows] for name, values in dataset.targets.items()}
+        number = (int(fold.run.number) - 1) % count + 1
+        places = {"row": rows, **{name: values[rows] for name, values in dataset.all.places.items()}}
+        places["fold"] = np.full(len(rows), number)
+        if len(folds) > count:
+            places["repeat"] = np.full(len(rows), fold.repeat + 1)
+        table = prediction_table(config, dataset.facts, targets, fold.outputs.outputs, places)
+        if table is None:
+            return None
+        tables.append(table)
+    whole = {name: np.concatenate([table[name] for table in tables]) for name in tables[0]}
+    order = np.argsort(whole["row"], kind="stable")
+    return {name: column[order] for name, column in whole.items()}
+
+
+def fold_baselines(folds: Sequence[FoldRun]) -> dict[tuple[str, str], list[float | None]]:
+    """Return the value of each baseline in each fold, by name and metric; None if a fold has none."""
+    found: dict[tuple[str, str], list[float | None]] = {}
+    for index, fold in enumerate(folds):
+        for each in read(fold.run, fold.run.evaluation / "test" / "metrics.json", Evaluation).baselines:
+            values = found.setdefault((each.name, each.metric), [None] * len(folds))
+            values[index] = each.value
+    return found
+
+
+def pooled_baselines(folds: Sequence[FoldRun]) -> tuple[Baseline, ...]:
+    """Return the baselines of all folds: their means, weighted by the examples."""
+    weights = [len(fold.outputs.rows) for fold in folds]
+    return tuple(
+        Baseline(name, metric, None, "not computed in every fold")
+        if None in values
+        else Baseline(name, metric, float(np.average(np.array(values, float), weights=weights)))
+        for (name, metric), values in fold_baselines(folds).items()
+    )
+
+
+def record(
+    dataset: Dataset,
+    folds: Sequence[FoldRun],
+    metrics: Mapping[str, Interval],
+    baselines: Sequence[Baseline],
+    count: int,
+) -> dict[str, Any]:
+    """Return what results.json holds of the folds."""
+    assert dataset.split.folds is not None
+    numbers = dataset.split.folds.numbers
+    of_all: dict[str, Any] = {}
+    for name, interval in metrics.items():
+        each = [fold.results.test[name] for fold in folds]
+        ends = None if interval.low is None else [interval.low, interval.high]
+        spread = {"mean": float(np.mean(each)), "sd": float(np.std(each, ddof=1))}
+        of_all[name] = {"value": interval.value, "interval": ends, **spread, "each": each}
+    scores = fold_baselines(folds)
+    return {
+        "count": count,
+        "repeats": len(numbers),
+        "examples": len(np.unique(np.concatenate([fold.outputs.rows for fold in folds]))),
+        "training": [size[0] for size in dataset.split.folds.sizes],
+        "test": [size[2] for size in dataset.split.folds.sizes],
+        "division": digest(np.ascontiguousarray(numbers).tobytes()),
+        "best_epochs": [fold.results.best.epoch for fold in folds],
+        "epochs": [fold.results.epochs for fold in folds],
+        "metrics": of_all,
+        "baselines": [
+            {"name": each.name, "metric": each.metric, "value": each.value, "each": scores[each.name, each.metric]}
+            for each in baselines
+        ],
+    }
