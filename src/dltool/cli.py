@@ -55,6 +55,12 @@ def train(
     name: Annotated[str | None, Option(help="Name of the run; overrides the config.")] = None,
     runs: RunsFolder = None,
     seed: Annotated[int | None, Option(help="Seed; overrides the config.")] = None,
+    folds: Annotated[
+        int | None, Option(metavar="K", help="Cross-validate in K folds; overrides data.split.folds.")
+    ] = None,
+    seeds: Annotated[
+        int | None, Option(metavar="S", help="Train with S seeds on the same split; overrides training.seeds.")
+    ] = None,
     smoke: Annotated[
         bool, Option("--smoke", help="Smoke test in seconds: two epochs of two batches, nothing kept.")
     ] = False,
@@ -68,6 +74,8 @@ def train(
     """Train, validate and test the model of a config; create a run directory."""
     folder = runs or Path("runs")
     with frame(as_json, allow_code) as within:
+        short = {"data.split.folds": folds, "training.seeds": seeds}
+        settings = [*(settings or ()), *(f"{key}={value}" for key, value in short.items() if value is not None)]
         document = within.read(config, settings, name=name, seed=seed)
         from dltool.commands import train as command
 

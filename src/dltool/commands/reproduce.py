@@ -8,23 +8,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dltool.config.load import read_document
+from dltool.durable_files import read_file
 from dltool.errors import MachineError, RunError
 from dltool.experiment.finishing import complete
 from dltool.experiment.new_run import new_run, temporary_runs
-from dltool.experiment.opening import new_experiment, prepared_steps, recorded_data, recorded_strategy
+from dltool.experiment.opening import has_model, new_experiment, prepared_steps, recorded_data, recorded_strategy
 from dltool.experiment.refusals import refuse_files, refuse_other_weights, require_code
 from dltool.experiment.signals import StopRequests, stop_requests
 from dltool.experiment.stages import Stages
+from dltool.folds.part_runs import parts_of
 from dltool.runs.checkpoint_file import Checkpoint, newest_checkpoint
 from dltool.runs.directory import open_run, refuse_unwritable
 from dltool.runs.files import Run
-from dltool.runs.recorded import chosen, differences, machine_changes, refuse_unset
+from dltool.runs.recorded import chosen, differences, machine_changes, recorded_config, refuse_unset
 from dltool.runs.records import read_record, recorded_threads
 
 if TYPE_CHECKING:
     from dltool.experiment.listener import Progress
 
-COMPARED_RESULTS = ("test", "validation", "best", "epochs", "parameters", "thresholds")
+COMPARED_RESULTS = ("test", "validation", "best", "epochs", "parameters", "thresholds", "folds", "seeds")
 
 
 @dataclass(frozen=True)
@@ -70,20 +72,29 @@ def reproduce(path: Path, *, into: Path | None, settings: Sequence[str] = (), pr
     return Reproduction(run.path, again.path if into else None, epochs, difference)
 
 
-def last_checkpoint(run: Run) -> Checkpoint:
-    """Return the last checkpoint. Raises RunError: it is damaged."""
+def last_checkpoint(run: Run) -> Checkpoint | None:
+    """Return the last checkpoint; None of a run that keeps none: a fold or seed, or one that trained its folds alone.
+    Raises RunError: it is damaged."""
+    if run.whole is not None or not has_model(recorded_config(run)):
+        return None
     checkpoint, damaged = newest_checkpoint(run.checkpoints)
     if damaged:
         raise RunError(f"the last checkpoint of the run is damaged: {damaged[0]}")
     return checkpoint
 
 
+def weights_of(run: Run) -> bytes:
+    """Return the file of the best weights, the same bytes for the same weights."""
+    return run.read(run.best_weights, run.best_weights.stat().st_size)
+
+
 def train_again(
     run: Run, folder: Path, is_kept: bool, settings: Sequence[str], progress: "Progress", stops: StopRequests
 ) -> Run:
     stages = Stages(progress, stops)
+    parts = parts_of(recorded_config(run, settings=settings))
     with stages.reading(trains=True):
-        config, dataset = recorded_data(run, settings=settings)
+        config, dataset = recorded_data(run, settings=settings, read=None if parts is None else parts.read)
         refuse_unset(config, RunError, "training.callbacks", "model.layers")
         config = config.model_copy(update={"track": ()})
         refuse_files(run, config)
@@ -95,12 +106,14 @@ def train_again(
     for change in machine_changes(old, experiment.pinned):
         progress.warn(f"{change}: the result may not be bit-identical")
     progress.prepared(config, dataset.facts, experiment.built.full.count_params())
-    table = run.read(run.table, run.table.stat().st_size) if run.table.exists() else None
+    own = run.own_table
+    table = None if own is None else read_file(own.parent, own.name, own.stat().st_size)
     document = replace(read_document(run.resolved), table=table)
     # The recorded commit: git in an untrusted run directory could run programs from it.
     fields = {"command": "reproduce", "most_rows": old.most_rows, "git": old.git}
-    with new_run(folder, document, experiment, fitting, progress, **fields) as again:
-        complete(again, experiment, fitting, stages)
+    further = {} if parts is None else {"parts.json": run.read(run.parts_record)}
+    with new_run(folder, document, experiment, fitting, progress, further, **fields) as again:
+        complete(again, experiment, fitting, stages, parts=parts)
     return again
 
 
@@ -115,13 +128,20 @@ def found_differences(run: Run, again: Run) -> Iterator[str]:
         yield f"the number of epochs was {len(lines)} and is {len(lines_again)}"
     yield from different_arrays(run, again)
     results, results_again = (chosen(each.read_json(each.results), COMPARED_RESULTS) for each in (run, again))
+    for part, other in zip(run.parts, again.parts, strict=False):
+        yield from (f"{part.path.relative_to(run.path)}: {each}" for each in found_differences(part, other))
     for change in differences(results, results_again):
         yield f"results: {change}"
 
 
 def different_arrays(run: Run, again: Run) -> Iterator[str]:
-    """Compare the arrays of the last checkpoints bit by bit."""
+    """Compare the arrays of the last checkpoints bit by bit, or the best weights that a fold or seed keeps."""
+    if run.whole is not None:
+        yield from ["the best weights differ"] if weights_of(run) != weights_of(again) else []
+        return
     old, new = last_checkpoint(run), last_checkpoint(again)
+    if old is None or new is None:
+        return
     arrays = dict(new.arrays)
     for name, array in old.arrays:
         other = arrays.pop(name, None)

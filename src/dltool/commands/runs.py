@@ -32,9 +32,10 @@ TEXTS = ("name", "status", "started")
 
 
 def list_runs(
-    folder: Path | None, conditions: Iterable[str], sort: str | None
+    folder: Path | None, conditions: Iterable[str], sort: str | None, unfolds: bool = False
 ) -> tuple[list[RunSummary], Mapping[Path, str], Path]:
-    """Return the runs that meet all conditions, the config values that distinguish each, and their folder.
+    """Return the runs that meet all conditions, the config values that distinguish each, and their folder. If it
+    `unfolds`, the runs of folds and seeds are among them.
 
     Raises ConfigError: the folder does not exist, or a condition or an order is invalid."""
     runs = folder or Path("runs")
@@ -43,7 +44,7 @@ def list_runs(
         beside = [item.name for item in runs.absolute().parent.glob("*") if item.is_dir()]
         hint = did_you_mean(str(runs.with_name(name)) for name in near(runs.name, beside))
         raise ConfigError(f"there is no folder {runs}", hint or "dltool runs lists those in runs")
-    found = selected(summaries(runs), conditions, sort)
+    found = selected(summaries(runs, unfolds), conditions, sort)
     compared = [run.path for run in found if run.status != "broken"] if len(found) <= MOST_COMPARED else []
     return found, differences_in_short(compared), runs
 

@@ -43,4 +43,5 @@ Filters = Annotated[
 Sort = Annotated[
     str | None, Option("--sort", metavar="KEY[:desc]", help="A column, or a metric such as accuracy or val_loss.")
 ]
+Folds = Annotated[bool, Option("--folds", help="List the runs of folds and seeds too.")]
 Yes = Annotated[bool, Option("--yes", help="Do not ask for confirmation.")]

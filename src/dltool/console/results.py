@@ -76,8 +76,10 @@ def show(outcome: Any, *, as_json: bool, is_quiet: bool = False) -> None:
 
 def show_training(outcome: "TrainingOutcome", console: StreamConsole) -> None:
     results = outcome.results
-    console.print(data_text(best_words(results)))
-    for line in [*metric_lines(results, console.width), *threshold_lines(results.get("thresholds", {}))]:
+    if results["epochs"]:
+        console.print(data_text(best_words(results)))
+    lines = [*metric_lines(results, console.width), *part_lines(results)]
+    for line in [*lines, *threshold_lines(results.get("thresholds", {}))]:
         console.print(data_text(line), soft_wrap=True)
     console.print(data_text(f"took  {duration(results['seconds']['total'])}"))
     if outcome.profile is not None:
@@ -116,6 +118,23 @@ def metric_lines(results: Mapping[str, Any], width: int) -> list[str]:
         else:
             lines.append(f"{'' if lines else 'test':<4}  {words}")
     return lines
+
+
+def part_lines(results: Mapping[str, Any]) -> list[str]:
+    """Return the metrics of all folds or seeds, a line each: the value, its interval, and how far the parts spread."""
+    from dltool.runs.part_records import part_results
+
+    parts = part_results(results)
+    if parts is None:
+        return []
+    hidden = repeats([{name: each.shown or 0.0 for name, each in parts.metrics.items()}])
+    found = {name: each for name, each in parts.metrics.items() if name not in hidden and each.shown is not None}
+    lines = []
+    for name, each in found.items():
+        value, sd, *ends = numbers([each.shown or 0.0, each.sd or 0.0, *(each.interval or ())])
+        between = f" ({' to '.join(ends)})" if ends else ""
+        lines.append(f"{name} {value}{between}, standard deviation {sd} over {parts.words}")
+    return [f"{'' if index else 'all':<4}  {line}" for index, line in enumerate(lines)]
 
 
 def threshold_lines(thresholds: Mapping[str, Any]) -> list[str]:

@@ -77,11 +77,18 @@ def cells(run: "RunSummary", differs: Mapping[Path, str]) -> dict[str, str]:
         "started": (run.started or "")[:16].replace("T", " "),
         "epochs": "" if run.epochs is None else f"{run.epochs:,}",
         "best": f"{run.monitor} {number(run.value)}" if run.monitor and run.value is not None else "",
-        "test": "  ".join(f"{name} {number(value)}" for name, value in run.test.items() if name not in hidden),
+        "test": "  ".join(with_spread(run, name, value) for name, value in run.test.items() if name not in hidden)
+        + (f" ({run.parts})" if run.parts and run.test else ""),
         "took": "" if run.seconds is None else duration(run.seconds),
         "differs": differs.get(run.path, ""),
     }
     return {column: printable(text) for column, text in found.items()}
+
+
+def with_spread(run: "RunSummary", name: str, value: float) -> str:
+    """Return the metric, with its standard deviation over folds or seeds."""
+    sd = run.spread.get(name)
+    return f"{name} {number(value)}" if sd is None else f"{name} {number(value)} ± {number(sd, value)}"
 
 
 def line(row: Mapping[str, str], widths: Mapping[str, int], style: str = "") -> Text:
@@ -108,7 +115,8 @@ def next_step(runs: Sequence["RunSummary"]) -> str:
     completed = [run for run in runs if run.status == "completed"]
     if not completed:
         return "dltool train CONFIG"
-    return f"dltool {'evaluate' if completed[-1].test else 'report'} {run_words(completed[-1])}"
+    is_tested = completed[-1].test and not completed[-1].parts
+    return f"dltool {'evaluate' if is_tested else 'report'} {run_words(completed[-1])}"
 
 
 def run_words(run: "RunSummary") -> str:

@@ -7,7 +7,7 @@ import typer
 from typer import Argument, Option
 
 from dltool.console.frame import frame
-from dltool.console.options import Filters, Json, RunsFolder, Sort, Yes
+from dltool.console.options import Filters, Folds, Json, RunsFolder, Sort, Yes
 
 if TYPE_CHECKING:
     from dltool.runs.removal import Removal
@@ -21,24 +21,31 @@ def runs_or_command(
     runs: RunsFolder = None,
     conditions: Filters = None,
     sort: Sort = None,
+    folds: Folds = False,
     as_json: Json = False,
 ) -> None:
     """List the runs with their results, or remove some."""
     command = context.invoked_subcommand
     if command is None:
-        list_runs(runs, conditions, sort, as_json)
-    elif runs or conditions or sort or as_json:
+        list_runs(runs, conditions, sort, folds, as_json)
+    elif runs or conditions or sort or folds or as_json:
         raise typer.BadParameter(f"options go after the command: dltool runs {command} …")
 
 
 @runs_app.command("list")
-def list_runs(runs: RunsFolder = None, conditions: Filters = None, sort: Sort = None, as_json: Json = False) -> None:
+def list_runs(
+    runs: RunsFolder = None,
+    conditions: Filters = None,
+    sort: Sort = None,
+    folds: Folds = False,
+    as_json: Json = False,
+) -> None:
     """List the runs with their results, as `dltool runs` does."""
     with frame(as_json):
         from dltool.commands.runs import list_runs as run_list
         from dltool.console.run_table import show_runs
 
-        show_runs(*run_list(runs, conditions or (), sort), as_json)
+        show_runs(*run_list(runs, conditions or (), sort, folds), as_json)
 
 
 @runs_app.command("remove")

@@ -10,11 +10,12 @@ from typing import Any
 from dltool.config.text.dump import leaves
 from dltool.config.text.tree import format_path
 from dltool.evaluation.figures.curves import numbers as points_of
-from dltool.evaluation.stored import ExampleValues, read_examples
+from dltool.evaluation.stored import read_examples
 from dltool.report.paired_values import as_written, differing, tree_of
 from dltool.report.ranking import MetricRow, TestedRun, metric_rows, other_examples, overall, why_not_comparable
 from dltool.runs.configs import recorded_values
 from dltool.runs.files import Run
+from dltool.runs.part_records import part_results
 from dltool.runs.records import RunContents, one_line, origin_of, read_contents
 from dltool.text import duration, number
 
@@ -60,7 +61,7 @@ class Comparison:
 
 def compared(runs: Sequence[Run]) -> Comparison:
     """Compare `runs`, at most as many as there are letters. Raises RunError: a run is damaged."""
-    tested = [TestedRun(read_contents(run), recorded_values(run), stored_examples(run)) for run in runs]
+    tested = [tested_run(run) for run in runs]
     records = [run.record for run in tested]
     metrics = tuple(metric_rows(tested))
     return Comparison(
@@ -77,8 +78,13 @@ def compared(runs: Sequence[Run]) -> Comparison:
     )
 
 
-def stored_examples(run: Run) -> ExampleValues | None:
-    return read_examples(run, "test") if (run.evaluation / "test" / "examples.npz").exists() else None
+def tested_run(run: Run) -> TestedRun:
+    """Return what is compared of a run: all its folds together, or its test split."""
+    record = read_contents(run)
+    folds = part_results({"folds": record.results.folds})
+    name = "test" if folds is None else "folds"
+    is_stored = (run.evaluation / name / "examples.npz").exists()
+    return TestedRun(record, recorded_values(run), read_examples(run, name) if is_stored else None, folds)
 
 
 def config_rows(runs: Sequence[TestedRun]) -> Iterator[ValueRow]:
@@ -138,20 +144,20 @@ def curves_of(records: Sequence[RunContents]) -> dict[str, tuple[Curve, ...]]:
 def remarks(runs: Sequence[TestedRun], metrics: Sequence[MetricRow]) -> Iterator[str]:
     """Yield what could not be compared, and why."""
     records = [run.record for run in runs]
-    for record in records:
-        if not record.results.test:
+    for run, record in zip(runs, records, strict=True):
+        if not run.metrics:
             status = one_line(record.run.status)
             why = "no test examples" if status == "completed" else f"its status is {status}"
             yield f"{record.path} has no test metrics: {why}"
     first, path = runs[0], records[0].path
-    are_tested = [bool(first.record.results.test and record.results.test) for record in records]
+    are_tested = [bool(first.metrics and run.metrics) for run in runs]
     elsewhere = [other_examples(first, run) if both else "" for run, both in zip(runs, are_tested, strict=True)]
     for record, why in zip(records, elsewhere, strict=True):
         if why:
             yield f"{record.path} {why}: not ranked with {path}"
     for row in metrics:
         without = [record.path for record, value in zip(records, row.values, strict=True) if value is None]
-        if without and any(record.results.test for record in records if record.path in without):
+        if without and any(run.metrics for run in runs if run.record.path in without):
             yield f"{row.name} was not measured by {', '.join(without)}"
         for run, value, is_elsewhere in zip(runs, row.values, elsewhere, strict=True):
             both = None not in (value, row.values[0]) and not is_elsewhere

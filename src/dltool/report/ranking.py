@@ -10,12 +10,14 @@ import numpy as np
 
 from dltool.config.metric_forms import DECIDING
 from dltool.config.wording import snake_case
-from dltool.evaluation.bootstrap import Interval, paired_difference
+from dltool.evaluation.bootstrap import Interval, paired_difference, widened
+from dltool.evaluation.resampled_t import is_significant
 from dltool.evaluation.stored import ExampleValues, recorded_metrics
 from dltool.keras_names import find
 from dltool.report.paired_values import LETTERS, as_written, tree_of
 from dltool.report.verdict import MORE_IS_BETTER, less_is_better
 from dltool.runs.configs import Values
+from dltool.runs.part_records import PartResults
 from dltool.runs.records import RunContents
 from dltool.text import joined, number
 
@@ -28,13 +30,22 @@ NO_DIFFERENCE = "no clear difference"
 
 @dataclass(frozen=True)
 class TestedRun:
-    """A run with its config values and the values of its test examples, None if there are none."""
+    """A run with its config values and the values of its test examples, None if there are none. With `folds`, metrics
+    and examples are those of all folds together."""
 
     __test__ = False
 
     record: RunContents
     config: Values
     examples: ExampleValues | None
+    folds: PartResults | None = None
+
+    @property
+    def metrics(self) -> dict[str, Interval]:
+        if self.folds is None:
+            return recorded_metrics(self.record.results)
+        known = {name: (each.value, each.interval or ()) for name, each in self.folds.metrics.items()}
+        return {name: Interval(value, *ends) for name, (value, ends) in known.items() if value is not None}
 
 
 @dataclass(frozen=True)
@@ -67,7 +78,7 @@ class MetricRow:
 
 def metric_rows(runs: Sequence[TestedRun]) -> Iterator[MetricRow]:
     """Yield the test metrics that any run has. A metric that is the loss stands alone."""
-    measured = [recorded_metrics(run.record.results) for run in runs]
+    measured = [run.metrics for run in runs]
     names = dict.fromkeys(chain.from_iterable(measured))
     for name in names:
         if name == "loss" and any(is_same(measured, name, other) for other in names if other != name):
@@ -97,12 +108,29 @@ def difference(
     value, apart = new.value - old.value, None
     both = [run.examples.values.get(name) for run in (runs[first], runs[other]) if run.examples is not None]
     if len(both) == 2 and both[0] is not None and both[1] is not None and len(both[0]):
-        found = paired_difference(both[0], both[1], SEED)
-        if found.low is not None:
+        folds, clusters = runs[first].folds, runs[first].examples.clusters  # type: ignore[union-attr]
+        found = paired_difference(both[0], both[1], SEED, clusters)
+        if found.low is not None and folds is None:
             return MetricDifference(value, found.low, found.high, True, found.exceeds_noise)
+        if found.low is not None and folds is not None:
+            found = widened(found, folds.count)
+            # Both have to agree: the examples, and the folds, whose models share training examples.
+            is_clear = found.exceeds_noise and differ_by_folds(name, folds, runs[other].folds)
+            return MetricDifference(value, found.low, found.high, True, is_clear)
     if None not in (old.low, old.high, new.low, new.high):
         apart = new.low > old.high or new.high < old.low  # type: ignore[operator]
     return MetricDifference(value, None, None, False, apart)
+
+
+def differ_by_folds(name: str, first: PartResults, other: PartResults | None) -> bool:
+    """Return whether a metric of the same folds differs by the corrected resampled t-test (C. Nadeau and Y. Bengio,
+    Inference for the Generalization Error, Machine Learning 52, 2003)."""
+    values = [] if other is None else [first.metrics[name].each, other.metrics[name].each]
+    pairs = list(zip(*values, strict=False))
+    if len(pairs) < 2 or any(None in pair for pair in pairs):
+        return False
+    share = sum(first.test) / max(1, sum(first.training))
+    return is_significant([new - old for old, new in pairs], share)  # type: ignore[operator]
 
 
 def why_not_comparable(name: str, first: TestedRun, other: TestedRun) -> str:
@@ -128,6 +156,8 @@ def other_examples(first: TestedRun, other: TestedRun) -> str:
     if not np.array_equal(*rows) and is_same_data:
         both = len(np.intersect1d(*rows))
         return f"was tested on other rows, {both:,} of {len(rows[1]):,} in common"
+    if first.folds is not None and other.folds is not None and first.folds.division != other.folds.division:
+        return "has other folds"
     is_same = np.array_equal(*rows) and first.examples.targets == other.examples.targets
     return "" if is_same else "was tested on other examples, or on other targets, such as another positive class"
 

@@ -233,6 +233,8 @@ class Results(Lenient):
     seconds: Numbers = {}
     expectations: dict[str, Expectation] = {}
     thresholds: dict[str, ThresholdRecord] = {}
+    folds: dict[str, Any] = {}
+    seeds: dict[str, Any] = {}
 
 
 class KeptFigure(Lenient):

@@ -10,6 +10,7 @@ from dltool.errors import MachineError, RunError
 from dltool.runs.configs import recorded_epochs
 from dltool.runs.directory import list_runs, open_run
 from dltool.runs.files import Run, Status
+from dltool.runs.part_records import part_results
 from dltool.runs.records import numbers, read_record, read_results
 
 
@@ -26,8 +27,9 @@ class SignOfLife:
 class RunSummary:
     """One run. Status "broken" has a `reason`; "failed" may have one.
 
-    `started` is ISO 8601; `seconds` is total wall time; `value` is the monitored value and `validation` the metrics of
-    the best epoch; `code` are the files that commands have to allow. Unknown values are None."""
+    `test` are the metrics of all folds or seeds together, if there are `parts` ("5 folds"), and `spread` their standard
+    deviations. `started` is ISO 8601; `seconds` is total wall time; `value` is the monitored value and `validation` the
+    metrics of the best epoch; `code` are the files that commands have to allow. Unknown values are None."""
 
     name: str
     number: str
@@ -41,14 +43,17 @@ class RunSummary:
     value: float | None = None
     validation: Mapping[str, float] = field(default_factory=dict)
     test: Mapping[str, float] = field(default_factory=dict)
+    parts: str = ""
+    spread: Mapping[str, float] = field(default_factory=dict)
     can_resume: bool = False
     alive: SignOfLife | None = None
     code: tuple[str, ...] = ()
 
 
-def summaries(runs: Path) -> list[RunSummary]:
-    """Return all runs below `runs` by name and number. Broken runs are included, and a missing folder has none."""
-    return [summary(run) for run in list_runs(runs)]
+def summaries(runs: Path, unfolds: bool = False) -> list[RunSummary]:
+    """Return all runs below `runs` by name and number. Broken runs are included, and a missing folder has none. If it
+    `unfolds`, the runs of folds and seeds follow that which they are parts of."""
+    return [summary(each) for run in list_runs(runs) for each in (run, *(run.parts if unfolds else ()))]
 
 
 def summary(run: Run) -> RunSummary:
@@ -68,6 +73,9 @@ def _read(run: Run) -> RunSummary:
     if status == "running" and not is_locked:
         status = "interrupted"
     lines = run.read_metrics() if results.epochs is None or status == "running" else []
+    parts = part_results(results)
+    metrics = {} if parts is None else parts.metrics
+    test = {name: each.shown for name, each in metrics.items() if each.shown is not None}
     may_go_on = status == "interrupted" or (status == "failed" and record.exit_code == MachineError.exit_code)
     return RunSummary(
         run.name,
@@ -81,7 +89,9 @@ def _read(run: Run) -> RunSummary:
         monitor=results.best.monitor,
         value=results.best.value,
         validation=results.validation,
-        test=results.test,
+        test=test or results.test,
+        parts="" if parts is None else parts.words,
+        spread={name: each.sd for name, each in metrics.items() if each.sd is not None},
         can_resume=record.resumable and may_go_on,
         alive=_sign_of_life(run, lines) if status == "running" else None,
         code=tuple(each.file for each in record.code if each.file),
