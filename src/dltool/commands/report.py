@@ -10,9 +10,10 @@ from dltool.config.outputs import heads_of
 from dltool.durable_files import PAGE, atomic_write, refuse_no_file
 from dltool.errors import DataError, MachineError
 from dltool.experiment.assessing import assessed
-from dltool.experiment.opening import recorded_data, recorded_kind, recorded_model
+from dltool.experiment.opening import has_model, recorded_data, recorded_kind, recorded_model
 from dltool.experiment.refusals import require_code
 from dltool.experiment.stages import Stages
+from dltool.folds.part_runs import parts_of
 from dltool.runs.directory import open_run
 from dltool.runs.files import Run
 from dltool.runs.records import one_line, read_contents
@@ -77,15 +78,18 @@ def subject_of(run: Run, progress: "Progress", settings: Sequence[str]) -> "Subj
 
     built, _ = recorded_model(run, config, facts)
     record = read_contents(run)
-    subject = Subject(record, config, facts, dataset, built)
+    parts = parts_of(config) if record.run.status == "completed" else None
+    sections = () if parts is None else parts.sections(run)
+    subject = Subject(record, config, facts, dataset, built, sections=sections)
     if dataset is None:
         return replace(subject, assessment=kept_assessment(run, record.results), missing=lost)
     if record.run.status != "completed":
         reason = f": {record.run.reason}" if record.run.reason else ""
         status = one_line(record.run.status)
         return replace(subject, missing=f"The run is not complete and has no results. Its status is {status}{reason}.")
-    if not len(dataset.split.test):
-        return subject
+    if not len(dataset.split.test) or not has_model(config):
+        # All folds together, if there are any.
+        return replace(subject, assessment=kept_assessment(run, record.results))
     load_weights(built.core, run.best_weights)
     progress.stage("testing")
     config, _ = recorded_decision(run, config, facts)

@@ -18,6 +18,7 @@ from dltool.console.consoles import StreamConsole, data_text, show_json, stderr_
 from dltool.console.problems import problems_as_json, render_error
 from dltool.console.table_layout import aligned_table, plain_table
 from dltool.errors import DltoolError
+from dltool.runs.files import Run
 from dltool.runs.repeats import repeats
 from dltool.text import counted, duration, joined, number, numbers, shape, short, size_text, value_text
 
@@ -90,7 +91,8 @@ def show_training(outcome: "TrainingOutcome", console: StreamConsole) -> None:
     console.print(data_text(f"run   {outcome.run}"), soft_wrap=True)
     if (report := outcome.run / "report.html").exists():
         console.print(data_text(f"see   {report}"), soft_wrap=True)
-    run = with_code(outcome.run)
+    # A run may have trained its folds alone.
+    run = with_code(outcome.run if results["epochs"] else outcome.run / "folds" / "1")
     commands = [*([f"evaluate {run}"] if results["test"] else []), f"predict {run} FILE"]
     for head, command in zip(("next", "or"), commands, strict=False):
         console.print(data_text(f"{head:<4}  dltool {command}"), soft_wrap=True)
@@ -197,7 +199,9 @@ def show_evaluation(outcome: "EvaluationOutcome", console: StreamConsole) -> Non
         console.print(data_text(f"{line.name}: {line.metric} {value}"), style="dim")
     if not outcome.warning:
         console.print(Text("in    ", "bold") + data_text(outcome.folder))
-    console.next_step(f"dltool runs --runs {shlex.quote(str(outcome.run.parent.parent))}")
+    whole = Run(outcome.run).whole
+    folder = (outcome.run if whole is None else whole.path).parent.parent
+    console.next_step(f"dltool runs --runs {shlex.quote(str(folder))}")
 
 
 def show_report(outcome: "ReportOutcome", console: StreamConsole) -> None:

@@ -21,6 +21,7 @@ from dltool.evaluation.findings import Assessment, Baseline, Mistake, OutputAsse
 from dltool.evaluation.predictions import Columns, refuse_unclear, write_csv
 from dltool.evaluation.tasks import evaluators
 from dltool.runs.files import Run, encode_json
+from dltool.runs.part_records import PartResults, part_results
 from dltool.runs.records import Evaluation, KeptOutput, Results, numbers, one_line, read
 from dltool.text import whole_text
 
@@ -126,21 +127,30 @@ def recorded_metrics(results: Results) -> dict[str, Interval]:
     return {name: Interval(value, *(results.intervals.get(name) or ())) for name, value in results.test.items()}
 
 
+def fold_metrics(folds: PartResults) -> dict[str, Interval]:
+    """Return the metrics of all folds together with their intervals."""
+    known = {name: (each.value, each.interval or ()) for name, each in folds.metrics.items()}
+    return {name: Interval(value, *ends) for name, (value, ends) in known.items() if value is not None}
+
+
 def kept_assessment(run: Run, results: Results) -> Assessment | None:
-    """Return the stored test evaluation with the metrics of results.json; None if there is none."""
+    """Return the stored test evaluation with the metrics of results.json, else that of all folds together; None if
+    there is neither."""
+    metrics, name = recorded_metrics(results), "test"
+    if not metrics and (folds := part_results({"folds": results.folds})) is not None:
+        metrics, name = fold_metrics(folds), "folds"
     try:
-        kept = read(run, run.evaluation / "test" / METRICS, Evaluation)
+        kept = read(run, run.evaluation / name / METRICS, Evaluation)
     except RunError:
         return None
-    metrics = recorded_metrics(results)
     if not metrics:
         return None
-    outputs = tuple(kept_output(run, each) for each in kept.outputs)
+    outputs = tuple(kept_output(run, name, each) for each in kept.outputs)
     baselines = tuple(Baseline(each.name, each.metric, each.value, each.note) for each in kept.baselines)
-    return Assessment("test", int(kept.examples), metrics, outputs, baselines)
+    return Assessment(name, int(kept.examples), metrics, outputs, baselines)
 
 
-def kept_output(run: Run, kept: KeptOutput) -> OutputAssessment:
+def kept_output(run: Run, name: str, kept: KeptOutput) -> OutputAssessment:
     kind: Any = kept.kind if kept.kind in TASKS else "number"
     mistakes = tuple(
         Mistake(int(each.row), each.target, each.prediction, each.confidence)
@@ -148,15 +158,16 @@ def kept_output(run: Run, kept: KeptOutput) -> OutputAssessment:
         if each.confidence is not None
     )
     table = [row_of(each) for each in kept.table]
-    return OutputAssessment(kept.name, kind, tuple(kept_figures(run, kept)), table, mistakes)
+    return OutputAssessment(kept.name, kind, tuple(kept_figures(run, name, kept)), table, mistakes)
 
 
-def kept_figures(run: Run, kept: KeptOutput) -> Iterator[Figure]:
-    """Yield the readable figures. They are shown as images, in which nothing runs."""
+def kept_figures(run: Run, evaluation: str, kept: KeptOutput) -> Iterator[Figure]:
+    """Yield the readable figures of an evaluation. They are shown as images, in which nothing runs."""
     for each in kept.figures:
         name = file_word(each.name)
         with contextlib.suppress(RunError):
-            svg = run.read(run.evaluation / "test" / FIGURES / f"{name}.svg", FIGURE_LIMIT).decode("utf-8", "replace")
+            file = run.evaluation / evaluation / FIGURES / f"{name}.svg"
+            svg = run.read(file, FIGURE_LIMIT).decode("utf-8", "replace")
             if is_drawing(svg):
                 yield Figure(name, each.title, each.description, svg)
 

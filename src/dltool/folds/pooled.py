@@ -18,6 +18,7 @@ from dltool.evaluation.tasks import assessed_outputs
 from dltool.evaluation.thresholds import recorded_decision
 from dltool.experiment.opening import Experiment
 from dltool.model.build import BuiltModel
+from dltool.report.verdict import less_is_better
 from dltool.runs.files import Run, digest
 from dltool.runs.records import Evaluation, Results, read, read_results
 from dltool.training.batches import in_loss_form, model_targets
@@ -51,7 +52,8 @@ def folds_together(
     measured = together(experiment, folds, rows)
     targets = {name: values[rows] for name, values in dataset.targets.items()}
     intervals = metric_intervals(built, measured, targets, config.seed, clusters_of(dataset, rows, len(folds) > count))
-    metrics = {name: widened(each, count) for name, each in intervals.items()}
+    values = measured.values
+    metrics = {name: possible(name, widened(each, count), values.get(name)) for name, each in intervals.items()}
     baselines = pooled_baselines(folds)
     # A row stands in the figures once.
     first = [fold for fold in folds if fold.repeat == 0]
@@ -83,6 +85,16 @@ def together(experiment: Experiment, folds: Sequence[FoldRun], rows: np.ndarray)
         targets = {name: each[rows] for name, each in experiment.dataset.targets.items()}
         metrics |= state_metrics(experiment.built, targets, outputs, [name for name in metrics if name not in values])
     return Measurement(metrics, values, outputs, kept, None)
+
+
+def possible(name: str, interval: Interval, values: np.ndarray | None) -> Interval:
+    """Return the interval within the values that the metric can have: those of the examples, whose mean it is, or up to
+    1 for a metric of which more is better, such as AUC."""
+    if interval.low is None or interval.high is None:
+        return interval
+    is_share = values is None and interval.value <= 1 and not less_is_better(name)
+    limits = (-np.inf, 1.0 if is_share else np.inf) if values is None else (float(values.min()), float(values.max()))
+    return Interval(interval.value, *(min(max(end, limits[0]), limits[1]) for end in (interval.low, interval.high)))
 
 
 def state_metrics(

@@ -34,8 +34,9 @@ def seeds_together(run: Run, config: Config, results: Mapping[str, Any]) -> dict
             "interval": two_levels(values, config.seed) if is_mean else None,
             "each": each,
         }
-    first = config.seed
-    return {"count": len(tests), "seeds": [(first + number) % 2**32 for number in range(len(tests))], "metrics": found}
+    best_epochs = [results["best"]["epoch"], *(read_results(part).best.epoch for part in run.parts)]
+    seeds = [(config.seed + number) % 2**32 for number in range(len(tests))]
+    return {"count": len(tests), "seeds": seeds, "best_epochs": best_epochs, "metrics": found}
 
 
 def two_levels(values: Sequence[np.ndarray], seed: int) -> list[float]:

@@ -111,6 +111,7 @@ class Contents:
     distributions: tuple[Distribution, ...]
     environment: Mapping[str, str]
     run_word: str
+    sections: tuple[ReportSection, ...] = ()
 
 
 def contents(subject: Subject) -> Contents:
@@ -120,7 +121,7 @@ def contents(subject: Subject) -> Contents:
     metrics = recorded_metrics(record.results) if assessed is None else assessed.metrics
     outputs, baselines = ((), ()) if assessed is None else (assessed.outputs, assessed.baselines)
     shown = tuple(tiles(metrics, baselines))
-    judged = verdict(shown, subject.facts.test_examples)
+    judged = verdict(shown, subject.facts.test_examples if assessed is None else assessed.examples)
     classes = {} if dataset is None else class_counts(dataset)
     reasons: list[str] = []
     curves = images([lambda: learning_curves(record.lines, record.best_epoch)], reasons.append)
@@ -151,6 +152,7 @@ def contents(subject: Subject) -> Contents:
         distributions=() if dataset is None else tuple(islice(distributions(dataset), MOST_DISTRIBUTIONS)),
         environment=environment(record),
         run_word=with_code(record.path),
+        sections=tuple(subject.sections),
     )
 
 
@@ -165,8 +167,12 @@ def found_findings(
     findings += history_findings(*history, advisor, judged.kind == "bad")
     findings += assessment_findings(subject)
     warnings = dataset.warnings if dataset is not None else record.run.data.warnings[:MOST_WARNINGS]
-    findings += data_findings(unweighted_classes(subject, counts), subject.facts.sizes, warnings)
+    # All folds together test more examples than a test split.
+    tested = {} if subject.assessment is None else {"test": subject.assessment.examples}
+    sizes = {**subject.facts.sizes, **tested}
+    findings += data_findings(unweighted_classes(subject, counts), sizes, warnings)
     findings += wide_intervals(metrics)
+    findings += [found for section in subject.sections for found in section.findings]
     for name, found in list(record.results.expectations.items())[:MOST_EXPECTATIONS]:
         if found.met is False:
             is_now = "unknown" if found.value is None else number(found.value)

@@ -12,7 +12,7 @@ from dltool.config.metric_forms import DECIDING
 from dltool.config.wording import snake_case
 from dltool.evaluation.bootstrap import Interval, paired_difference, widened
 from dltool.evaluation.resampled_t import is_significant
-from dltool.evaluation.stored import ExampleValues, recorded_metrics
+from dltool.evaluation.stored import ExampleValues, fold_metrics, recorded_metrics
 from dltool.keras_names import find
 from dltool.report.paired_values import LETTERS, as_written, tree_of
 from dltool.report.verdict import MORE_IS_BETTER, less_is_better
@@ -42,10 +42,7 @@ class TestedRun:
 
     @property
     def metrics(self) -> dict[str, Interval]:
-        if self.folds is None:
-            return recorded_metrics(self.record.results)
-        known = {name: (each.value, each.interval or ()) for name, each in self.folds.metrics.items()}
-        return {name: Interval(value, *ends) for name, (value, ends) in known.items() if value is not None}
+        return recorded_metrics(self.record.results) if self.folds is None else fold_metrics(self.folds)
 
 
 @dataclass(frozen=True)

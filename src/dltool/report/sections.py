@@ -1,7 +1,8 @@
-"""A section of a report that a capability adds: sentences, figures and a table, as plain values."""
+"""A section of a report that a capability adds: sentences, figures, a table and warnings, as plain values."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from dltool.evaluation.figures.figure import Figure
 from dltool.report.warnings import Finding
@@ -9,12 +10,12 @@ from dltool.report.warnings import Finding
 
 @dataclass(frozen=True)
 class ReportSection:
-    """`name` is its id in the page. `table` has a row for each part, below `headings`."""
+    """`name` is its anchor in the page. `table` has a row for each part, of one set of keys, below its `caption`."""
 
     name: str
     title: str
     paragraphs: Sequence[str]
     figures: Sequence[Figure]
-    headings: Sequence[str] = ()
-    table: Sequence[Sequence[str]] = ()
+    caption: str
+    table: Sequence[Mapping[str, Any]]
     findings: Sequence[Finding] = ()

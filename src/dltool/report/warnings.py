@@ -160,7 +160,7 @@ def data_findings(
         yield Finding("no test", "No test split", words, "data.split: {test: 0.1}")
     elif sizes["test"] < FEW_ROWS:
         words = f"The test split has {sizes['test']:,} examples: expect wide intervals."
-        yield Finding("few test rows", "Few test examples", words, "Test on more examples, or repeat with other seeds.")
+        yield Finding("few test rows", "Few test examples", words, "Test in folds: data.split: {folds: 5}.")
     if warnings:
         words = " ".join(f"{warning[:1].upper()}{warning[1:]}." for warning in warnings)
         yield Finding("data", "Warnings about the data", words, "Check these rows in the source.")

@@ -50,8 +50,9 @@ def html(report: Contents) -> str:
         [PageSection(name, title, render(f"{name}.html", report=report)) for name, title in titles.items()]
         for titles in (QUALITY, DETAILS)
     )
+    parts = [PageSection(each.name, each.title, render("section.html", section=each)) for each in report.sections]
     title = f"{report.record.name} {report.record.number}: report"
-    return render_page(title, render("header.html", report=report), [*quality, *results, *details])
+    return render_page(title, render("header.html", report=report), [*quality, *parts, *results, *details])
 
 
 def as_json(found: Contents) -> dict[str, Any]:
@@ -87,6 +88,7 @@ def as_json(found: Contents) -> dict[str, Any]:
             "distributions": [{name: getattr(each, name) for name in RANGE_KEYS} for each in found.distributions],
         },
         "config": found.settings,
+        "parts": {each.name: list(each.table) for each in found.sections},
         "seconds": record.results.seconds,
         "environment": found.environment,
         "missing": found.missing,
