@@ -71,8 +71,8 @@ def without_drawing(monkeypatch: pytest.MonkeyPatch) -> None:
     from dltool.experiment import finishing, new_training, resuming
     from dltool.experiment.assessing import assessed
 
-    def undrawn(config: Any, dataset: Any, built: Any, examples: Any, warn: Any) -> Any:
-        return assessed(config, dataset, built, examples, None)
+    def undrawn(config: Any, dataset: Any, built: Any, examples: Any, warn: Any, *parts: Any) -> Any:
+        return assessed(config, dataset, built, examples, None, *parts)
 
     for module in (finishing, evaluate):
         monkeypatch.setattr(module, "assessed", undrawn)

@@ -30,6 +30,7 @@ ROWS = [
     {"evaluation"},
     {"report"},
     {"experiment"},
+    {"folds"},
     {"commands"},
     {"cli", "console", "notebook"},
     {"__main__"},

@@ -2,7 +2,6 @@
 
 import contextlib
 import errno
-import json
 import os
 import sys
 import traceback
@@ -16,7 +15,20 @@ from typer import Argument, Option
 
 from dltool import __version__
 from dltool.console.frame import frame
-from dltool.console.options import AllowedCode, ConfigFile, Json, MovedData, Quiet, RunFolder, RunsFolder, Settings
+from dltool.console.inspecting import describe, doctor, schema
+from dltool.console.options import (
+    AllowedCode,
+    ConfigFile,
+    FoldCount,
+    Json,
+    MovedData,
+    Quiet,
+    RunFolder,
+    RunsFolder,
+    SeedCount,
+    Settings,
+    with_counts,
+)
 from dltool.console.runs_app import runs_app
 from dltool.console.safe_streams import safe_streams
 from dltool.environment import concealed
@@ -55,12 +67,8 @@ def train(
     name: Annotated[str | None, Option(help="Name of the run; overrides the config.")] = None,
     runs: RunsFolder = None,
     seed: Annotated[int | None, Option(help="Seed; overrides the config.")] = None,
-    folds: Annotated[
-        int | None, Option(metavar="K", help="Cross-validate in K folds; overrides data.split.folds.")
-    ] = None,
-    seeds: Annotated[
-        int | None, Option(metavar="S", help="Train with S seeds on the same split; overrides training.seeds.")
-    ] = None,
+    folds: FoldCount = None,
+    seeds: SeedCount = None,
     smoke: Annotated[
         bool, Option("--smoke", help="Smoke test in seconds: two epochs of two batches, nothing kept.")
     ] = False,
@@ -74,9 +82,7 @@ def train(
     """Train, validate and test the model of a config; create a run directory."""
     folder = runs or Path("runs")
     with frame(as_json, allow_code) as within:
-        short = {"data.split.folds": folds, "training.seeds": seeds}
-        settings = [*(settings or ()), *(f"{key}={value}" for key, value in short.items() if value is not None)]
-        document = within.read(config, settings, name=name, seed=seed)
+        document = within.read(config, with_counts(settings, folds, seeds), name=name, seed=seed)
         from dltool.commands import train as command
 
         trained = partial(command.train, document, runs=folder, is_profiled=profile)
@@ -277,43 +283,8 @@ def init(
             console.print(data_text(sentence))
 
 
-@app.command()
-def describe(name: Annotated[str, Argument(help="A layer, an optimizer, a data source, a key, …")]) -> None:
-    """Explain a name that a config can use, and its arguments."""
-    with frame():
-        from dltool.config.describe import describe as run_describe
-        from dltool.console.table_layout import show_descriptions
-
-        show_descriptions(run_describe(name))
-
-
-@app.command()
-def schema(
-    allow_code: Annotated[
-        list[Path] | None,
-        Option(
-            "--allow-code",
-            metavar="FILE.py",
-            help="Include the Keras layers, losses and metrics of this file. Repeatable.",
-        ),
-    ] = None,
-) -> None:
-    """Print the JSON Schema of configs, for editors."""
-    with frame(allow_code=allow_code):
-        from dltool.config.json_schema import json_schema
-        from dltool.console.consoles import write_json_text
-
-        write_json_text(json.dumps(json_schema(), indent=1, ensure_ascii=False))
-
-
-@app.command()
-def doctor(as_json: Json = False) -> None:
-    """Check that this machine can train: versions, memory, disk, devices."""
-    with frame(as_json):
-        from dltool.commands.doctor import diagnose
-        from dltool.console.table_layout import show_diagnosis
-
-        raise typer.Exit(show_diagnosis(diagnose(), as_json))
+for inspecting in (describe, schema, doctor):
+    app.command()(inspecting)
 
 
 def main() -> None:

@@ -17,6 +17,7 @@ class Facts:
     shape: tuple[int, ...] = ()
     class_names: tuple[str, ...] = ("a", "b", "c")
     validation_examples: int = 10
+    test_examples: int = 10
     extremes: tuple[float, float] | None = None
 
     @property

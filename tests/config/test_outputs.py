@@ -38,6 +38,7 @@ class Facts:
         }
     )
     validation_examples: int = 10
+    test_examples: int = 10
 
 
 def found(config: Config, facts: Facts | None = None) -> list[tuple[Any, str, str]]:

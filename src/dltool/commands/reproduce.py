@@ -110,7 +110,7 @@ def train_again(
     table = None if own is None else read_file(own.parent, own.name, own.stat().st_size)
     document = replace(read_document(run.resolved), table=table)
     # The recorded commit: git in an untrusted run directory could run programs from it.
-    fields = {"command": "reproduce", "most_rows": old.most_rows, "git": old.git}
+    fields: dict[str, Any] = {"command": "reproduce", "most_rows": old.most_rows, "git": old.git}
     further = {} if parts is None else {"parts.json": run.read(run.parts_record)}
     with new_run(folder, document, experiment, fitting, progress, further, **fields) as again:
         complete(again, experiment, fitting, stages, parts=parts)
@@ -128,8 +128,8 @@ def found_differences(run: Run, again: Run) -> Iterator[str]:
         yield f"the number of epochs was {len(lines)} and is {len(lines_again)}"
     yield from different_arrays(run, again)
     results, results_again = (chosen(each.read_json(each.results), COMPARED_RESULTS) for each in (run, again))
-    for part, other in zip(run.parts, again.parts, strict=False):
-        yield from (f"{part.path.relative_to(run.path)}: {each}" for each in found_differences(part, other))
+    for part, same in zip(run.parts, again.parts, strict=False):
+        yield from (f"{part.path.relative_to(run.path)}: {each}" for each in found_differences(part, same))
     for change in differences(results, results_again):
         yield f"results: {change}"
 

@@ -10,7 +10,7 @@ from dltool.errors import RunError
 from dltool.experiment.finishing import TrainingOutcome
 from dltool.experiment.new_run import temporary_runs
 from dltool.experiment.new_training import Terms, train_until_stopped
-from dltool.experiment.parts import no_parts
+from dltool.experiment.parts import PartsOf, no_parts
 from dltool.experiment.signals import stop_requests
 from dltool.experiment.stages import Stages
 from dltool.folds.part_runs import parts_of
@@ -41,7 +41,7 @@ def train(
     Raises DltoolError: see its classes. Before the run directory exists, nothing has been written."""
     with stop_requests(ends_process) as stops:
         # A smoke test has few rows, and tries no folds.
-        parts = no_parts if most_rows is not None else parts_of
+        parts: PartsOf = no_parts if most_rows is not None else parts_of
         terms = Terms(most_rows, is_kept, is_profiled, parts=parts)
         return train_until_stopped(document, runs, Stages(progress, stops), terms)
 

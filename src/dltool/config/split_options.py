@@ -106,8 +106,8 @@ class SplitOptions(Section):
     @property
     def count_of_folds(self) -> int:
         """Return the number of folds in all repeats, 0 while a number is unknown."""
-        numbers = (self.folds, 1 if self.repeats is None else self.repeats)
-        return numbers[0] * numbers[1] if all(isinstance(number, int) for number in numbers) else 0
+        repeats = 1 if self.repeats is None else self.repeats
+        return self.folds * repeats if isinstance(self.folds, int) and isinstance(repeats, int) else 0
 
     @property
     def rules(self) -> tuple[str, ...]:

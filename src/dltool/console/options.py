@@ -43,5 +43,15 @@ Filters = Annotated[
 Sort = Annotated[
     str | None, Option("--sort", metavar="KEY[:desc]", help="A column, or a metric such as accuracy or val_loss.")
 ]
+FoldCount = Annotated[
+    int | None, Option("--folds", metavar="K", help="Cross-validate in K folds; overrides data.split.folds.")
+]
+SeedCount = Annotated[int | None, Option("--seeds", metavar="S", help="Train with S seeds; overrides training.seeds.")]
 Folds = Annotated[bool, Option("--folds", help="List the runs of folds and seeds too.")]
 Yes = Annotated[bool, Option("--yes", help="Do not ask for confirmation.")]
+
+
+def with_counts(settings: list[str] | None, folds: int | None, seeds: int | None) -> list[str]:
+    """Return the `--set` arguments, with those that `--folds` and `--seeds` stand for."""
+    short = {"data.split.folds": folds, "training.seeds": seeds}
+    return [*(settings or ()), *(f"{key}={value}" for key, value in short.items() if value is not None)]

@@ -109,18 +109,12 @@ def load_data(data: Data, seed: int, most_rows: int | None = None, read: Read | 
     parts = {name: source.parts[name] for name, taken in is_taken.items() if name in source.parts and not taken}
     check_alike([*parts.values()])
     targets = {each.name: np.concatenate([each.encode(part) for part in parts.values()]) for each in labels}
-    examples, ranges, types = stacked([*parts.values()], targets), ranges_of(parts), source.types
+    examples, ranges = stacked([*parts.values()], targets), ranges_of(parts)
     described = {each.name: described_target(each, targets[each.name]) for each in labels}
     check_stratify(data.split, described)
     strata = strata_of(described, targets)
     split = source.divided or divide_parts(data.split, source, sizes, ranges, strata, seed)
-    inferred, unseen = source.inferred, dict(unseen_problems(examples.inputs, types, split))
-    if data.split.fold is None:
-        DataError.refuse(unseen.values())
-    elif unseen:
-        # A value in one fold alone must not end the training of all.
-        allowed = {name: lenient(types[name]) for name, _ in unseen}
-        types, inferred = {**types, **allowed}, {**inferred, "inputs": {**inferred["inputs"], **allowed}}
+    types, inferred, unseen = types_in_force(data, source, examples.inputs, split)
     starts = tuple((ranges[name][0], part.name) for name, part in parts.items())
     if most_rows is not None:
         rows, split = few_rows(split, None if strata is None else strata[1], most_rows)
@@ -138,8 +132,7 @@ def load_data(data: Data, seed: int, most_rows: int | None = None, read: Read | 
     place_of = dataset.place_of if most_rows is None else None
     repeated = duplicate_warnings(examples, split, place_of) if may_repeat(data) else ()
     release_memory()
-    messages = (problem.message for problem in unseen.values())
-    warnings = (*source.warnings, *spelling_warnings(labels), *repeated, *messages)
+    warnings = (*source.warnings, *spelling_warnings(labels), *repeated, *unseen)
     return replace(dataset, warnings=tuple(map(concealed, warnings)))
 
 
@@ -227,6 +220,23 @@ def unseen_problems(
                 values = counted(int(np.isin(codes, unseen).sum()), f"{part} value")
                 message = f'{values} of "{name}" not among those of the training rows: {shown}'
                 yield (name, part), Problem(("data", "inputs", name), message, "unknown: as_category takes them")
+
+
+def types_in_force(
+    data: Data, source: SourceExamples, inputs: Mapping[str, Rows], split: Split
+) -> tuple[Mapping[str, ColumnType], Mapping[str, Any], tuple[str, ...]]:
+    """Return the types of the columns, the inferred keys of `data`, and warnings. In a fold, a column with values that
+    training has not seen allows them: a value in one fold alone must not end the training of all.
+
+    Raises DataError: such values elsewhere, in columns in which they are an error."""
+    unseen = dict(unseen_problems(inputs, source.types, split))
+    if data.split.fold is None:
+        DataError.refuse(unseen.values())
+    if not unseen:
+        return source.types, source.inferred, ()
+    allowed = {name: lenient(source.types[name]) for name, _ in unseen}
+    inferred = {**source.inferred, "inputs": {**source.inferred["inputs"], **allowed}}
+    return {**source.types, **allowed}, inferred, tuple(problem.message for problem in unseen.values())
 
 
 def lenient(kind: ColumnType) -> ColumnType:

@@ -101,8 +101,9 @@ def first_files(document: Document, experiment: Experiment) -> dict[str, bytes]:
         saved = {f"preprocessing/{file.relative_to(folder).as_posix()}": file.read_bytes() for file in files}
     split = experiment.dataset.split
     buffer = io.BytesIO()
-    folds = {} if split.folds is None else {"folds": split.folds.numbers}
-    np.savez(buffer, train=split.train, validation=split.validation, test=split.test, **folds)
+    arrays: dict[str, Any] = {"train": split.train, "validation": split.validation, "test": split.test}
+    arrays |= {} if split.folds is None else {"folds": split.folds.numbers}
+    np.savez(buffer, **arrays)
     return {
         "config.yaml": document.content,
         "resolved.yaml": dump_yaml(config).encode(),

@@ -16,9 +16,11 @@ if TYPE_CHECKING:
 
 
 class Parts(Protocol):
-    """The parts of one run. `read` shares one reading of the data between them."""
+    """The parts of one run."""
 
-    read: Read
+    @property
+    def read(self) -> Read:
+        """Return what shares one reading of the data between them."""
 
     def files(self, document: Document, config: Config, dataset: Dataset) -> Mapping[str, bytes]:
         """Return files of the new run that describe its parts. Raises ConfigError: the config does not fit a part."""

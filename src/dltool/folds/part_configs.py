@@ -38,26 +38,26 @@ def part_configs(document: Document, config: Config, dataset: Dataset) -> Iterat
     """Yield the parts that `config`, with the facts of the data, asks for. Raises ConfigError: the config does not fit
     the number of examples of a fold."""
     split, seed = config.data.split, config.seed
-    for number in range(2, (config.training.seeds or 1) + 1):
+    for index in range(1, config.training.seeds or 1):
         # All of them are tested on the same examples.
         pinned = {"seed": seed if split.seed is None else split.seed}
-        own = (seed + number - 1) % 2**32
-        yield part(f"{SEEDS}/{number}", f"seed {own}", config, pinned, seed=own)
+        further = (seed + index) % 2**32
+        yield part(f"{SEEDS}/{index + 1}", f"seed {further}", config, pinned, seed=further)
     if split.folds is None or dataset.split.folds is None:
         return
     configs: dict[tuple[int, ...], Config] = {}
     for index, sizes in enumerate(dataset.split.folds.sizes):
         if sizes not in configs:
             # Values such as $examples are those of the fold.
-            counts = dict(zip(("examples", "validation_examples", "test_examples"), sizes, strict=True))
-            facts = replace(dataset.facts, **counts)
+            training, validation, test = sizes
+            facts = replace(dataset.facts, examples=training, validation_examples=validation, test_examples=test)
             configs[sizes] = dataset.in_force(without_problems(build_config(document, facts.names()), facts))
         repeat, fold = divmod(index, split.folds)
-        number: dict[str, Any] = {"fold": fold + 1}
+        own = {"fold": fold + 1}
         words = f"fold {fold + 1}"
         if split.repeats is not None:
-            number["repeat"], words = repeat + 1, f"{words} of repeat {repeat + 1}"
-        yield part(f"{FOLDS}/{index + 1}", words, configs[sizes], number)
+            own["repeat"], words = repeat + 1, f"{words} of repeat {repeat + 1}"
+        yield part(f"{FOLDS}/{index + 1}", words, configs[sizes], own)
 
 
 def part(path: str, words: str, config: Config, split: Mapping[str, Any], **own: Any) -> PartConfig:

@@ -42,7 +42,8 @@ def dots_figure(
             only.plot(spread.interval, [1.42, 1.42], color=COLOURS[0], linewidth=3, alpha=0.5)
         only.plot([centre], [1.42], "|", color=COLOURS[0], markersize=12, markeredgewidth=2)
         only.set(xlabel=shown, ylim=(-0.45 if pairs else 0.55, 1.7))
-        only.set_yticks([1, 0] if pairs else [1], ["this model", fitting(baseline_name)] if pairs else ["this model"])
+        ticks = {1.42: f"all {parts}", 1.0: "this model", **({0.0: fitting(baseline_name)} if pairs else {})}
+        only.set_yticks(list(ticks), list(ticks.values()))
         only.grid(visible=False, axis="y")
 
     low, high, middle, *ends = numbers_text([min(each), max(each), centre, *(spread.interval or ())])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from dltool.config.load import Document
 from dltool.config.schema import Config
-from dltool.data.dataset import Dataset
+from dltool.data.dataset import Dataset, Read
 from dltool.data.shared import SharedSource
 from dltool.errors import DltoolError
 from dltool.experiment.new_training import Terms, train_until_stopped
@@ -29,7 +29,7 @@ class TrainedParts:
     of `resume`."""
 
     def __init__(self, allow_change: bool = False, settings: Sequence[str] = ()) -> None:
-        self.read = SharedSource()
+        self.read: Read = SharedSource()
         self.allow_change, self.settings = allow_change, settings
 
     def files(self, document: Document, config: Config, dataset: Dataset) -> Mapping[str, bytes]:

@@ -118,7 +118,7 @@ def clusters_of(dataset: Dataset, rows: np.ndarray, is_repeated: bool) -> np.nda
     """Return the cluster of each of the `rows`: its group or block, else the row itself if it is there repeatedly."""
     folds = dataset.split.folds
     if folds is not None and folds.clusters is not None:
-        return folds.clusters[rows]
+        return np.asarray(folds.clusters[rows])
     return rows if is_repeated else None
 
 

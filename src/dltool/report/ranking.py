@@ -103,9 +103,10 @@ def difference(
     if old is None or new is None or why_not_comparable(name, runs[first], runs[other]):
         return None
     value, apart = new.value - old.value, None
-    both = [run.examples.values.get(name) for run in (runs[first], runs[other]) if run.examples is not None]
+    known = [run.examples for run in (runs[first], runs[other]) if run.examples is not None]
+    both = [examples.values.get(name) for examples in known]
     if len(both) == 2 and both[0] is not None and both[1] is not None and len(both[0]):
-        folds, clusters = runs[first].folds, runs[first].examples.clusters  # type: ignore[union-attr]
+        folds, clusters = runs[first].folds, known[0].clusters
         found = paired_difference(both[0], both[1], SEED, clusters)
         if found.low is not None and folds is None:
             return MetricDifference(value, found.low, found.high, True, found.exceeds_noise)
@@ -127,7 +128,7 @@ def differ_by_folds(name: str, first: PartResults, other: PartResults | None) ->
     if len(pairs) < 2 or any(None in pair for pair in pairs):
         return False
     share = sum(first.test) / max(1, sum(first.training))
-    return is_significant([new - old for old, new in pairs], share)  # type: ignore[operator]
+    return is_significant([new - old for old, new in pairs], share)
 
 
 def why_not_comparable(name: str, first: TestedRun, other: TestedRun) -> str:

@@ -1,6 +1,6 @@
 """Divides rows into training, validation and test, single or in groups: at random, in order, or as a column says."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import combinations
 from operator import itemgetter
 
@@ -46,7 +46,7 @@ class Split:
     train: np.ndarray
     validation: np.ndarray
     test: np.ndarray
-    folds: Folds | None = None
+    folds: Folds | None = field(default=None, kw_only=True)
 
 
 def divide(rows: int, validation: int, test: int, seed: int, classes: np.ndarray | None = None) -> Split:

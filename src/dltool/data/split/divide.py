@@ -128,7 +128,7 @@ def divide_fold(rule: SplitOptions, given: FoldRows, folds: Folds, own: Mapping[
     sizes = part_sizes(plain, len(rest.rows), 0, 0)
     split = divide_rows(plain, len(rest.rows), sizes, rest.columns, seed, rest.classes)
     validation = own.get("validation", rest.rows[split.validation])
-    return Split(rest.rows[split.train], validation, given.rows[tested], folds)
+    return Split(rest.rows[split.train], validation, given.rows[tested], folds=folds)
 
 
 def check_class_sizes(classes: np.ndarray, target: TargetFacts, place: ConfigPath) -> None:

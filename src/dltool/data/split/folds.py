@@ -55,9 +55,10 @@ def folds_of(options: SplitOptions, given: FoldRows, rows: int, seed: int) -> Fo
         # Blocks of neighbours, of the length that is best for a mean (H. R. Künsch, Annals of Statistics 17, 1989).
         values, distinct = given.order(options.order)
         clusters = values // max(1, round(len(distinct) ** (1 / 3)))
-    whole = None if clusters is None else np.full(rows, -1, dtype=np.int64)
-    if whole is not None:
-        whole[given.rows] = clusters
+    if clusters is None:
+        return Folds(numbers, None)
+    whole = np.full(rows, -1, dtype=np.int64)
+    whole[given.rows] = clusters
     return Folds(numbers, whole)
 
 
@@ -105,7 +106,7 @@ def folds_of_groups(
         # The sum of the squared deficits becomes smallest. An empty fold lacks most.
         found[group] = np.argmax(lacking @ features[group])
         lacking[found[group]] -= features[group]
-    return found[numbers] + 1
+    return np.asarray(found[numbers] + 1)
 
 
 def folds_in_order(numbers: np.ndarray, count: int, options: SplitOptions) -> np.ndarray:
@@ -120,7 +121,7 @@ def folds_in_order(numbers: np.ndarray, count: int, options: SplitOptions) -> np
     if first <= (options.gap or 0):
         message = f"no row is left for training: {first} values lie before the test of the first fold"
         raise DataError(Problem((*SPLIT, "gap"), message, "use a smaller gap, or fewer folds"))
-    return np.maximum((numbers - first) // size + 1, 0)
+    return np.asarray(np.maximum((numbers - first) // size + 1, 0))
 
 
 def named_folds(values: Values, count: int, name: str, place: ConfigPath) -> np.ndarray:
@@ -140,7 +141,7 @@ def named_folds(values: Values, count: int, name: str, place: ConfigPath) -> np.
         raise DataError(
             Problem(place, f"{message} {listed(missing, 10)}", f"folds: {len(set(names))}, or another column")
         )
-    return np.array([known[each] for each in names], dtype=np.int64)[numbers]
+    return np.asarray(np.array([known[each] for each in names], dtype=np.int64)[numbers])
 
 
 def too_few(found: str, count: int, needed: int | None = None) -> DataError:

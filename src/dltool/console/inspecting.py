@@ -1,0 +1,47 @@
+"""The signatures of the commands that explain: names, the schema of configs, and this machine."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from typer import Argument, Option
+
+from dltool.console.frame import frame
+from dltool.console.options import Json
+
+
+def describe(name: Annotated[str, Argument(help="A layer, an optimizer, a data source, a key, …")]) -> None:
+    """Explain a name that a config can use, and its arguments."""
+    with frame():
+        from dltool.config.describe import describe as run_describe
+        from dltool.console.table_layout import show_descriptions
+
+        show_descriptions(run_describe(name))
+
+
+def schema(
+    allow_code: Annotated[
+        list[Path] | None,
+        Option(
+            "--allow-code",
+            metavar="FILE.py",
+            help="Include the Keras layers, losses and metrics of this file. Repeatable.",
+        ),
+    ] = None,
+) -> None:
+    """Print the JSON Schema of configs, for editors."""
+    with frame(allow_code=allow_code):
+        from dltool.config.json_schema import json_schema
+        from dltool.console.consoles import write_json_text
+
+        write_json_text(json.dumps(json_schema(), indent=1, ensure_ascii=False))
+
+
+def doctor(as_json: Json = False) -> None:
+    """Check that this machine can train: versions, memory, disk, devices."""
+    with frame(as_json):
+        from dltool.commands.doctor import diagnose
+        from dltool.console.table_layout import show_diagnosis
+
+        raise typer.Exit(show_diagnosis(diagnose(), as_json))
