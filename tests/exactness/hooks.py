@@ -13,10 +13,9 @@ from typing import Any
 
 from tests.exactness.disk import Disk, PowerLosses, failing, write_image
 
-from dltool.commands import train as train_command
 from dltool.console.progress import TrainingProgress
 from dltool.evaluation import measure as evaluation
-from dltool.experiment import finishing, opening
+from dltool.experiment import finishing, new_training, opening
 from dltool.imports import Import
 from dltool.model import build as model_build
 from dltool.runs import checkpoint_file
@@ -144,6 +143,26 @@ def act_at_step(step: int, act: Callable[[], None]) -> None:
     OBSERVER.epoch_begins, OBSERVER.steps_done = begins, reached
 
 
+def in_part(part: int, step: int) -> None:
+    """SIGKILL when so many steps of the fold or seed of that number have been run; 0 kills at its beginning."""
+    part_begins, steps_done = OBSERVER.part_begins, OBSERVER.steps_done
+    current, done = [0], [0]
+
+    def begins(self: Any, words: str, number: int, count: int) -> None:
+        part_begins(self, words, number, count)
+        current[0], done[0] = number, 0
+        if number == part and not step:
+            send(signal.SIGKILL)
+
+    def reached(self: Any, in_epoch: int, logs: dict[str, float]) -> None:
+        steps_done(self, in_epoch, logs)
+        done[0] += 1
+        if current[0] == part and done[0] >= step:
+            send(signal.SIGKILL)
+
+    OBSERVER.part_begins, OBSERVER.steps_done = begins, reached
+
+
 PHASES: dict[str, tuple[Any, str]] = {
     "validation": (fit.Fitting, "leave_if_asked"),
     "best weights": (recovery.Recovery, "remember"),
@@ -153,7 +172,7 @@ PHASES: dict[str, tuple[Any, str]] = {
     "test": (finishing, "tested_model"),
     "status": (Run, "write_json"),
     "import": (Import, "join"),
-    "data": (train_command, "load_data"),
+    "data": (new_training, "load_data"),
     "data again": (opening, "load_data"),
     "build": (model_build, "build_model"),
     "evaluation": (evaluation, "measure"),

@@ -65,7 +65,7 @@ class SplitOptions(Section):
             # A column of folds leaves the validation examples to chance.
             named = ("test",) if self.folds is not None else ("validation", "test")
             others += [part for part in named if getattr(self, part) not in (None, 0)]
-        if rule in ("order", "column") and self.stratify is True:
+        if rule in ("order", "column") and self.stratify is True and not self.may_be_stratified:
             others.append("stratify")
         hint = f"{rule} already assigns each row to a split; remove one of the two"
         related = (((rule,), f"{rule} is given here"),)

@@ -85,7 +85,8 @@ class TrainingProgress:
         self.put(f"warning: {message}", bold="warning:")
 
     def prepared(self, config: "Config", facts: "Facts", parameters: int, settings: Sequence[str] = ()) -> None:
-        self.table = EpochTable(config.training.checkpoint.monitor or "val_loss")
+        usual = "val_loss" if facts.validation_examples else "loss"
+        self.table = EpochTable(config.training.checkpoint.monitor or usual)
         self.examples = facts.examples
         if self.is_part:
             return

@@ -1,0 +1,141 @@
+"""A run with folds: what it holds, and what other commands make of it. One small run serves all fast tests."""
+
+import csv
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.conftest import without_drawing
+from tests.in_process import command
+
+CONFIG = """\
+name: tiny
+data:
+  source: {csv: rows.csv}
+  target: kind
+  split: {folds: 2, validation: 0.2}
+model:
+  layers:
+    - Dense: {units: $classes, activation: softmax}
+training:
+  optimizer: {Adam: {learning_rate: 0.05}}
+  loss: sparse_categorical_crossentropy
+  metrics: [accuracy]
+  batch_size: 8
+  epochs: 2
+expect: {accuracy: ">= 0"}
+"""
+
+
+def write_rows(folder: Path, rows: int = 41) -> Path:
+    """Two numbers, a group, a time, a category with a rare value, and two classes that overlap."""
+    random = np.random.default_rng(1)
+    kind = random.integers(0, 2, rows)
+    left = random.normal(kind, 0.8)
+    right = random.normal(-kind, 1.2)
+    word = np.where(np.arange(rows) == 3, "rare", np.where(kind == 0, "a", "b"))
+    lines = ["left,right,word,person,hour,kind"]
+    for number in range(rows):
+        values = f"{left[number]:.4f},{right[number]:.4f},{word[number]},p{number % 9},{number}"
+        lines.append(f"{values},{'no' if kind[number] else 'yes'}")
+    (folder / "rows.csv").write_text("\n".join(lines) + "\n")
+    return folder / "rows.csv"
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    folder = tmp_path_factory.mktemp("folds")
+    write_rows(folder)
+    (folder / "tiny.yaml").write_text(CONFIG)
+    with pytest.MonkeyPatch.context() as patch:
+        without_drawing(patch)
+        patch.chdir(folder)
+        assert command("train", "tiny.yaml", "--set", "data.inputs={person: ignore, hour: ignore}", "--quiet") == 0
+        yield folder / "runs" / "tiny" / "0001"
+
+
+def table(path: Path) -> list[dict[str, str]]:
+    with path.open() as file:
+        return list(csv.DictReader(file))
+
+
+def results(run: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((run / "results.json").read_bytes())
+    return found
+
+
+def test_every_row_is_predicted_by_the_fold_that_tests_it(run: Path) -> None:
+    pooled = table(run / "evaluation" / "folds" / "predictions.csv")
+    assert [int(row["row"]) for row in pooled] == list(range(41))
+    for fold in ("1", "2"):
+        of_fold = table(run / "folds" / fold / "evaluation" / "test" / "predictions.csv")
+        with np.load(run / "folds" / fold / "split.npz") as split:
+            assert [int(row["row"]) for row in of_fold] == split["test"].tolist()
+            assert not set(split["test"]) & {*split["train"], *split["validation"]}
+        assert [{**row, "fold": fold} for row in of_fold] == [row for row in pooled if row["fold"] == fold]
+
+
+def test_the_metrics_of_all_folds_are_those_of_all_predictions(run: Path) -> None:
+    pooled = table(run / "evaluation" / "folds" / "predictions.csv")
+    right = [row["target"] == row["prediction"] for row in pooled]
+    loss = [-np.log(float(row[f"probability of {row['target']}"])) for row in pooled]
+    found = results(run)["folds"]["metrics"]
+    assert found["accuracy"]["value"] == pytest.approx(np.mean(right), abs=1e-6)
+    assert found["loss"]["value"] == pytest.approx(np.mean(loss), abs=1e-5)
+    each = [np.mean([r for r, row in zip(right, pooled, strict=True) if row["fold"] == fold]) for fold in "12"]
+    assert found["accuracy"]["each"] == pytest.approx(each)
+    assert found["accuracy"]["sd"] == pytest.approx(np.std(each, ddof=1))
+    # The plain interval of the same rows is narrower by sqrt(1 / 2).
+    low, high = found["loss"]["interval"]
+    draws = np.random.default_rng(0).choice(loss, (4000, 41)).mean(axis=1)
+    plain = np.subtract(*np.quantile(draws, [0.975, 0.025]))
+    assert (high - low) / plain == pytest.approx(np.sqrt(2), rel=0.12)
+
+
+def test_a_fold_is_a_run_without_model_report_and_checkpoints(run: Path) -> None:
+    names = {path.name for path in (run / "folds" / "2").iterdir()}
+    assert {"run.json", "results.json", "resolved.yaml", "outputs.npz", "metrics.jsonl"} <= names
+    assert not {"model.keras", "report.html", "figures", "log.txt"} & names
+    assert [path.name for path in (run / "folds" / "2" / "checkpoints").iterdir()] == ["best.weights.h5"]
+    assert "fold: 2" in (run / "folds" / "2" / "resolved.yaml").read_text()
+
+
+def test_an_expectation_without_a_test_split_is_one_of_all_folds(run: Path) -> None:
+    expected = results(run)["expectations"]["accuracy"]
+    assert expected["value"] == results(run)["folds"]["metrics"]["accuracy"]["value"]
+    assert expected["met"] is True
+    assert results(run / "folds" / "1")["expectations"] == {}
+
+
+def test_runs_shows_one_row_and_with_folds_a_row_for_each(dltool, run: Path) -> None:
+    found = json.loads(dltool("runs", "--json").stdout)["runs"]
+    assert [each["number"] for each in found] == ["0001"]
+    assert found[0]["test"]["accuracy"] == results(run)["folds"]["metrics"]["accuracy"]["value"]
+    shown = dltool("runs").stdout
+    assert "accuracy 0." in shown
+    assert "±" in shown
+    assert "(2 folds)" in shown
+    unfolded = json.loads(dltool("runs", "--folds", "--json").stdout)["runs"]
+    assert [each["path"] for each in unfolded] == ["runs/tiny/0001", *(f"runs/tiny/0001/folds/{n}" for n in (1, 2))]
+
+
+def test_a_fold_cannot_be_removed_alone_and_a_run_is_removed_with_its_folds(dltool, run: Path) -> None:
+    assert dltool("runs", "remove", run / "folds" / "1", "--yes").code == 4
+    planned = json.loads(dltool("runs", "prune", "--keep", "0", "--dry-run", "--json").stdout)["would_remove"]
+    assert [each["run"] for each in planned] == ["runs/tiny/0001"]
+
+
+def test_a_complete_run_with_folds_has_nothing_to_resume_and_no_further_epochs(dltool, run: Path) -> None:
+    assert "nothing to do" in dltool("resume", run).stdout
+    longer = dltool("resume", run, "--epochs", "5")
+    assert longer.code == 2
+    assert "has folds, which would have fewer epochs" in longer.stderr
+
+
+def test_without_folds_a_run_has_none_of_this(run: Path) -> None:
+    assert "folds" in results(run)
+    assert results(run / "folds" / "1").get("folds") is None
+    assert not (run / "folds" / "1" / "folds").exists()
