@@ -143,22 +143,22 @@ def act_at_step(step: int, act: Callable[[], None]) -> None:
     OBSERVER.epoch_begins, OBSERVER.steps_done = begins, reached
 
 
-def in_part(part: int, step: int) -> None:
-    """SIGKILL when so many steps of the fold or seed of that number have been run; 0 kills at its beginning."""
+def in_part(part: int, step: int, number: int = signal.SIGKILL) -> None:
+    """The signal when so many steps of the fold or seed of that number have been run; 0 kills at its beginning."""
     part_begins, steps_done = OBSERVER.part_begins, OBSERVER.steps_done
     current, done = [0], [0]
 
-    def begins(self: Any, words: str, number: int, count: int) -> None:
-        part_begins(self, words, number, count)
-        current[0], done[0] = number, 0
-        if number == part and not step:
-            send(signal.SIGKILL)
+    def begins(self: Any, words: str, index: int, count: int) -> None:
+        part_begins(self, words, index, count)
+        current[0], done[0] = index, 0
+        if index == part and not step:
+            send(number)
 
     def reached(self: Any, in_epoch: int, logs: dict[str, float]) -> None:
         steps_done(self, in_epoch, logs)
         done[0] += 1
-        if current[0] == part and done[0] >= step:
-            send(signal.SIGKILL)
+        if current[0] == part and done[0] == step:
+            send(number)
 
     OBSERVER.part_begins, OBSERVER.steps_done = begins, reached
 

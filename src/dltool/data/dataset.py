@@ -32,6 +32,8 @@ from dltool.text import counted
 
 SplitName = Literal["train", "validation", "test"]
 INTEGERS = (int, np.integer)
+UNUSED = "unused"
+"""The rows of a fold that are in no split, such as those of a gap."""
 
 
 @dataclass(frozen=True)
@@ -212,8 +214,11 @@ def unseen_problems(
         if getattr(kind.options, "unknown", None) != "error" or not isinstance(rows, Coded):
             continue
         is_known = np.bincount(np.ravel(rows.codes[split.train]), minlength=len(rows.values)) > 0
-        for part in ("validation", "test"):
-            codes = np.asarray(rows.codes[getattr(split, part)])
+        used = np.concatenate([split.train, split.validation, split.test])
+        # Of a fold, some rows may be in no split; they are in the same table.
+        parts = {"validation": split.validation, "test": split.test, UNUSED: np.delete(np.arange(len(rows)), used)}
+        for part, of_part in parts.items():
+            codes = np.asarray(rows.codes[of_part])
             unseen = np.unique(codes[~is_known[codes]])
             if len(unseen):
                 shown = ", ".join(f'"{value}"' for value in rows.values[unseen][:5])
@@ -236,7 +241,11 @@ def types_in_force(
         return source.types, source.inferred, ()
     allowed = {name: lenient(source.types[name]) for name, _ in unseen}
     inferred = {**source.inferred, "inputs": {**source.inferred["inputs"], **allowed}}
-    return {**source.types, **allowed}, inferred, tuple(problem.message for problem in unseen.values())
+    return (
+        {**source.types, **allowed},
+        inferred,
+        tuple(problem.message for (_, part), problem in unseen.items() if part != UNUSED),
+    )
 
 
 def lenient(kind: ColumnType) -> ColumnType:
