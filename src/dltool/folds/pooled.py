@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from dltool.data.dataset import Dataset
+from dltool.errors import RunError
 from dltool.evaluation.bootstrap import Interval, widened
 from dltool.evaluation.findings import Assessment, Baseline
 from dltool.evaluation.intervals import metric_intervals
@@ -45,9 +46,7 @@ def folds_together(
     damaged."""
     config, dataset, built = experiment.config, experiment.dataset, experiment.built
     count = config.data.split.folds or 0
-    folds = [
-        FoldRun(part, read_results(part), read_outputs(part), (int(part.number) - 1) // count) for part in run.parts
-    ]
+    folds = trained_folds(run, dataset, count)
     rows = np.concatenate([fold.outputs.rows for fold in folds])
     measured = together(experiment, folds, rows)
     targets = {name: values[rows] for name, values in dataset.targets.items()}
@@ -68,6 +67,25 @@ def folds_together(
     return {"folds": record(dataset, folds, metrics, baselines, count)}, assessment
 
 
+def trained_folds(run: Run, dataset: Dataset, count: int) -> list[FoldRun]:
+    """Return all folds of the run. Raises RunError: one is missing, damaged, or of other data."""
+    folds = [
+        FoldRun(part, read_results(part), read_outputs(part), (int(part.number) - 1) // count) for part in run.parts
+    ]
+    assert dataset.split.folds is not None
+    expected = range(1, count * len(dataset.split.folds.numbers) + 1)
+    if [fold.run.number for fold in folds] != [str(number) for number in expected]:
+        raise RunError(f"{run.folds} does not hold the folds of the run", "train a new run")
+    for fold in folds:
+        found, first = fold.outputs, folds[0].outputs
+        if (found.values.keys(), found.outputs.keys()) != (first.values.keys(), first.outputs.keys()):
+            raise RunError(f"{fold.run.outputs} has other metrics or outputs than the first fold", "train a new run")
+        tested = np.flatnonzero(dataset.split.folds.numbers[fold.repeat] == (int(fold.run.number) - 1) % count + 1)
+        if not np.array_equal(found.rows, tested) or np.any((found.kept < 0) | (found.kept >= len(tested))):
+            raise RunError(f"{fold.run.outputs} has other rows than the fold", "train a new run")
+    return folds
+
+
 def together(experiment: Experiment, folds: Sequence[FoldRun], rows: np.ndarray) -> Measurement:
     """Return the outputs and values of all folds, one after the other, with the metrics of all of them together."""
     first = folds[0].outputs
@@ -79,6 +97,7 @@ def together(experiment: Experiment, folds: Sequence[FoldRun], rows: np.ndarray)
     metrics = {
         name: float(np.average([fold.results.test[name] for fold in folds], weights=shares))
         for name in folds[0].results.test
+        # NaN is no number in results.json.
         if all(name in fold.results.test for fold in folds)
     }
     if len(kept) == len(rows):
