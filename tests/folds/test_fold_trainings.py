@@ -159,7 +159,9 @@ def test_every_kind_of_folds_trains_is_reproduced_and_reported(draws, dltool, fo
     assert ">Folds</h2>" in page
     before = json.loads((run / "report.json").read_bytes())
     assert dltool("report", run).code == 0
-    assert json.loads((run / "report.json").read_bytes()) == before
+    after = json.loads((run / "report.json").read_bytes())
+    for part in ("parts", "test", "baselines", "verdict", "outputs", "warnings"):
+        assert after[part] == before[part]
 
 
 @pytest.mark.parametrize("split", ["{folds: 2}", "{folds: 3, order: hour, gap: 2, window: 20}"])
@@ -236,7 +238,8 @@ def test_without_a_model_of_its_own_a_run_has_its_folds_alone(dltool, folder: Pa
 
 
 def test_an_error_names_its_fold(dltool, folder: Path) -> None:
-    diverging = ("--set", "training.optimizer={SGD: {learning_rate: 1e30}}", "--set", "data.final=none")
-    failed = dltool("train", "tiny.yaml", *PLAIN, *diverging)
+    layers = "model.layers=[{Dense: 8}, {Dense: 8}, {Dense: {units: $classes, activation: softmax}}]"
+    diverging = ("--set", "training.optimizer={SGD: {learning_rate: 1e30}}", "--set", layers)
+    failed = dltool("train", "tiny.yaml", *PLAIN, *diverging, "--set", "data.final=none")
     assert failed.code == 6
     assert "fold 1: " in failed.stderr

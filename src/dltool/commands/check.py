@@ -13,6 +13,7 @@ from dltool.config.text.tree import format_path
 from dltool.data.checked import checked_config, checked_with
 from dltool.data.facts import Facts
 from dltool.durable_files import refuse_no_file
+from dltool.folds.part_configs import asks_for_parts, part_configs
 from dltool.imports import import_keras
 from dltool.machine import usable_memory
 from dltool.text import size_text
@@ -40,8 +41,9 @@ class PlanRow:
 class CheckOutcome:
     """A valid config and its facts. `facts` is None if only reading the data could tell.
 
-    `columns` are those of a table; `classes` counts the training, validation and test examples of each class. `layers`
-    and `plan` are of a built model; `svg` is its drawing. `lists_origins` shows every value with its origin."""
+    `columns` are those of a table; `classes` counts the training, validation and test examples of each class, `folds`
+    those of each fold. `layers` and `plan` are of a built model; `svg` is its drawing. `lists_origins` shows every
+    value with its origin."""
 
     shown_as: str
     plain_config: dict[str, Any]
@@ -54,6 +56,7 @@ class CheckOutcome:
     lists_origins: bool
     columns: "tuple[ColumnRow, ...]" = ()
     classes: Mapping[str, tuple[int, int, int]] = field(default_factory=dict)
+    folds: tuple[tuple[int, int, int], ...] = ()
     layers: tuple[PlanRow, ...] = ()
     plan: "Plan | None" = None
 
@@ -92,6 +95,7 @@ class CheckOutcome:
                 name: dict(zip(("train", "validation", "test"), counts, strict=True))
                 for name, counts in self.classes.items()
             },
+            **({"folds": [list(sizes) for sizes in self.folds]} if self.folds else {}),
         }
 
 
@@ -115,6 +119,10 @@ def check(
         facts, warnings = dataset.facts, dataset.warnings
         config = dataset.in_force(checked_with(document, facts))
         found = {"columns": tuple(column_rows(config, dataset)), "classes": class_counts(dataset)}
+        if asks_for_parts(config):
+            # Raises if the config does not fit a fold.
+            list(part_configs(document, config, dataset))
+            found["folds"] = () if dataset.split.folds is None else dataset.split.folds.sizes
     if build and facts:
         layers, plan = built_plan(document, config, facts, dataset, svg)
         found |= {"layers": layers, "plan": plan}

@@ -2,7 +2,7 @@
 
 import shlex
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -272,12 +272,22 @@ def fact_lines(outcome: "CheckOutcome") -> list[str]:
     if facts is None or steps is None:
         return []
     lines = [facts.in_words, f"{', '.join(f'{size:,} {name}' for name, size in facts.sizes.items())} examples"]
+    if outcome.folds:
+        lines.append(f"{counted(len(outcome.folds), 'fold')}: {', '.join(fold_sizes(outcome.folds))} examples each")
     if plan is not None:
         memory = {PARTS_OF_MEMORY.get(name, name): size for name, size in asdict(plan.memory).items()}
         parts = ", ".join(f"{name} {size_text(size)}" for name, size in memory.items() if size is not None)
         lines.append(f"memory for training about {size_text(plan.memory.total)}: {parts}")
     seconds = None if plan is None else plan.seconds
     return [*lines, f"{counted(steps, 'step')} an epoch{time_text(seconds, steps)}"]
+
+
+def fold_sizes(folds: Sequence[Sequence[int]]) -> Iterator[str]:
+    """Yield "247 to 248 training", and the same of validation and test."""
+    for name, sizes in zip(("training", "validation", "test"), zip(*folds, strict=True), strict=True):
+        least, most = min(sizes), max(sizes)
+        if most:
+            yield f"{least:,} {name}" if least == most else f"{least:,} to {most:,} {name}"
 
 
 def time_text(seconds: float | None, steps: int) -> str:
