@@ -24,6 +24,7 @@ class PartTable:
     began: float
     longest: float = 0.0
     """The seconds of the slowest part so far: those that were complete already took none."""
+    names: list[str] = field(default_factory=list)
     widths: dict[str, int] = field(default_factory=dict)
 
     def begins(self, words: str, number: int, now: float) -> None:
@@ -36,8 +37,10 @@ class PartTable:
         """Return the row of the part that is complete; in a table, below a header if it is the first."""
         seconds = now - self.began
         self.longest = max(self.longest, seconds)
-        hidden = repeats([test])
-        cells = {name: number(value) for name, value in test.items() if name not in hidden}
+        if not self.names:
+            hidden = repeats([test])
+            self.names = [name for name in test if name not in hidden]
+        cells = {name: number(test[name]) if name in test else "" for name in self.names}
         if not is_table:
             return ["  ".join([self.name(), *(f"{name} {text}" for name, text in cells.items()), duration(seconds)])]
         first = not self.widths
