@@ -13,7 +13,8 @@ from dltool.config.sources import TABLE_SOURCES, ArraysSource, BuiltinSource, So
 from dltool.config.tasks import TargetFacts
 from dltool.data.arrays.fingerprint import PartDigests, contents_of, fingerprint_of
 from dltool.data.arrays.row_keys import duplicate_warnings
-from dltool.data.arrays.rows import Coded, Rows, is_text
+from dltool.data.arrays.rows import Coded, Rows, is_text, take
+from dltool.data.arrays.window_rows import values_once
 from dltool.data.examples import Examples, SourceExamples, check_alike, stacked
 from dltool.data.facts import Facts, InputFacts
 from dltool.data.files.class_folders import PartName
@@ -117,7 +118,7 @@ def load_data(data: Data, seed: int, most_rows: int | None = None) -> Dataset:
         examples, ranges, starts = examples.take(rows), {"training": (0, len(rows))}, ()
         types = {name: lenient(kind) for name, kind in types.items()}
     for each in labels:
-        scale = target_scale(each, examples.targets[each.name][split.train])
+        scale = target_scale(each, values_to_scale(data, examples, each.name, split.train))
         described[each.name] = replace(described[each.name], scale=scale)
     weights = {} if examples.weights is None else {f"{data.weights} (weights)": examples.weights}
     contents = contents_of({**examples.inputs, **examples.digests, **weights}, examples.targets, ranges)
@@ -137,6 +138,16 @@ def described_target(labels: Labels, targets: np.ndarray) -> TargetFacts:
         return TargetFacts(labels.kind, targets.shape[1:], labels.class_names)
     extremes, are_binary = (float(targets.min()), float(targets.max())), bool(np.isin(targets, (0, 1)).all())
     return TargetFacts(labels.kind, targets.shape[1:], (), extremes, are_binary)
+
+
+def values_to_scale(data: Data, examples: Examples, name: str, rows: np.ndarray) -> np.ndarray:
+    """Return the numbers to which the scale of a target is fitted: those of the training `rows`. A series that windows
+    both take and predict has one scale, fitted to the values in the windows."""
+    own = examples.inputs.get(data.windows.targets[0]) if data.windows and len(data.windows.targets) == 1 else None
+    if own is None or own.dtype != np.float32:
+        return examples.targets[name][rows]
+    values = values_once(take(own, rows))
+    return np.nan_to_num(values, nan=float(np.nanmedian(values)))
 
 
 def may_repeat(data: Data) -> bool:

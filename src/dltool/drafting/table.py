@@ -208,7 +208,7 @@ def division(table: Table, goal: Goal, times: TimeColumn | None, others: Collect
 
 def whole_division(table: Table, goal: Goal, times: TimeColumn | None) -> tuple[str, str]:
     line = split_line(table.rows)
-    if times is not None and (times.column is not None or "time" not in table.columns):
+    if times is not None and (times.column is not None or (times.are_ordered and "time" not in table.columns)):
         order = scalar(times.column) if times.column is not None else "time"
         return line.replace("}", f", order: {order}}}"), "by time, not at random: the last rows are the test"
     if goal.fewest == 1:
