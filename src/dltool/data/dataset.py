@@ -23,7 +23,7 @@ from dltool.data.sources.arrays import load_arrays
 from dltool.data.sources.builtin_datasets import load_bundled, load_keras_dataset
 from dltool.data.sources.catalog import published
 from dltool.data.split.at_random import Split, few_rows
-from dltool.data.split.divide import divide_parts, ranges_of, sizes_of, strata_of
+from dltool.data.split.divide import divide_parts, order_warnings, ranges_of, sizes_of, strata_of
 from dltool.data.split.sizes import check_parts, check_stratify
 from dltool.data.tables.typed_table import Column
 from dltool.environment import concealed
@@ -129,7 +129,8 @@ def load_data(data: Data, seed: int, most_rows: int | None = None) -> Dataset:
     place_of = dataset.place_of if most_rows is None else None
     repeated = duplicate_warnings(examples, split, place_of) if may_repeat(data) else ()
     release_memory()
-    warnings = (*source.warnings, *spelling_warnings(labels), *repeated)
+    unordered = () if source.divided is not None else order_warnings(data.split, source.split_columns, sizes)
+    warnings = (*source.warnings, *spelling_warnings(labels), *unordered, *repeated)
     return replace(dataset, warnings=tuple(map(concealed, warnings)))
 
 

@@ -29,6 +29,9 @@ PRICES = ("open", "high", "low", "close")
 LENGTHS = {"1 second": 60, "1 minute": 60, "1 hour": 24, "1 day": 14, "7 days": 8, "1 business day": 20}
 """How many rows windows have, by the step from row to row; a season, or 12, elsewhere."""
 LONGEST = 100
+SPLIT, TRAINING = "split: {validation: 0.15, test: 0.2}", 0.65
+CORRELATED, CERTAIN = 0.15, 2.5
+"""The least correlation of changes that is a pattern, and the least in its standard errors."""
 FEWEST_ROWS = 20
 """The fewest rows of a time series, or on average of each of several."""
 MOST_UNORDERED = 0.1
@@ -42,13 +45,15 @@ MOST_KEY_COLUMNS = 12
 class TimeColumn:
     """When the rows were. One of the `columns` says it, or several together. The columns `keys` separate several
     series, if there are several. `rows` are the table's rows, one series after another, each in order of time;
-    `is_new_series` (rows - 1,) marks the steps between series. `step` is the usual one, if they have one. The
-    `moments_differ` if no two rows of a series are of one; the rows of the file `are_ordered` if they never go back."""
+    `is_new_series` (rows - 1,) marks the steps between series, and `is_early` (rows,) those for training. `step` is the
+    usual one, if they have one. The `moments_differ` if no two rows of a series are of one; the rows of the file
+    `are_ordered` if they never go back."""
 
     columns: tuple[str, ...]
     keys: tuple[str, ...]
     rows: np.ndarray
     is_new_series: np.ndarray
+    is_early: np.ndarray
     step: Step | None
     moments_differ: bool
     are_ordered: bool
@@ -58,9 +63,13 @@ class TimeColumn:
         """Return the only column that says when the rows were, None if there are several."""
         return self.columns[0] if len(self.columns) == 1 else None
 
+    @property
+    def season(self) -> int | None:
+        return self.step.season if self.step else None
+
     def may_be_windows(self, table: Table) -> bool:
         """Return whether rows can be predicted by those before them: in regular steps, or prices of trading."""
-        return self.moments_differ and (self.step is not None or {*PRICES} <= {*map(str.lower, table.columns)})
+        return self.moments_differ and (self.step is not None or is_of_prices(table))
 
 
 def times_of(table: Table, target: str) -> TimeColumn | None:
@@ -82,7 +91,9 @@ def times_of(table: Table, target: str) -> TimeColumn | None:
     if not (moments_differ or happened or (len(names) == 1 and are_ordered(moments))):
         return None
     step = steps_of(moments[rows], is_new_series)[0] if moments_differ else None
-    return TimeColumn(names, keys, rows, is_new_series, step, moments_differ, bool((np.diff(moments) >= 0).all()))
+    is_early = moments[rows] <= np.quantile(moments, TRAINING)
+    is_ordered = bool((np.diff(moments) >= 0).all())
+    return TimeColumn(names, keys, rows, is_new_series, is_early, step, moments_differ, is_ordered)
 
 
 def parts_of_time(table: Table, dates: tuple[str, ...]) -> tuple[tuple[str, ...], np.ndarray] | None:
@@ -160,63 +171,84 @@ def keys_of(table: Table, moments: np.ndarray, others: Collection[str]) -> tuple
 
 
 def series_parts(
-    source: Lines, table: Table, target: str, declared: Declared, uses: dict[str, Use], times: TimeColumn
+    source: Lines,
+    table: Table,
+    target: str,
+    declared: Declared,
+    uses: Mapping[str, Use],
+    times: TimeColumn,
+    fewest: int,
 ) -> tuple[Lines, Lines, Lines]:
-    """Data, layers and training of windows that say by how much the next value of the target differs from the last one,
-    or from the one a season before where that is closer to it."""
-    step, season = times.step, times.step.season if times.step else None
+    """Data without its split, layers and training of windows that say by how much the next value of the target differs
+    from the last one, or from the one a season before where that is closer to it. `fewest` are the rows of the smallest
+    file."""
+    step, season = times.step, times.season
     series = 1 + int(times.is_new_series.sum())
     wished = LENGTHS.get(step.name if step else "", season if season and 12 < season <= LONGEST else 12)
-    length = min(wished, max(1, table.rows // series // 10))
+    length = max(1, min(wished, table.rows // series // 10, fewest // series - 1))
     column = table.columns[target]
     lost = f"; missing in {counted(column.missing, 'row')}, which are no targets" if column.missing else ""
-    scale = scale_for(present(column))
-    kind = with_options("number", {**as_written(declared.get(target), "number"), "scale": scale})
-    uses |= {target: Use(kind, f"{column.low} to {column.high}{lost}")}
+    scale = {"scale": scale_for(present(column, times.rows[times.is_early]))}
+    kind = with_options("number", {**as_written(declared.get(target), "number"), **scale})
+    uses = {**uses, target: Use(kind, f"{column.low} to {column.high}{lost}")}
     uses = {name: in_windows(table.columns[name], uses[name], declared, times) for name in table.columns}
     named = [("key", times.keys), ("order", times.columns)]
     options = "".join(f", {option}: {names_of(names)}" for option, names in named if names)
     every = "" if step is None else f"a row every {step.name.removeprefix('1 ')}, "
-    own = scalar(target)
     data = [
         *source,
-        (f"windows: {{length: {length}, target: {own}{options}}}", f"{every}in order"),
-        (f"target: {{{scalar(target, is_key=True)}: {{number: {{scale: {scale}}}}}}}", "as among the inputs"),
+        (f"windows: {{length: {length}, target: {scalar(target)}{options}}}", f"{every}in order"),
+        (f"target: {{{scalar(target, is_key=True)}: {with_options('number', scale)}}}", "in one scale with the input"),
         *input_lines(uses, table),
-        ("split: {validation: 0.15, test: 0.2}", "by time: the last rows are the test"),
     ]
     others = [scalar(name) for name, use in uses.items() if use.kind != "ignore" and name != target]
-    layers = change_layers(table, column, others, length, times)
-    return data, layers, training_lines(table.rows, "mean_absolute_error", "mean_absolute_error")
+    changes = {lag: changes_after(lag, column, times) for lag in (1, season) if lag is not None and lag <= length}
+    lag = min(changes, key=lambda lag: float(np.abs(changes[lag]).mean()) if len(changes[lag]) else np.inf)
+    training = training_lines(table.rows, "mean_absolute_error", "mean_absolute_error")
+    return data, change_layers(table, target, others, length, lag), training
 
 
-def change_layers(table: Table, column: Column, others: Sequence[str], length: int, times: TimeColumn) -> Lines:
-    """Return the layers that add a change to the last value of the target, or to the one a season before."""
-    values = np.asarray(column.values[times.rows], np.float64)
-    season = times.step.season if times.step else None
-    changes = {lag: changes_after(lag, values, times.is_new_series) for lag in {1, season or 1} if lag <= length}
-    lag = min(changes, key=lambda lag: changes[lag])
+def change_layers(table: Table, target: str, others: Sequence[str], length: int, lag: int) -> Lines:
+    """Return the layers that add a change to the value of the target `lag` rows before."""
     row, value = ("the last row", "last") if lag == 1 else (f"the row {lag} before the target", "seasonal")
-    change, base = (unlike(table.columns, name) for name in ("change", value))
-    own = scalar(column.name)
-    first = [f"- Concatenate: {{from: [{', '.join([own, *others])}]}}", "- Flatten"] if others else [f"- Flatten: {{from: {own}}}"]
+    base, relative, change, last = (unlike(table.columns, name) for name in ("base", "relative", "change", value))
+    own = scalar(target)
     return [
-        *((line, "") for line in first),
+        (f"- Cropping1D: {{name: {base}, from: {own}, cropping: [{length - lag}, {lag - 1}]}}", row),
+        (f"- Subtract: {{name: {relative}, from: [{own}, {base}]}}", "the rows compared with it"),
+        (f"- Concatenate: {{from: [{', '.join([relative, own, *others])}]}}", "all columns" if others else ""),
+        ("- Flatten", "all rows of the window"),
         ("- Dense: {units: 64, activation: relu}", ""),
         ("- Dense: {units: 32, activation: relu}", ""),
-        (f"- Dense: {{name: {change}, units: 1, kernel_initializer: zeros}}", f"at first none: the answer is the {value} value"),
-        (f"- Cropping1D: {{from: {own}, cropping: [{length - lag}, {lag - 1}]}}", row),
-        (f"- Flatten: {{name: {base}}}", ""),
-        (f"- Add: {{from: [{base}, {change}]}}", ""),
+        (f"- Dense: {{name: {change}, units: 1, kernel_initializer: zeros}}", f"training begins with the {value} value"),
+        (f"- Flatten: {{name: {last}, from: {base}}}", ""),
+        (f"- Add: {{from: [{last}, {change}]}}", "in the scale of the target"),
     ]
 
 
-def changes_after(lag: int, values: np.ndarray, is_new_series: np.ndarray) -> float:
-    """Return the mean absolute difference of the values of a series `lag` rows apart; infinity if there are none."""
-    series = np.concatenate([[0], np.cumsum(is_new_series)])
-    differences = np.abs(values[lag:] - values[:-lag])[series[lag:] == series[:-lag]]
-    differences = differences[~np.isnan(differences)]
-    return float(differences.mean()) if len(differences) else np.inf
+def changes_after(lag: int, column: Column, times: TimeColumn) -> np.ndarray:
+    """Return the differences of the values of a series `lag` rows apart, (changes,) of float64, among the rows for
+    training."""
+    values = np.where(times.is_early, np.asarray(column.values[times.rows], np.float64), np.nan)
+    series = np.concatenate([[0], np.cumsum(times.is_new_series)])
+    differences = (values[lag:] - values[:-lag])[series[lag:] == series[:-lag]]
+    return np.asarray(differences[~np.isnan(differences)])
+
+
+def are_random(table: Table, target: str, times: TimeColumn) -> bool:
+    """Return whether the changes of the target are those of prices, or correlate neither with the ones before nor with
+    those a season before."""
+    changes = changes_after(1, table.columns[target], times)
+    lags = [lag for lag in (1, times.season) if lag is not None and 2 * lag < len(changes)]
+    if is_of_prices(table) or not lags:
+        return is_of_prices(table)
+    centred = changes - changes.mean()
+    least = max(CORRELATED, CERTAIN / np.sqrt(len(changes))) * np.sum(centred**2)
+    return all(abs(np.sum(centred[lag:] * centred[:-lag])) < least for lag in lags)
+
+
+def is_of_prices(table: Table) -> bool:
+    return {*PRICES} <= {*map(str.lower, table.columns)}
 
 
 def in_windows(column: Column, use: Use, declared: Declared, times: TimeColumn) -> Use:
