@@ -307,7 +307,8 @@ def test_rows_in_regular_steps_become_windows_that_are_compared_with_the_last_va
     lines = [f"{2020},{1},{1 + i // 24},{i % 24},{'NA' if i % 50 == 3 else i % 9 / 2}" for i in range(480)]
     Path("data.csv").write_text("\n".join(["year,month,day,hour,level", *lines]), encoding="utf-8")
     config = drafted("data.csv")
-    assert config["data"]["windows"] == {"length": 24, "target": "level"}
+    order = ["year", "month", "day", "hour"]
+    assert config["data"]["windows"] == {"length": 24, "target": "level", "order": order}
     assert config["data"]["inputs"]["year"] == "ignore"
     assert "repeating the last value" in dltool("init", "data.csv").stdout
 

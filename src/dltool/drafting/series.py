@@ -220,7 +220,7 @@ def change_layers(table: Table, target: str, others: Sequence[str], length: int,
         ("- Flatten", "all rows of the window"),
         ("- Dense: {units: 64, activation: relu}", ""),
         ("- Dense: {units: 32, activation: relu}", ""),
-        (f"- Dense: {{name: {change}, units: 1, kernel_initializer: zeros}}", f"training begins with the {value} value"),
+        (f"- Dense: {{name: {change}, units: 1, kernel_initializer: zeros}}", f"begins with the {value} value"),
         (f"- Flatten: {{name: {last}, from: {base}}}", ""),
         (f"- Add: {{from: [{last}, {change}]}}", "in the scale of the target"),
     ]
