@@ -129,8 +129,7 @@ def load_data(data: Data, seed: int, most_rows: int | None = None) -> Dataset:
     place_of = dataset.place_of if most_rows is None else None
     repeated = duplicate_warnings(examples, split, place_of) if may_repeat(data) else ()
     release_memory()
-    unordered = () if source.divided is not None else order_warnings(data.split, source.split_columns, sizes)
-    warnings = (*source.warnings, *spelling_warnings(labels), *unordered, *repeated)
+    warnings = (*source.warnings, *spelling_warnings(labels), *order_warnings(data.split, source, sizes), *repeated)
     return replace(dataset, warnings=tuple(map(concealed, warnings)))
 
 
@@ -146,9 +145,9 @@ def values_to_scale(data: Data, examples: Examples, name: str, rows: np.ndarray)
     both take and predict has one scale, fitted to the values in the windows."""
     own = examples.inputs.get(data.windows.targets[0]) if data.windows and len(data.windows.targets) == 1 else None
     if own is None or own.dtype != np.float32:
-        return examples.targets[name][rows]
+        return np.asarray(examples.targets[name][rows])
     values = values_once(take(own, rows))
-    return np.nan_to_num(values, nan=float(np.nanmedian(values)))
+    return np.where(np.isnan(values), np.nanmedian(values), values)
 
 
 def may_repeat(data: Data) -> bool:

@@ -79,8 +79,8 @@ def times_of(table: Table, target: str) -> TimeColumn | None:
     found = dates or {name: years for name in table.columns if (years := years_in(table, name)) is not None}
     able = [name for name in found if len(found) == 1 or are_ordered(found[name])]
     able += [name for name in dates if (dates[name] % SECONDS_A_DAY).any()]
-    names, moments = next(((name,) for name in able), ()), found[able[0]] if able else None
-    names, moments = parts_of_time(table, names) or (names, moments)
+    names = tuple(able[:1])
+    names, moments = parts_of_time(table, names) or (names, found[able[0]] if able else None)
     if moments is None or len(moments) < FEWEST_ROWS or (moments == np.iinfo(np.int64).min).any():
         return None
     keys, series = keys_of(table, moments, {target, *names})

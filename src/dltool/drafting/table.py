@@ -48,14 +48,16 @@ def draft_table(files: TableFiles, named: Callable[[Path], str], target: str | N
     title = f"{in_comment(files.path.name)[1:-1]}: {size}."
     others, unlike_it = other_files(sniffed, table, files)
     notes = (f'the target is "{name}": {why}', *unlike_it)
-    sources = source_lines(sniffed, named(files.path))
-    sources += [line for role in others for line in source_lines(others[role], named(files.others[role]), role)]
+    sources = [
+        *source_lines(sniffed, named(files.path)),
+        *(line for role in others for line in source_lines(others[role], named(files.others[role]), role)),
+    ]
     if times is not None and goal.is_number and times.may_be_windows(table):
         fewest = min([table.rows, *(read(other).rows for other in others.values())])
-        data, *parts = series_parts(sources, table, name, sniffed.columns, uses, times, fewest)
-        lines = division(others, SPLIT, "", "by time: the last rows are the test")
-        random = are_random(table, name, times)
-        return Draft(title, [*data, *lines], *parts, goal.metric, notes, RANDOM if random else "")
+        data, layers, training = series_parts(sources, table, name, sniffed.columns, uses, times, fewest)
+        data = [*data, *division(others, SPLIT, "", "by time: the last rows are the test")]
+        doubt = RANDOM if are_random(table, name, times) else ""
+        return Draft(title, data, layers, training, goal.metric, notes, doubt)
     uses = checked(table, uses | telling(table, uses, name) | said_uses(given, name), name)
     data = [
         *sources,
@@ -63,7 +65,7 @@ def draft_table(files: TableFiles, named: Callable[[Path], str], target: str | N
         *input_lines(uses, table),
         *division(others, split_line(table.rows), *split_options(table, goal, times)),
     ]
-    layers: Lines = dense_layers(table.rows, goal)
+    layers = dense_layers(table.rows, goal)
     training = training_lines(table.rows, goal.loss, goal.metric, monitored=None if goal.is_number else "loss")
     used = [other for other, use in uses.items() if use.kind != "ignore"]
     if paths:

@@ -82,11 +82,11 @@ def test_steps_between_series_do_not_count() -> None:
 def test_a_time_in_several_columns_is_that_of_pandas() -> None:
     hours = pd.date_range("1968-02-28 20:00", periods=60, freq="h")
     parts = {name: np.asarray(getattr(hours, name.lower()), np.float64) for name in ("hour", "Year", "month", "day")}
-    assert moments_of(parts).tolist() == seconds(hours).tolist()
-    assert moments_of({"Year": parts["Year"], "month": parts["month"]}).tolist() == seconds(
-        hours.to_period("M").to_timestamp()
-    ).tolist()
-    assert moments_of({"date": seconds(hours.normalize()), "hr": parts["hour"]}).tolist() == seconds(hours).tolist()
+    np.testing.assert_array_equal(moments_of(parts), seconds(hours))
+    months = {"Year": parts["Year"], "month": parts["month"]}
+    np.testing.assert_array_equal(moments_of(months), seconds(hours.to_period("M").to_timestamp()))
+    days = {"date": seconds(hours.normalize()), "hr": parts["hour"]}
+    np.testing.assert_array_equal(moments_of(days), seconds(hours))
 
 
 @pytest.mark.parametrize(

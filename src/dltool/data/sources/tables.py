@@ -85,8 +85,7 @@ def read_tables(data: Data) -> Readable:
         MachineError: there is no room for columns that do not fit in memory."""
     # A column that divides or orders rows is read, although it may be no input.
     dividing = {name for _, name in named_columns(data)}
-    needed: tuple[str, ...] = (*data.target_columns, *sorted(dividing))
-    absent = dividing - {*dividing_columns(data)}
+    needed, absent = (*data.target_columns, *sorted(dividing)), dividing - {*dividing_columns(data)}
     declared = {
         name: kind for name, kind in (data.inputs or {}).items() if kind.name != "ignore" or name not in dividing
     }

@@ -101,9 +101,7 @@ def order_of(
     return ", ".join(order), moments
 
 
-def places_of(
-    tables: Mapping[str, Table], rows: np.ndarray, order: tuple[str, Values] | None
-) -> dict[str, np.ndarray]:
+def places_of(tables: Mapping[str, Table], rows: np.ndarray, order: tuple[str, Values] | None) -> dict[str, np.ndarray]:
     """Return the locations of the targets of windows, for finding the `rows` of all tables again. They are the file, if
     there are several, the row in it, counted from 0, and the column that orders the rows."""
     firsts = np.cumsum([0, *(table.rows for table in tables.values())])

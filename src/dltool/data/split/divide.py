@@ -100,9 +100,10 @@ def divide_parts(
     return Split(split.train, own.get("validation", split.validation), own.get("test", split.test))
 
 
-def order_warnings(rule: SplitOptions, columns: SplitColumns, sizes: PartSizes) -> tuple[str, ...]:
+def order_warnings(rule: SplitOptions, source: SourceExamples, sizes: PartSizes) -> tuple[str, ...]:
     """Return a warning if rows are divided at random although a date orders them in the file."""
-    if rule.rules or not (sizes.taken_validation or sizes.taken_test):
+    columns = source.split_columns
+    if rule.rules or source.divided is not None or not (sizes.taken_validation or sizes.taken_test):
         return ()
     steps = {name: np.diff(values) for name, values in columns.values.items() if name in columns.dates}
     ordered = [name for name, each in steps.items() if each.any() and ((each >= 0).all() or (each <= 0).all())]
