@@ -194,3 +194,15 @@ def test_rows_with_a_time_of_day_are_split_by_it_in_any_order(drafted) -> None:
         config, text = drafted(table, "--target", target)
         assert config["data"]["split"]["order"] == "pickup"
         assert "by time, not at random" in text
+
+
+def test_rows_at_the_time_of_another_are_named_where_they_prevent_windows(dltool) -> None:
+    hours = pd.date_range("2023-10-25", "2023-11-03", freq="h", tz="Europe/Berlin")
+    table = pd.DataFrame({"time": hours.strftime("%Y-%m-%d %H:%M"), "load": walk(len(hours))})
+    table.to_csv("data.csv", index=False)
+    outcome = dltool("init", "data.csv")
+    assert "1 row has the time of another: without them, the next value could be predicted" in outcome.stderr
+    assert yaml.safe_load(outcome.stdout)["data"]["split"]["order"] == "time"
+    table["time"] = hours.strftime("%Y-%m-%d %H:%M%z")
+    table.to_csv("data.csv", index=False)
+    assert yaml.safe_load(dltool("init", "data.csv").stdout)["data"]["windows"]["order"] == "time"

@@ -46,8 +46,8 @@ class TimeColumn:
     """When the rows were. One of the `columns` says it, or several together. The columns `keys` separate several
     series, if there are several. `rows` are the table's rows, one series after another, each in order of time;
     `is_new_series` (rows - 1,) marks the steps between series, and `is_early` (rows,) those for training. `step` is the
-    usual one, if they have one. The `moments_differ` if no two rows of a series are of one; the rows of the file
-    `are_ordered` if they never go back."""
+    usual one, if they have one. `repeated` are the rows at the time of another one of their series. The rows of the
+    file `are_ordered` if they never go back."""
 
     columns: tuple[str, ...]
     keys: tuple[str, ...]
@@ -55,7 +55,7 @@ class TimeColumn:
     is_new_series: np.ndarray
     is_early: np.ndarray
     step: Step | None
-    moments_differ: bool
+    repeated: int
     are_ordered: bool
 
     @property
@@ -69,7 +69,14 @@ class TimeColumn:
 
     def may_be_windows(self, table: Table) -> bool:
         """Return whether rows can be predicted by those before them: in regular steps, or prices of trading."""
-        return self.moments_differ and (self.step is not None or is_of_prices(table))
+        return not self.repeated and (self.step is not None or is_of_prices(table))
+
+    def notes(self) -> tuple[str, ...]:
+        """Return a message if rows in regular steps would be windows but for a few."""
+        if not self.repeated or self.step is None:
+            return ()
+        rows = counted(self.repeated, "row has", "rows have")
+        return (f"{rows} the time of another: without them, the next value could be predicted from those before it",)
 
 
 def times_of(table: Table, target: str) -> TimeColumn | None:
@@ -86,14 +93,14 @@ def times_of(table: Table, target: str) -> TimeColumn | None:
     keys, series = keys_of(table, moments, {target, *names})
     rows = np.lexsort((moments, series))
     is_new_series = np.diff(series[rows]) != 0
-    moments_differ = bool(((np.diff(moments[rows]) > 0) | is_new_series).all())
+    repeated = int(np.sum((np.diff(moments[rows]) == 0) & ~is_new_series))
     happened = len(names) == 1 and bool((moments % SECONDS_A_DAY).any())
-    if not (moments_differ or happened or (len(names) == 1 and are_ordered(moments))):
+    if repeated and not happened and not (len(names) == 1 and are_ordered(moments)):
         return None
-    step = steps_of(moments[rows], is_new_series)[0] if moments_differ else None
+    step = steps_of(moments[rows], is_new_series)[0]
     is_early = moments[rows] <= np.quantile(moments, TRAINING)
     is_ordered = bool((np.diff(moments) >= 0).all())
-    return TimeColumn(names, keys, rows, is_new_series, is_early, step, moments_differ, is_ordered)
+    return TimeColumn(names, keys, rows, is_new_series, is_early, step, repeated, is_ordered)
 
 
 def parts_of_time(table: Table, dates: tuple[str, ...]) -> tuple[tuple[str, ...], np.ndarray] | None:

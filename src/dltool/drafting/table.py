@@ -58,6 +58,7 @@ def draft_table(files: TableFiles, named: Callable[[Path], str], target: str | N
         data = [*data, *division(others, SPLIT, "", "by time: the last rows are the test")]
         doubt = RANDOM if are_random(table, name, times) else ""
         return Draft(title, data, layers, training, goal.metric, notes, doubt)
+    notes += times.notes() if times is not None and goal.is_number else ()
     uses = checked(table, uses | telling(table, uses, name) | said_uses(given, name), name)
     data = [
         *sources,
