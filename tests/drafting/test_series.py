@@ -183,6 +183,10 @@ def test_a_file_for_the_test_beside_a_series_is_its_test(dltool, days) -> None:
     assert config["data"]["test"] == {"csv": {"path": "test.csv"}}
     assert config["data"]["split"] == {"validation": 0.15}
     assert config["data"]["windows"]["length"] == {40: 11, 9: 8}[days]
+    table[-2 * days :].drop(columns="sales").to_csv("test.csv", index=False)
+    outcome = dltool("init", "train.csv")
+    assert "test" not in yaml.safe_load(outcome.stdout)["data"]
+    assert "test.csv is not used, it has no sales\n" in outcome.stderr
 
 
 def test_rows_with_a_time_of_day_are_split_by_it_in_any_order(drafted) -> None:

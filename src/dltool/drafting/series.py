@@ -30,7 +30,7 @@ LENGTHS = {"1 second": 60, "1 minute": 60, "1 hour": 24, "1 day": 14, "7 days": 
 """How many rows windows have, by the step from row to row; a season, or 12, elsewhere."""
 LONGEST = 100
 SPLIT, TRAINING = "split: {validation: 0.15, test: 0.2}", 0.65
-CORRELATED, CERTAIN = 0.15, 2.5
+CORRELATED, CERTAIN = 0.2, 3.0
 """The least correlation of changes that is a pattern, and the least in its standard errors."""
 FEWEST_ROWS = 20
 """The fewest rows of a time series, or on average of each of several."""
@@ -154,6 +154,8 @@ def keys_of(table: Table, moments: np.ndarray, others: Collection[str]) -> tuple
     one = np.zeros(table.rows, dtype=np.int64)
     if times.max() + 1 == table.rows:
         return (), one
+    # Most columns fail at one moment already.
+    busiest = np.flatnonzero(times == np.bincount(times).argmax())
     able: dict[str, tuple[str, np.ndarray, int]] = {}
     for name, column in table.columns.items():
         if name in others or column.kind not in ("category", "number") or name.lower() in (*PARTS_OF_TIME, *HOURS):
@@ -168,6 +170,8 @@ def keys_of(table: Table, moments: np.ndarray, others: Collection[str]) -> tuple
         found = []
         for names in combinations([*able][:MOST_KEY_COLUMNS], count):
             kinds, codes, sizes = zip(*(able[name] for name in names), strict=True)
+            if len({*zip(*(code[busiest].tolist() for code in codes), strict=True)}) < len(busiest):
+                continue
             series, distinct = numbered(sum(code * prod(sizes[:place]) for place, code in enumerate(codes)))
             are_long = FEWEST_ROWS * len(distinct) <= table.rows
             if are_long and len(np.unique(series * table.rows + times)) == table.rows:

@@ -29,6 +29,7 @@ from dltool.errors import ConfigError, DataError
 from dltool.text import counted, listed
 
 QUOTE = '"'
+PREDICTED = ": dltool predict takes it after training"
 FIRST_INEXACT = 2**24
 """The first integer that is equal to another in float32."""
 DELIMITED = ("csv", "tsv")
@@ -46,13 +47,14 @@ def draft_table(files: TableFiles, named: Callable[[Path], str], target: str | N
     uses = uses_of(table, sniffed, name) | said_uses(given, name)
     size = f"{counted(table.rows, 'row')}, {counted(len(table.columns), 'column')}"
     title = f"{in_comment(files.path.name)[1:-1]}: {size}."
-    others, unlike_it = other_files(sniffed, table, files)
+    is_series = times is not None and goal.is_number and times.may_be_windows(table)
+    others, unlike_it = other_files(sniffed, table, files, "" if is_series else PREDICTED)
     notes = (f'the target is "{name}": {why}', *unlike_it)
     sources = [
         *source_lines(sniffed, named(files.path)),
         *(line for role in others for line in source_lines(others[role], named(files.others[role]), role)),
     ]
-    if times is not None and goal.is_number and times.may_be_windows(table):
+    if times is not None and is_series:
         fewest = min([table.rows, *(read(other).rows for other in others.values())])
         data, layers, training = series_parts(sources, table, name, sniffed.columns, uses, times, fewest)
         data = [*data, *division(others, SPLIT, "", "by time: the last rows are the test")]
@@ -136,8 +138,9 @@ def sniffed_file(files: TableFiles, given: GivenSettings) -> Sniffed:
     return replace(sniffed, columns={**sniffed.columns, **said})
 
 
-def other_files(sniffed: Sniffed, table: Table, files: TableFiles) -> tuple[dict[str, Sniffed], list[str]]:
-    """Return the files for validation and test that have all columns of the table, and remarks on the others."""
+def other_files(sniffed: Sniffed, table: Table, files: TableFiles, remark: str) -> tuple[dict[str, Sniffed], list[str]]:
+    """Return the files for validation and test that have all columns of the table, and messages about the others;
+    `remark` ends those about files that lack columns."""
     found: dict[str, Sniffed] = {}
     remarks: list[str] = []
     if isinstance(sniffed.options, SqlSource):
@@ -151,8 +154,7 @@ def other_files(sniffed: Sniffed, table: Table, files: TableFiles) -> tuple[dict
             continue
         absent = [name for name in table.columns if name not in names]
         if absent:
-            lacking = f"has no {listed(absent, 3)}: dltool predict takes it after training"
-            remarks.append(f"{path.name} is not used, it {lacking}")
+            remarks.append(f"{path.name} is not used, it has no {listed(absent, 3)}{remark}")
         else:
             found[role] = replace(sniffed, options=options)
     return found, remarks
