@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from dltool.data.arrays.time_steps import PARTS_OF_TIME, Step, moments_of, steps_of
+from dltool.data.arrays.rows import Coded
+from dltool.data.arrays.time_steps import PARTS_OF_TIME, Step, clock_of, moments_of, steps_of
 from dltool.data.dates import SECONDS_A_DAY
 from dltool.data.sources.tables import in_memory
-from dltool.data.split.by_column import numbered
+from dltool.data.split.by_column import Values, numbered
 from dltool.data.tables.typed_table import Column, Table
 from dltool.drafting.column_uses import Use, as_written, input_lines, present, scale_for, value_of, with_options
 from dltool.drafting.draft import Lines, scalar, training_lines
@@ -34,6 +35,7 @@ CORRELATED, CERTAIN = 0.2, 3.0
 """The least correlation of changes that is a pattern, and the least in its standard errors."""
 FEWEST_ROWS = 20
 """The fewest rows of a time series, or on average of each of several."""
+SPLITS = 3
 MOST_UNORDERED = 0.1
 """If the time goes back at no more than this share of the rows, it orders them."""
 MOST_KEYS = 30
@@ -90,6 +92,8 @@ def times_of(table: Table, target: str) -> TimeColumn | None:
     names, moments = parts_of_time(table, names) or (names, found[able[0]] if able else None)
     if moments is None or len(moments) < FEWEST_ROWS or (moments == np.iinfo(np.int64).min).any():
         return None
+    if len(np.unique(moments)) < SPLITS:
+        return None
     keys, series = keys_of(table, moments, {target, *names})
     rows = np.lexsort((moments, series))
     is_new_series = np.diff(series[rows]) != 0
@@ -105,25 +109,22 @@ def times_of(table: Table, target: str) -> TimeColumn | None:
 
 def parts_of_time(table: Table, dates: tuple[str, ...]) -> tuple[tuple[str, ...], np.ndarray] | None:
     """Return the columns that say together when the rows were, with the moments: one of days in `dates` and the column
-    of hours; without a date, a year, a month, a day and so on."""
+    of hours or of times; without a date, a year, a month, a day and so on."""
     wanted = HOURS if dates else (*PARTS_OF_TIME, *HOURS)
-    columns = {name: table.columns[name] for name in dates}
-    columns |= {
-        name: column
-        for name, column in table.columns.items()
-        if name.lower() in wanted and column.kind in ("number", "ignore")
-    }
-    # An ignored column has the same number in every row, and no values any more.
-    values = {
-        name: np.full(table.rows, 2000.0 if name.lower() == "year" else 1.0)
-        if column.kind == "ignore"
-        else np.asarray(column.values[:])
-        for name, column in columns.items()
-    }
-    if any((values[name] % SECONDS_A_DAY).any() for name in dates) or (not dates and len(columns) < len(DAY)):
+    values: dict[str, Values] = {name: np.asarray(table.columns[name].values[:]) for name in dates}
+    if any((np.asarray(days) % SECONDS_A_DAY).any() for days in values.values()):
         return None
-    moments = moments_of(values)
-    return None if moments is None else (tuple(columns), moments)
+    for name, column in table.columns.items():
+        texts = in_memory(column.values) if dates and column.kind in ("category", "text") else None
+        if isinstance(texts, Coded) and clock_of(texts) is not None:
+            values[name] = texts
+        elif name.lower() in wanted and column.kind == "number":
+            values[name] = np.asarray(column.values[:])
+        elif name.lower() in wanted and column.kind == "ignore":
+            # It has the same number in every row, and no values any more.
+            values[name] = np.full(table.rows, 2000.0 if name.lower() == "year" else 1.0)
+    moments = moments_of(values) if dates or len(values) >= len(DAY) else None
+    return None if moments is None else (tuple(values), moments)
 
 
 def are_ordered(moments: np.ndarray) -> bool:
@@ -264,9 +265,9 @@ def is_of_prices(table: Table) -> bool:
 
 def in_windows(column: Column, use: Use, declared: Declared, times: TimeColumn) -> Use:
     name = column.name
-    if name in times.keys:
+    if name in times.keys or (name in times.columns and column.kind in ("category", "text")):
         are_few = len(numbered(in_memory(column.values))[1]) <= MOST_KEYS
-        return replace(use, kind="category") if are_few else Use("ignore", "the key of the series")
+        return replace(use, kind="category") if are_few else Use("ignore", "separates or orders the rows")
     if use.kind != "ignore" and column.kind == "text":
         return Use("ignore", "text has no use in windows")
     if use.kind != "ignore" and (name.lower() == "year" or (name == times.column and column.kind == "number")):
