@@ -28,6 +28,8 @@ from dltool.data.tables.typed_table import Want
 MOST_INVALID = 10
 MOST_DIGITS = 15
 MOST_DISTINCT_NUMBERS = 50
+STEPS = 2**16
+"""The least steps of float32 in the range of a column, whose fractions are rounded to them."""
 NUMBER_STARTS = frozenset("0123456789+-.,")
 
 
@@ -156,6 +158,15 @@ class NumberBuilder(Builder):
             self.is_counting = self.is_whole and bool((numbers == start + np.arange(len(numbers))).all())
             self.last = float(numbers[-1])
         self.count_distinct(numbers)
+
+    @property
+    def is_wide(self) -> bool:
+        """Return whether float32 does not distinguish the numbers: large integers, or fractions that differ little."""
+        if self.ends is None or self.ends[0] == self.ends[1]:
+            return False
+        low, high = self.ends
+        largest = max(-low, high)
+        return largest > 2**24 if self.is_whole else high - low < STEPS * float(np.spacing(np.float32(largest)))
 
     def shown(self, value: float) -> str:
         return number_text(value) if self.is_whole else f"{value:.6g}"
