@@ -94,6 +94,8 @@ def type_of(column: Column, rows: int, declared: tuple[Any, str] | None) -> tupl
         has_hours = bool((times[times != np.iinfo(np.int64).min] % SECONDS_A_DAY).any())
         parts = ("year", "month", "weekday", "hour") if has_hours else ("year", "month", "day", "weekday")
         seen = f"{column.low} to {column.high}" + (f", {why}" if written else "")
+        if (column.high or "").startswith("9999"):
+            seen += f'; if {column.high} stands for a missing date, add missing: ["{column.high}"] to the source'
         return with_options("date", {**as_written(declared, "date"), "parts": parts}), seen
     return column.kind, why
 

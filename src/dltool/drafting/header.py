@@ -11,7 +11,24 @@ from dltool.data.tables.number_format import NumberFormat
 
 SEPARATOR_LINE = re.compile(r'"?sep=.?"?', re.IGNORECASE)
 """The first line by which Excel is told the delimiter."""
-MARKERS = {"?", "na", "n/a", "#n/a", "n.a.", "nan", "nat", "null", "none", "nil", "-", "--", ".", "<na>"}
+MARKERS = {
+    "?",
+    "na",
+    "n/a",
+    "#n/a",
+    "n.a.",
+    "nan",
+    "nat",
+    "null",
+    "none",
+    "nil",
+    "-",
+    "--",
+    "\u2013",
+    "\u2014",
+    ".",
+    "<na>",
+}
 MARKERS |= {"#null!", "#value!", "#div/0!", "#ref!", "#num!", "#name?"}
 MARKERS_AMONG_NUMBERS = MARKERS | {"missing", "unknown", "inf", "-inf", "undefined", "not available"}
 LONGEST_UNIT = 12

@@ -21,7 +21,7 @@ from dltool.data.tables.cells import (
     word_count,
 )
 from dltool.data.tables.date_format import date_of
-from dltool.data.tables.number_format import PLAIN, NumberFormat
+from dltool.data.tables.number_format import PLAIN, NumberFormat, in_ascii
 from dltool.data.tables.stores import Stores
 from dltool.data.tables.typed_table import Want
 
@@ -256,10 +256,11 @@ class TextBuilder(Builder):
             self.words += count * words
             self.spaced += count * (words > 1)
             # Most texts do not even begin like a number or a date.
-            is_number = value[:1] in NUMBER_STARTS and not np.isnan(self.written.number(value))
+            may_be_number = value[:1] in NUMBER_STARTS or not value.isascii()
+            is_number = may_be_number and not np.isnan(self.written.number(value))
             self.numeric += count * is_number
             self.has_codes = self.has_codes or is_code(value)
-            self.dated += count * (value[4:5] == "-" and date_of(value) != NO_DATE)
+            self.dated += count * (value[4:5] in ("-", "W") and date_of(value) != NO_DATE)
 
     @property
     def distinct(self) -> int | None:
@@ -284,7 +285,12 @@ def builder_for(
 def is_code(text: str) -> bool:
     """Return whether the text is digits after a zero, such as a postal code, or an integer that float64 may not tell
     from others, such as an id of 19 digits: no quantity is written so."""
-    return text.isdecimal() and len(text) > 1 and (text[0] == "0" or (len(text) > MOST_DIGITS and int(text) > 2**53))
+    digits = in_ascii(text)
+    return (
+        digits.isdecimal()
+        and len(digits) > 1
+        and (digits[0] == "0" or (len(digits) > MOST_DIGITS and int(digits) > 2**53))
+    )
 
 
 def tidied(text: str, options: CategoryColumn) -> str:
