@@ -17,6 +17,7 @@ from dltool.data.tables.cells import (
     as_texts,
     boolean_of,
     date_text,
+    is_prose,
     number_text,
     word_count,
 )
@@ -214,7 +215,7 @@ class DateBuilder(Builder):
 class TextBuilder(Builder):
     """Codes of distinct texts, the empty one if missing.
 
-    With `most`, the texts are dropped once there are more, and cells are counted: `spaced` have several words, `words`
+    With `most`, the texts are dropped once there are more, and cells are counted: `prose` have several words, `words`
     is the total number of words, `numeric` and `dated` could be numbers and ISO dates."""
 
     dtype = np.int32
@@ -226,7 +227,7 @@ class TextBuilder(Builder):
         self.options, self.most, self.written = options, most, NumberFormat(decimal)
         self.numbers: dict[str, int] = {}
         self.is_dropped = False
-        self.spaced = self.words = self.numeric = self.dated = 0
+        self.prose = self.words = self.numeric = self.dated = 0
         self.has_codes = False
 
     def values_of(self, cells: Cells) -> tuple[np.ndarray, int]:
@@ -254,7 +255,7 @@ class TextBuilder(Builder):
         for value, count in zip(texts.values, counts, strict=True):
             words = word_count(value)
             self.words += count * words
-            self.spaced += count * (words > 1)
+            self.prose += count * is_prose(value)
             # Most texts do not even begin like a number or a date.
             may_be_number = value[:1] in NUMBER_STARTS or not value.isascii()
             is_number = may_be_number and not np.isnan(self.written.number(value))

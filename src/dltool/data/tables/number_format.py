@@ -25,7 +25,11 @@ PRINTED = str.maketrans(
 """Spaces, apostrophes, signs and marks of typesetters and other scripts, and characters without a width."""
 OTHER = {".": ",", ",": "."}
 MARKS = (" ", "'", "_")
-CODES = re.compile(r"[A-Z]{3}|US\$|Rs\.?|R\$|kr\.?|Fr\.?|zł|Kč", re.ASCII)
+CODES = re.compile(
+    r"AED|ARS|AUD|BDT|BGN|BRL|CAD|CHF|CLP|CNY|COP|CZK|DKK|EGP|EUR|GBP|HKD|HUF|IDR|ILS|INR|JPY|KES|KRW|MXN|MYR|NGN|NOK|NZD"
+    r"|PEN|PHP|PKR|PLN|RMB|RON|RUB|SAR|SEK|SGD|THB|TRY|TWD|UAH|USD|VND|ZAR|US\$|Rs\.?|R\$|kr\.?|Fr\.?|zł|Kč",
+    re.ASCII,
+)
 """Currencies in letters, before a number; behind it any word is a unit."""
 WRITTEN = re.compile(
     r"\(?[+-]? ?(?P<before>(?:[^\d\s.,()'+-]{1,4}\.?)?) ?\(?[+-]?"
