@@ -85,7 +85,8 @@ def chosen(table: Table, target: str | None) -> tuple[str, str]:
         return known, "chosen by its name"
     # Many strings are rather texts that repeat than classes.
     few = [name for name in able if table.columns[name].kind != "category" or has_few_values(table.columns[name])]
-    name = (few or able)[-1]
+    filled = [name for name in few if 10 * table.columns[name].missing <= 9 * table.rows]
+    name = (filled or few or able)[-1]
     last = "the last column" if name == list(table.columns)[-1] else "the last column that can be predicted"
     return name, f"chosen as {last}"
 

@@ -138,14 +138,15 @@ def sniff_csv(
             CsvSource(path=str(path), delimiter=delimiter, quote=quote, encoding=encoding, comment=comment)
             for comment, quote, delimiter in product(comments, (None, '"'), DELIMITERS)
         ]
-        # As R writes tables; fields that runs of spaces separate cannot be quoted.
+        # As R writes tables, or with aligned columns.
         spaced = [CsvSource(path=str(path), delimiter=each, encoding=encoding) for each in (" ", WHITESPACE)]
         candidates += spaced
         candidates = [options.model_copy(update=given) for options in candidates]
         samples = [records_of(lines, options) for options in candidates]
     best = max(range(len(candidates) - len(spaced)), key=lambda index: (regularity(samples[index]), index))
-    if regularity(samples[best]) < 1 and any(map(holds_numbers, samples[-len(spaced) :])):
-        best = -2 if holds_numbers(samples[-2]) else -1
+    are_spaces = candidates[best].delimiter == "\t" and not holds_numbers(samples[best])
+    if (regularity(samples[best]) < 1 or are_spaces) and any(map(holds_numbers, samples[-len(spaced) :])):
+        best = -2 if holds_numbers(samples[-2]) and len(samples[-2][0][1]) == len(samples[-1][0][1]) else -1
     elif not regularity(samples[best]):
         best = -len(DELIMITERS) - len(spaced)
     options, rows = candidates[best], samples[best]
