@@ -72,7 +72,7 @@ def as_written(declared: tuple[Any, str] | None, kind: str) -> Mapping[str, Any]
 def type_of(column: Column, rows: int, declared: tuple[Any, str] | None) -> tuple[str, str]:
     """Return the type as YAML, and what was seen of the column."""
     written, why = declared or (None, column.why)
-    is_empty = column.missing > MOSTLY_MISSING * rows
+    is_empty = 0 < MOSTLY_MISSING * rows <= column.missing
     if column.kind == "ignore" or is_empty:
         return "ignore", why if column.kind == "ignore" else f"missing in {column.missing:,} of {rows:,} rows"
     if column.kind == "number":
