@@ -260,7 +260,8 @@ def test_a_column_that_is_nearly_empty_is_ignored_and_not_the_target(dltool) -> 
     Path("data.csv").write_text("\n".join(["v1,v2,", *lines]) + "\n", encoding="utf-8")
     outcome = dltool("init", "data.csv")
     assert 'the target is "v1"' in outcome.stderr
-    assert "column_3: ignore  # missing in 298 of 300 rows" in outcome.stdout
+    assert "# missing in 298 of 300 rows" in outcome.stdout
+    assert yaml.safe_load(outcome.stdout)["data"]["inputs"]["column_3"] == "ignore"
 
 
 def test_labels_in_lists_are_several_labels(drafted) -> None:

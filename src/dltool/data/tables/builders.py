@@ -257,8 +257,8 @@ class TextBuilder(Builder):
             self.words += count * words
             self.prose += count * is_prose(value)
             # Most texts do not even begin like a number or a date.
-            may_be_number = value[:1] in NUMBER_STARTS or not value.isascii()
-            is_number = may_be_number and not np.isnan(self.written.number(value))
+            start = value[:1] if value.isascii() else in_ascii(value[:2])[:1]
+            is_number = start in NUMBER_STARTS and not np.isnan(self.written.number(value))
             self.numeric += count * is_number
             self.has_codes = self.has_codes or is_code(value)
             self.dated += count * (value[4:5] in ("-", "W") and date_of(value) != NO_DATE)
@@ -286,12 +286,10 @@ def builder_for(
 def is_code(text: str) -> bool:
     """Return whether the text is digits after a zero, such as a postal code, or an integer that float64 may not tell
     from others, such as an id of 19 digits: no quantity is written so."""
+    if not text.isdecimal() or len(text) == 1:
+        return False
     digits = in_ascii(text)
-    return (
-        digits.isdecimal()
-        and len(digits) > 1
-        and (digits[0] == "0" or (len(digits) > MOST_DIGITS and int(digits) > 2**53))
-    )
+    return digits[0] == "0" or (len(digits) > MOST_DIGITS and int(digits) > 2**53)
 
 
 def tidied(text: str, options: CategoryColumn) -> str:

@@ -82,7 +82,8 @@ def word_count(text: str) -> int:
 
 def is_prose(text: str) -> bool:
     """Return whether the text has two words at least, which codes such as "AB 123 C" and "SKU 12" have not."""
-    words = len([*islice(WORD.finditer(text), 2)])
+    # Most codes have no space.
+    words = len([*islice(WORD.finditer(text), 2)]) if " " in text else 0
     return words > 1 or (not text.isascii() and len([*islice(UNSPACED.finditer(text), 2)]) > 1)
 
 
