@@ -39,7 +39,7 @@ class WrittenNumber(Section):
     """The decimal separator. Default: that of the file, or the other one where it separates groups of digits."""
     strip: str = ""
     """Characters to remove around a number, besides spaces, such as "$" or "kg". With "()", a number in parentheses is
-    negative."""
+    negative; with "-", one with a minus sign behind it."""
 
     @model_validator(mode="after")
     def marks_differ(self) -> Self:

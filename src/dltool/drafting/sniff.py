@@ -335,7 +335,7 @@ def formats_in(file: TableFile, columns: Mapping[str, Seen]) -> dict[str, tuple[
             )
         elif is_dated and (formats := dates.formats()) and (formats != [None] or dates.odd or markers[name]):
             other = f'; "{formats[1]}" would read them too' if len(formats) > 1 else ""
-            other += "; years from 69 on are 1969 to 1999, others 2000 to 2068" if "%y" in (formats[0] or "") else ""
+            other += "; a year of 69 is 1969, one of 68 is 2068" if "%y" in (formats[0] or "") else ""
             declared = "date" if formats[0] is None else {"date": {"format": formats[0]}}
             found[name] = (declared, f'dates such as "{dates.example}"{other}'), markers[name] | dates.odd.keys()
         elif numbers.is_ambiguous:

@@ -130,7 +130,8 @@ def formats_of(text: str) -> Iterator[str]:
         parts = CODE.findall("".join(codes))
         order = "".join(part for part in parts if part in "dmbBYyqj").replace("B", "b")
         is_date = order in ORDERS or order.replace("b", "m") in ORDERS[:6]
-        if is_date and not (clock and "H" in parts):
+        # A time of four or six digits comes after a whole day.
+        if is_date and ("H" not in parts or (not clock and "d" in parts)):
             yield "".join(codes).replace("\0", "" if clock is None else format_of_time(clock))
 
 
