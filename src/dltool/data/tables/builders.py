@@ -167,7 +167,8 @@ class NumberBuilder(Builder):
             return False
         low, high = self.ends
         largest = max(-low, high)
-        return largest > 2**24 if self.is_whole else high - low < STEPS * float(np.spacing(np.float32(largest)))
+        step = float(np.spacing(np.float32(largest)))
+        return bool(largest > 2**24) if self.is_whole else bool(high - low < STEPS * step)
 
     def shown(self, value: float) -> str:
         return number_text(value) if self.is_whole else f"{value:.6g}"
