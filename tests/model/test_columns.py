@@ -31,7 +31,8 @@ DTYPES = {"number": "float32", "boolean": "float32", "date": "int64", "category"
 def prepared(kind: Any, training: Rows, values: np.ndarray | None = None) -> np.ndarray:
     """What `values`, the training rows unless given, become of a column of this type."""
     column = parse_column_type(kind)
-    raw = keras.Input(training.shape[1:], dtype=DTYPES[column.name])
+    dtype = "float64" if training.dtype == np.float64 else DTYPES[column.name]
+    raw = keras.Input(training.shape[1:], dtype=dtype)
     function = tf.function(keras.Model(raw, prepare(column, learn(column, training), raw, "x")))
     values = training[:] if values is None else values
     return np.asarray(function(tf.constant(values if values.dtype != object else values.astype(str))))
@@ -46,6 +47,23 @@ def seconds(*dates: str) -> np.ndarray:
 
 
 # --- numbers ---
+
+
+@pytest.mark.parametrize("scale", ["standard", "min_max", "robust"])
+def test_large_numbers_that_differ_little_are_scaled_in_float64(scale) -> None:
+    values = 1_700_000_000 + np.random.default_rng(0).integers(0, 100, 500).astype(np.float64)
+    low, high = np.percentile(values, [25, 75])
+    center, spread = {
+        "standard": (values.mean(), values.std()),
+        "min_max": (values.min(), np.ptp(values)),
+        "robust": (np.median(values), high - low),
+    }[scale]
+    found = prepared({"number": {"scale": scale, "indicator": True}}, values)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found[:, 0], (values - center) / spread, atol=1e-6)
+    assert len(np.unique(found[:, 0])) == len(np.unique(values))
+    alone = prepared({"number": {"scale": scale}}, values, np.array([np.nan]))
+    np.testing.assert_allclose(alone[0, 0], (np.median(values) - center) / spread, atol=1e-6)
 
 
 @pytest.mark.parametrize("factor", [1e-30, 1e-6, 1, 1e20])

@@ -15,7 +15,7 @@ from dltool.data.tables.read import open_table
 from dltool.data.tables.several_files import ENDINGS, is_table
 from dltool.data.tables.typed_table import Column, ColumnRequest, Table
 from dltool.drafting.arff import sniff_arff
-from dltool.drafting.column_uses import Use, as_written, input_lines, telling, use_of, value_of
+from dltool.drafting.column_uses import Use, input_lines, telling, use_of, value_of
 from dltool.drafting.database import is_database, query_of
 from dltool.drafting.draft import RANDOM, Draft, Lines, in_comment, in_comments, scalar, split_line, training_lines
 from dltool.drafting.folder import TEXT_LAYERS, TEXTS, words_of
@@ -42,7 +42,7 @@ def draft_table(files: TableFiles, named: Callable[[Path], str], target: str | N
         ConfigError: no such column, or it cannot be predicted.
         DataError: the table cannot be read, with every problem."""
     sniffed, table, paths, name, why = read_with_target(sniffed_file(files, given), target)
-    goal = goal_of(as_target(sniffed, table, name), as_written(sniffed.columns.get(name), "number"))
+    goal = goal_of(as_target(sniffed, table, name), sniffed.columns.get(name))
     times = None if paths else times_of(table, name)
     uses = uses_of(table, sniffed, name) | said_uses(given, name)
     size = f"{counted(table.rows, 'row')}, {counted(len(table.columns), 'column')}"

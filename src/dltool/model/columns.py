@@ -144,6 +144,8 @@ def preprocess_number(options: NumberColumn, state: ColumnState, raw: Any) -> An
         filled = keras.ops.cast(keras.ops.sign(exact) * keras.ops.log1p(keras.ops.abs(exact)), "float32")
     if options.scale != "none":
         filled = (filled - state["center"]) / state["spread"]
+    # Large numbers that differ little are float64 until they are scaled.
+    filled = keras.ops.cast(filled, "float32") if raw.dtype == "float64" else filled
     return on_last_axis([filled, *indicator(options.indicator, is_missing)])
 
 

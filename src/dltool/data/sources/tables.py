@@ -241,16 +241,18 @@ def in_memory(rows: Rows) -> Values:
     return rows if isinstance(rows, Coded) else np.asarray(rows[:])
 
 
-def as_input(values: Rows) -> Rows:
-    """Return the values of an input; numbers that also divide the rows are exact (float64) in the table."""
-    return np.asarray(values[:], np.float32) if values.dtype == np.float64 else values
+def as_input(values: Rows, column: Column) -> Rows:
+    """Return the values of an input: float32, although numbers that also divide the rows are float64 in the table,
+    unless the column is wide."""
+    return np.asarray(values[:], np.float32) if values.dtype == np.float64 and not column.is_wide else values
 
 
 def input_rows(
     data: Data, table: Table, name: str, kind: ColumnType, *, digests: bool = True
 ) -> tuple[Rows, np.ndarray | None]:
     """Return the values of an input; for paths, the decoded files, and their `digests`."""
-    values = as_input(table.columns[name].values)
+    column = table.columns[name]
+    values = as_input(column.values, column)
     if kind.name not in ("image", "audio"):
         return values, None
     from dltool.data.media.audio import CLIPS

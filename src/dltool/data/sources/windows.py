@@ -63,7 +63,7 @@ def load_window_examples(data: Data) -> SourceExamples:
     after = [found.rows_after(step) for step in windows.steps]
     labels = [goal.take(rows) if isinstance(goal, Coded) else goal[rows] for goal in goals for rows in after]
     targets = {ONE_TARGET: labels_of_windows(labels, read.targets[ONE_TARGET])}
-    inputs = {name: found.input_of(name, as_input(columns[name])) for name in read.types}
+    inputs = {name: found.input_of(name, as_input(columns[name], first.columns[name])) for name in read.types}
     places = places_of(read.tables, after[0], order)
     examples = Examples(inputs, targets, first.path.name, ("data", "source"), places=places)
     return SourceExamples(
