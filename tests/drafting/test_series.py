@@ -51,6 +51,13 @@ def test_rows_in_steps_of_a_calendar_become_windows(drafted, frequency, written,
     assert every in text
 
 
+@pytest.mark.parametrize(("days", "parts"), [(500, ["weekday"]), (700, ["month", "weekday"])])
+def test_months_are_an_input_if_the_training_rows_have_them_all(drafted, days, parts) -> None:
+    dates = pd.date_range("2020-01-01", periods=days).strftime("%Y-%m-%d")
+    config, _ = drafted(pd.DataFrame({"day": dates, "level": walk(days)}))
+    assert config["data"]["inputs"]["day"] == {"date": {"parts": parts}}
+
+
 def test_a_column_of_years_orders_the_rows_and_is_no_input(drafted) -> None:
     config, text = drafted(pd.DataFrame({"Year": range(1800, 1944), "spots": walk(144)}))
     assert config["data"]["windows"] == {"length": 12, "target": "spots", "order": "Year"}
@@ -138,14 +145,14 @@ def test_a_column_of_hours_belongs_to_the_date(drafted) -> None:
     table = pd.DataFrame({"day": hours.strftime("%Y-%m-%d"), "hr": hours.hour, "count": walk(399)})
     config, text = drafted(table.sample(frac=1, random_state=0))
     assert config["data"]["windows"] == {"length": 24, "target": "count", "order": ["day", "hr"]}
-    assert config["data"]["inputs"]["day"] == {"date": {"parts": ["month", "weekday"]}}
+    assert config["data"]["inputs"]["day"] == {"date": {"parts": ["weekday"]}}
     assert "a row every hour" in text
 
 
 @pytest.mark.parametrize(("step", "every", "is_input"), [("h", "a row every hour", True), ("min", "minute", False)])
 def test_a_column_of_times_belongs_to_the_date(drafted, step, every, is_input) -> None:
-    moments = pd.date_range("2006-12-16 17:24", periods=2_000, freq=step)
-    columns = {"Date": moments.strftime("%d/%m/%Y"), "Time": moments.strftime("%H:%M:%S"), "power": walk(2_000)}
+    moments = pd.date_range("2006-12-16 17:24", periods=3_000, freq=step)
+    columns = {"Date": moments.strftime("%d/%m/%Y"), "Time": moments.strftime("%H:%M:%S"), "power": walk(3_000)}
     config, text = drafted(pd.DataFrame(columns))
     assert config["data"]["windows"]["order"] == ["Date", "Time"]
     assert config["data"]["inputs"]["Time"] == ("category" if is_input else "ignore")

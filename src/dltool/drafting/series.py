@@ -24,6 +24,7 @@ Declared = Mapping[str, tuple[Any, str]]
 """Columns that must be declared: how, and why."""
 HOURS = ("hour", "hr")
 DAY = PARTS_OF_TIME[:3]
+YEAR = 365 * SECONDS_A_DAY
 YEARS = ("year", "years", "yr", "date", "time")
 """Names of columns whose integers may be years."""
 PRICES = ("open", "high", "low", "close")
@@ -275,8 +276,16 @@ def in_windows(column: Column, use: Use, declared: Declared, times: TimeColumn) 
     if use.kind != "ignore" and column.kind == "date" and times.column in (name, None):
         seconds = times.step.size if times.step and times.step.unit == "second" else SECONDS_A_DAY
         is_long = times.step is not None and times.step.unit == "month"
-        weekday = seconds <= SECONDS_A_DAY and not is_long
-        parts = ("month", *["weekday"] * weekday, *["hour"] * (seconds < SECONDS_A_DAY and name == times.column))
+        of_training = np.asarray(column.values[times.rows[times.is_early]])
+        wanted = {
+            # Otherwise the months of the test would be new.
+            "month": np.ptp(of_training) >= YEAR,
+            "weekday": seconds <= SECONDS_A_DAY and not is_long,
+            "hour": seconds < SECONDS_A_DAY and name == times.column,
+        }
+        parts = tuple(part for part, is_wanted in wanted.items() if is_wanted)
+        if not parts:
+            return Use("ignore", "the months of the test are not among those of the training")
         return replace(use, kind=with_options("date", {**as_written(declared.get(name), "date"), "parts": parts}))
     return use
 

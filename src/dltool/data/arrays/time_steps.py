@@ -66,7 +66,7 @@ def clock_of(texts: Coded) -> np.ndarray | None:
         return None
     hours = [int(match[1]) % 12 + 12 * (match[4] in "Pp") if match[4] else int(match[1]) for match in found]
     seconds = [3_600 * hour + 60 * int(match[2]) + int(match[3] or 0) for hour, match in zip(hours, found, strict=True)]
-    return np.array(seconds)[texts.codes[:]]
+    return np.asarray(np.array(seconds, np.int64)[texts.codes[:]])
 
 
 def moments_of(columns: Mapping[str, np.ndarray | Coded]) -> np.ndarray | None:

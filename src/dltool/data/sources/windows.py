@@ -191,7 +191,7 @@ def new_windows(windows: Windows, table: Table, inputs: Collection[str], name: s
         message = f"{name} has {table.rows:,} rows, and a window takes {span:,} of one series without a gap"
         raise DataError(Problem(None, message))
     places = places_in(name, len(found.starts), found.rows_after(0) + 1)
-    windowed = {key: found.input_of(key, as_input(table.columns[key].values)) for key in inputs}
+    windowed = {key: found.input_of(key, as_input(table.columns[key].values, table.columns[key])) for key in inputs}
     return Examples(windowed, places=places), found.warnings
 
 
