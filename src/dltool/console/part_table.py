@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from rich.cells import cell_len
 
 from dltool.console.epochs import heading
-from dltool.console.live import cropped
+from dltool.console.live import cropped, fitting
 from dltool.runs.repeats import repeats
 from dltool.text import duration, number
 
@@ -33,15 +33,16 @@ class PartTable:
     def name(self) -> str:
         return f"{self.words} ({self.number}/{self.count})"
 
-    def ends(self, test: Mapping[str, float], now: float, is_table: bool) -> list[str]:
-        """Return the row of the part that is complete; in a table, below a header if it is the first."""
+    def ends(self, test: Mapping[str, float], now: float, room: int | None) -> list[str]:
+        """Return the row of the part that is complete: a line, or if there is `room`, a row of as many columns as fit,
+        below a header if it is the first."""
         seconds = now - self.began
         self.longest = max(self.longest, seconds)
         if not self.names:
             hidden = repeats([test])
             self.names = [name for name in test if name not in hidden]
         cells = {name: number(test[name]) if name in test else "" for name in self.names}
-        if not is_table:
+        if room is None:
             return ["  ".join([self.name(), *(f"{name} {text}" for name, text in cells.items()), duration(seconds)])]
         first = not self.widths
         cells |= {"time": duration(seconds)}
@@ -49,13 +50,12 @@ class PartTable:
             self.widths[name] = max(self.widths.get(name, WIDTH), cell_len(heading(name)), cell_len(text))
         # Repeats and numbers of seeds have other lengths.
         start = max(cell_len(self.name()) + 2, 16)
-        rows = [{name: heading(name) for name in cells}] * first + [cells]
+        sizes = [(index, self.widths[name]) for index, name in enumerate(cells)]
+        shown = [list(cells)[index] for index in fitting(sizes, room - start)]
+        rows = [[f"{heading(name):>{self.widths[name]}}" for name in shown]] * first
+        rows.append([" " * (self.widths[name] - cell_len(cells[name])) + cells[name] for name in shown])
         titles = [""] * first + [self.name()]
-        return [
-            f"{title:<{start}}"
-            + "  ".join(" " * (self.widths[name] - cell_len(text)) + text for name, text in row.items())
-            for title, row in zip(titles, rows, strict=True)
-        ]
+        return [cropped(f"{title:<{start}}{'  '.join(row)}", room) for title, row in zip(titles, rows, strict=True)]
 
     def left(self, now: float) -> str:
         """Return the time left for all parts, empty before the first is complete."""

@@ -124,7 +124,7 @@ class TrainingProgress:
         with self.lock:
             self.is_part, self.running = False, None
             assert self.parts is not None
-            for line in self.parts.ends(test, self.clock(), self.is_live):
+            for line in self.parts.ends(test, self.clock(), self.room() if self.is_live else None):
                 self.say(line)
 
     def ended_early(self, status: str) -> None:

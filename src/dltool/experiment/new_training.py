@@ -1,4 +1,4 @@
-"""The story of a training: check the config, read the data, build the model, create the run, complete it."""
+"""The story of a training run: check the config, read the data, build the model, create the run, complete it."""
 
 from collections import Counter
 from dataclasses import dataclass, replace

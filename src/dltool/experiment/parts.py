@@ -1,4 +1,4 @@
-"""Further runs inside a run, such as those of folds: what a training does with them, whatever they are."""
+"""Further runs inside a run, such as those of folds: what trains them, whatever they are."""
 
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol

@@ -64,15 +64,15 @@ def sentences(found: PartResults, metrics: Mapping[str, MetricSpread]) -> Iterat
         yield f"{name} is {value} {what}; the standard deviation over {found.words} is {number(each.sd, each.shown)}."
     if found.seeds:
         yield (
-            "The interval is that of another training with another seed on other test examples. The saved model has "
-            "the first seed."
+            "The interval is that of another run, with another seed and other test examples. The saved model has the "
+            "first seed."
         )
         return
     training = f"{min(found.training):,}" if found.training else "other"
     yield (
         f"Each of {counted(found.examples, 'example')} was predicted by a model that was not trained on it, with "
-        f"{training} training examples. This is the result to expect of such a training; the model that the run saved "
-        "is another one, trained on more examples."
+        f"{training} training examples. This is the result to expect of such a run; its saved model is another one, "
+        "trained on more examples."
     )
 
 
