@@ -122,6 +122,20 @@ class TrainedRun:
         return table.rename_axis(index="metric")
 
     @property
+    def folds(self) -> "pd.DataFrame":
+        """Return a row for each fold or seed, with its test metrics; empty if the run has neither. Raises RunError: the
+        run is not complete."""
+        import pandas as pd
+
+        from dltool.runs.part_records import part_results
+
+        found = part_results(self.read_results())
+        columns = {} if found is None else {name: each.each for name, each in found.metrics.items()}
+        table = pd.DataFrame(columns, dtype=float)
+        kind = "seed" if found is not None and found.seeds else "fold"
+        return table.set_axis(found.seeds if found and found.seeds else table.index + 1).rename_axis(index=kind)
+
+    @property
     def best_epoch(self) -> int | None:
         """Return the epoch of the model's weights; None if the monitored value was always NaN."""
         epoch: int | None = self.read_results()["best"]["epoch"]

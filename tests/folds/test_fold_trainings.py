@@ -243,3 +243,23 @@ def test_an_error_names_its_fold(dltool, folder: Path) -> None:
     failed = dltool("train", "tiny.yaml", *PLAIN, *diverging, "--set", "data.final=none")
     assert failed.code == 6
     assert "fold 1: " in failed.stderr
+
+
+def test_a_metric_that_is_no_mean_is_that_of_all_rows_at_once(dltool, folder: Path) -> None:
+    from sklearn.metrics import roc_auc_score
+
+    layers = "model.layers=[{Dense: {units: 1, activation: sigmoid}}]"
+    binary = ("--set", layers, "--set", "training.loss=binary_crossentropy", "--set", "training.metrics=[AUC]")
+    trained = dltool("train", "tiny.yaml", *PLAIN, *binary, "--set", "expect={}", "--set", "training.epochs=20")
+    assert trained.code == 0, trained.stderr
+    run = folder / "runs" / "tiny" / "0001"
+    with (run / "evaluation" / "folds" / "predictions.csv").open() as file:
+        pooled = list(csv.DictReader(file))
+    truth = [row["target"] == "yes" for row in pooled]
+    name = "probability of yes"
+    expected = roc_auc_score(truth, [float(row[name]) for row in pooled])
+    auc = results(run)["folds"]["metrics"]["auc"]
+    # Keras computes the area from 200 thresholds.
+    assert auc["value"] == pytest.approx(expected, abs=0.01)
+    low, high = auc["interval"]
+    assert low < auc["value"] < high <= 1

@@ -135,6 +135,23 @@ def test_a_complete_run_with_folds_has_nothing_to_resume_and_no_further_epochs(d
     assert "has folds, which would have fewer epochs" in longer.stderr
 
 
+def test_check_shows_the_examples_of_each_fold(dltool, run: Path) -> None:
+    inputs = ("--set", "data.inputs={person: ignore, hour: ignore}")
+    found = json.loads(dltool("check", "tiny.yaml", "--data", "--json", *inputs).stdout)["data"]["folds"]
+    assert found == [[16, 4, 21], [17, 4, 20]]
+    shown = dltool("check", "tiny.yaml", "--data", *inputs).stdout
+    assert "2 folds: 16 to 17 training, 4 validation, 20 to 21 test examples each" in shown
+
+
+def test_a_notebook_gets_a_row_for_each_fold(run: Path) -> None:
+    from dltool import open_run
+
+    table = open_run(run).folds
+    assert list(table.index) == [1, 2]
+    assert table["accuracy"].tolist() == results(run)["folds"]["metrics"]["accuracy"]["each"]
+    assert open_run(run / "folds" / "1").folds.empty
+
+
 def test_without_folds_a_run_has_none_of_this(run: Path) -> None:
     assert "folds" in results(run)
     assert results(run / "folds" / "1").get("folds") is None
