@@ -741,9 +741,39 @@ def make_texts() -> None:
         Path(f"it/reviews.{name}").write_text("\n".join(lines), encoding="utf-8")
 
 
+def make_messages() -> None:
+    """Tabs, no names, the class first, and quotes that are not closed, as in collections of text messages."""
+    generator = np.random.default_rng(0)
+    words = (
+        ["win", "prize", "cash", "claim", "call", "now", "urgent", "free"],
+        ["see", "you", "home", "later", "ok", "thanks", "lunch", "love"],
+    )
+    lines = []
+    for i in range(300):
+        text = " ".join(generator.choice(words[i % 7 > 0], 6))
+        lines.append(f"{'ham' if i % 7 else 'spam'}\t{'' if i % 9 else chr(34)}{text} {i}")
+    Path("it").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def make_cars() -> None:
+    """Aligned columns, a tab, quoted names, no names of columns, and marks for what is missing."""
+    generator = np.random.default_rng(0)
+    lines = []
+    for i in range(300):
+        power = generator.integers(50, 200)
+        power_text = "?" if i % 60 == 7 else f"{power}.0"
+        made = f"{power / 8 + generator.normal():.1f}"
+        lines.append(f'{4 + 2 * (i % 3)}   {power_text}      {power * 20}.   {70 + i % 13}   {made}\t"ford pinto {i}"')
+    Path("it").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "make", [make_table, make_numbers, make_series, make_pictures, make_masks, make_recordings, make_texts]
+    "make",
+    [
+        *(make_table, make_numbers, make_series, make_pictures, make_masks, make_recordings, make_texts),
+        *(make_messages, make_cars),
+    ],
 )
 def test_what_is_drafted_trains_as_it_stands_and_beats_the_baseline_that_it_names(dltool, make) -> None:
     make()

@@ -60,6 +60,7 @@ def given(sniffed: Sniffed) -> dict[str, Any]:
         (rows('"{i}" {i}.5 "a {k}"', '"a" "b"'), {"delimiter": " ", "header": True, "names": ("row", "a", "b")}),
         (rows('"{i}",{i}.5,{k}', '"a","b"'), {"header": True, "names": ("row", "a", "b")}),
         (rows("  {i}   {i}.5\t{k}", "a  b c"), {"delimiter": "whitespace"}),
+        (rows('{k}\t"no number {i}', count=40), {"header": False, "delimiter": "\t", "quote": None}),
         (rows('{i}.0   {i}   {i}.5\t"{k} {k}"'), {"delimiter": "whitespace", "header": False}),
         (rows("{i},käse {k}", "number,käse").encode("cp1252"), {"encoding": "cp1252"}),
         (rows("{i},{k}", "number,letter").encode("utf-16"), {"encoding": "utf-16"}),

@@ -144,9 +144,11 @@ def sniff_csv(
         candidates = [options.model_copy(update=given) for options in candidates]
         samples = [records_of(lines, options) for options in candidates]
     best = max(range(len(candidates) - len(spaced)), key=lambda index: (regularity(samples[index]), index))
-    are_spaces = candidates[best].delimiter == "\t" and not holds_numbers(samples[best])
+    # Aligned columns, the last of them after a tab.
+    are_spaces = candidates[best].delimiter == "\t" and all("  " in fields[0] for _, fields in samples[best])
     if (regularity(samples[best]) < 1 or are_spaces) and any(map(holds_numbers, samples[-len(spaced) :])):
-        best = -2 if holds_numbers(samples[-2]) and len(samples[-2][0][1]) == len(samples[-1][0][1]) else -1
+        widths = [len(rows[0][1]) if rows else 0 for rows in samples[-len(spaced) :]]
+        best = -2 if holds_numbers(samples[-2]) and (widths[0] == widths[1] or not holds_numbers(samples[-1])) else -1
     elif not regularity(samples[best]):
         best = -len(DELIMITERS) - len(spaced)
     options, rows = candidates[best], samples[best]
