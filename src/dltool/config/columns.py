@@ -26,6 +26,7 @@ MOST_RATE = 1_000_000
 Rate = Annotated[int, Field(ge=1, le=MOST_RATE)]
 MOST_NGRAMS = 100
 """The number of n-grams of a text is proportional to it."""
+MOST_PIECES = 1_000
 MOST_WORDS = 100_000
 """Of one text. Every text of a batch is padded to its length."""
 
@@ -57,8 +58,12 @@ class ScaledNumber(Section):
     scale: Literal["standard", "min_max", "robust", "log", "none"] = "standard"
     """`standard` scales to mean 0 and standard deviation 1, `min_max` to the range 0 to 1, `robust` to median 0 and
     interquartile range 1. `log` is `standard` after sign(x) · log(1 + |x|)."""
+    pieces: Annotated[int, Field(ge=2, le=MOST_PIECES)] | None = None
+    """Encode the number as up to so many numbers, one for each interval between quantiles of the training rows and of
+    their distinct values: 0 below the interval, 1 above it, and linear inside. A network fits steps and bends better
+    from them. Default: the number itself."""
     indicator: bool = False
-    """Whether to add a second number that is 1 if the value is missing."""
+    """Whether to add another number that is 1 if the value is missing."""
 
 
 class NumberColumn(WrittenNumber, ScaledNumber):
