@@ -170,7 +170,7 @@ def main(arguments: list[str]) -> None:
         with tempfile.TemporaryDirectory() as folder:
             rows[name] = compare(name, options.data, Path(folder), options.seeds)
         print(name, *rows[name], flush=True)
-    header = ("set", "test rows", "error", "draft", "linear", "trees", "draft − linear", "draft / trees", "bound")
+    header = ("set", "test rows", "error", "draft", "linear", "trees", "draft - linear", "draft / trees", "bound")
     show_table("Drafts", rows, header)
 
 

@@ -263,7 +263,7 @@ def test_the_best_epoch_of_classes_is_chosen_by_the_loss_which_few_examples_do_n
 
 def test_many_rows_have_their_numbers_in_pieces_and_few_more_weight_decay(drafted) -> None:
     x, z, y = np.random.default_rng(0).normal(size=(3, 4_000)).round(3)
-    for rows, kind, decay in ((3_999, "number", 1.0), (4_000, {"number": {"pieces": 16}}, 0.3)):
+    for rows, kind, decay in ((999, "number", 1.0), (3_999, "number", 0.3), (4_000, {"number": {"pieces": 16}}, 0.3)):
         numbers(x=x[:rows], few=(z > 0)[:rows] * 1.5, y=y[:rows])
         config = drafted("data.csv")
         assert config["data"]["inputs"]["x"] == kind
@@ -398,6 +398,19 @@ def test_large_pictures_are_made_smaller(drafted) -> None:
     write_all(class_folders(2, 10, (100, 200), "images/"))
     config = drafted("images")
     assert config["data"]["source"] == {"images": {"path": "images", "size": [48, 96], "channels": 3}}
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_images_are_moved_in_training_and_mirrored_only_by_whoever_knows_them(drafted, channels) -> None:
+    images = {
+        f"arrows/{name}/{number}.png": encoded(pixels(9, 9, channels, seed=number))
+        for name, first in (("left", 0), ("right", 10))
+        for number in range(first, first + 10)
+    }
+    write_all(images)
+    augmentation = drafted("arrows")["data"]["augmentation"]
+    assert augmentation == [{"RandomTranslation": {"height_factor": 0.1, "width_factor": 0.1}}]
+    assert ("# - RandomFlip: horizontal" in Path("drafted.yaml").read_text("utf-8")) == (channels == 3)
 
 
 def test_images_of_12_bits_in_16_are_scaled_by_what_is_there(drafted) -> None:
