@@ -184,7 +184,7 @@ def compare(name: str, data: Path, folder: Path, seeds: int) -> tuple[str, ...]:
     draft, linear, *trees = np.mean(errors, axis=0)
     ahead = [each[0] - each[1] for each in errors]
     noise = np.std(ahead, ddof=1) / np.sqrt(seeds) if seeds > 1 else float("nan")
-    difference = f"{np.round(np.mean(ahead), 6):+.2g} ± {noise:.2g}"
+    difference = f"{np.round(np.mean(ahead), 6):+.2g} ± {np.round(noise, 6):.2g}"
     shown = [f"{each:.4g}" for each in (draft, linear, *trees)] + [""] * (1 - len(trees))
     ratio = f"{draft / trees[0]:.2f}" if trees else ""
     return (f"{count:,}", measure, *shown, difference, ratio, "missed" if misses else "met")
