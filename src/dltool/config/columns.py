@@ -26,7 +26,6 @@ MOST_RATE = 1_000_000
 Rate = Annotated[int, Field(ge=1, le=MOST_RATE)]
 MOST_NGRAMS = 100
 """The number of n-grams of a text is proportional to it."""
-MOST_PIECES = 1_000
 MOST_WORDS = 100_000
 """Of one text. Every text of a batch is padded to its length."""
 
@@ -39,8 +38,7 @@ class WrittenNumber(Section):
     decimal: Literal[".", ","] | None = None
     """The decimal separator. Default: that of the file, or the other one where it separates groups of digits."""
     strip: str = ""
-    """Characters to remove around a number, besides spaces, such as "$" or "kg". With "()", a number in parentheses is
-    negative."""
+    """Characters to remove around a number, such as "$" or "kg". With "()", a number in parentheses is negative."""
 
     @model_validator(mode="after")
     def marks_differ(self) -> Self:
@@ -58,10 +56,9 @@ class ScaledNumber(Section):
     scale: Literal["standard", "min_max", "robust", "log", "none"] = "standard"
     """`standard` scales to mean 0 and standard deviation 1, `min_max` to the range 0 to 1, `robust` to median 0 and
     interquartile range 1. `log` is `standard` after sign(x) · log(1 + |x|)."""
-    pieces: Annotated[int, Field(ge=2, le=MOST_PIECES)] | None = None
-    """Encode the number as up to so many numbers, one for each interval between quantiles of the training rows and of
-    their distinct values: 0 below the interval, 1 above it, and linear inside. A network fits steps and bends better
-    from them. Default: the number itself."""
+    pieces: Annotated[int, Field(ge=2, le=1_000)] | None = None
+    """Up to how many numbers encode it, one for each interval between quantiles of the training rows and their distinct
+    values: 0 below, 1 above, linear inside. They make steps and bends easy to learn. Default: the number itself."""
     indicator: bool = False
     """Whether to add another number that is 1 if the value is missing."""
 
@@ -147,8 +144,7 @@ class TextColumn(Section):
     max_tokens: Count | None = 5000
     """The size of the vocabulary, which holds the most frequent words."""
     length: Annotated[int, Field(ge=1, le=MOST_WORDS)] | None = None
-    """Encode each text as a sequence of so many word indices, for an Embedding. Default: one vector with a number per
-    word."""
+    """Encode a text as a sequence of so many word indices, for an Embedding. Default: a vector, a number per word."""
     output_mode: Literal["multi_hot", "count", "tf_idf"] = "tf_idf"
     """The numbers in the vector of a text, without `length`."""
     ngrams: Annotated[int, Field(ge=1, le=MOST_NGRAMS)] | None = None
@@ -241,8 +237,7 @@ class CategoryTarget(ColumnTarget):
     replace: dict[str, str] = Field(default_factory=dict)
     """Class names to replace by others."""
     positive: str | None = None
-    """The positive one of two classes, which becomes class 1: a single output is its probability. Default: the second
-    in sorted order."""
+    """The positive one of two classes, class 1: a single output is its probability. Default: the second by name."""
 
 
 MOST_CLASSES = 1_000_000
