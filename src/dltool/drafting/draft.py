@@ -24,6 +24,7 @@ PLAIN = re.compile(r"[A-Za-z_./][\w./-]*", re.ASCII)
 OLD_BOOLEANS = frozenset({"y", "n", "yes", "no", "on", "off"})
 LONGEST_SHOWN = 30
 FEWEST = 10
+RANDOM = "Its changes follow no pattern that a model could learn: one that is no worse than this is as good as it gets"
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Draft:
     """The parts of a config that follow from the data. `title` says what it is; `notes` are messages for the user.
 
     `data`, `layers` and `training` are the lines of the sections. `metric` is accuracy, binary_accuracy
-    or mean_absolute_error."""
+    or mean_absolute_error. `doubt` is why a model may not beat the baseline."""
 
     title: str
     data: Lines
@@ -39,6 +40,7 @@ class Draft:
     training: Lines
     metric: str
     notes: tuple[str, ...] = ()
+    doubt: str = ""
 
 
 def block(lines: Lines, indent: int) -> str:

@@ -26,7 +26,7 @@ def written(draft: Draft, stem: str, command: str, folder: Path) -> tuple[str, t
     config = build_config(document)
     dataset = load_data(config.data, config.seed)
     checked_with(document, dataset.facts)
-    bound = bound_on(dataset, draft.metric, config.data.windows)
+    bound = bound_on(dataset, draft, config.data.windows)
     return text_of(draft, name, command, bound), dataset.warnings
 
 
@@ -34,7 +34,7 @@ def text_of(draft: Draft, name: str, command: str, bound: Bound | None = None) -
     """Return the text of the config, without `expect` as long as there is no bound."""
     rules, expect = "", ""
     if bound is not None:
-        rules = "".join(f"# Baseline: {words}.\n" for words in bound.words)
+        rules = "".join(f"# Baseline: {words}.\n" for words in bound.words) + (draft.doubt and f"#   {draft.doubt}.\n")
         expect = f'\nexpect: {{{draft.metric}: "{bound.bound}"}}  # {bound.why}; a miss is exit code 7\n'
     return f"""\
 # {draft.title}
