@@ -103,13 +103,15 @@ def training_lines(
     length: tuple[int, int] = (6_000, 200),
     monitored: str | None = None,
     optimizer: tuple[str, str] = ("Adam: {learning_rate: 1e-3}", ""),
+    patience: int = 3,
 ) -> list[tuple[str, str]]:
     """Return the section `training`. `length` is roughly the number of steps in all, and the most epochs; `monitored`
-    is what chooses the best epoch, by default the metric; `optimizer` has a comment."""
+    is what chooses the best epoch, by default the metric; `optimizer` has a comment; `patience` is
+    the least, as long as that is not most of the training."""
     steps, most_epochs = length
     batch_size = (8, 32, 128, 512, 2_048)[bisect_left((500, 5_000, 50_000, 500_000), examples)]
     epochs = int(np.clip(steps * batch_size / max(examples, 1), 5, most_epochs))
-    patience = max(3, min(8, epochs // 2), epochs // 6)
+    patience = max(3, min(patience, epochs // 2), epochs // 6)
     monitor = f"val_{monitored or metric}"
     return [
         (f"optimizer: {{{optimizer[0]}}}", optimizer[1]),

@@ -34,6 +34,9 @@ FIRST_INEXACT = 2**24
 """The first integer that is equal to another in float32."""
 DELIMITED = ("csv", "tsv")
 PIECES = 16
+PATIENCE = 8
+DENSE = (6_000, 200)
+"""The length of a training: steps in all, roughly, and the most epochs."""
 MANY_ROWS = 4_000
 """Fewer rows are fitted better without pieces, and below FEW_ROWS by more weight decay: measured within the training
 rows of 25 tables."""
@@ -75,13 +78,14 @@ def draft_table(files: TableFiles, named: Callable[[Path], str], target: str | N
     ]
     layers = dense_layers(goal)
     monitored = None if goal.is_number else "loss"
-    training = training_lines(table.rows, goal.loss, goal.metric, monitored=monitored, optimizer=decaying(table.rows))
+    optimizer = decaying(table.rows)
+    training = training_lines(table.rows, goal.loss, goal.metric, DENSE, monitored, optimizer, PATIENCE)
     used = [other for other, use in uses.items() if use.kind != "ignore"]
     if paths:
         layers = [*with_paths(paths, [other for other in used if other not in paths]), *layers]
     if [table.columns[other].kind for other in used] == ["text"]:
         data += words_of(table.columns[used[0]].values)
-        layers, training = TEXT_LAYERS, training_lines(table.rows, goal.loss, goal.metric, TEXTS)
+        layers, training = TEXT_LAYERS, training_lines(table.rows, goal.loss, goal.metric, TEXTS, patience=PATIENCE)
     return Draft(title, data, [*layers, *goal.layers], [*training, *goal.remarks], goal.metric, notes)
 
 
