@@ -5,8 +5,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from dltool.config.columns import parse_column_type
 from dltool.config.sources import SOURCES, Source
 from dltool.config.table_sources import SQLITE, SqlSource
@@ -30,8 +28,6 @@ from dltool.text import counted, listed
 
 QUOTE = '"'
 PREDICTED = ": dltool predict takes it after training"
-FIRST_INEXACT = 2**24
-"""The first integer that is equal to another in float32."""
 DELIMITED = ("csv", "tsv")
 PIECES = 16
 PATIENCE = 8
@@ -171,15 +167,8 @@ def other_files(sniffed: Sniffed, table: Table, files: TableFiles, remark: str) 
 
 
 def read(sniffed: Sniffed, needed: Sequence[str] = ()) -> Table:
-    """Read the table. Numbers that float32 cannot tell apart are exact (float64): they may be keys or times."""
     types = {name: parse_column_type(value) for name, (value, _) in sniffed.columns.items()}
-    source, wanted = Source(sniffed.kind, sniffed.options), ColumnRequest(declared=types, needed=needed)
-    table = table_in_reach(source, (), wanted)
-    numbers = {name: column.values for name, column in table.columns.items() if column.kind == "number"}
-    large = [
-        name for name, each in numbers.items() if each.dtype == np.float32 and np.any(np.abs(each[:]) >= FIRST_INEXACT)
-    ]
-    return table_in_reach(source, (), replace(wanted, needed=(*needed, *large))) if large else table
+    return table_in_reach(Source(sniffed.kind, sniffed.options), (), ColumnRequest(declared=types, needed=needed))
 
 
 def source_lines(sniffed: Sniffed, named: str, role: str = "source") -> Lines:
