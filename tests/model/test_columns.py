@@ -1,5 +1,6 @@
 """What columns learn from the training rows, and the numbers that they become."""
 
+import itertools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -14,13 +15,13 @@ from hypothesis import strategies as st
 from tests.every_column import INPUTS, write_table
 
 from dltool.config.columns import parse_column_type
-from dltool.config.schema import Config
+from dltool.config.schema import Config, Data
 from dltool.data.arrays.rows import Coded, Rows, coded
 from dltool.data.arrays.window_rows import Windowed
 from dltool.data.dataset import Dataset, load_data
 from dltool.errors import RunError
 from dltool.model.build import build_model
-from dltool.model.columns import learn, prepare
+from dltool.model.columns import encode, learn, prepare
 from dltool.model.inputs import Fitted
 from dltool.model.preprocessing import load_columns, save_preprocessing
 
@@ -36,6 +37,14 @@ def prepared(kind: Any, training: Rows, values: np.ndarray | None = None) -> np.
     function = tf.function(keras.Model(raw, prepare(column, learn(column, training), raw, "x")))
     values = training[:] if values is None else values
     return np.asarray(function(tf.constant(values if values.dtype != object else values.astype(str))))
+
+
+def in_pieces(options: Any, training: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """What the layers get of `values` of a number that is encoded in pieces."""
+    column = parse_column_type({"number": options})
+    raw = keras.Input((), dtype="float32")
+    state = learn(column, training)
+    return np.asarray(keras.Model(raw, encode(column, state, prepare(column, state, raw, "x"), "x"))(values))
 
 
 def floats(*values: float) -> np.ndarray:
@@ -116,6 +125,38 @@ def test_booleans_are_filled_in_by_the_most_frequent_one() -> None:
         prepared({"boolean": {"indicator": True}}, training), [[1, 0], [1, 0], [0, 0], [1, 1]]
     )
     np.testing.assert_array_equal(prepared({"boolean": {"missing": 0.5}}, training)[:, 0], [1, 1, 0, 0.5])
+
+
+def test_a_number_in_pieces_is_how_far_it_is_through_each_interval() -> None:
+    training = np.random.default_rng(0).lognormal(2, 1, 999).astype(np.float32)
+    values = np.append(np.linspace(0, training.max() + 1, 500), [1e30, -1e30]).astype(np.float32)
+    # All values are distinct: both kinds of quantiles are the same.
+    edges = np.quantile(training.astype(float), np.linspace(0, 1, 4 + 1))
+    wanted = [np.interp(values, pair, [0, 1]) for pair in itertools.pairwise(edges)]
+    np.testing.assert_allclose(in_pieces({"pieces": 8}, training, values), np.transpose(wanted), atol=1e-4)
+
+
+def test_intervals_tell_crowded_values_apart_and_rare_ones_too() -> None:
+    amounts = np.arange(1, 102, dtype=np.float32)
+    training = np.append(np.zeros(2_000, np.float32), amounts)
+    found = in_pieces({"pieces": 10}, training, training)
+    assert found.shape[1] >= 5
+    assert not found[:2_000].any()
+    # Each fifth of the rare values has an interval of its own.
+    fifths = found[2_000:][10::20]
+    assert len(np.unique(np.ceil(fifths).sum(axis=1))) == 5
+
+
+@pytest.mark.parametrize("value", [0, 7.5, 1e-42])
+def test_a_constant_in_pieces_is_a_constant(value) -> None:
+    training = np.full(20, value, np.float32)
+    found = in_pieces({"pieces": 4, "scale": "none"}, training, training)
+    np.testing.assert_allclose(found, 0, atol=1e-6)
+
+
+def test_missing_numbers_in_pieces_may_be_told() -> None:
+    found = in_pieces({"pieces": 2, "indicator": True}, floats(0, 1, 2, 3, 4), floats(0, 4, np.nan))
+    np.testing.assert_allclose(found, floats(0, 0, 1, 0, 0.5, 1).reshape(3, 2), atol=1e-6)
 
 
 # --- categories ---
@@ -335,6 +376,8 @@ HOSTILE: dict[str, Callable[[dict[str, Any]], Any]] = {
     "other weights": lambda columns: {**columns, "about": {**columns["about"], "weights": ["a"]}},
     "too few weights": lambda columns: {**columns, "about": {**columns["about"], "weights": [1.0]}},
     "nested": lambda columns: {**columns, "color": {"vocabulary": [["a"]]}},
+    "no edges": lambda columns: {**columns, "size": {**columns["size"], "edges": 3}},
+    "edges of text": lambda columns: {**columns, "size": {**columns["size"], "edges": ["a", "b"]}},
 }
 
 
@@ -352,3 +395,24 @@ def test_saved_columns_that_are_no_document_are_refused(tmp_path, content) -> No
     (tmp_path / "columns.json").write_bytes(content)
     with pytest.raises(RunError):
         load_columns(tmp_path)
+
+
+@pytest.mark.parametrize("scale", ["standard", "robust", "log"])
+def test_a_series_has_one_scale_as_input_and_as_target_fitted_to_its_training_rows(tmp_path, scale) -> None:
+    values = np.concatenate([np.random.default_rng(0).gamma(2, 9, 60), np.full(40, 1e6)])
+    (tmp_path / "data.csv").write_text("\n".join(["y,x", *(f"{value},{value}" for value in values)]), encoding="utf-8")
+    number = {"number": {"scale": scale}}
+    windows, split = {"length": 3, "target": "y"}, {"validation": 0.2, "test": 0.2}
+    data = {"source": {"csv": str(tmp_path / "data.csv")}, "windows": windows, "split": split}
+    dataset = load_data(Data.model_validate({**data, "inputs": {"y": number}, "target": {"y": number}}), 1)
+    found, column = dataset.facts.targets["target"].scale, dataset.facts.inputs["y"].column
+    assert found is not None
+    assert column is not None
+    # The last of the 60 training rows is in no window.
+    rows = values[:59].astype(np.float32).astype(np.float64)
+    rows = np.log1p(rows) if scale == "log" else rows
+    center = np.median(rows) if scale == "robust" else rows.mean()
+    spread = np.subtract(*np.percentile(rows, [75, 25])) if scale == "robust" else rows.std()
+    assert (found.center, found.spread) == pytest.approx((center, spread), rel=1e-9)
+    state = learn(column, dataset.examples("train").inputs["y"])
+    assert (found.center, found.spread) == (state["center"], state["spread"])

@@ -3,23 +3,22 @@
 A column becomes numbers in two steps. Its preprocessing (fill, scale, look up) is fixed once fitted and can be computed
 once for all rows. Its encoding (one-hot vectors, embeddings) is part of the trained model."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 
 from dltool.config.columns import BooleanColumn, CategoryColumn, ColumnType, DateColumn, NumberColumn, TextColumn
-from dltool.data.arrays.rows import Coded, Rows, Taken
-from dltool.data.arrays.window_rows import Windowed
+from dltool.data.arrays.rows import Coded, Rows
+from dltool.data.arrays.window_rows import values_once
 from dltool.data.dates import DATE_PARTS, SECONDS_A_DAY
 from dltool.data.facts import InputFacts
-from dltool.data.scales import scale_of
+from dltool.data.scales import scale_of, signed_log
 
 ColumnState = Mapping[str, Any]
 """The fitted state of a column as JSON: numbers by name; for texts and categories a list of words."""
 
-BLOCK = 2**20
 BEFORE_ALL_DATES = -(10**9)
 """Days; fits into int32, which Keras requires. A missing date is the smallest int64, which lies before."""
 
@@ -28,25 +27,18 @@ def learn(column: ColumnType, rows: Rows) -> ColumnState:
     """Return the state of `column`, fitted on the training `rows` alone."""
     options = column.options
     if isinstance(options, NumberColumn):
-        return learn_number(options, in_memory(rows))
+        return learn_number(options, values_once(rows))
     if isinstance(options, BooleanColumn):
-        values = in_memory(rows)
+        values = values_once(rows)
         fill = most_frequent_number(values) if options.missing == "most_frequent" else 0.0
         return {"fill": fill, "missing": int(np.isnan(values).sum())}
     if isinstance(options, CategoryColumn):
         return learn_category(options, rows)
     if isinstance(options, DateColumn):
-        return learn_date(options, in_memory(rows))
+        return learn_date(options, values_once(rows))
     if isinstance(options, TextColumn):
         return learn_text(options, rows)
     return {}
-
-
-def in_memory(rows: Rows) -> np.ndarray:
-    """Return the values; each row of a time series once, however many windows hold it."""
-    if isinstance(rows, Taken) and isinstance(rows.rows, Windowed):
-        rows = rows.rows.distinct(rows.indices)
-    return np.concatenate([rows[first : first + BLOCK] for first in range(0, max(1, len(rows)), BLOCK)])
 
 
 def learn_number(options: NumberColumn, values: np.ndarray) -> ColumnState:
@@ -60,8 +52,21 @@ def learn_number(options: NumberColumn, values: np.ndarray) -> ColumnState:
         fill = float(np.mean(present) if options.missing == "mean" else np.median(present))
     filled = np.where(np.isnan(values), fill, values.astype(np.float64))
     center, spread = scale_of(options.scale, filled) if len(filled) else (0.0, 1.0)
-    limits = {"low": float(present.min()), "high": float(present.max())} if len(present) else {}
+    limits: dict[str, Any] = {"low": float(present.min()), "high": float(present.max())} if len(present) else {}
+    if options.pieces is not None:
+        scaled = ((signed_log(filled) if options.scale == "log" else filled) - center) / spread
+        limits["edges"] = edges_of(options.pieces, scaled)
     return {"fill": fill, "center": center, "spread": spread, "missing": len(values) - len(present), **limits}
+
+
+def edges_of(pieces: int, values: np.ndarray) -> list[float]:
+    """Return at most `pieces` + 1 rising edges of intervals, float32 that differ: half of them quantiles of the values,
+    so that crowded ranges are told apart, and half of the distinct values, where most rows have the same one."""
+    shares = np.linspace(0, 1, pieces // 2 + 1)
+    values = values if len(values) else np.zeros(1)
+    edges = np.unique([np.quantile(values, shares), np.quantile(np.unique(values), shares)]).astype(np.float32)
+    edges = edges[np.diff(edges, prepend=-np.inf) > np.finfo(np.float32).tiny]
+    return [float(edge) for edge in (edges if len(edges) > 1 else [edges[0], edges[0] + 1])]
 
 
 def most_frequent_number(values: np.ndarray) -> float:
@@ -84,9 +89,9 @@ def learn_category(options: CategoryColumn, rows: Rows) -> ColumnState:
 
 def counted(rows: Rows) -> dict[str, int]:
     if isinstance(rows, Coded):
-        counts = np.bincount(in_memory(rows.codes).ravel(), minlength=len(rows.values))
+        counts = np.bincount(values_once(rows.codes).ravel(), minlength=len(rows.values))
         return {str(text): int(count) for text, count in zip(rows.values, counts, strict=True) if count}
-    texts, numbers = np.unique(in_memory(rows).astype(str), return_counts=True)
+    texts, numbers = np.unique(values_once(rows).astype(str), return_counts=True)
     return dict(zip(map(str, texts), map(int, numbers), strict=True))
 
 
@@ -101,7 +106,7 @@ def learn_date(options: DateColumn, seconds: np.ndarray) -> ColumnState:
 
 def learn_text(options: TextColumn, rows: Rows) -> ColumnState:
     layer = vectorization(options, "text")
-    texts = rows[0 : len(rows)] if isinstance(rows, Coded) else in_memory(rows)
+    texts = rows[0 : len(rows)] if isinstance(rows, Coded) else values_once(rows)
     layer.adapt(keras.ops.convert_to_tensor(texts.astype(object), dtype="string"))
     state: dict[str, Any] = {"vocabulary": [str(word) for word in layer.get_vocabulary()]}
     weights = getattr(layer._lookup_layer, "idf_weights_const", None)
@@ -198,12 +203,23 @@ def preprocess_date(options: DateColumn, state: ColumnState, raw: Any) -> Any:
 def encode(column: ColumnType, state: ColumnState, prepared: Any, title: str) -> Any:
     """Return the encoded column as layers take it, with features on the last axis."""
     options = column.options
+    if isinstance(options, NumberColumn) and options.pieces is not None:
+        return in_pieces(state["edges"], prepared)
     if not isinstance(options, CategoryColumn):
         return prepared
     size = categories(options, state)
     if options.embedding is None:
         return keras.ops.one_hot(prepared, size)
     return keras.layers.Embedding(size, options.embedding, name=f"{title}_embedding")(prepared)
+
+
+def in_pieces(edges: Sequence[float], prepared: Any) -> Any:
+    """Return how far a scaled number is through each interval between `edges`, from 0 to 1, and the indicator behind
+    it, if any. It is the piecewise linear encoding of Gorishniy et al., "On Embeddings for Numerical Features in
+    Tabular Deep Learning", 2022."""
+    low, high = np.array(edges[:-1], np.float32), np.array(edges[1:], np.float32)
+    through = keras.ops.clip((prepared[..., :1] - low) / (high - low), 0, 1)
+    return through if prepared.shape[-1] == 1 else keras.ops.concatenate([through, prepared[..., 1:]], axis=-1)
 
 
 def categories(options: CategoryColumn, state: ColumnState) -> int:

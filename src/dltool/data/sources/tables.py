@@ -25,6 +25,7 @@ from dltool.config.columns import (
 )
 from dltool.config.schema import Data
 from dltool.config.sources import Source
+from dltool.config.window_options import columns_in
 from dltool.data.arrays.cleaning import WEIGHTS_ARE, weight_problem
 from dltool.data.arrays.rows import Coded, Rows
 from dltool.data.examples import Examples, SourceExamples, places_in
@@ -82,9 +83,9 @@ def read_tables(data: Data) -> Readable:
     Raises:
         DataError: every problem of a file, its columns and cells; or no column is left as input.
         MachineError: there is no room for columns that do not fit in memory."""
-    needed = (*data.target_columns, *dividing_columns(data))
     # A column that divides or orders rows is read, although it may be no input.
     dividing = {name for _, name in named_columns(data)}
+    needed, absent = (*data.target_columns, *sorted(dividing)), dividing - {*dividing_columns(data)}
     declared = {
         name: kind for name, kind in (data.inputs or {}).items() if kind.name != "ignore" or name not in dividing
     }
@@ -92,9 +93,8 @@ def read_tables(data: Data) -> Readable:
     if data.weights is not None:
         needed += (data.weights,)
         declared[data.weights] = ColumnType("number", NumberColumn())
-    for target, wanted_target in data.targets.items():
-        as_target = column_of(wanted_target.type)
-        columns = wanted_target.columns
+    for target, columns, kind in ((name, each.columns, each.type) for name, each in data.targets.items()):
+        as_target = column_of(kind)
         if as_target is not None:
             declared |= {name: as_target for name in columns if data.windows is None or name not in declared}
         places |= dict.fromkeys(columns, target_place(data, target))
@@ -102,10 +102,9 @@ def read_tables(data: Data) -> Readable:
     places |= {} if data.weights is None else {data.weights: WEIGHTS}
     tables: dict[str, Table] = {}
     for role in PARTS:
-        source = getattr(data, role)
-        if source is not None:
+        if (source := getattr(data, role)) is not None:
             # Tables after the first do without what is ignored.
-            optional = [name for name, kind in declared.items() if tables and kind.name == "ignore"]
+            optional = [*absent, *(name for name, kind in declared.items() if tables and kind.name == "ignore")]
             wanted = ColumnRequest(declared, places, tables.get("source"), needed, optional)
             tables[role] = table_in_reach(source, ("data", role), wanted)
     first = tables["source"]
@@ -145,8 +144,7 @@ def named_columns(data: Data) -> Iterator[tuple[tuple[str, str], str]]:
     """Yield the columns by which the config divides or orders rows, with the keys that name them."""
     for section, keys in (("split", ("group", "order", "column")), ("windows", ("key", "order"))):
         for key in keys:
-            name = getattr(getattr(data, section), key, None)
-            if name is not None:
+            for name in columns_in(getattr(getattr(data, section), key, None)):
                 yield (section, key), name
 
 

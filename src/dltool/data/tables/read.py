@@ -106,7 +106,7 @@ class TableReader:
         }
         DataError.refuse(self.unusable_problems(known))
         among = self.file.names if self.wanted.like is None else self.wanted.needed
-        guesses = {name: self.guess(name) for name in among if name not in kinds}
+        guesses = {name: self.guess(name) for name in among if name not in kinds and name in self.file.names}
         self.build({**known, **guesses})
         problems = [self.invalid_problem(name, builder) for name, builder in known.items() if builder.invalid.count]
         inferred, doubts = self.infer_kinds(guesses)
