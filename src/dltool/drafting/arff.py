@@ -9,11 +9,10 @@ from pathlib import Path
 from dltool.config.table_sources import CsvSource
 from dltool.data.tables.decompression import lines_of, open_text
 from dltool.drafting.header import distinct_names, is_text
-from dltool.drafting.sniff import SAMPLE, Sniffed, encoding_of, surveyed
+from dltool.drafting.sniff import SAMPLE, SINGLE_QUOTED, Sniffed, encoding_of, surveyed
 from dltool.errors import ConfigPath, DataError, Problem
 
 ATTRIBUTE = re.compile(r"""@attribute\s+(?:'([^']*)'|"([^"]*)"|([^\s{]+))\s*(.*)""", re.IGNORECASE)
-SINGLE_QUOTED = re.compile(rb"(?:^|,)\s*'")
 
 
 def sniff_arff(path: Path, place: ConfigPath, whole: Path) -> Sniffed | None:

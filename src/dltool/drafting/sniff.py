@@ -26,6 +26,7 @@ from dltool.data.tables.read import open_table
 from dltool.data.tables.records_file import text_of
 from dltool.data.tables.several_files import SeveralFiles
 from dltool.data.tables.typed_table import ColumnRequest, TableFile, Want
+from dltool.drafting.draft import FEWEST
 from dltool.drafting.header import MARKERS, MARKERS_AMONG_NUMBERS, Records, is_text, options_of
 from dltool.errors import ConfigPath, DataError
 
@@ -40,6 +41,7 @@ RARE = 0.05
 MOMENT = re.compile(r"(?i:.*(time|date|stamp|epoch|day)|(.*[_ ])?(at|ts|on|dt))|.*[a-z](At|On)")
 MOMENTS = {8: "%Y%m%d", 9: "unix", 10: "unix", 12: "unix_ms", 13: "unix_ms"}
 """Formats of integers in columns of such names, by the digits of the largest."""
+SINGLE_QUOTED = re.compile(rb"(?:^|[,;\t|])\s*'")
 LEADING_ZERO = re.compile(rb"(?<![\w.:/-])0\d")
 """In no number, date or time of day behind its first digit. A block of a file may begin within one."""
 
@@ -118,9 +120,10 @@ def sniff_csv(
         lines = list(islice(lines_of(text), SAMPLE))
         # Where the first line may also be the names, it has to be a comment to make the rows alike.
         comments = ("#", None) if lines and lines[0].startswith(b"#") else (None,)
+        quotes = ("'", None, '"') if any(map(SINGLE_QUOTED.search, lines)) else (None, '"')
         candidates = [
             CsvSource(path=str(path), delimiter=delimiter, quote=quote, encoding=encoding, comment=comment)
-            for comment, quote, delimiter in product(comments, (None, '"'), DELIMITERS)
+            for comment, quote, delimiter in product(comments, quotes, DELIMITERS)
         ]
         # As R writes tables; fields that runs of spaces separate cannot be quoted.
         spaced = [CsvSource(path=str(path), delimiter=each, encoding=encoding) for each in (" ", WHITESPACE)]
@@ -129,7 +132,8 @@ def sniff_csv(
         samples = [records_of(lines, options) for options in candidates]
     best = max(range(len(candidates) - len(spaced)), key=lambda index: (regularity(samples[index]), index))
     if regularity(samples[best]) < 1 and any(map(holds_numbers, samples[-len(spaced) :])):
-        best = -2 if holds_numbers(samples[-2]) else -1
+        has_runs = any("" in fields for _, fields in samples[-2]) and holds_numbers(samples[-1])
+        best = -2 if holds_numbers(samples[-2]) and not has_runs else -1
     elif not regularity(samples[best]):
         best = -len(DELIMITERS) - len(spaced)
     options, rows = candidates[best], samples[best]
@@ -152,6 +156,11 @@ def sniff_csv(
 def sniff_sheet(path: Path, place: ConfigPath, whole: Path, given: Mapping[str, Any]) -> Sniffed:
     """Find the sheet, the names of columns, missing markers and formats of dates. Raises as :func:`sniff_csv`."""
     sheet = read_sheet(path, given.get("sheet"), place)
+    if "sheet" not in given and len(sheet.rows) < FEWEST:
+        # Rather a title page or notes.
+        sheet = max(
+            (sheet, *(read_sheet(path, other, place) for other in sheet.others)), key=lambda each: len(each.rows)
+        )
     rows = [(number, [text_of(value) for value in row]) for number, row in enumerate(sheet.rows, 1)]
     found, remarks = options_of([row for row in rows if any(row[1])][:SAMPLE], ".")
     if sheet.others:
