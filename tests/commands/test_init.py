@@ -536,11 +536,16 @@ def test_a_zip_that_was_cut_off_is_said_to_be_damaged(dltool) -> None:
 
 
 def test_a_workbook_of_an_old_kind_is_to_be_saved_as_a_new_one(dltool) -> None:
-    for name in ("book.xls", "book.ods"):
-        Path(name).write_bytes(b"PK\x03\x04")
+    for name, content in (
+        ("book.xls", b"\xd0\xcf\x11\xe0"),
+        ("book.ods", b"PK\x03\x04"),
+        ("book.csv", b"\xd0\xcf\x11\xe0"),
+    ):
+        Path(name).write_bytes(content)
         outcome = dltool("init", name)
         assert (outcome.code, outcome.stdout) == (3, "")
-        assert f"{name} is a workbook of another kind than .xlsx\n  open it in a spreadsheet" in outcome.stderr
+        assert f"{name} is a workbook" in outcome.stderr
+        assert "open it in a spreadsheet program and save it as .xlsx or .csv" in outcome.stderr
 
 
 def test_arff_files_are_csv_below_their_attributes(drafted, dltool) -> None:
@@ -870,7 +875,13 @@ def test_a_table_is_read_as_set_says(drafted) -> None:
             "--set 'data.source.csv.skip_rows=[61]'",
         ),
         ("a.pdf", "%PDF-1.4\n", [], "a.pdf is a PDF document", "save its table as CSV"),
-        ("a.csv", "<!doctype html>\n<p>", [], "a.csv is a web page", "save its table as CSV"),
+        (
+            "a.csv",
+            "<!doctype html>\n<p>",
+            [],
+            "a.csv is a web page",
+            'read_html("a.csv")[0].to_csv("data.csv", index=False)',
+        ),
         ("digits", "", ["--set", "seed=1"], "--set does not apply to the template", "dltool train takes it: seed=1"),
     ],
 )

@@ -11,6 +11,7 @@ import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -161,6 +162,7 @@ SHAPES = [
     shape("a title or notes above the table", "skip_rows: 2", "Report\nof today\n" + lines("{x},{k},q", "x,y,z")),
     shape("`sep=;` above the table", 'skip_rows: 1, delimiter: ";"', "sep=;\n" + lines("{x};{k}", "x;y")),
     shape("a row of units below the names", "skip_rows: [2]", lines("{x},{k}", "x,y", "km,")),
+    shape("a total or notes below the table", "skip_rows: [26]", lines("{x},{k},q", "x,y,z") + "Total: 24 rows\n"),
     shape("no names", "header: false", lines("{x},{k}"), column_1=X, column_2=Y),
     shape("no names, and you know them", "names: [x, y]", lines("{x},{k}"), is_found=False),
     shape(
@@ -183,6 +185,12 @@ SHAPES = [
         y=[('"so u' if i == 0 else f'"so" {k}') for i, k in enumerate(Y)],
     ),
     shape("other quotes", 'quote: "\'"', lines("{x},'{k}, w'", "x,y"), y=[f"{k}, w" for k in Y]),
+    shape(
+        "a backslash before quotes or delimiters",
+        'escape: "\\\\"',
+        lines('{x},"{k}\\"s, w"', "x,y"),
+        y=[f'{k}"s, w' for k in Y],
+    ),
     shape("lines of comments", 'comment: "#"', "# made today\n" + BASE),
     shape(
         "`NA`, `-` or `#DIV/0!` for what is missing",
@@ -222,7 +230,7 @@ KINDS = [
         is_found=False,
     ),
     *(
-        Case(kind.capitalize(), f"{kind}: data.{kind}", {f"data.{kind}": lambda kind=kind: arrow(kind)})
+        Case(kind.capitalize(), f"{kind}: data.{kind}", {f"data.{kind}": partial(arrow, kind)})
         for kind in ("parquet", "feather")
     ),
     Case("ORC", "orc: data.orc", {"data.orc": lambda: arrow("orc")}),
@@ -241,6 +249,7 @@ KINDS = [
         'csv: {path: data.arff, names: [x, y], skip_rows: 4, comment: "%"}',
         {"data.arff": "@relation r\n@attribute x numeric\n@attribute y {u,v,w}\n@data\n" + lines("{x},{k}")},
     ),
+    Case("Parquet under another name", "parquet: data.csv", {"data.csv": partial(arrow, "parquet")}),
     Case(
         "compressed by gzip, bzip2, xz or zstd",
         "csv: data.csv.gz",
@@ -248,7 +257,7 @@ KINDS = [
     ),
 ]
 PARTS = {"parts/1.csv": BASE, "parts/2.csv": lines("{k},{x}", "y,x")}
-TWICE = {"x": [*X, *X], "y": [*Y, *Y]}
+TWICE: Mapping[str, Sequence[Any]] = {"x": [*X, *X], "y": [*Y, *Y]}
 SEVERAL = [
     Case("parts of one table in a folder", "source: {csv: parts}", PARTS, TWICE, given="parts"),
     Case(
@@ -262,7 +271,7 @@ SEVERAL = [
     Case(
         "folders that name a value of the column `size`",
         "source: {csv: parts}",
-        {f"parts/size={size}/1.csv": BASE for size in (3, 5)},
+        {f"parts/size={size}/1.csv": BASE for size in (3, 5)} | {"parts/_SUCCESS": "", "parts/README.txt": "sizes"},
         {**TWICE, "size": [3] * ROWS + [5] * ROWS},
         given="parts",
     ),

@@ -1,6 +1,5 @@
 """How a file of delimited text is written, inferred from its content: :func:`sniff_csv`."""
 
-import codecs
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -17,9 +16,8 @@ from dltool.config.table_sources import WHITESPACE, CsvSource, ExcelSource, SqlS
 from dltool.data.tables.builders import is_code
 from dltool.data.tables.cells import Cells, Texts, as_texts
 from dltool.data.tables.csv_file import CsvFile
-from dltool.data.tables.csv_parser import Unreadable, dialect_of, numbered_records
 from dltool.data.tables.date_format import DateWriting, formats_of
-from dltool.data.tables.decompression import BUFFER, BYTE_ORDER_MARKS, NotText, lines_of, open_text, reading, unpacked
+from dltool.data.tables.decompression import BUFFER, lines_of, open_text
 from dltool.data.tables.excel_file import read_sheet
 from dltool.data.tables.number_format import NumberFormat, Writing, number_in
 from dltool.data.tables.read import open_table
@@ -27,11 +25,10 @@ from dltool.data.tables.records_file import text_of
 from dltool.data.tables.several_files import SeveralFiles
 from dltool.data.tables.typed_table import ColumnRequest, TableFile, Want
 from dltool.drafting.draft import FEWEST
-from dltool.drafting.header import MARKERS, MARKERS_AMONG_NUMBERS, Records, is_text, options_of
+from dltool.drafting.header import MARKERS, MARKERS_AMONG_NUMBERS, footers_of, options_of, usual_width
+from dltool.drafting.records import SAMPLE, encoding_of, holds_numbers, last_records, records_of, regularity
 from dltool.errors import ConfigPath, DataError
 
-SAMPLE = 500
-"""Records that decide on delimiter, quotes and header; the encoding and missing markers are looked for in all."""
 # The likelier ones last: commas stand in texts and decimals too.
 DELIMITERS = (",", "|", ";", "\t")
 MOST_TEXTS = 1_000
@@ -42,6 +39,7 @@ MOMENT = re.compile(r"(?i:.*(time|date|stamp|epoch|day)|(.*[_ ])?(at|ts|on|dt))|
 MOMENTS = {8: "%Y%m%d", 9: "unix", 10: "unix", 12: "unix_ms", 13: "unix_ms"}
 """Formats of integers in columns of such names, by the digits of the largest."""
 SINGLE_QUOTED = re.compile(rb"(?:^|[,;\t|])\s*'")
+ESCAPED = re.compile(rb"""\\["',;\t|]""")
 LEADING_ZERO = re.compile(rb"(?<![\w.:/-])0\d")
 """In no number, date or time of day behind its first digit. A block of a file may begin within one."""
 
@@ -121,9 +119,12 @@ def sniff_csv(
         # Where the first line may also be the names, it has to be a comment to make the rows alike.
         comments = ("#", None) if lines and lines[0].startswith(b"#") else (None,)
         quotes = ("'", None, '"') if any(map(SINGLE_QUOTED.search, lines)) else (None, '"')
+        escapes = (None, "\\") if any(map(ESCAPED.search, lines)) else (None,)
         candidates = [
-            CsvSource(path=str(path), delimiter=delimiter, quote=quote, encoding=encoding, comment=comment)
-            for comment, quote, delimiter in product(comments, quotes, DELIMITERS)
+            CsvSource(
+                path=str(path), delimiter=delimiter, quote=quote, encoding=encoding, comment=comment, escape=escape
+            )
+            for escape, comment, quote, delimiter in product(escapes, comments, quotes, DELIMITERS)
         ]
         # As R writes tables; fields that runs of spaces separate cannot be quoted.
         spaced = [CsvSource(path=str(path), delimiter=each, encoding=encoding) for each in (" ", WHITESPACE)]
@@ -141,6 +142,11 @@ def sniff_csv(
     found, remarks = options_of(rows, decimal)
     options = options.model_copy(update={"decimal": decimal, **found, **given, "path": str(whole or path)})
     kind = "tsv" if options.delimiter == "\t" else "csv"
+    if encoding in ("cp1252", "latin-1") and "encoding" not in given:
+        remarks = (*remarks, f"not UTF-8: if words look wrong, {encoding} is not its encoding")
+    if whole in (None, path) and "skip_rows" not in given:
+        footers = footers_of(last_records(path, place, options), usual_width([fields for _, fields in rows]))
+        options, remarks = without(options, footers), (*remarks, *(f"line {line:,} is no row" for line in footers))
     try:
         sniffed = surveyed(kind, options, place)
     except DataError:
@@ -150,7 +156,13 @@ def sniff_csv(
         with suppress(DataError):
             return surveyed(kind, options.model_copy(update={"quote": None}), place)
         raise
-    return replace(sniffed, remarks=remarks)
+    return replace(sniffed, remarks=(*remarks, *sniffed.remarks))
+
+
+def without(options: CsvSource | ExcelSource, lines: Sequence[int]) -> Any:
+    """Return the options that skip further lines."""
+    skipped = tuple(sorted({*options.skipped_lines, *lines}))
+    return options.model_copy(update={"skip_rows": skipped}) if lines else options
 
 
 def sniff_sheet(path: Path, place: ConfigPath, whole: Path, given: Mapping[str, Any]) -> Sniffed:
@@ -166,57 +178,13 @@ def sniff_sheet(path: Path, place: ConfigPath, whole: Path, given: Mapping[str, 
     if sheet.others:
         found["sheet"] = sheet.name
         remarks = (f"other sheets are {', '.join(sheet.others)}", *remarks)
-    sniffed = surveyed("excel", ExcelSource.model_validate({"path": str(whole), **found, **given}), place)
-    return replace(sniffed, remarks=remarks)
-
-
-def encoding_of(path: Path, place: ConfigPath) -> str:
-    """UTF-8 if all of the file is, else UTF-16 by its mark, else that of Windows, which knows nearly every byte."""
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    with reading(path, place), unpacked(path) as raw:
-        piece = raw.read(BUFFER)
-        if mark := BYTE_ORDER_MARKS.get(piece[:2]):
-            return mark
-        if b"\0" in piece:
-            raise NotText
-        try:
-            while piece:
-                decoder.decode(piece)
-                piece = raw.read(BUFFER)
-            decoder.decode(b"", final=True)
-        except UnicodeDecodeError:
-            return "cp1252" if not {*piece} & {0x81, 0x8D, 0x8F, 0x90, 0x9D} else "latin-1"
-    return "utf-8"
-
-
-def records_of(lines: Sequence[bytes], options: CsvSource) -> list[tuple[int, list[str]]]:
-    """Return the records of some lines with the line of each, without a last one that goes on after them; none if these
-    are no records."""
-    records: list[tuple[int, list[str]]] = []
-    try:
-        records.extend(numbered_records(iter(lines), dialect_of(options)))
-    except Unreadable as error:
-        if len(lines) < SAMPLE or "never closed" not in error.what:
-            return []
-    return records
-
-
-def regularity(rows: Records) -> float:
-    """Return the share of rows with the most frequent number of fields; 0 if that is one."""
-    if not rows:
-        return 0.0
-    width, count = Counter(len(fields) for _, fields in rows).most_common(1)[0]
-    return count / len(rows) if width > 1 else 0.0
-
-
-def holds_numbers(rows: Records) -> bool:
-    """Return whether all records have as many fields, the names perhaps one less, and some column holds numbers: texts
-    with spaces do not."""
-    width, *others = [len(fields) for _, fields in rows] or [0]
-    is_regular = len({*others}) == 1 and others[0] > 1 and others[0] - 1 <= width <= others[0]
-    return is_regular and any(
-        all(not is_text(fields[index], ".") for _, fields in rows[1:]) for index in range(others[0])
-    )
+    options = ExcelSource.model_validate({"path": str(whole), **found, **given})
+    if "skip_rows" not in given:
+        last = [row for row in rows if any(row[1])][-SAMPLE:]
+        footers = footers_of(last, len(rows[0][1]))
+        options, remarks = without(options, footers), (*remarks, *(f"row {row:,} is no row" for row in footers))
+    sniffed = surveyed("excel", options, place)
+    return replace(sniffed, remarks=(*remarks, *sniffed.remarks))
 
 
 def decimal_of(rows: Sequence[Sequence[str]]) -> str:
@@ -231,6 +199,12 @@ def surveyed(kind: str, options: CsvSource | ExcelSource | SqlSource, place: Con
     """Read all cells, for missing markers and for columns that need to be declared."""
     file = open_table(Choice(kind, options), place, ColumnRequest())
     seen = seen_in(file)
+    if again := repeated_names(
+        file, [name for name, column in seen.items() if column.is_mostly_numbers and name in column.texts]
+    ):
+        assert not isinstance(options, SqlSource)
+        sniffed = surveyed(kind, without(options, again), place)
+        return replace(sniffed, remarks=(f"line {again[0]:,} has the names again", *sniffed.remarks))
     markers: dict[str, list[str]] = {}
     columns: dict[str, tuple[Any, str]] = {}
     formats = formats_in(file, {name: column for name, column in seen.items() if column.may_be_written})
@@ -248,6 +222,15 @@ def surveyed(kind: str, options: CsvSource | ExcelSource | SqlSource, place: Con
         for text in sorted(absent):
             markers.setdefault(text, []).append(name)
     return Sniffed(kind, options.model_copy(update={"missing": tuple(markers)}), columns, markers)
+
+
+def repeated_names(file: TableFile, names: Sequence[str]) -> list[int]:
+    """Return the lines of rows that repeat the names of the columns, as in files that were put together; `names` are
+    those of columns in which that was seen."""
+    if not names or not isinstance(file, CsvFile):
+        return []
+    places = [file.names.index(name) for name in names]
+    return [line for line, row in file.records() if all(row[place] == file.names[place] for place in places)]
 
 
 def seen_in(file: TableFile) -> dict[str, Seen]:

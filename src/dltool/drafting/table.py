@@ -14,7 +14,7 @@ from dltool.data.tables.several_files import ENDINGS, is_table
 from dltool.data.tables.typed_table import Column, ColumnRequest, Table
 from dltool.drafting.arff import sniff_arff
 from dltool.drafting.column_uses import Use, as_written, input_lines, telling, use_of, value_of
-from dltool.drafting.database import is_database, query_of
+from dltool.drafting.database import query_of
 from dltool.drafting.draft import Draft, Lines, in_comment, in_comments, scalar, split_line, training_lines
 from dltool.drafting.folder import TEXT_LAYERS, TEXTS, words_of
 from dltool.drafting.goal import Goal, chosen, goal_of
@@ -106,9 +106,8 @@ def read_with_target(sniffed: Sniffed, target: str | None) -> tuple[Sniffed, Tab
 
 
 def sniffed_file(files: TableFiles, given: GivenSettings) -> Sniffed:
-    """Return how the files are written: by their name, and as delimited text by their content; as `--set` says."""
-    kind = next((kind for kind in ENDINGS if is_table(files.first.name, kind)), "csv")
-    kind = "sql" if files.path.is_file() and is_database(files.path) else kind
+    """Return how the files are written: by their content or their name, and as `--set` says."""
+    kind = files.kind or next((kind for kind in ENDINGS if is_table(files.first.name, kind)), "csv")
     is_delimited = kind in DELIMITED
     if given.kind and given.kind != kind and not (is_delimited and given.kind in DELIMITED):
         raise ConfigError(f"{files.path.name} is read as {kind}, not {given.kind}", f"write --set data.source.{kind}.…")

@@ -1,17 +1,34 @@
 """The files of a table: one, the parts in a folder or a zip, and those for validation and test beside it."""
 
 import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dltool.data.tables.several_files import is_table, names_in, parts_in, unpacked_name
+from dltool.data.files.file_tree import open_members
+from dltool.data.tables.several_files import is_numbered_part, is_table, names_in, parts_in, unpacked_name
+from dltool.drafting.content import kind_of_content
 from dltool.errors import DataError
 from dltool.text import listed
 
 KINDS = ("csv", "json_lines", "excel", "parquet", "feather", "orc")
-ENDINGS = (".csv", ".tsv", ".jsonl", ".ndjson", ".xlsx", ".xlsm", ".parquet", ".pq", ".feather", ".arrow", ".orc")
+ENDINGS = (
+    ".csv",
+    ".tsv",
+    ".data",
+    ".jsonl",
+    ".ndjson",
+    ".xlsx",
+    ".xlsm",
+    ".parquet",
+    ".pq",
+    ".feather",
+    ".arrow",
+    ".orc",
+)
 """Endings that only tables have: texts and what describes images end otherwise."""
+ARCHIVES = ("zip", "tar")
 TRAINING = re.compile(r"(?i)(?:^|[^a-z])train(?:ing)?(?:$|[^a-z])")
 ROLES: Mapping[str, re.Pattern[str]] = {
     "validation": re.compile(r"(?i)(?:^|[^a-z])(?:valid(?:ation)?|val|dev)(?:$|[^a-z])"),
@@ -21,39 +38,53 @@ ROLES: Mapping[str, re.Pattern[str]] = {
 
 @dataclass(frozen=True)
 class TableFiles:
-    """`path` is that of the source, and `first` one of its files; `others` are files by their key in `data`, which may
-    lack the target."""
+    """`path` is that of the source, `first` one of its files, and `kind` what its content is, if that says it; `others`
+    are files by their key in `data`, which may lack the target."""
 
     path: Path
     first: Path
+    kind: str = ""
     others: Mapping[str, Path] = field(default_factory=dict)
 
 
-def table_files(path: Path) -> TableFiles | None:
-    """Return the files of a table, or None if those in the folder or the zip are no tables. Raises DataError: several
-    kinds of tables, none of which is for training."""
-    if path.is_file() and path.suffix.lower() != ".zip":
-        return TableFiles(
-            path, path, siblings(path, [*path.parent.iterdir()]) if TRAINING.search(stem_of(path)) else {}
-        )
-    tables = tables_in(path)
+def table_files(path: Path, kind: str) -> TableFiles | None:
+    """Return the files of a table, or None if those in the folder or the archive are no tables. `kind` is what the
+    content of the file is. Raises DataError: several kinds of tables, none of which is for training, or a tar of
+    tables."""
+    if path.is_file() and kind not in ARCHIVES:
+        is_training = TRAINING.search(stem_of(path))
+        return TableFiles(path, path, kind, siblings(path, [*path.parent.iterdir()]) if is_training else {})
+    tables = tables_in(path, kind)
     if not tables:
         return None
+    if kind == "tar":
+        way = f"mkdir tables; tar -xf {shlex.quote(path.name)} -C tables; dltool init tables"
+        raise DataError(f"{path.name} is a tar archive of tables, which are read from folders and zips", way)
+    if kind == "zip" and path.suffix.lower() != ".zip":
+        name = shlex.quote(path.name)
+        raise DataError(f"{path.name} is a zip archive", f"mv {name} {name}.zip; dltool init {name}.zip")
     training = [table for table in tables if TRAINING.search(stem_of(table))]
     if len(training) == 1:
-        return TableFiles(training[0], training[0], siblings(training[0], tables))
+        return of_one(training[0], siblings(training[0], tables))
+    if len(tables) == 1:
+        return of_one(tables[0], {})
     kinds = [kind for kind in KINDS if any(is_table(table.name, kind) for table in tables)]
     if len(kinds) > 1 and not path.is_file():
         names = listed([table.name for table in tables], 6)
         raise DataError(f"{path} holds tables of several kinds: {names}", "name one of them: dltool init FILE")
-    return TableFiles(path, parts_in(str(path), kinds[0], ())[0][0])
+    first = parts_in(str(path), kinds[0], ())[0][0]
+    return TableFiles(path, first, kind_of_content(first))
 
 
-def tables_in(path: Path) -> list[Path]:
-    """Return the tables in a folder or a zip; none if most files are something else."""
-    kept = names_in(path, ())
-    tables = [path / name for name in kept if unpacked_name(name).endswith(ENDINGS)]
-    return tables if 2 * len(tables) > len(kept) else []
+def of_one(file: Path, others: Mapping[str, Path]) -> TableFiles:
+    return TableFiles(file, file, kind_of_content(file), others)
+
+
+def tables_in(path: Path, kind: str) -> list[Path]:
+    """Return the tables in a folder or an archive; none if most files are something else."""
+    names = [member.name for member in open_members(str(path), ()).members] if kind == "tar" else names_in(path, ())
+    tables = [path / name for name in names if unpacked_name(name).endswith(ENDINGS) or is_numbered_part(name)]
+    return tables if 2 * len(tables) >= len(names) else []
 
 
 def siblings(training: Path, files: list[Path]) -> dict[str, Path]:

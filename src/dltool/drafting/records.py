@@ -1,0 +1,76 @@
+"""The first and the last records of delimited text, and the encoding of a file."""
+
+import codecs
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from dltool.config.table_sources import CsvSource
+from dltool.data.tables.csv_parser import Unreadable, dialect_of, numbered_records
+from dltool.data.tables.decompression import BUFFER, NotText, open_text, reading, unpacked, wide_encoding
+from dltool.drafting.header import Records, is_text
+from dltool.errors import ConfigPath
+
+SAMPLE = 500
+"""Records that decide on delimiter, quotes and header; the encoding and missing markers are looked for in all."""
+LAST_BYTES = 1 << 15
+
+
+def encoding_of(path: Path, place: ConfigPath) -> str:
+    """UTF-8 if all of the file is, else UTF-16 or UTF-32, else that of Windows, which knows nearly every byte."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    with reading(path, place), unpacked(path) as raw:
+        piece = raw.read(BUFFER)
+        if wide := wide_encoding(piece):
+            return wide
+        if b"\0" in piece:
+            raise NotText
+        try:
+            while piece:
+                decoder.decode(piece)
+                piece = raw.read(BUFFER)
+            decoder.decode(b"", final=True)
+        except UnicodeDecodeError:
+            return "cp1252" if not {*piece} & {0x81, 0x8D, 0x8F, 0x90, 0x9D} else "latin-1"
+    return "utf-8"
+
+
+def records_of(lines: Sequence[bytes], options: CsvSource) -> list[tuple[int, list[str]]]:
+    """Return the records of some lines with the line of each, without a last one that goes on after them; none if these
+    are no records."""
+    records: list[tuple[int, list[str]]] = []
+    try:
+        records.extend(numbered_records(iter(lines), dialect_of(options)))
+    except Unreadable as error:
+        if len(lines) < SAMPLE or "never closed" not in error.what:
+            return []
+    return records
+
+
+def last_records(path: Path, place: ConfigPath, options: CsvSource) -> Records:
+    """Return the last records of a file with the line of each; none if these are no records."""
+    last, count, size = b"", 0, 0
+    with open_text(path, place, options.encoding) as text:
+        for piece in iter(lambda: text.read(BUFFER), b""):
+            last, count, size = (last + piece)[-LAST_BYTES:], count + piece.count(b"\n"), size + len(piece)
+    lines = last.splitlines(keepends=True)[int(size > len(last)) :]
+    first = count - b"".join(lines).count(b"\n")
+    return [(first + line, fields) for line, fields in records_of(lines, options)]
+
+
+def regularity(rows: Records) -> float:
+    """Return the share of rows with the most frequent number of fields; 0 if that is one."""
+    if not rows:
+        return 0.0
+    width, count = Counter(len(fields) for _, fields in rows).most_common(1)[0]
+    return count / len(rows) if width > 1 else 0.0
+
+
+def holds_numbers(rows: Records) -> bool:
+    """Return whether all records have as many fields, the names perhaps one less, and some column holds numbers: texts
+    with spaces do not."""
+    width, *others = [len(fields) for _, fields in rows] or [0]
+    is_regular = len({*others}) == 1 and others[0] > 1 and others[0] - 1 <= width <= others[0]
+    return is_regular and any(
+        all(not is_text(fields[index], ".") for _, fields in rows[1:]) for index in range(others[0])
+    )
