@@ -864,7 +864,13 @@ def test_a_table_is_read_as_set_says(drafted) -> None:
         ("a.csv", "x,y\n1,a\n", ["--set", "data=b.csv"], "init takes options of a table", "write --set data."),
         ("a.csv", "x,y\n1,a\n", ["--set", "data.inputs.x=numbr"], "unknown column type", "number"),
         ("a.csv", "x\n1.5\n2.5\n", [], 'a.csv has one column, "x"', "add columns"),
-        ("a.csv", "t\nsome words 1\nother words 2\n", [], "can be predicted: t (", "--set data.inputs.COLUMN=TYPE"),
+        (
+            "a.csv",
+            "t,u\nsome words 1,x\nother words 2,y\n",
+            [],
+            "can be predicted: t (",
+            "--set data.inputs.COLUMN=TYPE",
+        ),
         ("a.csv", "x,y\n1.5,a\n2,a\n0,a\n", [], "y is ignored: the same text in every row", "--target COLUMN"),
         ("a.csv", "x,y\n1.5,a\n2,b\n", ["--target", "z"], 'a.csv has no column "z"', "--target "),
         (

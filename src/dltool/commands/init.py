@@ -89,7 +89,7 @@ def draft_for(given: Path, target: str | None, out: Path | None, settings: Seque
     except (ConfigError, DataError) as error:
         # The config is not written, so locations in it mean nothing.
         raise type(error)(
-            [in_terms_of_init(problem, said.kind or kind or "csv") for problem in error.problems]
+            [in_terms_of_init(problem, said.kind or kind or "csv", settings) for problem in error.problems]
         ) from None
     return Drafted(text, (*draft.notes, *warnings, *(() if out is None else (f"next  {command}",))))
 

@@ -7,10 +7,10 @@ from zipfile import BadZipFile, ZipFile
 
 from dltool.data.tables.decompression import reading, unpacked
 from dltool.data.tables.excel_file import SAVE_AS
+from dltool.data.tables.json_lines import TO_CSV
 from dltool.errors import DataError
 
 MOST_READ = 1_024
-TO_CSV = '.to_csv("data.csv", index=False)'
 PANDAS = "in Python: import pandas; pandas."
 SVMLIGHT = (
     'in Python: import pandas, sklearn.datasets; x, y = sklearn.datasets.load_svmlight_file("FILE"); '

@@ -31,6 +31,7 @@ from dltool.errors import ConfigPath, DataError
 
 # The likelier ones last: commas stand in texts and decimals too.
 DELIMITERS = (",", "|", ";", "\t")
+RARE_DELIMITERS = (":", "~", "^", "\x01")
 MOST_TEXTS = 1_000
 MOST_ODD_TEXTS = 10
 RARE = 0.05
@@ -120,7 +121,7 @@ def sniff_csv(
         comments = ("#", None) if lines and lines[0].startswith(b"#") else (None,)
         quotes = ("'", None, '"') if any(map(SINGLE_QUOTED.search, lines)) else (None, '"')
         escapes = (None, "\\") if any(map(ESCAPED.search, lines)) else (None,)
-        candidates = [
+        usual = [
             CsvSource(
                 path=str(path), delimiter=delimiter, quote=quote, encoding=encoding, comment=comment, escape=escape
             )
@@ -128,15 +129,17 @@ def sniff_csv(
         ]
         # As R writes tables; fields that runs of spaces separate cannot be quoted.
         spaced = [CsvSource(path=str(path), delimiter=each, encoding=encoding) for each in (" ", WHITESPACE)]
-        candidates += spaced
-        candidates = [options.model_copy(update=given) for options in candidates]
+        rare = [CsvSource(path=str(path), delimiter=each, encoding=encoding) for each in RARE_DELIMITERS]
+        candidates = [options.model_copy(update=given) for options in (*usual, *rare, *spaced)]
         samples = [records_of(lines, options) for options in candidates]
-    best = max(range(len(candidates) - len(spaced)), key=lambda index: (regularity(samples[index]), index))
+    best = max(range(len(usual)), key=lambda index: (regularity(samples[index]), index))
     if regularity(samples[best]) < 1 and any(map(holds_numbers, samples[-len(spaced) :])):
         has_runs = any("" in fields for _, fields in samples[-2]) and holds_numbers(samples[-1])
         best = -2 if holds_numbers(samples[-2]) and not has_runs else -1
     elif not regularity(samples[best]):
-        best = -len(DELIMITERS) - len(spaced)
+        others = range(len(usual), len(usual) + len(rare))
+        one_column = len(usual) - len(DELIMITERS)
+        best = next((index for index in others if regularity(samples[index]) == 1), one_column)
     options, rows = candidates[best], samples[best]
     decimal = decimal_of([fields for _, fields in rows]) if options.delimiter != "," else "."
     found, remarks = options_of(rows, decimal)

@@ -81,9 +81,11 @@ def of_one(file: Path, others: Mapping[str, Path]) -> TableFiles:
 
 
 def tables_in(path: Path, kind: str) -> list[Path]:
-    """Return the tables in a folder or an archive; none if most files are something else."""
+    """Return the tables in a folder or an archive; none if most files are others. Raises DataError: it is empty."""
     names = [member.name for member in open_members(str(path), ()).members] if kind == "tar" else names_in(path, ())
     tables = [path / name for name in names if unpacked_name(name).endswith(ENDINGS) or is_numbered_part(name)]
+    if not names:
+        raise DataError(f"{path.name} holds no files with data", "put some in it, or name another folder or file")
     return tables if 2 * len(tables) >= len(names) else []
 
 

@@ -3,7 +3,7 @@
 import glob
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from urllib.parse import unquote
@@ -123,7 +123,7 @@ def joined(parts: Sequence[Part], opened: Callable[[Path], TableFile], place: Co
     """Open the parts of a table. Raises DataError: their columns differ, or the errors of opening them."""
     if len(parts) == 1 and not parts[0][1]:
         return opened(parts[0][0])
-    found = [(opened_if_any(path, opened), constants) for path, constants in parts]
+    found = [(opened_if_any(path, opened, parts[0][0]), constants) for path, constants in parts]
     # Programs that write parts write empty ones too; without any rows, the first says so.
     files = [file for file, _ in found if file is not None] or [opened(parts[0][0])]
     parts = [part for part, (file, _) in zip(parts, found, strict=True) if file is not None]
@@ -137,12 +137,17 @@ def joined(parts: Sequence[Part], opened: Callable[[Path], TableFile], place: Co
     return SeveralFiles(files, [constants for _, constants in parts])
 
 
-def opened_if_any(path: Path, opened: Callable[[Path], TableFile]) -> TableFile | None:
-    """Return the file, or None if it has no rows."""
+def opened_if_any(path: Path, opened: Callable[[Path], TableFile], first: Path) -> TableFile | None:
+    """Return the file, or None if it has no rows. Raises DataError: unlike the first, it cannot be read."""
     try:
         return opened(path)
     except NoRows:
         return None
+    except DataError as error:
+        hint = (
+            f"{first.name} is read without errors; the files of one table are written alike: correct it, or remove it"
+        )
+        raise DataError(error.problems if path == first else [replace(p, hint=hint) for p in error.problems]) from None
 
 
 @dataclass(frozen=True)
