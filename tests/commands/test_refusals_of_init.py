@@ -47,9 +47,9 @@ def option(name: str) -> tuple[str, str]:
     return "--set", name
 
 
-def column(cell: str, *arguments: str, **how: Any) -> Refusal:
+def column(cell: str, *arguments: str, name: str = "d", **how: Any) -> Refusal:
     rows = [f"{cell.format(i=i, d=1 + i % 28, m=1 + i % 12)},{row['n']},{row['y']}" for i, row in enumerate(ROWS)]
-    return table("\n".join(["d,n,y", *rows]) + "\n", *arguments, **how)
+    return table("\n".join([f"{name},n,y", *rows]) + "\n", *arguments, **how)
 
 
 def packed(kind: str) -> bytes:
@@ -98,9 +98,8 @@ REFUSALS: Mapping[str, Refusal] = {
     "an encoding of two bytes": table(BASE, *option("data.source.csv.encoding=utf-16")),
     "zero bytes": table(BASE + "1,2,a\0\n"),
     "dates": column("{d:02}.{m:02}.2020", *DATES),
-    "dates in a column of another name": Refusal(
-        {"a.csv": column("{d:02}.{m:02}.2020").files["a.csv"].replace("d,", "when: or,", 1)},  # type: ignore[union-attr]
-        option('data.inputs={"when: or": date}'),
+    "dates in a column of another name": column(
+        "{d:02}.{m:02}.2020", *option('data.inputs={"when: or": date}'), name='"when: or"'
     ),
     "numbers": column('"1,{i:03}"', *NUMBERS),
     "no numbers": column("{i} or so", *option("data.inputs.d={number: {strip: k}}")),

@@ -62,8 +62,8 @@ class RowsSource(Section):
 
 
 class CsvSource(RowsSource):
-    """A text file with one row per line. Spaces around a field are ignored. `.gz`, `.bz2`, `.xz` and `.zst` are
-    decompressed."""
+    """A text file with one row per line. Spaces around a field are ignored. Files compressed by gzip, bzip2, xz or zstd
+    are decompressed."""
 
     delimiter: Text = ","
     """The string between two fields, or `whitespace`: any number of spaces and tabs. Fields cannot be quoted if it has
@@ -123,8 +123,8 @@ class ExcelSource(RowsSource):
 
 
 class JsonLinesSource(Section):
-    """A UTF-8 text file with one JSON object per line, or one array of objects. `.gz`, `.bz2`, `.xz` and `.zst` are
-    decompressed."""
+    """A UTF-8 text file with one JSON object per line, or one array of objects. Files compressed by gzip, bzip2, xz or
+    zstd are decompressed."""
 
     path: Paths
     """The path of the file, folder or pattern, or a list of paths, as of `csv`."""

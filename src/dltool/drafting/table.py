@@ -128,10 +128,8 @@ def sniffed_file(files: TableFiles, given: GivenSettings) -> Sniffed:
     kind = files.kind or next((kind for kind in ENDINGS if is_table(files.first.name, kind)), "csv")
     is_delimited = kind in DELIMITED
     if given.kind and given.kind != kind and not (is_delimited and given.kind in DELIMITED):
-        options = [name for name in SOURCES[kind].model_fields if name not in ("path", "url")]
-        hint = (
-            f"its options are --set data.source.{kind}.OPTION=VALUE: {', '.join(options)}" if options else "omit --set"
-        )
+        known = ", ".join(name for name in SOURCES[kind].model_fields if name not in ("path", "url"))
+        hint = f"its options are --set data.source.{kind}.OPTION=VALUE: {known}" if known else "omit --set"
         raise ConfigError(f"{files.path.name} is read as {kind}, not {given.kind}", hint)
     if kind == "sql":
         source, remarks = query_of(files.path)
