@@ -9,8 +9,8 @@ from pathlib import Path
 from dltool.config.table_sources import CsvSource
 from dltool.data.tables.decompression import lines_of, open_text
 from dltool.drafting.header import distinct_names, is_text
-from dltool.drafting.records import SAMPLE, encoding_of
-from dltool.drafting.sniff import SINGLE_QUOTED, Sniffed, surveyed
+from dltool.drafting.samples import SAMPLE, SINGLE_QUOTED, encoding_of
+from dltool.drafting.sniff import Sniffed, surveyed
 from dltool.errors import ConfigPath, DataError, Problem
 
 ATTRIBUTE = re.compile(r"""@attribute\s+(?:'([^']*)'|"([^"]*)"|([^\s{]+))\s*(.*)""", re.IGNORECASE)

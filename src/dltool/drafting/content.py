@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from zipfile import BadZipFile, ZipFile
 
-from dltool.data.tables.decompression import reading, unpacked
+from dltool.data.tables.decompression import reading, stored, unpacked
 from dltool.data.tables.excel_file import SAVE_AS
 from dltool.data.tables.json_lines import TO_CSV
 from dltool.errors import DataError
@@ -45,22 +45,12 @@ FOREIGN: Mapping[str, tuple[str, str]] = {
     r"HEADER RECORD\*{7}LIB": ("a SAS transport file", f'{PANDAS}read_sas("FILE", format="xport"){TO_CSV}'),
     r"[XA]\n\0\0\0[\x02\x03]": ("an R object", 'in R: write.csv(readRDS("FILE"), "data.csv", row.names = FALSE)'),
     r"RD[XA][23]\n": ("a file of R objects", 'in R: load("FILE"); write.csv(OBJECT, "data.csv", row.names = FALSE)'),
-    r"Obj\x01": (
-        "an Avro file",
-        f'in Python: import fastavro, pandas; pandas.DataFrame(fastavro.reader(open("FILE", "rb"))){TO_CSV}',
-    ),
-    r"\0\x01\0\0Standard (Jet|ACE)": ("an Access database", "export the table as CSV"),
-    r".{8}DUCK": ("a DuckDB database", "in SQL: COPY (SELECT * FROM …) TO 'data.parquet'"),
     r"7z\xbc\xaf|Rar!|\x1f[\x9d\xa0]|\x04\x22\x4d\x18": ("compressed in a way that is not read", UNPACK),
     r"\xff\xd8\xff|\x89PNG|GIF8|II\*\0|MM\0\*|RIFF|OggS|fLaC|ID3": (
         "an image or audio clip, and no table",
         "name the folder in which it is, or a table of file names",
     ),
     r"-?[\d.]+( \d+:\S+)+[ \t]*\r?\n": ("a file of svmlight, INDEX:VALUE …", SVMLIGHT),
-    r"(?i)(--[^\n]*\n|/\*.*?\*/;?|\s)*(create table|insert into|drop table|begin transaction)\b": (
-        "a script of SQL",
-        "make a database of it: sqlite3 data.sqlite < FILE",
-    ),
 }
 """Patterns of the beginning of other files: what they are, and what to do."""
 WORKBOOKS = (".xlsb", ".ods", ".numbers")
@@ -87,7 +77,7 @@ def kind_of_content(path: Path) -> str:
 def kind_of_zip(path: Path) -> str:
     """Return "excel" for a workbook, "zip" for other archives, even damaged ones. Raises DataError: it holds arrays."""
     try:
-        with ZipFile(path) as archive:
+        with stored(path) as file, ZipFile(file) as archive:
             names = archive.namelist()
     except (BadZipFile, OSError):
         return "zip"

@@ -27,11 +27,7 @@ def query_of(path: Path) -> tuple[SqlSource, tuple[str, ...]]:
             tables = [name for name, kind in kinds.items() if kind == "table"] or [*kinds]
             rows = {name: database.execute(f"SELECT count(*) FROM {quoted(name)}").fetchone()[0] for name in tables}
             if not any(rows.values()):
-                raise DataError(
-                    f"{path} has no tables"
-                    if not rows
-                    else f"{path} has no rows: {listed(tables, MOST_SHOWN)} is empty"
-                )
+                raise DataError(f"{path} has no tables" if not rows else f"{path} has no rows: its tables are empty")
             table = max(rows, key=rows.__getitem__)
             columns = [*database.execute(f"PRAGMA table_info({quoted(table)})")]
             names = [name for _, name, *_ in columns]
@@ -47,19 +43,15 @@ def query_of(path: Path) -> tuple[SqlSource, tuple[str, ...]]:
     selected = ", ".join(quoted(name) for name in names if name not in binary) if binary else "*"
     number = next((each for each in ROW_NUMBERS if each not in map(str.lower, names)), "")
     # A view has no numbers of rows.
-    order = key or ([number] if number and kinds[table] == "table" else names)
+    order = [number] if number and kinds[table] == "table" and not key else map(quoted, key or names)
     others = [name for name in kinds if name != table]
     remarks = []
     if others:
         other = f"data.source.sql.query=SELECT * FROM {quoted(others[0])} ORDER BY 1"
         remarks.append(f"others are {listed(others, MOST_SHOWN)}: init --set {shlex.quote(other)}")
-    query = f"SELECT {selected} FROM {quoted(table)} ORDER BY {', '.join(map(quoted_if_needed, order))}"
+    query = f"SELECT {selected} FROM {quoted(table)} ORDER BY {', '.join(order)}"
     remarks += [f"without the binary values of {listed(binary, MOST_SHOWN)}"] if binary else []
     return SqlSource(url=f"{SQLITE}{path}", query=query), tuple(remarks)
-
-
-def quoted_if_needed(name: str) -> str:
-    return name if name in ROW_NUMBERS else quoted(name)
 
 
 def quoted(name: str) -> str:

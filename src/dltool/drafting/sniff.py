@@ -5,14 +5,14 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from itertools import islice, product
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from dltool.config.choices import Choice
-from dltool.config.table_sources import WHITESPACE, CsvSource, ExcelSource, SqlSource, TableOptions
+from dltool.config.table_sources import CsvSource, ExcelSource, SqlSource, TableOptions
 from dltool.data.tables.builders import is_code
 from dltool.data.tables.cells import Cells, Texts, as_texts
 from dltool.data.tables.csv_file import CsvFile
@@ -26,12 +26,9 @@ from dltool.data.tables.several_files import SeveralFiles
 from dltool.data.tables.typed_table import ColumnRequest, TableFile, Want
 from dltool.drafting.draft import FEWEST
 from dltool.drafting.header import MARKERS, MARKERS_AMONG_NUMBERS, footers_of, options_of, usual_width
-from dltool.drafting.records import SAMPLE, encoding_of, holds_numbers, last_records, records_of, regularity
+from dltool.drafting.samples import SAMPLE, decimal_of, dialect_in, encoding_of, last_records
 from dltool.errors import ConfigPath, DataError
 
-# The likelier ones last: commas stand in texts and decimals too.
-DELIMITERS = (",", "|", ";", "\t")
-RARE_DELIMITERS = (":", "~", "^", "\x01")
 MOST_TEXTS = 1_000
 MOST_ODD_TEXTS = 10
 RARE = 0.05
@@ -39,8 +36,7 @@ RARE = 0.05
 MOMENT = re.compile(r"(?i:.*(time|date|stamp|epoch|day)|(.*[_ ])?(at|ts|on|dt))|.*[a-z](At|On)")
 MOMENTS = {8: "%Y%m%d", 9: "unix", 10: "unix", 12: "unix_ms", 13: "unix_ms"}
 """Formats of integers in columns of such names, by the digits of the largest."""
-SINGLE_QUOTED = re.compile(rb"(?:^|[,;\t|])\s*'")
-ESCAPED = re.compile(rb"""\\["',;\t|]""")
+CODES = "category", "integers with leading zeros or very many digits are codes"
 LEADING_ZERO = re.compile(rb"(?<![\w.:/-])0\d")
 """In no number, date or time of day behind its first digit. A block of a file may begin within one."""
 
@@ -117,30 +113,7 @@ def sniff_csv(
     encoding = given.get("encoding") or encoding_of(path, place)
     with open_text(path, place, encoding) as text:
         lines = list(islice(lines_of(text), SAMPLE))
-        # Where the first line may also be the names, it has to be a comment to make the rows alike.
-        comments = ("#", None) if lines and lines[0].startswith(b"#") else (None,)
-        quotes = ("'", None, '"') if any(map(SINGLE_QUOTED.search, lines)) else (None, '"')
-        escapes = (None, "\\") if any(map(ESCAPED.search, lines)) else (None,)
-        usual = [
-            CsvSource(
-                path=str(path), delimiter=delimiter, quote=quote, encoding=encoding, comment=comment, escape=escape
-            )
-            for escape, comment, quote, delimiter in product(escapes, comments, quotes, DELIMITERS)
-        ]
-        # As R writes tables; fields that runs of spaces separate cannot be quoted.
-        spaced = [CsvSource(path=str(path), delimiter=each, encoding=encoding) for each in (" ", WHITESPACE)]
-        rare = [CsvSource(path=str(path), delimiter=each, encoding=encoding) for each in RARE_DELIMITERS]
-        candidates = [options.model_copy(update=given) for options in (*usual, *rare, *spaced)]
-        samples = [records_of(lines, options) for options in candidates]
-    best = max(range(len(usual)), key=lambda index: (regularity(samples[index]), index))
-    if regularity(samples[best]) < 1 and any(map(holds_numbers, samples[-len(spaced) :])):
-        has_runs = any("" in fields for _, fields in samples[-2]) and holds_numbers(samples[-1])
-        best = -2 if holds_numbers(samples[-2]) and not has_runs else -1
-    elif not regularity(samples[best]):
-        others = range(len(usual), len(usual) + len(rare))
-        one_column = len(usual) - len(DELIMITERS)
-        best = next((index for index in others if regularity(samples[index]) == 1), one_column)
-    options, rows = candidates[best], samples[best]
+        options, rows = dialect_in(lines, {"encoding": encoding, **given})
     decimal = decimal_of([fields for _, fields in rows]) if options.delimiter != "," else "."
     found, remarks = options_of(rows, decimal)
     options = options.model_copy(update={"decimal": decimal, **found, **given, "path": str(whole or path)})
@@ -190,50 +163,30 @@ def sniff_sheet(path: Path, place: ConfigPath, whole: Path, given: Mapping[str, 
     return replace(sniffed, remarks=(*remarks, *sniffed.remarks))
 
 
-def decimal_of(rows: Sequence[Sequence[str]]) -> str:
-    cells = [cell for row in rows for cell in row]
-    by_comma, by_point = (
-        sum(mark in cell and not np.isnan(NumberFormat(mark).number(cell)) for cell in cells) for mark in (",", ".")
-    )
-    return "," if by_comma > by_point else "."
-
-
 def surveyed(kind: str, options: CsvSource | ExcelSource | SqlSource, place: ConfigPath) -> Sniffed:
     """Read all cells, for missing markers and for columns that need to be declared."""
     file = open_table(Choice(kind, options), place, ColumnRequest())
     seen = seen_in(file)
-    if again := repeated_names(
-        file, [name for name, column in seen.items() if column.is_mostly_numbers and name in column.texts]
-    ):
+    if again := repeated_names(file, seen):
         assert not isinstance(options, SqlSource)
         sniffed = surveyed(kind, without(options, again), place)
         return replace(sniffed, remarks=(f"line {again[0]:,} has the names again", *sniffed.remarks))
     markers: dict[str, list[str]] = {}
     columns: dict[str, tuple[Any, str]] = {}
-    formats = formats_in(file, {name: column for name, column in seen.items() if column.may_be_written})
-    codes = columns_of_codes(file, {name: each for name, each in seen.items() if each.numbers and not each.texts})
+    found = declared_in(file, seen)
     for name, column in seen.items():
-        declared: tuple[Any, str] | None = None
-        absent: Iterable[str] = ()
-        if name in formats:
-            declared, absent = formats[name]
-        elif name in codes:
-            declared = "category", "integers with leading zeros or very many digits are codes"
-        else:
-            declared, absent = declaration_of(column)
+        declared, absent = found[name] if name in found else declaration_of(column)
         columns |= {} if declared is None else {name: declared}
         for text in sorted(absent):
             markers.setdefault(text, []).append(name)
     return Sniffed(kind, options.model_copy(update={"missing": tuple(markers)}), columns, markers)
 
 
-def repeated_names(file: TableFile, names: Sequence[str]) -> list[int]:
-    """Return the lines of rows that repeat the names of the columns, as in files that were put together; `names` are
-    those of columns in which that was seen."""
-    if not names or not isinstance(file, CsvFile):
-        return []
-    places = [file.names.index(name) for name in names]
-    return [line for line, row in file.records() if all(row[place] == file.names[place] for place in places)]
+def repeated_names(file: TableFile, seen: Mapping[str, Seen]) -> list[int]:
+    """Return the lines that have the names of the columns again, as in files that were put together."""
+    is_likely = any(column.is_mostly_numbers and name in column.texts for name, column in seen.items())
+    records = file.records() if is_likely and isinstance(file, CsvFile) else ()
+    return [line for line, row in records if 2 * sum(map(str.__eq__, row, file.names)) > len(row)]
 
 
 def seen_in(file: TableFile) -> dict[str, Seen]:
@@ -266,12 +219,18 @@ def declaration_of(column: Seen) -> tuple[tuple[Any, str] | None, Iterable[str]]
     return None, found
 
 
-def formats_in(file: TableFile, columns: Mapping[str, Seen]) -> dict[str, tuple[tuple[Any, str], Iterable[str]]]:
-    """Return how to declare the `columns` whose numbers or dates are not written plainly, as all of their cells show,
-    and the texts that mark a missing value."""
+def declared_in(file: TableFile, seen: Mapping[str, Seen]) -> dict[str, tuple[tuple[Any, str], Iterable[str]]]:
+    """Return how to declare the columns whose numbers or dates are not written plainly, as all of their cells show, and
+    the texts that mark a missing value; and columns of codes: integers with leading zeros, or of very many digits."""
+    columns = {name: column for name, column in seen.items() if column.may_be_written}
+    whole = [name for name, column in seen.items() if column.numbers and not column.texts]
+    are_large = any(seen[name].largest >= 2**53 for name in whole)
+    coded = whole if whole and (are_large or has_leading_zeros(file)) else []
     writings = {name: (Writing(file.decimal), DateWriting(*column.moments)) for name, column in columns.items()}
     markers: dict[str, set[str]] = {name: set() for name in columns}
-    for block in file.blocks(dict.fromkeys(columns, "text")) if columns else ():
+    codes: set[str] = set()
+    for block in file.blocks(dict.fromkeys((*columns, *coded), "text")) if columns or coded else ():
+        codes |= {name for name in coded if any(is_code(text) for text in as_texts(block.columns[name]).values)}
         for name, both in writings.items():
             for text, count in counted_texts(block.columns[name]):
                 if text.lower() in MARKERS:
@@ -279,7 +238,7 @@ def formats_in(file: TableFile, columns: Mapping[str, Seen]) -> dict[str, tuple[
                     continue
                 for writing in both:
                     writing.add(text, count)
-    found: dict[str, tuple[tuple[Any, str], Iterable[str]]] = {}
+    found: dict[str, tuple[tuple[Any, str], Iterable[str]]] = dict.fromkeys(codes, (CODES, ()))
     for name, (numbers, dates) in writings.items():
         if len(numbers.odd) <= MOST_ODD_TEXTS and (options := numbers.options()):
             found[name] = (
@@ -291,16 +250,6 @@ def formats_in(file: TableFile, columns: Mapping[str, Seen]) -> dict[str, tuple[
             declared = "date" if formats[0] is None else {"date": {"format": formats[0]}}
             found[name] = (declared, f'dates such as "{dates.example}"{other}'), markers[name] | dates.odd.keys()
     return found
-
-
-def columns_of_codes(file: TableFile, columns: Mapping[str, Seen]) -> set[str]:
-    """Return the `columns` that hold integers with leading zeros, or too many digits to be numbers."""
-    are_large = any(column.largest >= 2**53 for column in columns.values())
-    names = list(columns) if columns and (are_large or has_leading_zeros(file)) else []
-    codes: set[str] = set()
-    for block in file.blocks(dict.fromkeys(names, "text")) if names else ():
-        codes |= {name for name in names if any(is_code(text) for text in as_texts(block.columns[name]).values)}
-    return codes
 
 
 def has_leading_zeros(file: TableFile) -> bool:

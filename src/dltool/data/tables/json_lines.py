@@ -59,8 +59,8 @@ class JsonLinesFile(TableFile):
         if wrong and not rows:
             message = f"{self.path} is no JSON with an object a line: line {wrong[0][0]:,}: {wrong[0][1]}"
             rewritten = f"write one object a line: jq -c . {shlex.quote(self.path.name)} > new.jsonl"
-            lists = in_pandas(f'map(json.loads, open("{self.path.name}"))')
-            of_lists = f"in Python: import json, pandas; {lists}{TO_CSV}"
+            made = f'pandas.DataFrame(map(json.loads, open("{self.path.name}")))'
+            of_lists = f"in Python: import json, pandas; {made}{TO_CSV}"
             raise DataError(Problem(self.place, message, of_lists if wrong[0][1] == NO_OBJECT else rewritten))
         faults = [f", {self.row_word} {line:,}: {what}" for line, what in wrong[:MOST_SHOWN]]
         if len(wrong) > MOST_SHOWN:
@@ -147,22 +147,18 @@ def parsed(text: str) -> dict[str, Any]:
 
 def conversion(value: Mapping[str, Any] | Sequence[Any], name: str) -> str:
     """Return a line of Python that makes a table of JSON of another form: that of pandas, or with rows below a key."""
-    made = in_pandas(f'json.load(open("{name}"))')
+    made = f'pandas.DataFrame(json.load(open("{name}")))'
     if isinstance(value, Mapping):
         lists = {key: rows[0] for key, rows in value.items() if isinstance(rows, list) and rows}
         key = next((key for key, row in lists.items() if isinstance(row, dict)), None)
         first = next(iter(value.values()), None)
         if key is not None:
-            made = in_pandas(f'json.load(open("{name}"))[{json.dumps(key)}]')
+            made = f'pandas.DataFrame(json.load(open("{name}"))[{json.dumps(key)}])'
         elif isinstance(lists.get("data"), list):
             made = f'pandas.read_json("{name}", orient="split")'
         elif isinstance(first, Mapping) and not all(map(str.isdecimal, first)):
             made = f'pandas.read_json("{name}", orient="index")'
     return f"in Python: import json, pandas; {made}{TO_CSV}"
-
-
-def in_pandas(code: str) -> str:
-    return f"pandas.DataFrame({code})"
 
 
 def without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -1,19 +1,30 @@
-"""The first and the last records of delimited text, and the encoding of a file."""
+"""The first and the last lines of delimited text: encoding, delimiter, quotes and the decimal separator."""
 
 import codecs
+import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import product
 from pathlib import Path
+from typing import Any
 
-from dltool.config.table_sources import CsvSource
+import numpy as np
+
+from dltool.config.table_sources import WHITESPACE, CsvSource
 from dltool.data.tables.csv_parser import Unreadable, dialect_of, numbered_records
 from dltool.data.tables.decompression import BUFFER, NotText, open_text, reading, unpacked, wide_encoding
+from dltool.data.tables.number_format import NumberFormat
 from dltool.drafting.header import Records, is_text
 from dltool.errors import ConfigPath
 
 SAMPLE = 500
 """Records that decide on delimiter, quotes and header; the encoding and missing markers are looked for in all."""
 LAST_BYTES = 1 << 15
+# The likelier ones last: commas stand in texts and decimals too.
+DELIMITERS = (",", "|", ";", "\t")
+RARE_DELIMITERS = (":", "~", "^", "\x01")
+SINGLE_QUOTED = re.compile(rb"(?:^|[,;\t|])\s*'")
+ESCAPED = re.compile(rb"""\\["',;\t|]""")
 
 
 def encoding_of(path: Path, place: ConfigPath) -> str:
@@ -33,6 +44,33 @@ def encoding_of(path: Path, place: ConfigPath) -> str:
         except UnicodeDecodeError:
             return "cp1252" if not {*piece} & {0x81, 0x8D, 0x8F, 0x90, 0x9D} else "latin-1"
     return "utf-8"
+
+
+def dialect_in(lines: Sequence[bytes], given: Mapping[str, Any]) -> tuple[CsvSource, Records]:
+    """Return the delimiter, quotes, escapes and comments that make the first lines of a file most regular, and their
+    records. `given` options stay."""
+    # Where the first line may also be the names, it has to be a comment to make the rows alike.
+    comments = ("#", None) if lines and lines[0].startswith(b"#") else (None,)
+    quotes = ("'", None, '"') if any(map(SINGLE_QUOTED.search, lines)) else (None, '"')
+    escapes = (None, "\\") if any(map(ESCAPED.search, lines)) else (None,)
+    usual = [
+        CsvSource(path="", delimiter=delimiter, quote=quote, comment=comment, escape=escape)
+        for escape, comment, quote, delimiter in product(escapes, comments, quotes, DELIMITERS)
+    ]
+    # As R writes tables; fields that runs of spaces separate cannot be quoted.
+    others = [CsvSource(path="", delimiter=each) for each in (*RARE_DELIMITERS, " ", WHITESPACE)]
+    candidates = [options.model_copy(update=given) for options in (*usual, *others)]
+    samples = [records_of(lines, options) for options in candidates]
+    best = max(range(len(usual)), key=lambda index: (regularity(samples[index]), index))
+    by_one, by_runs = map(holds_numbers, samples[-2:])
+    if regularity(samples[best]) < 1 and (by_one or by_runs):
+        has_runs = by_runs and any("" in fields for _, fields in samples[-2])
+        best = len(samples) - (2 if by_one and not has_runs else 1)
+    elif not regularity(samples[best]):
+        rare = range(len(usual), len(usual) + len(RARE_DELIMITERS))
+        one_column = len(usual) - len(DELIMITERS)
+        best = next((index for index in rare if regularity(samples[index]) == 1), one_column)
+    return candidates[best], samples[best]
 
 
 def records_of(lines: Sequence[bytes], options: CsvSource) -> list[tuple[int, list[str]]]:
@@ -74,3 +112,12 @@ def holds_numbers(rows: Records) -> bool:
     return is_regular and any(
         all(not is_text(fields[index], ".") for _, fields in rows[1:]) for index in range(others[0])
     )
+
+
+def decimal_of(rows: Sequence[Sequence[str]]) -> str:
+    """Return the decimal separator that more cells have."""
+    cells = [cell for row in rows for cell in row]
+    by_comma, by_point = (
+        sum(mark in cell and not np.isnan(NumberFormat(mark).number(cell)) for cell in cells) for mark in (",", ".")
+    )
+    return "," if by_comma > by_point else "."
