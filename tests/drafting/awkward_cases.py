@@ -256,6 +256,7 @@ KINDS = [
         {"data.csv.gz": lambda: gzip.compress(BASE.encode())},
     ),
 ]
+EMPTY = "x,y\n"
 PARTS = {"parts/1.csv": BASE, "parts/2.csv": lines("{k},{x}", "y,x")}
 TWICE: Mapping[str, Sequence[Any]] = {"x": [*X, *X], "y": [*Y, *Y]}
 SEVERAL = [
@@ -280,6 +281,13 @@ SEVERAL = [
         "source: {csv: train.csv}, test: {csv: test.csv}",
         {"train.csv": BASE, "test.csv": BASE},
         TWICE,
+    ),
+    Case(
+        "several files of each split",
+        'source: {csv: "parts/train-*.csv"}, test: {csv: parts/test-0.csv}',
+        {"parts/train-0.csv": BASE, "parts/train-1.csv": EMPTY, "parts/test-0.csv": BASE},
+        TWICE,
+        given="parts",
     ),
 ]
 NUMBERS = [

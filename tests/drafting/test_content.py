@@ -20,6 +20,7 @@ from pyarrow import feather, parquet
 from dltool.commands.init import config_for
 from dltool.config.sources import parse_source
 from dltool.data.tables.read import read_table
+from dltool.errors import DataError
 
 ROWS = [(7 * i % 29 / 2, "ab"[i % 3 == 0]) for i in range(30)]
 BASE = ("x,y\n" + "".join(f"{x},{y}\n" for x, y in ROWS)).encode()
@@ -110,6 +111,35 @@ def test_the_content_decides_how_a_file_is_read(name: str) -> None:
     written = source.replace("sqlite:///", f"sqlite:///{Path.cwd()}/")
     values = read_table(parse_source(yaml.safe_load(written)), ()).columns["x"].values[:]
     assert values.tolist() == [x for x, _ in ROWS]
+
+
+@pytest.mark.parametrize(
+    ("names", "sources"),
+    [
+        (("d/train/1.csv", "d/train/2.csv", "d/test/1.csv", "d/test/2.csv"), ("d/train", "d/test", None)),
+        (
+            ("d/s/train-0-of-2.csv", "d/s/train-1-of-2.csv", "d/s/dev-0-of-1.csv"),
+            ("d/s/train-*.csv", None, "d/s/dev-0-of-1.csv"),
+        ),
+        (("d/train.csv", "d/test.csv", "d/other.csv"), ("d/train.csv", "d/test.csv", None)),
+        (("d/latest.csv", "d/greatest.csv"), ("d", None, None)),
+    ],
+)
+def test_files_of_the_splits_are_splits(names: tuple[str, ...], sources: tuple[str | None, ...]) -> None:
+    data = drafted(dict.fromkeys(names, BASE))
+    assert (
+        tuple(data[role]["csv"]["path"] if role in data else None for role in ("source", "test", "validation"))
+        == sources
+    )
+
+
+@pytest.mark.parametrize(
+    "names",
+    [("d/train_a.csv", "d/b_train.csv", "d/test.csv"), ("d/[a]/train1.csv", "d/[a]/train2.csv", "d/[a]/test.csv")],
+)
+def test_files_of_a_split_that_no_pattern_names_are_refused(names: tuple[str, ...]) -> None:
+    with pytest.raises(DataError, match="d holds several tables for one split: "):
+        drafted(dict.fromkeys(names, BASE))
 
 
 def test_folders_name_values_as_hive_writes_them() -> None:

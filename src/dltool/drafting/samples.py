@@ -57,19 +57,24 @@ def dialect_in(lines: Sequence[bytes], given: Mapping[str, Any]) -> tuple[CsvSou
         CsvSource(path="", delimiter=delimiter, quote=quote, comment=comment, escape=escape)
         for escape, comment, quote, delimiter in product(escapes, comments, quotes, DELIMITERS)
     ]
+    rare = [CsvSource(path="", delimiter=each) for each in RARE_DELIMITERS]
     # As R writes tables; fields that runs of spaces separate cannot be quoted.
-    others = [CsvSource(path="", delimiter=each) for each in (*RARE_DELIMITERS, " ", WHITESPACE)]
-    candidates = [options.model_copy(update=given) for options in (*usual, *others)]
+    spaced = [
+        CsvSource(path="", delimiter=delimiter, comment=comment)
+        for comment, delimiter in product(comments, (" ", WHITESPACE))
+    ]
+    candidates = [options.model_copy(update=given) for options in (*usual, *rare, *spaced)]
     samples = [records_of(lines, options) for options in candidates]
     best = max(range(len(usual)), key=lambda index: (regularity(samples[index]), index))
-    by_one, by_runs = map(holds_numbers, samples[-2:])
-    if regularity(samples[best]) < 1 and (by_one or by_runs):
-        has_runs = by_runs and any("" in fields for _, fields in samples[-2])
-        best = len(samples) - (2 if by_one and not has_runs else 1)
+    numeric = [index for index in range(len(usual) + len(rare), len(samples)) if holds_numbers(samples[index])]
+    if regularity(samples[best]) < 1 and numeric:
+        # A run of spaces makes empty fields.
+        has_runs = numeric[1:] == [numeric[0] + 1] and any("" in fields for _, fields in samples[numeric[0]])
+        best = numeric[has_runs]
     elif not regularity(samples[best]):
-        rare = range(len(usual), len(usual) + len(RARE_DELIMITERS))
+        others = range(len(usual), len(usual) + len(rare))
         one_column = len(usual) - len(DELIMITERS)
-        best = next((index for index in rare if regularity(samples[index]) == 1), one_column)
+        best = next((index for index in others if regularity(samples[index]) == 1), one_column)
     return candidates[best], samples[best]
 
 

@@ -1,9 +1,12 @@
 """The files of a table: one, the parts in a folder or a zip, and those for validation and test beside it."""
 
+import glob
+import os
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path
 
 from dltool.data.files.file_tree import open_members
@@ -29,6 +32,7 @@ ENDINGS = (
 )
 """Endings that only tables have: texts and what describes images end otherwise."""
 ARCHIVES = ("zip", "tar")
+MOST_SHOWN = 6
 TRAINING = re.compile(r"(?i)(?:^|[^a-z])train(?:ing)?(?:$|[^a-z])")
 ROLES: Mapping[str, re.Pattern[str]] = {
     "validation": re.compile(r"(?i)(?:^|[^a-z])(?:valid(?:ation)?|val|dev)(?:$|[^a-z])"),
@@ -63,14 +67,18 @@ def table_files(path: Path, kind: str) -> TableFiles | None:
     if kind == "zip" and path.suffix.lower() != ".zip":
         name = shlex.quote(path.name)
         raise DataError(f"{path.name} is a zip archive", f"mv {name} {name}.zip; dltool init {name}.zip")
-    training = [table for table in tables if TRAINING.search(stem_of(table))]
+    roles = {role: [table for table in tables if role_of(table, path) == role] for role in ("training", *ROLES)}
+    training = roles.pop("training")
     if len(training) == 1:
         return of_one(training[0], siblings(training[0], tables))
+    if training and any(roles.values()):
+        others = {role: together(files, tables, path) for role, files in roles.items() if files}
+        return TableFiles(together(training, tables, path), training[0], kind_of_content(training[0]), others)
     if len(tables) == 1:
         return of_one(tables[0], {})
     kinds = [kind for kind in KINDS if any(is_table(table.name, kind) for table in tables)]
     if len(kinds) > 1 and not path.is_file():
-        names = listed([table.name for table in tables], 6)
+        names = listed([table.name for table in tables], MOST_SHOWN)
         raise DataError(f"{path} holds tables of several kinds: {names}", "name one of them: dltool init FILE")
     first = parts_in(str(path), kinds[0], ())[0][0]
     return TableFiles(path, first, kind_of_content(first))
@@ -87,6 +95,29 @@ def tables_in(path: Path, kind: str) -> list[Path]:
     if not names:
         raise DataError(f"{path.name} holds no files with data", "put some in it, or name another folder or file")
     return tables if 2 * len(tables) >= len(names) else []
+
+
+def role_of(table: Path, root: Path) -> str:
+    """Return "training", "validation" or "test" if the name of a table, or of a folder in `root`, has such a word."""
+    names = (stem_of(table), *reversed(table.relative_to(root).parent.parts))
+    patterns = {"training": TRAINING, **ROLES}
+    return next((role for name in names for role, pattern in patterns.items() if pattern.search(name)), "")
+
+
+def together(files: Sequence[Path], tables: Sequence[Path], root: Path) -> Path:
+    """Return the folder or the pattern that names these files and no others of the `tables` in the folder `root`.
+    Raises DataError: there is none."""
+    folder = Path(os.path.commonpath([file.parent for file in files]))
+    stems = zip(*(file.name for file in files), strict=False)
+    begin = "".join(letters[0] for letters in takewhile(lambda letters: len({*letters}) == 1, stems))
+    pattern = folder / f"{begin.rstrip('0123456789')}*{''.join(files[0].suffixes)}"
+    for path in (files[0], folder, pattern) if root.is_dir() and not glob.has_magic(str(folder)) else ():
+        named = [each for each in tables if each == path or path in each.parents or each.match(str(path))]
+        if named == files:
+            return path
+    names = listed([file.relative_to(root).as_posix() for file in files], MOST_SHOWN)
+    way = "put those of each split in a folder" if root.is_dir() else "unpack it, and name the folder"
+    raise DataError(f"{root.name} holds several tables for one split: {names}", way)
 
 
 def siblings(training: Path, files: list[Path]) -> dict[str, Path]:
