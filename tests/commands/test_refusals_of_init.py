@@ -221,7 +221,11 @@ def hint_of(stderr: str) -> str:
     return " ".join(" ".join(line.strip() for line in stderr.splitlines() if line.startswith("  ")).split())
 
 
-@pytest.mark.parametrize("name", REFUSALS)
+# It imports scikit-learn and SciPy.
+SLOW = {"svmlight"}
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in REFUSALS])
 def test_what_a_refusal_says_is_a_way_that_works(dltool, monkeypatch, name: str) -> None:
     monkeypatch.setenv("COLUMNS", "1000")
     refusal = REFUSALS[name]
