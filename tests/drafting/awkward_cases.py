@@ -306,6 +306,12 @@ NUMBERS = [
     cells("`$5`; a dollar is written twice", '{number: {strip: "$$"}}', lambda i: (f"${i}", i)),
     cells("`5 €`, `7 %`, `60 kg`", '{number: {strip: "kg"}}', lambda i: (f"{i} kg", i)),
     cells("`(5)` for `-5`", '{number: {strip: "()"}}', lambda i: (f"({i})" if i % 2 else f"{i}", -i if i % 2 else i)),
+    cells("`5-` for `-5`", '{number: {strip: "-"}}', lambda i: (f"{i * i % 31}-", -(i * i % 31)), False),
+    cells(
+        "`\u22125`, `\uff11\uff12`: signs and digits of typesetters and other scripts",
+        "number",
+        lambda i: (f"\u2212{i * i % 31}", -(i * i % 31)),
+    ),
     cells("`01067`, a code", "category", lambda i: (f"0{i % 4}067", f"0{i % 4}067")),
     cells(
         "missing in some rows",
@@ -328,12 +334,36 @@ DATES = [
     cells("`1/31/2024`", '{date: {format: "%m/%d/%Y"}}', lambda i: day(i, "{m}/{d}/2024")),
     cells("`31 Jan 2024`", '{date: {format: "%d %b %Y"}}', lambda i: (f"{1 + i} Jan 2024", f"2024-01-{1 + i:02}")),
     cells(
+        "`January 1st, 2024`",
+        '{date: {format: "%B %d, %Y"}}',
+        lambda i: (
+            f"January {5 * i % 31 + 1}{'st' if 5 * i % 31 in (0, 20, 30) else 'th'}, 2024",
+            f"2024-01-{5 * i % 31 + 1:02}",
+        ),
+        is_found=False,
+    ),
+    cells(
+        "`20240131`",
+        '{date: {format: "%Y%m%d"}}',
+        lambda i: (f"202401{5 * i % 31 + 1:02}", f"2024-01-{5 * i % 31 + 1:02}"),
+    ),
+    cells(
+        "`31.12.60`, which is 2060: 69 to 99 are of the last century",
+        '{date: {format: "%d.%m.%y"}}',
+        lambda i: (f"{5 * i % 31 + 1:02}.12.60", f"2060-12-{5 * i % 31 + 1:02}"),
+    ),
+    cells(
+        "`2024M01`",
+        '{date: {format: "%YM%m"}}',
+        lambda i: (f"{2000 + 5 * i % 9}M{1 + i % 12:02}", f"{2000 + 5 * i % 9}-{1 + i % 12:02}-01"),
+    ),
+    cells(
         "`2024Q1`",
         '{date: {format: "%YQ%q"}}',
         lambda i: (f"{2000 + (5 * i % 9)}Q{1 + i % 4}", f"{2000 + (5 * i % 9)}-{1 + 3 * (i % 4):02}-01"),
     ),
     cells(
-        "seconds since 1970; `unix_ms` for milliseconds",
+        "seconds since 1970; `unix_ms`, `unix_us`, `unix_ns` for smaller units",
         "{date: {format: unix}}",
         lambda i: (f"{1704067200 + 86400 * (5 * i % 29)}", f"2024-01-{1 + 5 * i % 29:02}"),
         is_found=False,
@@ -416,6 +446,12 @@ TARGETS = [
         "`action|drama`",
         '{multi_label: "|"}',
         lambda i: (("a|b", "b", "a")[i % 3], ((1, 1), (0, 1), (1, 0))[i % 3]),
+    ),
+    aims(
+        "`['a', 'b']`",
+        '{multi_label: "|"}',
+        lambda i: (("['a', 'b']", "['b']", "['a']")[i % 3], ((1, 1), (0, 1), (1, 0))[i % 3]),
+        False,
     ),
     aims("token ids, labels of CTC: integers that keep their meaning", "{index: 20000}", lambda i: (f"{i}", i), False),
 ]

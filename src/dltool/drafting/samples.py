@@ -58,7 +58,7 @@ def dialect_in(lines: Sequence[bytes], given: Mapping[str, Any]) -> tuple[CsvSou
         for escape, comment, quote, delimiter in product(escapes, comments, quotes, DELIMITERS)
     ]
     rare = [CsvSource(path="", delimiter=each) for each in RARE_DELIMITERS]
-    # As R writes tables; fields that runs of spaces separate cannot be quoted.
+    # As R writes tables, or with aligned columns.
     spaced = [
         CsvSource(path="", delimiter=delimiter, comment=comment)
         for comment, delimiter in product(comments, (" ", WHITESPACE))
@@ -67,10 +67,12 @@ def dialect_in(lines: Sequence[bytes], given: Mapping[str, Any]) -> tuple[CsvSou
     samples = [records_of(lines, options) for options in candidates]
     best = max(range(len(usual)), key=lambda index: (regularity(samples[index]), index))
     numeric = [index for index in range(len(usual) + len(rare), len(samples)) if holds_numbers(samples[index])]
-    if regularity(samples[best]) < 1 and numeric:
-        # A run of spaces makes empty fields.
-        has_runs = numeric[1:] == [numeric[0] + 1] and any("" in fields for _, fields in samples[numeric[0]])
-        best = numeric[has_runs]
+    are_spaces = candidates[best].delimiter == "\t" and not holds_numbers(samples[best])
+    if (regularity(samples[best]) < 1 or are_spaces) and numeric:
+        best = numeric[0]
+        by_runs = samples[best + 1] if candidates[best].delimiter == " " else []
+        # A run of spaces makes empty names.
+        best += bool(by_runs) and len(by_runs[0][1]) != len(samples[best][0][1])
     elif not regularity(samples[best]):
         others = range(len(usual), len(usual) + len(rare))
         one_column = len(usual) - len(DELIMITERS)
