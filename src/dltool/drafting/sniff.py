@@ -292,8 +292,8 @@ def declared_in(file: TableFile, seen: Mapping[str, Seen]) -> dict[str, tuple[tu
             declared = "date" if formats[0] is None else {"date": {"format": formats[0]}}
             found[name] = (declared, f'dates such as "{dates.example}"{other}'), markers[name] | dates.odd.keys()
         elif numbers.is_ambiguous:
-            seen = f'numbers such as "{numbers.example}"'
-            found[name] = ("number", f'{seen}; thousands: "{file.decimal}" reads three digits behind as thousands'), ()
+            shown = f'numbers such as "{numbers.example}"'
+            found[name] = ("number", f'{shown}; thousands: "{file.decimal}" reads three digits behind as thousands'), ()
     return found
 
 
