@@ -55,12 +55,13 @@ def config_for(what: str, target: str | None, out: Path | None, settings: Sequen
 
 def draft_for(given: Path, target: str | None, out: Path | None, settings: Sequence[str]) -> Drafted:
     from dltool.drafting.content import kind_of_content
-    from dltool.drafting.draft import path_scalar, written
+    from dltool.drafting.draft import path_scalar
     from dltool.drafting.folder import draft_folder
     from dltool.drafting.segmentation import draft_masks, mask_folder
     from dltool.drafting.settings import given_by, in_terms_of_init
     from dltool.drafting.table import draft_table
     from dltool.drafting.table_files import table_files
+    from dltool.drafting.writing import written
 
     said = given_by(settings)
     folder = Path.cwd() if out is None else out.absolute().parent
