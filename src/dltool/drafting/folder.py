@@ -112,6 +112,12 @@ def class_draft(
     varied = f"{few:,} to {many:,} of each, {in_comment(most)} most often"
     names = in_comments(sorted(classes)) if many == few else varied
     title = f"{in_comment(Path(path).name)[1:-1]}: {examples} of {counted(len(classes), 'class')}, {names}."
+    if few == 1:
+        alone = "a class has one example only, and cannot be in every split"
+        data = [
+            (line.replace("}", ", stratify: false}"), alone) if line.startswith("split: ") else (line, comment)
+            for line, comment in data
+        ]
     training = training_lines(classes.total(), LOSS, "accuracy", length)
     return Draft(title, data, layers, training, "accuracy")
 
