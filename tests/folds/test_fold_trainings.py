@@ -263,3 +263,18 @@ def test_a_metric_that_is_no_mean_is_that_of_all_rows_at_once(dltool, folder: Pa
     assert auc["value"] == pytest.approx(expected, abs=0.01)
     low, high = auc["interval"]
     assert low < auc["value"] < high <= 1
+
+
+def test_folds_of_a_data_frame_use_the_table_of_their_run_wherever_it_is(folder: Path) -> None:
+    import pandas as pd
+
+    import dltool
+
+    frame = pd.read_csv("rows.csv").drop(columns=["person", "hour"])
+    run = dltool.train("tiny.yaml", {"expect": {}}, data=frame)
+    assert not (run.path / "folds" / "1" / "data.parquet").exists()
+    (folder / "runs").rename(folder / "moved")
+    fold = dltool.open_run(folder / "moved" / "tiny" / "0001" / "folds" / "1")
+    found = fold.evaluate()
+    assert found.loc["loss", "value"] == results(fold.path)["test"]["loss"]
+    assert len(fold.predict(frame.head(3))) == 3

@@ -89,4 +89,5 @@ def part_document(run: Run, found: PartConfig, config: Config) -> Document:
     sources = {key: getattr(config.data, key) for key in ("source", "validation", "test")}
     text = dump_yaml(recorded.model_copy(update={"data": recorded.data.model_copy(update=sources)}))
     root = parse_yaml(text, shown_as)
-    return Document(Path(run.config), shown_as, root, {shown_as: text}, {shown_as: run.path}, text.encode())
+    # Recorded paths are absolute, but for that of a table in the run.
+    return Document(run.config, shown_as, root, {shown_as: text}, {shown_as: Path.cwd()}, text.encode())
