@@ -440,17 +440,19 @@ def test_texts_with_classes_in_their_names_are_no_classes_of_one_file(drafted) -
     assert drafted("texts")["data"]["source"] == {"text": {"path": "texts", "pattern": "{class}_{number}.txt"}}
 
 
-def make_masks(top: str = "it", lossless: bool = True) -> None:
+def make_masks(
+    top: str = "it", lossless: bool = True, names: tuple[str, str] = ("images/{i}.jpg", "masks/{i}.png")
+) -> None:
     generator = np.random.default_rng(3)
     for i in range(30):
         image, mask = generator.integers(0, 90, (20, 24, 3), np.uint8), np.zeros((20, 24), np.uint8)
         y, x = generator.integers(0, 12, 2)
         image[y : y + 8, x : x + 8] += 150
         mask[y : y + 8, x : x + 8] = 255
-        kind = ("PNG", "png") if lossless else ("JPEG", "jpg")
-        write_all(
-            {f"{top}/images/{i}.jpg": encoded(image, "JPEG"), f"{top}/masks/{i}.{kind[1]}": encoded(mask, kind[0])}
-        )
+        image_name, mask_name = (name.format(i=i, j=i % 3, s="test" if i % 4 else "train") for name in names)
+        kind = "PNG" if lossless else "JPEG"
+        mask_name = mask_name if lossless else mask_name.replace(".png", ".jpg")
+        write_all({f"{top}/{image_name}": encoded(image, "JPEG"), f"{top}/{mask_name}": encoded(mask, kind)})
 
 
 def test_a_folder_of_masks_beside_the_images_is_a_segmentation(dltool, drafted) -> None:
@@ -459,9 +461,41 @@ def test_a_folder_of_masks_beside_the_images_is_a_segmentation(dltool, drafted) 
     assert config["data"]["source"] == {"images": {"path": "it", "masks": "masks", "size": [20, 24], "channels": 3}}
     assert any("UpSampling2D" in layer for layer in config["model"]["layers"])
     Path("it/masks/7.png").unlink()
+    assert drafted("it")["data"]["source"]["images"]["on_error"] == "skip"
+    outcome = dltool("init", "it")
+    assert "left out: 1 image without exactly one mask: images/7.jpg (none)" in " ".join(outcome.stderr.split())
+    for number in range(8, 20):
+        Path(f"it/masks/{number}.png").unlink()
     outcome = dltool("init", "it")
     assert outcome.code == 3
-    assert "1 image without exactly one mask: images/7.jpg (none)" in " ".join(outcome.stderr.split())
+    assert "13 images without exactly one mask" in " ".join(outcome.stderr.split())
+
+
+@pytest.mark.parametrize(
+    ("image", "mask", "masks"),
+    [
+        ("{i}.jpg", "{i}_mask.png", "{image}_mask"),
+        ("p{j}/img_{i}.jpg", "p{j}/img_{i}_seg.png", "{image}_seg"),
+        ("train/a{i}.jpg", "train_masks/a{i}_mask.png", "train_masks"),
+        ("{s}/{i}.jpg", "{s}_labels/{i}_L.png", "../{folder}_labels/{image}_L"),
+        ("images/{i}.jpg", "annotations/trimaps/{i}.png", "../annotations/trimaps/{image}"),
+        ("In_Input/X_{i}.jpg", "GroundTruth/X_{i}_segmentation.png", "GroundTruth"),
+    ],
+)
+def test_masks_are_found_by_how_they_are_called(drafted, image, mask, masks) -> None:
+    make_masks("it", names=(image, mask))
+    source = drafted("it")["data"]["source"]["images"]
+    assert source == {"path": "it", "masks": masks, "size": [20, 24], "channels": 3}
+
+
+def test_masks_that_no_pattern_joins_with_their_images_are_to_be_moved(dltool) -> None:
+    make_masks(names=("img_{i}.jpg", "mask_{i}.png"))
+    outcome = dltool("init", "it")
+    assert (outcome.code, "move the masks into a folder called masks" in outcome.stderr) == (3, True)
+    Path("it/masks").mkdir()
+    for file in Path("it").glob("mask_*"):
+        file.rename(file.parent / "masks" / file.name)
+    assert "masks: masks" in dltool("init", "it").stdout
 
 
 def test_masks_of_too_many_values_are_no_classes_of_pixels_or_images(dltool) -> None:
@@ -489,9 +523,13 @@ def test_recordings_in_a_zip_get_a_spectrogram_and_a_remark_on_speakers(dltool, 
     assert 'begin with "anna", "ben"' in dltool("init", "sounds.zip").stdout
 
 
-def test_a_damaged_picture_is_named_before_anything_is_written(dltool) -> None:
+def test_few_damaged_pictures_are_left_out_and_many_are_named(dltool, drafted) -> None:
     write_all(class_folders(2, 10, top="images/"))
     Path("images/a/3.png").write_bytes(b"no image")
+    assert drafted("images")["data"]["source"]["images"]["on_error"] == "skip"
+    assert "1 image cannot be read and is left out: a/3.png" in dltool("init", "images").stderr
+    for number in range(4, 7):
+        Path(f"images/a/{number}.png").write_bytes(b"")
     outcome = dltool("init", "images", "--out", "mine.yaml")
     assert (outcome.code, outcome.stdout) == (3, "")
     assert "a/3.png" in outcome.stderr

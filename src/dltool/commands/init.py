@@ -2,13 +2,20 @@
 
 import os
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dltool.errors import ConfigError, DataError, MachineError
 from dltool.text import did_you_mean, near, os_words
 
+if TYPE_CHECKING:
+    from dltool.drafting.draft import Draft
+
+Written = tuple[str, tuple[str, ...]]
+"""The text of a config, and warnings about its data."""
 FOREIGN = {
     b"%PDF-": ("a PDF document", "save its table as CSV"),
     b"<!DOCTYPE": ("a web page", "save its table as CSV"),
@@ -68,8 +75,6 @@ def draft_for(given: Path, target: str | None, out: Path | None, settings: Seque
     from dltool.data.tables.excel_file import SAVE_AS
     from dltool.data.tables.several_files import ENDINGS
     from dltool.drafting.draft import path_scalar, written
-    from dltool.drafting.folder import draft_folder
-    from dltool.drafting.segmentation import draft_masks, mask_folder
     from dltool.drafting.settings import given_by, in_terms_of_init
     from dltool.drafting.table import draft_table
     from dltool.drafting.table_files import table_files
@@ -92,19 +97,42 @@ def draft_for(given: Path, target: str | None, out: Path | None, settings: Seque
         files = table_files(path) if path.suffix.lower() == ".zip" or path.is_dir() or not is_folder(path) else None
         if files is not None:
             draft = draft_table(files, named, target, said)
+            text, warnings = written(draft, stem, command, folder)
         elif target is None and not settings:
-            masks = mask_folder(path)
-            draft = draft_folder(path, named) if masks is None else draft_masks(path, masks, named(path))
+            draft, (text, warnings) = draft_files(path, named, lambda draft: written(draft, stem, command, folder))
         else:
             raise ConfigError(
                 f"{given} has no columns: its folders or files are the classes", "omit --target and --set"
             )
-        text, warnings = written(draft, stem, command, folder)
     except (ConfigError, DataError) as error:
         # The config is not written, so locations in it mean nothing.
         kind = said.kind or ("excel" if path.name.endswith(ENDINGS["excel"]) else "csv")
         raise type(error)([in_terms_of_init(problem, kind) for problem in error.problems]) from None
     return Drafted(text, (*draft.notes, *warnings, *(() if out is None else (f"next  {command}",))))
+
+
+def draft_files(
+    path: Path, named: Callable[[Path], str], write: Callable[["Draft"], Written]
+) -> tuple["Draft", Written]:
+    """Return the draft for a folder or an archive of files, and its text and warnings by `write`. If all that is wrong
+    are a few files that cannot be read, it leaves them out."""
+    from dltool.drafting.folder import draft_folder
+    from dltool.drafting.segmentation import draft_masks, masks_in
+
+    masks = masks_in(path)
+
+    def attempt(on_error: str) -> tuple["Draft", Written]:
+        draft = (
+            draft_folder(path, named, on_error) if masks is None else draft_masks(path, masks, named(path), on_error)
+        )
+        return draft, write(draft)
+
+    try:
+        return attempt("refuse")
+    except DataError:
+        with suppress(ConfigError, DataError):
+            return attempt("skip")
+        raise
 
 
 def refuse_foreign(path: Path) -> None:

@@ -1,22 +1,32 @@
 """A config for images with masks: a small U-Net that predicts the class of every pixel."""
 
+import posixpath
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path, PurePath
 
 import numpy as np
 
-from dltool.data.files.file_tree import open_members
+from dltool.data.files.file_tree import Members, UnreadableMember, open_members
+from dltool.data.files.listing import Member
 from dltool.data.media.image_decode import EXTENSIONS
-from dltool.data.media.masks import LOSSY, mask_values, paired
+from dltool.data.media.masks import FOLDER, IMAGE, LOSSY, images_with_masks, mask_values, paired, stem_of
 from dltool.drafting.draft import Draft, Lines, in_comment, scalar, training_lines
-from dltool.drafting.folder import LOSS, MEDIA, SAMPLE, contents_of, parts_line, survey_images
+from dltool.drafting.folder import LOSS, MEDIA, images_of, parts_line, said
 from dltool.errors import DataError
-from dltool.text import counted
+from dltool.text import counted, joined
 
 MASKS = frozenset(
     {"mask", "masks", "label", "labels", "annotation", "annotations", "segmentation", "segmentations", "trimaps"}
     | {"segmentationclass", "gt", "groundtruth", "ground_truth", "targets"}
 )
 """Names of folders of masks, in lower case."""
+MASK_WORD = re.compile(r"(?i)mask|label|annot|segment|truth|trimap|target|(?<![a-z])(?:seg|gt)(?![a-z])")
+"""What paths of masks have in them, and those of their images have not."""
+LAST_WORD = re.compile(r"[ _.-]+[^ _.-]+$")
+MOST_PAIRED = 0.9
+"""The least share of the images that have a mask."""
 IMAGES = frozenset({"image", "images", "img", "imgs", "jpegimages", "photos", "input", "inputs"})
 MOST_VALUES, FEW_VALUES = 64, 4
 """Masks of classes have fewer values, in a lossless format and in JPEG; a photo in a folder called `mask` has more."""
@@ -27,61 +37,109 @@ SHALLOW = 64
 """Pixels of the shorter side, below which the U-Net has two levels instead of three."""
 
 
-def mask_folder(path: Path) -> str | None:
-    """Return the name of the folders below `path` that hold the masks of the other images; None if there are none.
+def masks_in(path: Path) -> str | None:
+    """Return how `masks` finds the masks of the other images below `path`; None if they have none.
 
-    Raises DataError: beside a folder of images, a folder of masks has too many values to be classes."""
+    Raises DataError: there are masks beside the images, but they have too many values to be classes."""
     members = open_members(str(path), ())
-    images = [member.name for member in members.members if member.name.lower().endswith(EXTENSIONS)]
-    folders = {folder for name in images for folder in PurePath(name).parts[:-1]}
-    for folder in sorted(each for each in folders if each.lower() in MASKS):
-        masks = [name for name in images if folder in PurePath(name).parts[:-1]]
-        if not len(images) / 4 <= len(masks) < len(images):
+    by_name = {member.name: member for member in members.members if member.name.lower().endswith(EXTENSIONS)}
+    are_named = any(each.lower() in IMAGES for name in by_name for each in PurePath(name).parts[:-1])
+    unpaired, problem = None, None
+    for masks in candidates([*by_name]):
+        images, masks_of, _ = images_with_masks(members, masks)
+        paired = [each[0] for each in masks_of.values() if len(each) == 1]
+        is_complete = len(paired) >= MOST_PAIRED * len(images)
+        if not paired or not (is_complete or (masks.lower() in MASKS and 4 * len(paired) >= len(images))):
             continue
-        by_name = {member.name: member for member in members.members}
-        pixels = [pixels_of(members.read(by_name[name])) for name in masks[:LOOKED_AT]]
-        values = np.unique(np.concatenate(pixels), axis=0)
-        if len(values) <= (FEW_VALUES if masks[0].lower().endswith(LOSSY) else MOST_VALUES):
-            return folder
-        if any(each.lower() in IMAGES for each in folders):
-            message = f"the images in {folder} of {members.path} have {len(values):,} values: too many for masks"
-            raise DataError(message, "each value is a class: save the masks as PNG, because JPEG changes pixels")
-    return None
+        pixels = [*pixels_of(members, [by_name[name] for name in paired[:LOOKED_AT]])]
+        values = np.unique(np.concatenate([np.empty((0, 3)), *pixels]), axis=0)
+        if len(values) <= (FEW_VALUES if paired[0].lower().endswith(LOSSY) else MOST_VALUES):
+            if is_complete:
+                return masks
+            unpaired = unpaired or masks
+        elif are_named or MASK_WORD.search(PurePath(paired[0]).stem):
+            message = (
+                f"the masks of {members.path}, such as {paired[0]}, have {len(values):,} values: too many for masks"
+            )
+            problem = DataError(message, "each value is a class: save the masks as PNG, because JPEG changes pixels")
+    if unpaired is None:
+        refuse_pairs([*by_name])
+        if problem is not None:
+            raise problem
+    return unpaired
 
 
-def pixels_of(content: bytes) -> np.ndarray:
-    """Return the pixels of an image, reduced to a few thousand, (pixels, 3)."""
-    values, _ = mask_values(content, (SHALLOW, SHALLOW), "stretch", is_coloured=True)
-    return values.reshape(-1, 3)
+def refuse_pairs(names: Sequence[str]) -> None:
+    """Raise DataError if images and masks lie in one folder with names, `img_1` and `mask_1`, that no pattern joins."""
+    alike: dict[tuple[str, str], list[str]] = {}
+    for name in names:
+        alike.setdefault((posixpath.dirname(name), stem_of(name)), []).append(name)
+    pairs = [each for each in alike.values() if sum(MASK_WORD.search(name) is not None for name in each) == 1]
+    pairs = [each for each in pairs if len(each) == 2]
+    if 2 * len(pairs) >= MOST_PAIRED * len(names) > 0:
+        message = f"images and masks are in one folder, such as {joined(pairs[0], 'and')}"
+        raise DataError(message, "move the masks into a folder called masks, and draft again")
 
 
-def draft_masks(path: Path, folder: str, named: str) -> Draft:
-    """Draft a config for images whose masks are in folders called `folder`. `named` is the path as YAML.
+def candidates(names: Sequence[str]) -> dict[str, None]:
+    """Return what `masks` may be for images and masks called `names`: folders, then patterns, the likely ones first."""
+    folders = {folder for name in names for folder in PurePath(name).parts[:-1] if MASK_WORD.search(folder)}
+    found = dict.fromkeys(sorted(folders, key=lambda folder: (folder.lower() not in MASKS, folder)))
+    by_stem: dict[str, list[str]] = {}
+    for name in names:
+        by_stem.setdefault(PurePath(name).stem, []).append(name)
+    masks = [name for name in names if MASK_WORD.search(name)]
+    for mask in masks[:: max(1, len(masks) // LOOKED_AT)]:
+        whole = PurePath(mask).stem
+        for stem in (whole, shorter := LAST_WORD.sub("", whole), LAST_WORD.sub("", shorter)):
+            patterns = (pattern_of(image, mask) for image in by_stem.get(stem, [])[:LOOKED_AT] if image != mask)
+            found |= dict.fromkeys(pattern for pattern in patterns if MASK_WORD.search(pattern))
+    return found
+
+
+def pattern_of(image: str, mask: str) -> str:
+    """Return the pattern of the path of a mask from the folder of its image, whose name it begins with."""
+    folder, name = posixpath.split(image)
+    *parents, last = posixpath.relpath(posixpath.dirname(mask) or ".", folder or ".").split("/")
+    if posixpath.basename(folder) and last.startswith(posixpath.basename(folder)):
+        last = FOLDER + last.removeprefix(posixpath.basename(folder))
+    ending = PurePath(mask).stem.removeprefix(PurePath(name).stem)
+    return posixpath.normpath("/".join([*parents, last, IMAGE + ending]))
+
+
+def pixels_of(members: Members, masks: Sequence[Member]) -> Iterator[np.ndarray]:
+    """Yield the pixels of masks, reduced to a few thousand, (pixels, 3); damaged ones are found later."""
+    for mask in masks:
+        with suppress(UnreadableMember):
+            values, _ = mask_values(members.reader.read(mask), (SHALLOW, SHALLOW), "stretch", is_coloured=True)
+            yield values.reshape(-1, 3)
+
+
+def draft_masks(path: Path, masks: str, named: str, on_error: str) -> Draft:
+    """Draft a config for images with the `masks` of that name. `named` is the path as YAML.
 
     Raises DataError: images without a mask, or too few of them."""
     members = open_members(str(path), ())
-    found = paired(members, folder, ())
+    found = paired(members, masks, (), on_error)
+    if sum(map(len, found.parts.values())) < MOST_PAIRED * len(images_with_masks(members, masks)[0]):
+        raise DataError(f"many of the images of {members.path} have no mask")
     items = found.parts["training"]
-    images = survey_images(contents_of(members, items[:: -(-len(items) // SAMPLE)]))
-    if images is None:
-        raise DataError(f"none of the images of {members.path} can be read")
+    images = images_of(members, items)
     levels = 2 if min(images.size) < SHALLOW else 3
     # Sizes that can be halved so often, so that what is enlarged has the size of what it joins.
     height, width = (max(1, round(side / 2**levels)) * 2**levels for side in images.size)
-    seen = images.seen + (
-        "" if (height, width) == images.size and images.are_of_size else ", all are stretched to this"
-    )
+    is_stretched = (height, width) != images.size or not images.are_of_size
+    seen = images.seen + (", all are stretched to this" if is_stretched else "")
     size = f"size: [{height}, {width}], channels: {images.channels}"
     data = [
-        (f"source: {{images: {{path: {named}, masks: {scalar(folder)}, {size}}}}}", seen),
+        (f"source: {{images: {{path: {named}, masks: {scalar(masks)}, {size}{said(on_error)}}}}}", seen),
         *parts_line(found),
         ("preprocessing:", ""),
         ("  - Rescaling: {scale: $(1 / 255)}", "from 0…255 to 0…1"),
     ]
     many = counted(sum(map(len, found.parts.values())), "image")
-    title = (
-        f"{in_comment(Path(members.path).name)[1:-1]}: {many} with a class for each pixel, from the masks in {folder}."
-    )
+    name = in_comment(Path(members.path).name)[1:-1]
+    title = f"{name}: {many} with a class for each pixel, from the masks in {in_comment(masks)[1:-1]}."
     # The share of correct pixels hardly moves while rare classes are learned.
     training = [
         (line.replace("val_accuracy", "val_loss").replace("[accuracy]", METRICS), comment)

@@ -64,11 +64,11 @@ def load_class_folders(
         MachineError: a decoding process was killed."""
     place = (*place, medium.source)
     members = open_members(options.path, (*place, "path"))
-    folder = getattr(options, "masks", None)
-    if folder is None:
+    masks_of = getattr(options, "masks", None)
+    if masks_of is None:
         found = labelled(members, medium.extensions, options.pattern, place, medium.noun)
     else:
-        found = paired(members, folder, place)
+        found = paired(members, masks_of, place, options.on_error)
     if options.on_error == "skip":
         found = without_faulty(found, members, medium.decode_one, medium.noun, cache)
     # The training split first: missing options are inferred from it.
@@ -77,7 +77,7 @@ def load_class_folders(
     decoded = medium.decode(files, options, len(found.parts["training"]), cache, True)
     inferred = {"source": Source(medium.source, options.model_copy(update=dict(decoded.inferred)))}
     masks: np.ndarray | Coded | None = None
-    if isinstance(options, ImagesSource) and folder is not None:
+    if isinstance(options, ImagesSource) and masks_of is not None:
         size: Any = decoded.inferred["size"]
         masks = load_masks(members, [item.label for _, items in parts for item in items], size, options.resize)
     loaded: dict[PartName, Examples] = {}
