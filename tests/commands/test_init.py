@@ -536,6 +536,88 @@ def test_few_damaged_pictures_are_left_out_and_many_are_named(dltool, drafted) -
     assert not Path("mine.yaml").exists()
 
 
+IMAGE = encoded(pixels(8, 8))
+
+
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        ({"it/train.zip": b"PK", "it/test.zip": b"PK", "it/ids.csv": b"a"}, "dltool init it/train.zip"),
+        ({f"it/{k}/{i}.heic": b"\0\0ftypheic" for k in "ab" for i in range(6)}, "it holds 12 .heic"),
+        (
+            {f"it/{part}/images/{i}.jpg": IMAGE for part in ("train", "val") for i in range(6)}
+            | {f"it/{part}/labels/{i}.txt": b"0 0.5 0.5 0.2 0.1\n" for part in ("train", "val") for i in range(6)},
+            "train/labels/0.txt has boxes around objects",
+        ),
+        (
+            {f"it/{part}/{i}.jpg": IMAGE for part in ("train", "valid") for i in range(6)}
+            | {"it/train/_annotations.coco.json": b"{}"},
+            "train/_annotations.coco.json has boxes around objects",
+        ),
+        (
+            {f"it/JPEGImages/{i}.jpg": IMAGE for i in range(6)}
+            | {f"it/Annotations/{i}.xml": b"<a/>" for i in range(6)},
+            "Annotations/0.xml has boxes around objects",
+        ),
+        (
+            {f"it/audio/{i}.png": IMAGE for i in range(6)} | {"it/meta/classes.csv": b"file,y\n"},
+            "dltool init it/meta/classes.csv",
+        ),
+    ],
+)
+def test_folders_that_are_something_else_are_said_to_be_that(dltool, files, words) -> None:
+    write_all(files)
+    outcome = dltool("init", "it")
+    assert outcome.code == 3
+    assert words in " ".join(outcome.stderr.split())
+
+
+def test_texts_may_have_no_ending(dltool, drafted) -> None:
+    parts = {"train": 12, "test": 4}
+    write_all(
+        {
+            f"news/{part}/{kind}/{5000 + i}": f"news of {kind} {part} {i}".encode()
+            for part, count in parts.items()
+            for kind in ("sci.space", "alt.atheism")
+            for i in range(count)
+        }
+        | {"news/README": b"about it"}
+    )
+    config = drafted("news")
+    assert config["data"]["source"] == {"text": {"path": "news"}}
+    assert '2 classes, "alt.atheism", "sci.space"' in dltool("init", "news").stdout
+
+
+def test_a_class_with_one_image_is_not_stratified(drafted) -> None:
+    write_all(class_folders(2, 10, top="images/") | {"images/c/1.png": IMAGE})
+    assert drafted("images")["data"]["split"] == {"validation": 0.15, "test": 0.2, "stratify": False}
+
+
+def test_folders_in_the_classes_are_remarked_on(dltool) -> None:
+    write_all({f"images/{kind}/v{i % 3}/{i}.png": encoded(pixels(8, 8, seed=i)) for kind in "ab" for i in range(9)})
+    outcome = dltool("init", "images")
+    assert 'The classes have folders in them, "v0", "v1", "v2"' in outcome.stdout
+    Path("grouped.yaml").write_text(
+        outcome.stdout.replace("path: images,", 'path: images, pattern: "{class}/{scene}/{file}.{ending}",').replace(
+            "test: 0.2}", "test: 0.2, group: scene}"
+        ),
+        encoding="utf-8",
+    )
+    checked = dltool("check", "grouped.yaml", "--data")
+    assert checked.code == 0, checked.stderr
+
+
+def test_images_of_8_bits_in_16_are_no_black_images(drafted) -> None:
+    write_all(
+        {
+            f"scans/{kind}/{i}.png": encoded(np.full((8, 8), most - i, np.uint16))
+            for kind, most in {"dim": 90, "bright": 250}.items()
+            for i in range(10)
+        }
+    )
+    assert drafted("scans")["data"]["source"]["images"]["bits"] == 8
+
+
 def test_folders_have_no_target_column(dltool) -> None:
     write_all(class_folders(2, 10, top="images/"))
     assert dltool("init", "images", "--target", "y").code == 2
@@ -707,9 +789,34 @@ def test_clips_are_found_by_names_with_endings(drafted) -> None:
     assert drafted("labels.csv")["data"]["inputs"] == {"file": {"audio": options}}
 
 
-def test_paths_of_files_that_are_not_there_are_texts_like_others(drafted) -> None:
-    table("photo,x,y", "{i}.png,{n},{k}")
+@pytest.mark.parametrize(
+    ("path", "options"),
+    [
+        ("sub/{i}.png", {"folder": "data"}),
+        ("/home/ann/pets/{i}.png", {"folder": "data/sub", "remove": "/home/ann/pets/"}),
+        ("C:\\pets\\sub\\{i}.png", {"folder": "data/sub", "remove": "C:/pets/sub/"}),
+        ("data\\sub\\{i}.png", {}),
+        ("https://example.com//x/{i}.png", {"folder": "sub", "remove": "https://example.com//x/"}),
+        ("sub/{i}.png", {"folder": ".."}),
+        ("{i}.png", {"folder": "../photos"}),
+    ],
+)
+def test_files_are_found_by_paths_of_another_machine(drafted, path, options) -> None:
+    for i in range(20):
+        name = path.replace("\\", "/").format(i=i).removeprefix(options.get("remove", ""))
+        write_all({f"meta/{options.get('folder', '.')}/{name}": encoded(pixels(8, 9, seed=i))})
+    lines = [f"{path.format(i=i)},{'ab'[i % 2]}" for i in range(20)]
+    Path("meta/data.csv").write_text("\n".join(["photo,y", *lines]), encoding="utf-8")
+    expected = {"image": {**options, "size": [8, 9], "channels": 3}}
+    assert drafted("meta/data.csv")["data"]["inputs"] == {"photo": expected}
+
+
+def test_names_of_files_that_are_not_there_are_no_categories(dltool, drafted) -> None:
+    table("photo,x,y", "{i}.png,{n},{k}", rows=20)
     assert drafted("data.csv")["data"]["inputs"]["photo"] == "ignore"
+    table("photo,y", "{n}.png,{k}", rows=20)
+    outcome = dltool("init", "data.csv", "--target", "y")
+    assert (outcome.code, 'names of files that are not there, such as "0.png"' in outcome.stderr) == (3, True)
 
 
 # --- it trains ---

@@ -165,12 +165,14 @@ class ImageColumn(Section):
     """How images of another aspect ratio are fitted: stretched, cropped, or padded with the background."""
     background: Literal["black", "white"] = "black"
     """The colour behind transparent pixels and of the padding."""
-    bits: Annotated[int, Field(ge=9, le=16)] = 16
+    bits: Annotated[int, Field(ge=8, le=16)] = 16
     """The bits of a value in grey images with more than 8: cameras and scanners may use 10, 12 or 14 of 16 bits."""
     folder: str = ""
     """The folder of the files, relative to the table. Default: that of the table."""
     ending: str = ""
     """The ending of the file names, such as ".jpg", if the column has none."""
+    remove: str = ""
+    """The beginning of the paths that is left out, such as the folders of another machine."""
 
     @model_validator(mode="after")
     def is_no_giant(self) -> Self:
@@ -190,6 +192,8 @@ class AudioColumn(Section):
     """The folder of the files, relative to the table. Default: that of the table."""
     ending: str = ""
     """The ending of the file names, such as ".wav", if the column has none."""
+    remove: str = ""
+    """The beginning of the paths that is left out, such as the folders of another machine."""
 
 
 FileColumn = ImageColumn | AudioColumn

@@ -24,6 +24,7 @@ def refuse_folder(members: Members) -> None:
     path = Path(members.path)
     names = [member.name for member in members.members]
     archives = [name for name in names if name.lower().endswith(ARCHIVES)]
+    archives.sort(key=lambda name: "train" not in name.lower())
     if 2 * len(archives) > len(names):
         name = relpath(path / archives[0]) if path.is_dir() else path.name
         way = f"draft from one of them: dltool init {shlex.quote(name)}" if path.is_dir() else f"unpack {name} first"

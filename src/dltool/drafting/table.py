@@ -18,7 +18,7 @@ from dltool.drafting.database import is_database, query_of
 from dltool.drafting.draft import Draft, Lines, in_comment, in_comments, scalar, split_line, training_lines
 from dltool.drafting.folder import TEXT_LAYERS, TEXTS, words_of
 from dltool.drafting.goal import Goal, chosen, goal_of
-from dltool.drafting.media_columns import Paths, may_be_names, media_places, paths_in, with_paths
+from dltool.drafting.media_columns import Paths, lost_files, may_be_names, media_places, paths_in, with_paths
 from dltool.drafting.series import TimeColumn, may_be_years, series_parts, times_of, years_in
 from dltool.drafting.settings import GivenSettings
 from dltool.drafting.sniff import Sniffed, sniff_csv, sniff_sheet, surveyed
@@ -93,13 +93,14 @@ def read_with_target(sniffed: Sniffed, target: str | None) -> tuple[Sniffed, Tab
         table = read(sniffed)
     places = media_places(table.path.parent)
     names = [column.name for column in table.columns.values() if column.name != name and may_be_names(column)]
-    if places and names:
+    if (places or lost_files(table)) and names:
         as_texts = replace(sniffed, columns={**sniffed.columns, **dict.fromkeys(names, ("category", ""))})
         paths = paths_in(read(as_texts, names), places)
     else:
         paths = {}
-    if paths:
-        declared = {column: (each.declared, each.why) for column, each in paths.items()}
+    lost = {column: why for column, why in lost_files(table).items() if column not in (name, *paths)}
+    if paths or lost:
+        declared = lost | {column: (each.declared, each.why) for column, each in paths.items()}
         sniffed = replace(sniffed, columns={**sniffed.columns, **declared})
         table = read(sniffed)
     return sniffed, table, paths, name, why

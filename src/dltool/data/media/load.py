@@ -100,7 +100,7 @@ def files_named(paths: np.ndarray, beside: Path, options: FileColumn, place: Con
     relative to the folder of the `options`. `noun` is the noun for such a file in messages. Raises DataError: all rows
     without a path or a file."""
     folder = beside / options.folder
-    found = {path: file_named(path, options.ending, folder) for path in dict.fromkeys(map(str, paths))}
+    found = {path: file_named(path, options, folder) for path in dict.fromkeys(map(str, paths))}
     files = [found[path] for path in map(str, paths)]
     faults = [f"row {row:,}: {file}" for row, file in enumerate(files) if isinstance(file, str)]
     if faults:
@@ -111,11 +111,11 @@ def files_named(paths: np.ndarray, beside: Path, options: FileColumn, place: Con
     return Members(str(folder), "folder", members, (), place)
 
 
-def file_named(path: str, ending: str, folder: Path) -> Member | str:
-    """Return a file, or the error of its path."""
+def file_named(path: str, options: FileColumn, folder: Path) -> Member | str:
+    """Return a file, or the error of its path, which may be written as in Windows."""
     if not path.strip():
         return "the path is blank"
-    path += ending
+    path = slashed(path).removeprefix(slashed(options.remove)) + options.ending
     try:
         status = os.stat(folder / path)
     except (OSError, ValueError) as error:
@@ -124,6 +124,10 @@ def file_named(path: str, ending: str, folder: Path) -> Member | str:
     if not stat.S_ISREG(status.st_mode):
         return f"{printable(path)} is not a regular file"
     return Member(path, status.st_size, times_of(status))
+
+
+def slashed(path: str) -> str:
+    return path.replace("\\", "/")
 
 
 def similar_file(path: Path) -> str:
