@@ -343,7 +343,8 @@ def test_the_cache_is_the_users_alone(cache, written):
 
 
 def test_unused_bits_and_transparency_are_warned_of_unless_the_config_decides(tmp_path):
-    grey = {f"{kind}/{i}.png": encoded(np.full((4, 4), 900 + i, np.uint16)) for kind in "ab" for i in range(3)}
+    values = 900 + np.arange(3, dtype=np.uint16)[:, None, None] - 800 * np.eye(4, dtype=np.uint16)
+    grey = {f"{kind}/{i}.png": encoded(np.roll(values[i], i)) for kind in "ab" for i in range(3)}
     path = write_folder(tmp_path / "grey", grey)
     bits = "images have 16 bits, and those that were looked at fit in 10: bits: 10 makes them brighter"
     assert load(path).warnings == (bits,)
@@ -354,6 +355,20 @@ def test_unused_bits_and_transparency_are_warned_of_unless_the_config_decides(tm
     (warning,) = load(path).warnings
     assert warning.endswith("transparent pixels, which become black: background: white, or channels: 4, changes that")
     assert load(path, background="black").warnings == load(path, channels=4).warnings == ()
+
+
+def test_images_that_tell_nothing_apart_as_they_are_read_are_warned_of(tmp_path):
+    small = np.random.default_rng(0).integers(0, 100, (6, 4, 4)).astype(np.uint16)
+    dark = write_folder(tmp_path / "dark", {f"{'ab'[i % 2]}/{i}.png": encoded(small[i]) for i in range(6)})
+    (bits, alike) = load(dark).warnings
+    assert bits == "images have 16 bits, and those that were looked at fit in 8: bits: 8 makes them brighter"
+    assert alike == "the 6 images that were looked at are the same, as they are read: no class can differ"
+    brighter = load(dark, bits=8, channels=1)
+    assert brighter.warnings == ()
+    assert image(brighter).max() == small.max()
+    plain = {f"{'ab'[i % 2]}/{i}.png": encoded(np.full((4, 4, 3), 9 * i, np.uint8)) for i in range(6)}
+    blank = write_folder(tmp_path / "blank", plain)
+    assert load(blank).warnings == ("6 of 6 images that were looked at have one colour all over, as they are read",)
 
 
 def test_damaged_images_are_left_out_and_named_if_the_config_says_so(tmp_path):

@@ -37,6 +37,7 @@ class CacheRows(Rows):
         self.entry, self.path = entry, path
         self._numbers = np.arange(entry.shape[0])
         self._is_checked = np.zeros(entry.shape[0], bool)
+        self._checksums: list[int] = []
         self._times: tuple[int, int] | None = None
         self._descriptor = os.open(entry.path, os.O_RDONLY | os.O_CLOEXEC)
         weakref.finalize(self, os.close, self._descriptor)
@@ -65,15 +66,18 @@ class CacheRows(Rows):
         status = os.fstat(self._descriptor)
         if (times := (status.st_mtime_ns, status.st_ctime_ns)) != self._times:
             self._times = times
-            self._is_checked[:] = False
+            self._is_checked[:], self._checksums = False, []
 
     def _check(self, indices: np.ndarray, pixels: np.ndarray) -> None:
-        for position in np.flatnonzero(~self._is_checked[indices]).tolist():
-            stored = bytearray(CHECKSUM_BYTES)
-            self._read_at(memoryview(stored), self.entry.checksums + CHECKSUM_BYTES * int(indices[position]))
-            if zlib.crc32(pixels[position]) != int.from_bytes(stored, "little"):
+        unchecked = np.flatnonzero(~self._is_checked[indices])
+        if len(unchecked) and not self._checksums:
+            stored = np.empty(CHECKSUM_BYTES * len(self), np.uint8)
+            self._read_at(memoryview(stored), self.entry.checksums)
+            self._checksums = stored.view("<u4").tolist()
+        for position, row in zip(unchecked.tolist(), indices[unchecked].tolist(), strict=True):
+            if zlib.crc32(pixels[position]) != self._checksums[row]:
                 remove(self.path)
-                message = f"{self.path} is damaged: the checksum of image {indices[position]:,} is wrong"
+                message = f"{self.path} is damaged: the checksum of image {row:,} is wrong"
                 raise MachineError(message, "start again: it will be made anew")
         self._is_checked[indices] = True
 
