@@ -498,6 +498,16 @@ def test_masks_that_no_pattern_joins_with_their_images_are_to_be_moved(dltool) -
     assert "masks: masks" in dltool("init", "it").stdout
 
 
+@pytest.mark.parametrize("names", [("images/{i}.jpg", "masks/{i}.png"), ("d/{i}.jpg", "d/{i}_mask.png")])
+def test_a_table_of_images_and_masks_names_the_folder_to_draft_from(dltool, drafted, names) -> None:
+    make_masks(names=names)
+    lines = [",".join(name.format(i=i) for name in names) for i in range(30)]
+    Path("it/data.csv").write_text("\n".join(["image,mask", *lines]), encoding="utf-8")
+    outcome = dltool("init", "it/data.csv")
+    assert (outcome.code, "draft from their folder: dltool init it;" in outcome.stderr) == (3, True)
+    assert "masks" in drafted("it")["data"]["source"]["images"]
+
+
 def test_masks_of_too_many_values_are_no_classes_of_pixels_or_images(dltool) -> None:
     make_masks(lossless=False)
     outcome = dltool("init", "it")
@@ -533,6 +543,7 @@ def test_few_damaged_pictures_are_left_out_and_many_are_named(dltool, drafted) -
     outcome = dltool("init", "images", "--out", "mine.yaml")
     assert (outcome.code, outcome.stdout) == (3, "")
     assert "a/3.png" in outcome.stderr
+    assert "move these files away" in outcome.stderr
     assert not Path("mine.yaml").exists()
 
 

@@ -4,7 +4,7 @@ import os
 import shlex
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -129,10 +129,12 @@ def draft_files(
 
     try:
         return attempt("refuse")
-    except DataError:
+    except DataError as error:
         with suppress(ConfigError, DataError):
             return attempt("skip")
-        raise
+        way = "move these files away, or replace them"
+        problems = [replace(each, hint=way if "on_error" in each.hint else each.hint) for each in error.problems]
+        raise DataError(problems) from None
 
 
 def refuse_foreign(path: Path) -> None:

@@ -50,12 +50,12 @@ def may_be_names(column: Column) -> bool:
     return column.kind in ("category", "text") or column.why == ROW_NUMBERS or "distinct texts" in column.why
 
 
-def paths_in(table: Table, places: Sequence[tuple[str, str]]) -> dict[str, Paths]:
-    """Return the columns of paths by name. `places` are the folders of files, with their endings. Columns whose files
-    do not exist are left out."""
+def paths_in(table: Table, places: Sequence[tuple[str, str]], target: str) -> dict[str, Paths]:
+    """Return the columns of paths by name, without the target. `places` are the folders of files, with their endings.
+    Columns whose files do not exist are left out."""
     found: dict[str, Paths] = {}
     for name, column in table.columns.items():
-        if not isinstance(column.values, Coded):
+        if name == target or not isinstance(column.values, Coded):
             continue
         texts = [slashed(str(text)) for text in column.values.values if text]
         sample = texts[:: max(1, len(texts) // SAMPLE)]

@@ -2,16 +2,20 @@
 
 import posixpath
 import re
+import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from os.path import relpath
 from pathlib import Path, PurePath
 
 import numpy as np
 
+from dltool.data.arrays.rows import Coded
 from dltool.data.files.file_tree import Members, UnreadableMember, open_members
 from dltool.data.files.listing import Member
 from dltool.data.media.image_decode import EXTENSIONS
 from dltool.data.media.masks import FOLDER, IMAGE, LOSSY, images_with_masks, mask_values, paired, stem_of
+from dltool.data.tables.typed_table import Table
 from dltool.drafting.draft import Draft, Lines, in_comment, scalar, training_lines
 from dltool.drafting.folder import LOSS, MEDIA, images_of, parts_line, said
 from dltool.errors import DataError
@@ -79,6 +83,22 @@ def refuse_pairs(names: Sequence[str]) -> None:
     if 2 * len(pairs) >= MOST_PAIRED * len(names) > 0:
         message = f"images and masks are in one folder, such as {joined(pairs[0], 'and')}"
         raise DataError(message, "move the masks into a folder called masks, and draft again")
+
+
+def refuse_masks(table: Table) -> None:
+    """Raise DataError if a table names images and their masks, with the folder that gives both."""
+    columns = [
+        [str(text) for text in column.values.values if text]
+        for column in table.columns.values()
+        if isinstance(column.values, Coded)
+    ]
+    images = [texts for texts in columns if texts and all(text.lower().endswith(EXTENSIONS) for text in texts)]
+    masks = [texts for texts in images if all(MASK_WORD.search(text) for text in texts)]
+    if len(images) == 2 and len(masks) == 1:
+        folder = shlex.quote(relpath(table.path.parent))
+        message = f"{table.path.name} names images and masks, such as {masks[0][0]}, and no column can hold masks"
+        hint = f"draft from their folder: dltool init {folder}; a mask is called like its image, or in a folder masks"
+        raise DataError(message, hint)
 
 
 def candidates(names: Sequence[str]) -> dict[str, None]:

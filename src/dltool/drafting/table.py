@@ -19,6 +19,7 @@ from dltool.drafting.draft import Draft, Lines, in_comment, in_comments, scalar,
 from dltool.drafting.folder import TEXT_LAYERS, TEXTS, words_of
 from dltool.drafting.goal import Goal, chosen, goal_of
 from dltool.drafting.media_columns import Paths, lost_files, may_be_names, media_places, paths_in, with_paths
+from dltool.drafting.segmentation import refuse_masks
 from dltool.drafting.series import TimeColumn, may_be_years, series_parts, times_of, years_in
 from dltool.drafting.settings import GivenSettings
 from dltool.drafting.sniff import Sniffed, sniff_csv, sniff_sheet, surveyed
@@ -84,6 +85,13 @@ def read_with_target(sniffed: Sniffed, target: str | None) -> tuple[Sniffed, Tab
     hidden = [column.name for column in table.columns.values() if column.kind == "ignore" and may_be_years(column.name)]
     complete = read(sniffed, hidden) if hidden else table
     table = complete if any(years_in(complete, each) is not None for each in hidden) else table
+    places = media_places(table.path.parent)
+    names = [column.name for column in table.columns.values() if may_be_names(column)]
+    texts: Table | None = None
+    if (places or lost_files(table)) and names:
+        as_texts = replace(sniffed, columns={**sniffed.columns, **dict.fromkeys(names, ("category", ""))})
+        texts = read(as_texts, names)
+        refuse_masks(texts)
     name, why = chosen(table, target)
     if table.columns[name].kind != "number" and [name] in sniffed.markers.values():
         # A marker that stands in no other column is a class.
@@ -91,13 +99,7 @@ def read_with_target(sniffed: Sniffed, target: str | None) -> tuple[Sniffed, Tab
         options = sniffed.options.model_copy(update={"missing": tuple(markers)})
         sniffed = replace(sniffed, options=options, markers=markers)
         table = read(sniffed)
-    places = media_places(table.path.parent)
-    names = [column.name for column in table.columns.values() if column.name != name and may_be_names(column)]
-    if (places or lost_files(table)) and names:
-        as_texts = replace(sniffed, columns={**sniffed.columns, **dict.fromkeys(names, ("category", ""))})
-        paths = paths_in(read(as_texts, names), places)
-    else:
-        paths = {}
+    paths = {} if texts is None else paths_in(texts, places, name)
     lost = {column: why for column, why in lost_files(table).items() if column not in (name, *paths)}
     if paths or lost:
         declared = lost | {column: (each.declared, each.why) for column, each in paths.items()}

@@ -74,7 +74,11 @@ def load_class_folders(
     # The training split first: missing options are inferred from it.
     parts = sorted(found.parts.items(), key=lambda part: part[0] != "training")
     files = replace(members, members=tuple(item.member for _, items in parts for item in items))
-    decoded = medium.decode(files, options, len(found.parts["training"]), cache, True)
+    try:
+        decoded = medium.decode(files, options, len(found.parts["training"]), cache, True)
+    except DataError as error:
+        hint = "on_error: skip leaves such files out" if options.on_error == "refuse" else ""
+        raise DataError([replace(problem, hint=problem.hint or hint) for problem in error.problems]) from None
     inferred = {"source": Source(medium.source, options.model_copy(update=dict(decoded.inferred)))}
     masks: np.ndarray | Coded | None = None
     if isinstance(options, ImagesSource) and masks_of is not None:
