@@ -416,7 +416,7 @@ def test_classes_in_the_names_of_files_for_training(drafted, test, found) -> Non
     assert data["split"] == ({"validation": 0.1} if found else {"validation": 0.15, "test": 0.2})
 
 
-@pytest.mark.parametrize("name", ["{i}", "review-{i}", "notes of {j}"])
+@pytest.mark.parametrize("name", ["{i}", "review-{i}", "doc{i}", "notes of {j}"])
 def test_files_of_one_text_each_are_no_classes(dltool, name) -> None:
     for i in range(20):
         file = name.format(i=i, j="abcdefghijklmnopqrst"[i])
@@ -488,6 +488,17 @@ def test_masks_are_found_by_how_they_are_called(drafted, image, mask, masks) -> 
     assert source == {"path": "it", "masks": masks, "size": [20, 24], "channels": 3}
 
 
+def test_several_masks_of_each_image_are_no_images(dltool, drafted) -> None:
+    make_masks(names=("img/{i}.jpg", "masks_human/{i}.png"))
+    for file in list(Path("it/masks_human").iterdir()):
+        write_all({f"it/masks_machine/{file.name}": file.read_bytes()})
+    outcome = dltool("init", "it")
+    assert outcome.code == 3
+    assert "it is unclear what images they belong to" in " ".join(outcome.stderr.split())
+    Path("it/masks_human").rename("masks")
+    assert drafted("it")["data"]["source"]["images"]["masks"] == "masks_machine"
+
+
 def test_masks_that_no_pattern_joins_with_their_images_are_to_be_moved(dltool) -> None:
     make_masks(names=("img_{i}.jpg", "mask_{i}.png"))
     outcome = dltool("init", "it")
@@ -517,9 +528,12 @@ def test_masks_of_too_many_values_are_no_classes_of_pixels_or_images(dltool) -> 
 
 def test_photos_in_a_folder_called_mask_are_a_class(drafted) -> None:
     write_all(
-        {f"faces/{'no_mask' if i % 2 else 'mask'}/{i // 2}.jpg": encoded(pixels(90, 99, seed=i)) for i in range(20)}
+        {
+            f"images/{'no_mask' if i % 2 else 'with_mask'}/{i // 2}.jpg": encoded(pixels(90, 99, seed=i))
+            for i in range(20)
+        }
     )
-    assert "masks" not in drafted("faces")["data"]["source"]["images"]
+    assert "masks" not in drafted("images")["data"]["source"]["images"]
 
 
 def test_recordings_in_a_zip_get_a_spectrogram_and_a_remark_on_speakers(dltool, drafted) -> None:
@@ -592,16 +606,44 @@ def test_texts_may_have_no_ending(dltool, drafted) -> None:
             for kind in ("sci.space", "alt.atheism")
             for i in range(count)
         }
-        | {"news/README": b"about it"}
+        | {"news/README": b"about it", "news/train/sci.space/00001.7c53336b37003a9286aba55d2945844c": b"one more"}
     )
     config = drafted("news")
     assert config["data"]["source"] == {"text": {"path": "news"}}
-    assert '2 classes, "alt.atheism", "sci.space"' in dltool("init", "news").stdout
+    assert "33 texts of 2 classes" in dltool("init", "news").stdout
 
 
 def test_a_class_with_one_image_is_not_stratified(drafted) -> None:
     write_all(class_folders(2, 10, top="images/") | {"images/c/1.png": IMAGE})
     assert drafted("images")["data"]["split"] == {"validation": 0.15, "test": 0.2, "stratify": False}
+
+
+def test_classes_in_the_folder_of_each_patient_are_split_by_patient(drafted) -> None:
+    write_all(
+        {
+            f"it/patient{i % 6}/{kind}/{i}.png": encoded(pixels(8, 8, seed=i + 50 * (kind == "ill")))
+            for kind in ("ill", "well")
+            for i in range(18)
+        }
+    )
+    data = drafted("it")["data"]
+    assert data["source"]["images"]["pattern"] == "{group}/{class}/{file}.{ending}"
+    assert data["split"]["group"] == "group"
+
+
+def test_the_parts_of_a_dataset_are_no_classes(dltool, drafted) -> None:
+    write_all({f"it/part_{i % 2}/im{i}.png": encoded(pixels(8, 8, seed=i)) for i in range(20)})
+    lines = [f"im{i},{'ab'[i // 10]}" for i in range(20)]
+    Path("it/labels.csv").write_text("\n".join(["image,y", *lines]), encoding="utf-8")
+    outcome = dltool("init", "it")
+    assert (outcome.code, "dltool init it/labels.csv" in " ".join(outcome.stderr.split())) == (3, True)
+    options = {"folder": "*", "ending": ".png", "size": [8, 8], "channels": 3}
+    assert drafted("it/labels.csv")["data"]["inputs"] == {"image": {"image": options}}
+
+
+def test_a_validation_split_of_the_data_is_kept(drafted) -> None:
+    write_all(class_folders(2, 10, top="images/train/") | class_folders(2, 3, top="images/val/"))
+    assert drafted("images")["data"]["split"] == {"test": 0.2}
 
 
 def test_folders_in_the_classes_are_remarked_on(dltool) -> None:

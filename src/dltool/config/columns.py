@@ -168,7 +168,7 @@ class ImageColumn(Section):
     bits: Annotated[int, Field(ge=8, le=16)] = 16
     """The bits of a value in grey images with more than 8: cameras and scanners may use 10, 12 or 14 of 16 bits."""
     folder: str = ""
-    """The folder of the files, relative to the table. Default: that of the table."""
+    """The folder of the files, relative to the table, or a pattern of folders: "part_*". Default: that of the table."""
     ending: str = ""
     """The ending of the file names, such as ".jpg", if the column has none."""
     remove: str = ""
@@ -189,7 +189,7 @@ class AudioColumn(Section):
     rate: Rate | None = None
     """The sample rate in Hz, to which files of other rates are resampled. Default: that of the first file."""
     folder: str = ""
-    """The folder of the files, relative to the table. Default: that of the table."""
+    """The folder of the files, relative to the table, or a pattern of folders: "part_*". Default: that of the table."""
     ending: str = ""
     """The ending of the file names, such as ".wav", if the column has none."""
     remove: str = ""

@@ -1,6 +1,7 @@
 """A config for a folder or an archive of class folders: images, audio clips, texts."""
 
 import contextlib
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -45,6 +46,7 @@ TEXT_LAYERS: Lines = (
 LOSS = "sparse_categorical_crossentropy"
 MEDIA, TEXTS = (2_000, 60), (2_500, 40)
 """The length of a training: steps in all, roughly, and the most epochs."""
+NUMBER = re.compile(r"\d+")
 MOST_NUMBERED = 10
 """More files than digits that are called by numbers are no classes."""
 SAMPLE = 1_000
@@ -91,6 +93,11 @@ def with_few_left_out(found: Labelled, members: Members, medium: Medium) -> Labe
 
 def parts_line(found: Labelled | SourceExamples, classes: Counter[str] | None = None) -> list[tuple[str, str]]:
     """Return the line of the split, as far as the source does not divide itself. `classes` are those of training."""
+    if "test" not in found.parts and "validation" in found.parts:
+        return [("split: {test: 0.2}", "the validation split is the data's own")]
+    if isinstance(found, Labelled) and "group" in found.parts["training"][0].columns:
+        line = split_line(len(found.parts["training"]))
+        return [(line.replace("}", ", group: group}"), "the files of a person are in one split alone")]
     if "test" not in found.parts:
         line = split_line(len(found.parts["training"]))
         if classes is None or min(classes.values()) > 1:
@@ -279,7 +286,7 @@ def draft_texts(path: Path, named: str) -> Draft:
     given = f"path: {named}" + (f", encoding: {options.encoding}" if options.encoding != "utf-8" else "")
     given += f", pattern: {scalar(options.pattern)}" if options.pattern else ""
     classes = Counter(map(str, found.training.targets[ONE_TARGET][:]))
-    are_numbered = len(classes) > MOST_NUMBERED and all(map(str.isdecimal, classes))
+    are_numbered = len(classes) > MOST_NUMBERED and len({NUMBER.sub("", name) for name in classes}) == 1
     if are_classes and (are_numbered or 2 * [*classes.values()].count(1) > len(classes)):
         message = f"the files of {path} are no classes: they are numbered, or most of them have one line"
         raise DataError(message, ways_to_classes(path, "text"))

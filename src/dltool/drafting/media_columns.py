@@ -2,9 +2,10 @@
 
 import os
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from itertools import product
 from os.path import commonprefix
 from pathlib import Path, PurePath
@@ -63,7 +64,8 @@ def paths_in(table: Table, places: Sequence[tuple[str, str]], target: str) -> di
         if where is None:
             continue
         names = [text.removeprefix(where.get("remove", "")) + where.get("ending", "") for text in sample]
-        contents = list(contents_of(names, table.path.parent / where.get("folder", "")))
+        folders = [table.path.parent / folder for folder in alike(where.get("folder", ""), places)]
+        contents = list(contents_of(names, folders))
         features = unlike((*table.columns, *(paths.features for paths in found.values())), "features")
         for extensions, kind in (image_decode.EXTENSIONS, of_images), (codecs.EXTENSIONS, of_clips):
             if all((text + where.get("ending", "")).lower().endswith(extensions) for text in texts):
@@ -83,20 +85,43 @@ def where_files_are(names: Sequence[str], beside: Path, places: Sequence[tuple[s
     def best_of(options: Iterable[tuple[str, str]]) -> tuple[int, dict[str, str]]:
         best: tuple[int, dict[str, str]] = 0, {}
         for remove, (folder, ending) in product(removable, dict.fromkeys(options)):
-            paths = (beside / folder / (name.removeprefix(remove) + ending) for name in shown)
-            count = sum(is_file(path) for path in paths)
+            inside = alike(folder, places)
+            names = [name.removeprefix(remove) + ending for name in shown]
+            count = sum(any(is_file(beside / each / name) for each in inside) for name in names)
             if count > best[0]:
                 best = count, {"folder": folder, "ending": ending, "remove": remove}
+            if count == len(shown):
+                break
         return best
 
-    inner = [folder for folder, _ in places]
-    above = [str(folder) for each in inner for folder in PurePath(each).parents if folder.name]
-    count, options = best_of([*((folder, "") for folder in ("", *inner, *above)), *places])
+    count, options = best_of(likely(places))
     if not count and not places and shown and all(name.lower().endswith(ENDINGS) for name in shown):
         outer = ("..", *(f"../{folder}" for folder, _ in media_places(beside.parent, deepest=1)))
         count, options = best_of((folder, "") for folder in outer)
         count = count if count == len(shown) else 0
     return {key: value for key, value in options.items() if value} if count else None
+
+
+def likely(places: Sequence[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """Yield folders with the ending that their files lack: none, then those of `places`; above these, and patterns."""
+    paths = [PurePath(folder) for folder, _ in places]
+    above = (str(folder) for path in paths for folder in path.parents if folder.name)
+    yield from ((folder, "") for folder in ("", *map(str, paths), *above))
+    yield from places
+    for is_short in (False, True):
+        for path, (_, ending) in zip(paths, places, strict=True):
+            for level in range(len(path.parts)):
+                pattern = "/".join((*path.parts[:level], "*", *path.parts[level + 1 :]))
+                yield pattern, ending if is_short else ""
+
+
+def alike(folder: str, places: Sequence[tuple[str, str]]) -> list[str]:
+    """Return the folders among `places` that a pattern means, or the folder itself."""
+    pattern = PurePath(folder).parts
+    if "*" not in pattern:
+        return [folder]
+    matching = (each for each, _ in places if len(PurePath(each).parts) == len(pattern))
+    return [each for each in dict.fromkeys(matching) if all(map(fnmatch, PurePath(each).parts, pattern))]
 
 
 def is_file(path: Path) -> bool:
@@ -137,9 +162,9 @@ def unlike(names: Collection[str], name: str) -> str:
     return name
 
 
-def contents_of(paths: Iterable[str], folder: Path) -> Iterable[tuple[str, bytes]]:
+def contents_of(paths: Sequence[str], folders: Iterable[Path]) -> Iterable[tuple[str, bytes]]:
     """Yield the names and contents of the files that can be read."""
-    for path in paths:
+    for folder, path in product(folders, paths):
         with suppress(OSError, ValueError):
             if (folder / path).is_file():
                 yield path, (folder / path).read_bytes()

@@ -9,10 +9,11 @@ from dataclasses import replace
 from pathlib import Path, PurePath
 
 from dltool.config.folder_sources import file_pattern
-from dltool.data.files.class_folders import Labelled, labelled, split_folders, split_in
+from dltool.data.files.class_folders import Item, Labelled, labelled, split_folders, split_in
 from dltool.data.files.file_tree import Members, open_members
 from dltool.drafting.table_files import ENDINGS
 from dltool.errors import DataError
+from dltool.text import listed
 
 FORMS = (
     *(f"{{class}}{separator}{{number}}" for separator in "._- "),
@@ -20,6 +21,9 @@ FORMS = (
     *(f"{{number}}{separator}{{class}}" for separator in "._- "),
 )
 """The usual ways to write a class and a number into a name."""
+PERSON = re.compile(r"(?i)(?:patient|subject|person|actor|speaker|case|user|session)[ _-]*\d+|\d{3,}")
+"""Names of folders with the files of one person each."""
+PIECE = re.compile(r"(?i)(?:^|[^a-z])(?:fold|part|batch|chunk|shard)[ _-]?\d+$")
 NAMING = re.compile("(?i)(train|label|class|meta)[^/]*$")
 """Names of tables that probably name files with their classes."""
 
@@ -44,12 +48,17 @@ def pattern_in(names: Sequence[str]) -> str | None:
 def with_classes(members: Members, extensions: tuple[str, ...], noun: str) -> tuple[Members, str | None, Labelled]:
     """Return the files, the pattern that reads their classes from their names, None if folders are the classes, and the
     classes. If only the files for training have any, these are the files. Raises DataError: there are no classes."""
-    try:
-        return members, None, labelled(members, extensions, None, (), noun)
-    except DataError as error:
-        problems = error.problems
     path = Path(members.path)
     tables = [path / member.name for member in members.members]
+    try:
+        found = labelled(members, extensions, None, (), noun)
+        pattern = inner_classes(found.parts["training"])
+        if pattern is None:
+            refuse_pieces(path, found, ways_to_classes(path, noun, tables))
+            return members, None, found
+        return members, pattern, labelled(members, extensions, pattern, (), noun)
+    except DataError as error:
+        problems = error.problems
     below = [path / folder for folder in members.folders if "/" not in folder and split_in(folder)[0] == "training"]
     for each in (members, *(open_members(str(folder), ()) for folder in below if path.is_dir())):
         pattern = pattern_in([member.name for member in each.members if member.name.lower().endswith(extensions)])
@@ -57,6 +66,26 @@ def with_classes(members: Members, extensions: tuple[str, ...], noun: str) -> tu
             return each, pattern, labelled(each, extensions, pattern, (), noun)
     hint = ways_to_classes(path, noun, tables)
     raise DataError([replace(each, hint=hint if "pattern" in each.hint else each.hint) for each in problems])
+
+
+def inner_classes(items: Sequence[Item]) -> str | None:
+    """Return the pattern of classes in the numbered folder of each person, `patient3/ill/1.png`; None for others."""
+    paths = [PurePath(item.member.name).parts for item in items]
+    people = {item.label for item in items}
+    if not all(map(PERSON.fullmatch, people)):
+        return None
+    if not all(len(path) > 2 and path[-3] == item.label for path, item in zip(paths, items, strict=True)):
+        return None
+    folders = Counter(folder for _, folder in {path[-3:-1] for path in paths})
+    is_shared = 1 < len(folders) < len(people) and 2 * min(folders.values()) >= len(people)
+    return "{group}/{class}/{file}.{ending}" if is_shared else None
+
+
+def refuse_pieces(path: Path, found: Labelled, hint: str) -> None:
+    """Raise DataError if the class folders are pieces of a dataset."""
+    classes = sorted({item.label for item in found.parts["training"]})
+    if all(map(PIECE.search, classes)):
+        raise DataError(f"the folders of {path} are no classes but parts of the data: {listed(classes, 3)}", hint)
 
 
 def ways_to_classes(path: Path, noun: str, inner: Sequence[Path] = ()) -> str:

@@ -3,7 +3,7 @@
 import posixpath
 import re
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from os.path import relpath
 from pathlib import Path, PurePath
@@ -11,8 +11,8 @@ from pathlib import Path, PurePath
 import numpy as np
 
 from dltool.data.arrays.rows import Coded
+from dltool.data.files.class_folders import common_folders
 from dltool.data.files.file_tree import Members, UnreadableMember, open_members
-from dltool.data.files.listing import Member
 from dltool.data.media.image_decode import EXTENSIONS
 from dltool.data.media.masks import FOLDER, IMAGE, LOSSY, images_with_masks, mask_values, paired, stem_of
 from dltool.data.tables.typed_table import Table
@@ -29,7 +29,7 @@ MASKS = frozenset(
 MASK_WORD = re.compile(r"(?i)mask|label|annot|segment|truth|trimap|target|(?<![a-z])(?:seg|gt)(?![a-z])")
 """What paths of masks have in them, and those of their images have not."""
 LAST_WORD = re.compile(r"[ _.-]+[^ _.-]+$")
-MOST_PAIRED = 0.9
+MOST_PAIRED = 0.75
 """The least share of the images that have a mask."""
 IMAGES = frozenset({"image", "images", "img", "imgs", "jpegimages", "photos", "input", "inputs"})
 MOST_VALUES, FEW_VALUES = 64, 4
@@ -44,33 +44,60 @@ SHALLOW = 64
 def masks_in(path: Path) -> str | None:
     """Return how `masks` finds the masks of the other images below `path`; None if they have none.
 
-    Raises DataError: there are masks beside the images, but they have too many values to be classes."""
+    Raises DataError: there are masks, but they have too many values to be classes, or belong to no image."""
     members = open_members(str(path), ())
-    by_name = {member.name: member for member in members.members if member.name.lower().endswith(EXTENSIONS)}
-    are_named = any(each.lower() in IMAGES for name in by_name for each in PurePath(name).parts[:-1])
+    names = [member.name for member in members.members if member.name.lower().endswith(EXTENSIONS)]
+    top = len(common_folders([name.split("/") for name in names])) if names else 0
+    worded = {name for name in names if MASK_WORD.search("/".join(name.split("/")[top:]))}
+    are_named = any(each.lower() in IMAGES for name in names for each in PurePath(name).parts[:-1])
     unpaired, problem = None, None
-    for masks in candidates([*by_name]):
+    for masks in candidates(names, worded):
         images, masks_of, _ = images_with_masks(members, masks)
         paired = [each[0] for each in masks_of.values() if len(each) == 1]
         is_complete = len(paired) >= MOST_PAIRED * len(images)
-        if not paired or not (is_complete or (masks.lower() in MASKS and 4 * len(paired) >= len(images))):
+        are_masks = sum(image.name in worded for image in images) > len(images) / 4
+        if not paired or are_masks or not (is_complete or (masks.lower() in MASKS and 4 * len(paired) >= len(images))):
             continue
-        pixels = [*pixels_of(members, [by_name[name] for name in paired[:LOOKED_AT]])]
-        values = np.unique(np.concatenate([np.empty((0, 3)), *pixels]), axis=0)
-        if len(values) <= (FEW_VALUES if paired[0].lower().endswith(LOSSY) else MOST_VALUES):
+        if (values := values_in(members, paired)) <= most_values(paired):
             if is_complete:
                 return masks
             unpaired = unpaired or masks
-        elif are_named or MASK_WORD.search(PurePath(paired[0]).stem):
-            message = (
-                f"the masks of {members.path}, such as {paired[0]}, have {len(values):,} values: too many for masks"
-            )
+        elif (are_named and masks.lower() in MASKS) or MASK_WORD.search(PurePath(paired[0]).stem):
+            message = f"the masks of {members.path}, such as {paired[0]}, have {values:,} values: too many for masks"
             problem = DataError(message, "each value is a class: save the masks as PNG, because JPEG changes pixels")
     if unpaired is None:
-        refuse_pairs([*by_name])
+        refuse_pairs(names)
         if problem is not None:
             raise problem
+        refuse_lone_masks(members, sorted(worded), len(names))
     return unpaired
+
+
+def values_in(members: Members, names: Sequence[str]) -> int:
+    """Return the number of different pixels in some of the masks, reduced to a few thousand pixels; damaged ones are
+    found later."""
+    values = np.empty((0, 3))
+    by_name = {member.name: member for member in members.members}
+    for name in names[:: max(1, len(names) // LOOKED_AT)]:
+        with suppress(UnreadableMember):
+            content = members.reader.read(by_name[name])
+            pixels, _ = mask_values(content, (SHALLOW, SHALLOW), "stretch", is_coloured=True)
+            values = np.unique(np.concatenate([values, pixels.reshape(-1, 3)]), axis=0)
+    return len(values)
+
+
+def most_values(names: Sequence[str]) -> int:
+    return FEW_VALUES if names[0].lower().endswith(LOSSY) else MOST_VALUES
+
+
+def refuse_lone_masks(members: Members, names: Sequence[str], count: int) -> None:
+    """Raise DataError if files called like masks look like masks: no image belongs to each."""
+    if not count / 4 <= len(names) < count:
+        return
+    if 1 < values_in(members, names) <= most_values(names):
+        message = f"{members.path} holds masks, such as {names[0]}, of which it is unclear what images they belong to"
+        hint = "keep one for each image, in a folder called masks, or beside it as 7.jpg and 7_mask.png"
+        raise DataError(message, f"{hint}; move the others away")
 
 
 def refuse_pairs(names: Sequence[str]) -> None:
@@ -101,14 +128,15 @@ def refuse_masks(table: Table) -> None:
         raise DataError(message, hint)
 
 
-def candidates(names: Sequence[str]) -> dict[str, None]:
-    """Return what `masks` may be for images and masks called `names`: folders, then patterns, the likely ones first."""
+def candidates(names: Sequence[str], worded: Iterable[str]) -> dict[str, None]:
+    """Return what `masks` may be for images and masks called `names`: folders, then patterns, the likely ones first.
+    Masks are among the `worded` ones."""
     folders = {folder for name in names for folder in PurePath(name).parts[:-1] if MASK_WORD.search(folder)}
     found = dict.fromkeys(sorted(folders, key=lambda folder: (folder.lower() not in MASKS, folder)))
     by_stem: dict[str, list[str]] = {}
     for name in names:
         by_stem.setdefault(PurePath(name).stem, []).append(name)
-    masks = [name for name in names if MASK_WORD.search(name)]
+    masks = sorted(worded)
     for mask in masks[:: max(1, len(masks) // LOOKED_AT)]:
         whole = PurePath(mask).stem
         for stem in (whole, shorter := LAST_WORD.sub("", whole), LAST_WORD.sub("", shorter)):
@@ -125,14 +153,6 @@ def pattern_of(image: str, mask: str) -> str:
         last = FOLDER + last.removeprefix(posixpath.basename(folder))
     ending = PurePath(mask).stem.removeprefix(PurePath(name).stem)
     return posixpath.normpath("/".join([*parents, last, IMAGE + ending]))
-
-
-def pixels_of(members: Members, masks: Sequence[Member]) -> Iterator[np.ndarray]:
-    """Yield the pixels of masks, reduced to a few thousand, (pixels, 3); damaged ones are found later."""
-    for mask in masks:
-        with suppress(UnreadableMember):
-            values, _ = mask_values(members.reader.read(mask), (SHALLOW, SHALLOW), "stretch", is_coloured=True)
-            yield values.reshape(-1, 3)
 
 
 def draft_masks(path: Path, masks: str, named: str, on_error: str) -> Draft:

@@ -33,10 +33,10 @@ def load(path: Path, budget: int = 10**9, **options: Any) -> SourceExamples:
     return load_class_folders(IMAGES, ImagesSource(path=str(path), **options), SOURCE, budget)
 
 
-def load_column(paths: list[str], folder: Path, digests: bool = True) -> DecodedFiles:
-    options = ImageColumn(size=(4, 5))
-    files = files_named(np.array(paths, dtype=object), folder, options, COLUMN, "image")
-    return IMAGES.decode(files, options, len(paths), 10**9, digests)
+def load_column(paths: list[str], beside: Path, digests: bool = True, **options: str) -> DecodedFiles:
+    column_options = ImageColumn.model_validate({"size": [4, 5], **options})
+    files = files_named(np.array(paths, dtype=object), beside, column_options, COLUMN, "image")
+    return IMAGES.decode(files, column_options, len(paths), 10**9, digests)
 
 
 def problems_of(path: Path, budget: int = 10**9, **options: Any) -> tuple[Problem, ...]:
@@ -320,6 +320,19 @@ def test_a_column_of_paths(cache, tmp_path):
     write_folder(tmp_path, {"table/a.png": encoded(EXPECTED[0]), "other/b.png": encoded(EXPECTED[1])})
     found = column(tmp_path / "table", "a.png", "../other/b.png", str(tmp_path / "table/a.png"), "a.png")
     np.testing.assert_array_equal(found, EXPECTED[[0, 1, 0, 0]])
+
+
+def test_a_column_of_paths_of_another_machine_in_several_folders(cache, tmp_path):
+    write_folder(tmp_path, {"part_1/x/a.png": encoded(EXPECTED[0]), "part_2/x/b.png": encoded(EXPECTED[1])})
+    options = {"remove": "D:\\data\\", "folder": "part_*", "ending": ".png"}
+    found = load_column(["D:\\data\\x\\b", "D:/data/x/a", "x/a"], tmp_path, **options)
+    np.testing.assert_array_equal(found.rows[:], EXPECTED[[1, 0, 0]])
+    write_folder(tmp_path, {"part_2/x/a.png": encoded(EXPECTED[0])})
+    with pytest.raises(DataError) as error:
+        load_column(["x/a", "x/c"], tmp_path, **options)
+    assert error.value.problems[0].message == (
+        "2 rows name no image: row 0: x/a.png is in part_1/x/a.png and part_2/x/a.png; row 1: no such file: x/c.png"
+    )
 
 
 def test_all_rows_without_a_picture_are_listed(cache, tmp_path):

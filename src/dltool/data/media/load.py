@@ -3,8 +3,9 @@ alike."""
 
 import os
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from glob import glob, has_magic
 from pathlib import Path
 from typing import Any
 
@@ -103,8 +104,10 @@ def files_named(paths: np.ndarray, beside: Path, options: FileColumn, place: Con
     """Return the files that a column of a table in the folder `beside` names: `paths` (rows,) of text, absolute or
     relative to the folder of the `options`. `noun` is the noun for such a file in messages. Raises DataError: all rows
     without a path or a file."""
-    folder = beside / options.folder
-    found = {path: file_named(path, options, folder) for path in dict.fromkeys(map(str, paths))}
+    root, folders = beside / options.folder, [""]
+    if has_magic(options.folder) and not root.exists():
+        root, folders = beside, sorted(glob(options.folder, root_dir=beside))
+    found = {path: file_named(path, options, root, folders) for path in dict.fromkeys(map(str, paths))}
     files = [found[path] for path in map(str, paths)]
     faults = [f"row {row:,}: {file}" for row, file in enumerate(files) if isinstance(file, str)]
     if faults:
@@ -112,22 +115,27 @@ def files_named(paths: np.ndarray, beside: Path, options: FileColumn, place: Con
         hint = f"rows are counted from 0, paths are relative to {options.folder or 'the table'}"
         raise DataError(Problem(place, message + and_more(faults, SHOWN, "; "), hint))
     members = tuple(file for file in files if isinstance(file, Member))
-    return Members(str(folder), "folder", members, (), place)
+    return Members(str(root), "folder", members, (), place)
 
 
-def file_named(path: str, options: FileColumn, folder: Path) -> Member | str:
-    """Return a file, or the error of its path, which may be written as in Windows."""
+def file_named(path: str, options: FileColumn, root: Path, folders: Sequence[str]) -> Member | str:
+    """Return a file in one of the `folders` of `root`, or the error of its path, which may be written as in Windows."""
     if not path.strip():
         return "the path is blank"
     path = slashed(path).removeprefix(slashed(options.remove)) + options.ending
+    names = [os.path.join(folder, path) for folder in folders]
+    if len(names) > 1:
+        names = [name for name in names if os.path.lexists(root / name)]
+    if len(names) != 1:
+        return f"{printable(path)} is in {names[0]} and {names[1]}" if names else f"no such file: {printable(path)}"
     try:
-        status = os.stat(folder / path)
+        status = os.stat(root / names[0])
     except (OSError, ValueError) as error:
         words = "no such file" if isinstance(error, FileNotFoundError) else str(error)
-        return f"{words}: {printable(path)}{similar_file(folder / path)}"
+        return f"{words}: {printable(path)}{similar_file(root / names[0])}"
     if not stat.S_ISREG(status.st_mode):
         return f"{printable(path)} is not a regular file"
-    return Member(path, status.st_size, times_of(status))
+    return Member(names[0], status.st_size, times_of(status))
 
 
 def slashed(path: str) -> str:

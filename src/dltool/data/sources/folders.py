@@ -35,6 +35,7 @@ STDIN_NAME = "standard input"
 MEDIA = {medium.source: medium for medium in (IMAGES, CLIPS)}
 """The sources whose files are one example each."""
 TEXTS = (".txt", ".text")
+ENDING = re.compile(r"\.(?!\d+$)\w{1,6}")
 LINE_END = re.compile("\r\n|\r|\n")
 SEPARATOR = re.compile(r"([._\-\s]+)")
 # Files that often accompany data.
@@ -119,7 +120,7 @@ def files_of(members: Members, options: TextSource, place: ConfigPath) -> Source
 
 def text_files(members: Members) -> tuple[Members, tuple[str, ...]]:
     """Return the files and the endings of texts: if no file has one of these, those without any ending are texts."""
-    plain = tuple(member for member in members.members if not Path(member.name).suffix)
+    plain = tuple(member for member in members.members if not ENDING.fullmatch(Path(member.name).suffix))
     if not plain or any(member.name.lower().endswith(TEXTS) for member in members.members):
         return members, TEXTS
     return replace(members, members=plain), ("",)
