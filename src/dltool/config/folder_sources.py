@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from dltool.config.columns import Rate
+from dltool.config.file_columns import Rate
 from dltool.config.image_size import ImageSize, refuse_giant
 from dltool.config.pydantic_errors import refusal, refuse
 from dltool.config.section import Section

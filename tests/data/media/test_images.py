@@ -11,7 +11,7 @@ import pytest
 from tests.data.hostile_archives import write_folder, write_tar, write_zip
 from tests.data.pictures import class_folders, encoded, pixels, tree
 
-from dltool.config.columns import ImageColumn
+from dltool.config.file_columns import ImageColumn
 from dltool.config.folder_sources import ImagesSource
 from dltool.data.examples import SourceExamples
 from dltool.data.files.digests import file_digests
@@ -33,7 +33,7 @@ def load(path: Path, budget: int = 10**9, **options: Any) -> SourceExamples:
     return load_class_folders(IMAGES, ImagesSource(path=str(path), **options), SOURCE, budget)
 
 
-def load_column(paths: list[str], beside: Path, digests: bool = True, **options: str) -> DecodedFiles:
+def load_column(paths: list[str], beside: Path, digests: bool = True, **options: Any) -> DecodedFiles:
     column_options = ImageColumn.model_validate({"size": [4, 5], **options})
     files = files_named(np.array(paths, dtype=object), beside, column_options, COLUMN, "image")
     return IMAGES.decode(files, column_options, len(paths), 10**9, digests)
@@ -324,7 +324,7 @@ def test_a_column_of_paths(cache, tmp_path):
 
 def test_a_column_of_paths_of_another_machine_in_several_folders(cache, tmp_path):
     write_folder(tmp_path, {"part_1/x/a.png": encoded(EXPECTED[0]), "part_2/x/b.png": encoded(EXPECTED[1])})
-    options = {"remove": "D:\\data\\", "folder": "part_*", "ending": ".png"}
+    options: dict[str, Any] = {"remove": "D:\\data\\", "folder": "part_*", "ending": ".png"}
     found = load_column(["D:\\data\\x\\b", "D:/data/x/a", "x/a"], tmp_path, **options)
     np.testing.assert_array_equal(found.rows[:], EXPECTED[[1, 0, 0]])
     write_folder(tmp_path, {"part_2/x/a.png": encoded(EXPECTED[0])})

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from dltool.config.columns import ONE_TARGET, FileColumn
+from dltool.config.columns import ONE_TARGET
+from dltool.config.file_columns import FileColumn
 from dltool.config.folder_sources import AudioSource, ImagesSource
 from dltool.config.sources import Source
 from dltool.data.arrays.rows import Coded, Rows, take

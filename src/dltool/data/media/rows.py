@@ -71,9 +71,9 @@ class CacheRows(Rows):
     def _check(self, indices: np.ndarray, pixels: np.ndarray) -> None:
         unchecked = np.flatnonzero(~self._is_checked[indices])
         if len(unchecked) and not self._checksums:
-            stored = np.empty(CHECKSUM_BYTES * len(self), np.uint8)
+            stored = bytearray(CHECKSUM_BYTES * len(self))
             self._read_at(memoryview(stored), self.entry.checksums)
-            self._checksums = stored.view("<u4").tolist()
+            self._checksums = np.frombuffer(stored, "<u4").tolist()
         for position, row in zip(unchecked.tolist(), indices[unchecked].tolist(), strict=True):
             if zlib.crc32(pixels[position]) != self._checksums[row]:
                 remove(self.path)
