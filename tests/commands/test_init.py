@@ -246,6 +246,21 @@ def test_what_adds_up_to_the_target_or_holds_it_is_left_out_with_a_reason(dltool
     assert "it is a total that holds the target" in dltool("init", "data.csv", "--target", "fare").stdout
 
 
+@pytest.mark.parametrize(
+    ("names", "split"), [(("train", "Val", "test"), {"column": "fold"}), (("train", "test"), None)]
+)
+def test_a_column_that_names_the_split_of_each_row_is_no_input(drafted, names, split) -> None:
+    table("x,fold,y", "{x},{n},{k}")
+    lines = Path("data.csv").read_text("utf-8").splitlines()
+    for i in range(1, len(lines)):
+        x, _, k = lines[i].split(",")
+        lines[i] = f"{x},{names[i % len(names)]},{k}"
+    Path("data.csv").write_text("\n".join(lines), encoding="utf-8")
+    data = drafted("data.csv")["data"]
+    assert data["inputs"]["fold"] == "ignore"
+    assert data["split"] == (split or {"validation": 0.15, "test": 0.2})
+
+
 def test_few_classes_are_the_target_rather_than_texts_that_repeat(dltool) -> None:
     texts = [f"message {i % 45}" for i in range(200)]
     numbers(v1=np.array(["spam" if i % 4 else "ham" for i in range(200)]), v2=np.array(texts))
@@ -502,7 +517,7 @@ def test_several_masks_of_each_image_are_no_images(dltool, drafted) -> None:
 def test_masks_that_no_pattern_joins_with_their_images_are_to_be_moved(dltool) -> None:
     make_masks(names=("img_{i}.jpg", "mask_{i}.png"))
     outcome = dltool("init", "it")
-    assert (outcome.code, "move the masks into a folder called masks" in outcome.stderr) == (3, True)
+    assert (outcome.code, "keep one for each image, in a folder called masks" in outcome.stderr) == (3, True)
     Path("it/masks").mkdir()
     for file in Path("it").glob("mask_*"):
         file.rename(file.parent / "masks" / file.name)

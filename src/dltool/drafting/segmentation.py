@@ -14,12 +14,12 @@ from dltool.data.arrays.rows import Coded
 from dltool.data.files.class_folders import common_folders
 from dltool.data.files.file_tree import Members, UnreadableMember, open_members
 from dltool.data.media.image_decode import EXTENSIONS
-from dltool.data.media.masks import FOLDER, IMAGE, LOSSY, images_with_masks, mask_values, paired, stem_of
+from dltool.data.media.masks import FOLDER, IMAGE, LOSSY, images_with_masks, mask_values, paired
 from dltool.data.tables.typed_table import Table
 from dltool.drafting.draft import Draft, Lines, in_comment, scalar, training_lines
 from dltool.drafting.folder import LOSS, MEDIA, images_of, parts_line, said
 from dltool.errors import DataError
-from dltool.text import counted, joined
+from dltool.text import counted
 
 MASKS = frozenset(
     {"mask", "masks", "label", "labels", "annotation", "annotations", "segmentation", "segmentations", "trimaps"}
@@ -66,7 +66,6 @@ def masks_in(path: Path) -> str | None:
             message = f"the masks of {members.path}, such as {paired[0]}, have {values:,} values: too many for masks"
             problem = DataError(message, "each value is a class: save the masks as PNG, because JPEG changes pixels")
     if unpaired is None:
-        refuse_pairs(names)
         if problem is not None:
             raise problem
         refuse_lone_masks(members, sorted(worded), len(names))
@@ -98,18 +97,6 @@ def refuse_lone_masks(members: Members, names: Sequence[str], count: int) -> Non
         message = f"{members.path} holds masks, such as {names[0]}, of which it is unclear what images they belong to"
         hint = "keep one for each image, in a folder called masks, or beside it as 7.jpg and 7_mask.png"
         raise DataError(message, f"{hint}; move the others away")
-
-
-def refuse_pairs(names: Sequence[str]) -> None:
-    """Raise DataError if images and masks lie in one folder with names, `img_1` and `mask_1`, that no pattern joins."""
-    alike: dict[tuple[str, str], list[str]] = {}
-    for name in names:
-        alike.setdefault((posixpath.dirname(name), stem_of(name)), []).append(name)
-    pairs = [each for each in alike.values() if sum(MASK_WORD.search(name) is not None for name in each) == 1]
-    pairs = [each for each in pairs if len(each) == 2]
-    if 2 * len(pairs) >= MOST_PAIRED * len(names) > 0:
-        message = f"images and masks are in one folder, such as {joined(pairs[0], 'and')}"
-        raise DataError(message, "move the masks into a folder called masks, and draft again")
 
 
 def refuse_masks(table: Table) -> None:

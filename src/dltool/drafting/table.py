@@ -1,6 +1,6 @@
 """Draft a config for a table: read it, choose the target, and write the sections of the config."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,9 @@ from typing import Any
 from dltool.config.columns import parse_column_type
 from dltool.config.sources import SOURCES, Source
 from dltool.config.table_sources import SQLITE, SqlSource
+from dltool.data.arrays.rows import Coded
 from dltool.data.sources.tables import are_classes, table_in_reach
+from dltool.data.split.at_random import PART_NAMES, SPELLINGS
 from dltool.data.tables.read import open_table
 from dltool.data.tables.several_files import ENDINGS, is_table
 from dltool.data.tables.typed_table import Column, ColumnRequest, Table
@@ -49,13 +51,15 @@ def draft_table(files: TableFiles, named: Callable[[Path], str], target: str | N
     if times is not None and goal.is_number and times.may_be_windows(table):
         parts = series_parts(source, table, name, sniffed.columns, uses, times)
         return Draft(title, *parts, "mean_absolute_error", notes)
+    by_name = split_columns(table, name)
+    uses |= {each: Use("ignore", "names the split of each row") for each in by_name}
     uses = checked(table, uses | telling(table, uses, name) | said_uses(given, name), name)
     data = [
         *source,
         *(line for role in others for line in source_lines(others[role], named(files.others[role]), role)),
         (f"target: {{{scalar(name, is_key=True)}: {goal.type}}}", f"{why}; {goal.seen}"),
         *input_lines(uses, table),
-        *division(table, goal, times, others),
+        *(named_split(by_name) or division(table, goal, times, others)),
     ]
     layers: Lines = dense_layers(table.rows, goal)
     training = training_lines(table.rows, goal.loss, goal.metric, monitored=None if goal.is_number else "loss")
@@ -197,6 +201,22 @@ def checked(table: Table, uses: dict[str, Use], target: str) -> dict[str, Use]:
             message, "choose another target, --target COLUMN, or use a column: --set data.inputs.COLUMN=TYPE"
         )
     return uses
+
+
+def split_columns(table: Table, target: str) -> dict[str, bool]:
+    """Return the columns whose values are names of splits, and whether all three are among them."""
+    found: dict[str, bool] = {}
+    for name, column in table.columns.items():
+        if name != target and column.kind == "category" and isinstance(column.values, Coded):
+            parts = {SPELLINGS.get(str(value).strip().lower()) for value in column.values.values}
+            if len(parts) > 1 and None not in parts:
+                found[name] = len(parts) == len(PART_NAMES)
+    return found
+
+
+def named_split(by_name: Mapping[str, bool]) -> Lines:
+    """Return the line of the split by a column that names all splits, if there is one."""
+    return [(f"split: {{column: {scalar(name)}}}", "") for name, is_complete in by_name.items() if is_complete][:1]
 
 
 def division(table: Table, goal: Goal, times: TimeColumn | None, others: Collection[str]) -> Lines:
