@@ -67,8 +67,8 @@ def draws() -> None:
 
 
 def without_drawing(monkeypatch: pytest.MonkeyPatch) -> None:
-    from dltool.commands import evaluate, train
-    from dltool.experiment import finishing, resuming
+    from dltool.commands import evaluate
+    from dltool.experiment import finishing, new_training, resuming
     from dltool.experiment.assessing import assessed
 
     def undrawn(config: Any, dataset: Any, built: Any, examples: Any, warn: Any) -> Any:
@@ -76,7 +76,7 @@ def without_drawing(monkeypatch: pytest.MonkeyPatch) -> None:
 
     for module in (finishing, evaluate):
         monkeypatch.setattr(module, "assessed", undrawn)
-    for module in (train, resuming):
+    for module in (new_training, resuming):
         monkeypatch.setattr(module, "report_of_training", lambda *_: None)
 
 

@@ -43,7 +43,7 @@ def serve() -> None:
     answers = os.fdopen(os.dup(1), "w")
     for module in IMPORTS:
         importlib.import_module(module)
-    for module in ("commands.train", "experiment.resuming"):
+    for module in ("experiment.new_training", "experiment.resuming"):
         # A report comes when the run is complete: what happens then is no matter of the bits.
         vars(sys.modules[f"dltool.{module}"])["report_of_training"] = lambda *_: None
     # These trainings take a second: there would be nothing to go on from but their beginning.

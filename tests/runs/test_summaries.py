@@ -213,7 +213,7 @@ def test_a_run_inside_another_is_refused_before_anything_is_read(dltool, tmp_pat
     (tmp_path / "example.yaml").write_text(GOOD, encoding="utf-8")
     first = created(tmp_path / "runs")
     first.update("completed")
-    monkeypatch.delattr("dltool.commands.train.load_data")
+    monkeypatch.delattr("dltool.experiment.new_training.load_data")
     monkeypatch.delattr("dltool.experiment.opening.load_data")
     outcome = dltool(*arguments, "runs/mnist/0001/evaluation")
     assert (outcome.code, outcome.stdout) == (2, "")

@@ -48,8 +48,9 @@ def resume(
             return AlreadyComplete(run.path, missed_by(run))
         try:
             from dltool.experiment.resuming import resume_locked
+            from dltool.experiment.stages import Stages
 
-            return resume_locked(run, epochs, allow_change, settings, progress, stops)
+            return resume_locked(run, epochs, allow_change, settings, Stages(progress, stops))
         except StopNow as stop:
             stop.kept, stop.can_resume = str(run.path), not run.is_complete()
             raise

@@ -1,28 +1,17 @@
-"""`dltool train`: check the config, read the data, build the model, create the run, complete it."""
+"""`dltool train`: one training from a config file, or a short one that tries everything."""
 
-from collections import Counter
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dltool.config.keras.objects import UNKNOWN
 from dltool.config.load import Document, build_config, with_settings
-from dltool.config.schema import Config
-from dltool.config.text.dump import origins
-from dltool.config.text.tree import ARGUMENTS
-from dltool.data.checked import checked_config, checked_with
-from dltool.data.dataset import load_data
+from dltool.data.checked import checked_config
 from dltool.errors import RunError
-from dltool.experiment.finishing import TrainingOutcome, complete, report_of_training
-from dltool.experiment.new_run import new_run, temporary_runs
-from dltool.experiment.opening import new_experiment, prepared_steps
+from dltool.experiment.finishing import TrainingOutcome
+from dltool.experiment.new_run import temporary_runs
+from dltool.experiment.new_training import Terms, train_until_stopped
 from dltool.experiment.signals import stop_requests
 from dltool.experiment.stages import Stages
-from dltool.machine import git_commit
-from dltool.runs.directory import refuse_unwritable
-from dltool.runs.recorded import with_table_at
-from dltool.text import counted
-from dltool.tracking import refuse_missing_extras
 
 if TYPE_CHECKING:
     from dltool.experiment.listener import Progress
@@ -30,11 +19,6 @@ if TYPE_CHECKING:
 SMOKE_EPOCHS = 2
 SMOKE_BATCHES = 2
 MOST_SMOKE_ROWS = 512
-CHOICES = {
-    ("training", "checkpoint", "monitor"): "best epoch by {}",
-    ("data", "split", "stratify"): "splits stratified by class",
-}
-"""Descriptions of defaults that are inferred from the data."""
 
 
 def train(
@@ -54,47 +38,7 @@ def train(
 
     Raises DltoolError: see its classes. Before the run directory exists, nothing has been written."""
     with stop_requests(ends_process) as stops:
-        stages = Stages(progress, stops)
-        config, _ = checked_config(document)
-        refuse_missing_extras(config.track)
-        refuse_unwritable(runs / config.name)
-        with stages.reading(trains=True):
-            dataset = load_data(config.data, config.seed, most_rows)
-            config = dataset.in_force(checked_with(document, dataset.facts))
-            for warning in dataset.warnings:
-                progress.warn(warning)
-        with stages.building():
-            experiment = new_experiment(config, dataset, is_kept=is_kept)
-            fitting = prepared_steps(experiment)
-            fitting.profile.is_wanted = is_profiled
-            if config.training.precision == "mixed_float16" and not experiment.pinned["gpus"]:
-                progress.warn("mixed_float16 is many times slower than float32 without a GPU; try mixed_bfloat16")
-        progress.prepared(config, dataset.facts, experiment.built.full.count_params(), overrides(document, config))
-        git = git_commit(document.path.absolute().parent)
-        with new_run(runs, document, experiment, fitting, progress, most_rows=most_rows, git=git) as run:
-            if document.table is not None:
-                experiment = replace(experiment, config=with_table_at(config, str(run.table)))
-            outcome = complete(run, experiment, fitting, stages)
-            if is_kept:
-                report_of_training(run, experiment, outcome.assessment, stages)
-            return outcome
-
-
-def overrides(document: Document, config: Config) -> list[str]:
-    """Describe arguments, values from other files and inferred values, a line each. `config` has facts of the data."""
-    found = origins(document, config)
-    arguments = [text for text in document.texts if text.startswith(tuple(f"{name} " for name in ARGUMENTS))]
-    files = Counter(origin.origin.rsplit(":", 2)[0] for origin in found if origin.origin.count(":") >= 2)
-    others = {name: count for name, count in files.items() if name in document.texts and name not in arguments}
-    others.pop(document.shown_as, None)
-    chosen = [
-        CHOICES[origin.path].format(origin.value)
-        for origin in found
-        if origin.path in CHOICES and origin.origin == "default" and origin.value is not False
-    ]
-    lines = [f"overridden by {', '.join(arguments)}"] if arguments else []
-    lines += [f"{counted(count, 'value')} from {name}, which the config extends" for name, count in others.items()]
-    return lines + ([f"inferred: {', '.join(chosen)}"] if chosen else [])
+        return train_until_stopped(document, runs, Stages(progress, stops), Terms(most_rows, is_kept, is_profiled))
 
 
 def smoke(document: Document, progress: "Progress") -> TrainingOutcome:

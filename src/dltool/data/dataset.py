@@ -1,6 +1,6 @@
 """The data of a config, ready to train on: :func:`load_data`."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -85,7 +85,11 @@ class Dataset:
         return replace(found, name=name, places={"row": rows, **found.places})
 
 
-def load_data(data: Data, seed: int, most_rows: int | None = None) -> Dataset:
+Read = Callable[[Data], SourceExamples]
+"""Reads the sources of a config: :func:`load_sources`, or what keeps its result for several trainings."""
+
+
+def load_data(data: Data, seed: int, most_rows: int | None = None, read: Read | None = None) -> Dataset:
     """Read the examples, encode the labels, split and describe.
 
     The test split is `data.test`, else the fraction `split.test`, else the source's own. Validation likewise. A split
@@ -97,7 +101,7 @@ def load_data(data: Data, seed: int, most_rows: int | None = None) -> Dataset:
         DataError: the data cannot be read or does not fit together.
         MachineError: a dataset cannot be downloaded, or memory."""
     check_parts(data)
-    source = load_sources(data)
+    source = (read or load_sources)(data)
     declared = data.model_copy(update=dict(source.inferred)).targets
     labels = [with_positive(read_labels(source, target.type, name), target) for name, target in declared.items()]
     sizes = sizes_of(data, source)

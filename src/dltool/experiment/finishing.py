@@ -212,7 +212,7 @@ def tested_model(
     config, built, thresholds = decided_model(experiment.config, dataset, built)
     assessment = None
     test: dict[str, Any] = {"test": {}, "intervals": {}}
-    if len(dataset.split.test):
+    if experiment.is_tested and len(dataset.split.test):
         warn = progress.warn if experiment.is_kept else None
         assessment, files = assessed(config, dataset, built, dataset.examples("test"), warn)
         values = {name: interval.value for name, interval in assessment.metrics.items()}

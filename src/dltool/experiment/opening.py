@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dltool.config.schema import Config
-from dltool.data.dataset import Dataset, load_data
+from dltool.data.dataset import Dataset, Read, load_data
 from dltool.data.facts import Facts
 from dltool.errors import ConfigError, DataError, RunError, UnreadableConfig
 from dltool.experiment.refusals import refuse_files, refuse_other_preprocessing, refuse_other_weights
@@ -30,13 +30,14 @@ if TYPE_CHECKING:
 class Experiment:
     """A model and its data, ready to train or to evaluate. `pinned` are the settings that determine result bits.
 
-    `is_kept`: the run remains, so figures are drawn."""
+    `is_kept`: the run remains, so figures are drawn. `is_tested`: the best model is measured on the test split."""
 
     config: Config
     dataset: Dataset
     built: "BuiltModel"
     pinned: Mapping[str, Any]
     is_kept: bool = True
+    is_tested: bool = True
 
 
 def new_experiment(config: Config, dataset: Dataset, threads: int | None = None, is_kept: bool = True) -> Experiment:
@@ -63,16 +64,20 @@ def prepared_steps(experiment: Experiment, strategy: "Strategy | None" = None) -
 
 
 def recorded_data(
-    run: Run, may_differ: Collection[str] = ("training.epochs",), settings: Sequence[str] = ()
+    run: Run,
+    may_differ: Collection[str] = ("training.epochs",),
+    settings: Sequence[str] = (),
+    read: Read | None = None,
 ) -> tuple[Config, Dataset]:
-    """Read the config and the data of a run. For `may_differ` and `settings` see :func:`recorded_config`.
+    """Read the config and the data of a run. For `may_differ` and `settings` see :func:`recorded_config`, for `read`
+    :func:`dltool.data.dataset.load_data`.
 
     Raises RunError: the run's files are damaged, or its config was edited; ConfigError: a setting is wrong; DataError:
     its data is missing or has changed."""
     record = read_record(run)
     config = recorded_config(run, may_differ, settings)
     refuse_missing_data(config)
-    dataset = load_data(config.data, config.seed, record.most_rows)
+    dataset = load_data(config.data, config.seed, record.most_rows, read)
     if changes := data_changes(record.data, dataset):
         hint = "restore the old data, or train a new run"
         raise DataError(f"the data has changed since the run was trained: {changes}", hint)

@@ -10,9 +10,9 @@ from dltool.config.text.yaml_reader import MOST_BYTES
 from dltool.durable_files import disk_errors
 from dltool.errors import ConfigError, MachineError, Problem, RunError
 from dltool.experiment.finishing import TrainingOutcome, complete, metrics_line, report_of_training
+from dltool.experiment.new_training import PLAIN, Terms
 from dltool.experiment.opening import Experiment, prepared_steps, recorded_data, recorded_model, recorded_strategy
 from dltool.experiment.refusals import refuse_files, require_code
-from dltool.experiment.signals import StopRequests
 from dltool.experiment.stages import Stages
 from dltool.machine import describe_machine
 from dltool.runs.checkpoint_file import Checkpoint, has_checkpoints, newest_checkpoint
@@ -27,21 +27,16 @@ if TYPE_CHECKING:
 
 
 def resume_locked(
-    run: Run,
-    epochs: int | None,
-    allow_change: bool,
-    settings: Sequence[str],
-    progress: "Progress",
-    stops: StopRequests,
+    run: Run, epochs: int | None, allow_change: bool, settings: Sequence[str], stages: Stages, terms: Terms = PLAIN
 ) -> TrainingOutcome:
-    """Resume as :func:`dltool.commands.resume.resume`."""
-    stages = Stages(progress, stops)
+    """Resume as :func:`dltool.commands.resume.resume`; of `terms`, `read` and `is_tested` count."""
+    progress = stages.progress
     require_code(run, f"resume {run.path}" + (f" --epochs {epochs}" if epochs else ""))
     record = read_record(run)
     finish_new_config(run, record)
     checkpoint = usable_checkpoint(run, progress)
     with stages.reading(trains=True):
-        config, dataset = recorded_data(run, () if epochs is None else ("training.epochs",), settings)
+        config, dataset = recorded_data(run, () if epochs is None else ("training.epochs",), settings, terms.read)
         refuse_unset(config, RunError, "training.callbacks", *(() if checkpoint else ("model.layers",)))
         refuse_missing_extras(config.track)
         # recorded_model checks the model's files.
@@ -54,7 +49,7 @@ def resume_locked(
 
     with stages.building():
         model = recorded_model(run, config, dataset.facts, is_pretrained=checkpoint is None)
-        experiment = Experiment(config, dataset, *model)
+        experiment = Experiment(config, dataset, *model, is_tested=terms.is_tested)
         if checkpoint:
             refuse_other_model(checkpoint, experiment.built.core)
         changes = refuse_changes(record, experiment.pinned, allow_change, progress)

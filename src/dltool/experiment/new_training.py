@@ -1,0 +1,92 @@
+"""The story of a training: check the config, read the data, build the model, create the run, complete it."""
+
+from collections import Counter
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from dltool.config.load import Document
+from dltool.config.schema import Config
+from dltool.config.text.dump import origins
+from dltool.config.text.tree import ARGUMENTS
+from dltool.data.checked import checked_config, checked_with
+from dltool.data.dataset import Read, load_data
+from dltool.experiment.finishing import TrainingOutcome, complete, report_of_training
+from dltool.experiment.new_run import new_run
+from dltool.experiment.opening import new_experiment, prepared_steps
+from dltool.experiment.stages import Stages
+from dltool.machine import git_commit
+from dltool.runs.directory import refuse_unwritable
+from dltool.runs.recorded import with_table_at
+from dltool.text import counted
+from dltool.tracking import refuse_missing_extras
+
+CHOICES = {
+    ("training", "checkpoint", "monitor"): "best epoch by {}",
+    ("data", "split", "stratify"): "splits stratified by class",
+}
+"""Descriptions of defaults that are inferred from the data."""
+
+
+@dataclass(frozen=True)
+class Terms:
+    """How a training differs from a plain one. `most_rows` limits the examples of each split.
+
+    Without `is_kept`, the run's location is not shown. With `is_profiled`, the run holds a profile. Without
+    `is_tested`, the test split is never looked at. For `read` see :func:`dltool.data.dataset.load_data`."""
+
+    most_rows: int | None = None
+    is_kept: bool = True
+    is_profiled: bool = False
+    is_tested: bool = True
+    read: Read | None = None
+
+
+PLAIN = Terms()
+
+
+def train_until_stopped(document: Document, runs: Path, stages: Stages, terms: Terms) -> TrainingOutcome:
+    """Train, validate and test; create a run below `runs`.
+
+    Raises DltoolError: see its classes; StopNow: a signal asked to stop. Before the run directory exists, nothing has
+    been written."""
+    progress = stages.progress
+    config, _ = checked_config(document)
+    refuse_missing_extras(config.track)
+    refuse_unwritable(runs / config.name)
+    with stages.reading(trains=True):
+        dataset = load_data(config.data, config.seed, terms.most_rows, terms.read)
+        config = dataset.in_force(checked_with(document, dataset.facts))
+        for warning in dataset.warnings:
+            progress.warn(warning)
+    with stages.building():
+        experiment = replace(new_experiment(config, dataset, is_kept=terms.is_kept), is_tested=terms.is_tested)
+        fitting = prepared_steps(experiment)
+        fitting.profile.is_wanted = terms.is_profiled
+        if config.training.precision == "mixed_float16" and not experiment.pinned["gpus"]:
+            progress.warn("mixed_float16 is many times slower than float32 without a GPU; try mixed_bfloat16")
+    progress.prepared(config, dataset.facts, experiment.built.full.count_params(), overrides(document, config))
+    git = git_commit(document.path.absolute().parent)
+    with new_run(runs, document, experiment, fitting, progress, most_rows=terms.most_rows, git=git) as run:
+        if document.table is not None:
+            experiment = replace(experiment, config=with_table_at(config, str(run.table)))
+        outcome = complete(run, experiment, fitting, stages)
+        if terms.is_kept:
+            report_of_training(run, experiment, outcome.assessment, stages)
+        return outcome
+
+
+def overrides(document: Document, config: Config) -> list[str]:
+    """Describe arguments, values from other files and inferred values, a line each. `config` has facts of the data."""
+    found = origins(document, config)
+    arguments = [text for text in document.texts if text.startswith(tuple(f"{name} " for name in ARGUMENTS))]
+    files = Counter(origin.origin.rsplit(":", 2)[0] for origin in found if origin.origin.count(":") >= 2)
+    others = {name: count for name, count in files.items() if name in document.texts and name not in arguments}
+    others.pop(document.shown_as, None)
+    chosen = [
+        CHOICES[origin.path].format(origin.value)
+        for origin in found
+        if origin.path in CHOICES and origin.origin == "default" and origin.value is not False
+    ]
+    lines = [f"overridden by {', '.join(arguments)}"] if arguments else []
+    lines += [f"{counted(count, 'value')} from {name}, which the config extends" for name, count in others.items()]
+    return lines + ([f"inferred: {', '.join(chosen)}"] if chosen else [])
