@@ -919,6 +919,23 @@ def make_pictures() -> None:
         )
 
 
+def make_masks_beside() -> None:
+    """Masks beside their images, one of which is damaged."""
+    make_masks(names=("p{j}/{i}.jpg", "p{j}/{i}_mask.png"))
+    Path("it/p1/7.jpg").write_bytes(b"")
+
+
+def make_pictures_of_a_table() -> None:
+    """Images in several folders, named by paths of another machine, with a column that names the splits."""
+    generator = np.random.default_rng(1)
+    lines = ["photo,fold,y"]
+    for i in range(80):
+        image = generator.integers(80 * (i % 2), 80 * (i % 2) + 130, (16, 16, 3), np.uint8)
+        write_all({f"part_{i // 40}/x/{i}.png": encoded(image)})
+        lines.append(f"D:\\data\\x\\{i}.png,{('train', 'train', 'val', 'test')[i // 2 % 4]},{'ab'[i % 2]}")
+    Path("it").write_text("\n".join(lines), encoding="utf-8")
+
+
 def make_recordings() -> None:
     write_all(recordings("it/"))
 
@@ -932,7 +949,11 @@ def make_texts() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "make", [make_table, make_numbers, make_series, make_pictures, make_masks, make_recordings, make_texts]
+    "make",
+    [
+        *(make_table, make_numbers, make_series, make_pictures, make_masks, make_masks_beside),
+        *(make_pictures_of_a_table, make_recordings, make_texts),
+    ],
 )
 def test_what_is_drafted_trains_as_it_stands_and_beats_the_baseline_that_it_names(dltool, make) -> None:
     make()
