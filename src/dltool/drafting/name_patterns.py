@@ -85,7 +85,7 @@ def refuse_pieces(path: Path, found: Labelled, hint: str) -> None:
     """Raise DataError if the class folders are pieces of a dataset."""
     classes = sorted({item.label for item in found.parts["training"]})
     if all(map(PIECE.search, classes)):
-        raise DataError(f"the folders of {path} are no classes but parts of the data: {listed(classes, 3)}", hint)
+        raise DataError(f"the folders of {path} are pieces of a dataset, not classes: {listed(classes, 3)}", hint)
 
 
 def ways_to_classes(path: Path, noun: str, inner: Sequence[Path] = ()) -> str:
