@@ -583,6 +583,7 @@ IMAGE = encoded(pixels(8, 8))
     ("files", "words"),
     [
         ({"it/train.zip": b"PK", "it/test.zip": b"PK", "it/ids.csv": b"a"}, "dltool init it/train.zip"),
+        ({"it/train.rar": b"Rar!", "it/ids.txt": b"a"}, "unpack it/train.rar first"),
         ({f"it/{k}/{i}.heic": b"\0\0ftypheic" for k in "ab" for i in range(6)}, "it holds 12 .heic"),
         (
             {f"it/{part}/images/{i}.jpg": IMAGE for part in ("train", "val") for i in range(6)}
