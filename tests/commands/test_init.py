@@ -17,6 +17,8 @@ from pyarrow import feather, orc
 from tests.data.pictures import class_folders, encoded, pixels
 from tests.wav_files import sound
 
+from dltool.config.load import build_config, read_document
+from dltool.data.dataset import load_data
 from dltool.drafting.settings import in_terms_of_init
 from dltool.errors import Problem
 
@@ -298,6 +300,43 @@ def test_the_best_epoch_of_classes_is_chosen_by_the_loss_which_few_examples_do_n
     assert training["callbacks"][0]["EarlyStopping"]["monitor"] == "val_loss"
 
 
+def test_many_rows_have_their_numbers_in_pieces_and_few_more_weight_decay(drafted) -> None:
+    x, z, y = np.random.default_rng(0).normal(size=(3, 4_000)).round(3)
+    for rows, kind, decay in ((999, "number", 1.0), (3_999, "number", 0.3), (4_000, {"number": {"pieces": 16}}, 0.3)):
+        numbers(x=x[:rows], few=(z > 0)[:rows] * 1.5, y=y[:rows])
+        config = drafted("data.csv")
+        assert config["data"]["inputs"]["x"] == kind
+        assert config["data"]["inputs"]["few"] == "number"
+        assert config["training"]["optimizer"]["AdamW"]["weight_decay"] == decay
+
+
+@pytest.mark.parametrize("noise", [0.0, 1.0, 100.0])
+def test_the_bound_is_what_a_linear_model_reaches_if_that_is_clearly_more_than_a_rule(drafted, noise) -> None:
+    generator = np.random.default_rng(0)
+    x, z, e = generator.normal(size=(3, 400))
+    kind = generator.integers(3, size=400)
+    numbers(x=x, z=z, kind=np.array(["k0", "k1", "k2"])[kind], y=x - 2 * z + 3 * (kind == 1) + noise * e)
+    config = drafted("data.csv")
+    loaded = build_config(read_document(Path("drafted.yaml")))
+    split = load_data(loaded.data, loaded.seed).split
+    train, test = split.train, split.test
+    y = np.loadtxt("data.csv", delimiter=",", skiprows=1, usecols=3)
+    table = np.column_stack([x, z, np.eye(3)[kind], np.ones(400)])
+    errors = np.abs(table[test] @ np.linalg.lstsq(table[train], y[train])[0] - y[test])
+    simple = np.abs(np.median(y[train]) - y[test]).mean()
+    reached = max(errors.mean() + 2 * errors.std() / np.sqrt(len(test)), simple / 5)
+    bound = float(config["expect"]["mean_absolute_error"].removeprefix("< "))
+    assert bound == pytest.approx(min(reached, simple), rel=2e-3)
+    assert ("not clearly better" in Path("drafted.yaml").read_text("utf-8")) == (noise == 100)
+
+
+def test_the_bound_on_classes_allows_for_few_test_rows(drafted) -> None:
+    x = np.arange(100) % 25 + np.arange(100) / 1000
+    numbers(x=x, z=-x * x, y=np.where(x > 12, "high", "low"))
+    # A linear model makes no error in 20 rows: (20 + 2) / 24, less two standard errors.
+    assert float(drafted("data.csv")["expect"]["accuracy"].removeprefix("> ")) == pytest.approx(0.8038, abs=5e-4)
+
+
 def test_one_of_three_coordinates_is_not_the_target(dltool) -> None:
     generator = np.random.default_rng(0)
     x, y, z, weight = generator.normal(size=(4, 60)).round(3)
@@ -399,6 +438,19 @@ def test_large_pictures_are_made_smaller(drafted) -> None:
     write_all(class_folders(2, 10, (100, 200), "images/"))
     config = drafted("images")
     assert config["data"]["source"] == {"images": {"path": "images", "size": [48, 96], "channels": 3}}
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_images_are_moved_in_training_and_mirrored_only_by_whoever_knows_them(drafted, channels) -> None:
+    images = {
+        f"arrows/{name}/{number}.png": encoded(pixels(9, 9, channels, seed=number))
+        for name, first in (("left", 0), ("right", 10))
+        for number in range(first, first + 10)
+    }
+    write_all(images)
+    augmentation = drafted("arrows")["data"]["augmentation"]
+    assert augmentation == [{"RandomTranslation": {"height_factor": 0.1, "width_factor": 0.1}}]
+    assert ("# - RandomFlip: horizontal" in Path("drafted.yaml").read_text("utf-8")) == (channels == 3)
 
 
 def test_images_of_12_bits_in_16_are_scaled_by_what_is_there(drafted) -> None:

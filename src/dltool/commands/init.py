@@ -74,10 +74,11 @@ def config_for(what: str, target: str | None, out: Path | None, settings: Sequen
 def draft_for(given: Path, target: str | None, out: Path | None, settings: Sequence[str]) -> Drafted:
     from dltool.data.tables.excel_file import SAVE_AS
     from dltool.data.tables.several_files import ENDINGS
-    from dltool.drafting.draft import path_scalar, written
+    from dltool.drafting.draft import path_scalar
     from dltool.drafting.settings import given_by, in_terms_of_init
     from dltool.drafting.table import draft_table
     from dltool.drafting.table_files import table_files
+    from dltool.drafting.writing import written
 
     said = given_by(settings)
     folder = Path.cwd() if out is None else out.absolute().parent

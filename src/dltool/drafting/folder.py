@@ -96,8 +96,7 @@ def parts_line(found: Labelled | SourceExamples, classes: Counter[str] | None = 
     if "test" not in found.parts and "validation" in found.parts:
         return [("split: {test: 0.2}", "the validation split is the data's own")]
     if isinstance(found, Labelled) and "group" in found.parts["training"][0].columns:
-        line = split_line(len(found.parts["training"]))
-        return [(line.replace("}", ", group: group}"), "the files of a person are in one split alone")]
+        return [(split_line(len(found.parts["training"])).replace("}", ", group: group}"), "a person is in one split")]
     if "test" not in found.parts:
         line = split_line(len(found.parts["training"]))
         if classes is None or min(classes.values()) > 1:
@@ -133,7 +132,7 @@ def draft_images(members: Members, found: Labelled, given: str) -> Draft:
         *parts_line(found, classes),
         ("preprocessing:", ""),
         ("  - Rescaling: {scale: $(1 / 255)}", "from 0…255 to 0…1"),
-        *augmentation(classes, channels),
+        *augmentation(channels),
     ]
     filters = 32 if len(items) * size[0] * size[1] < 20_000_000 else 16
     examples = counted(sum(map(len, found.parts.values())), "image")
@@ -156,10 +155,10 @@ def images_of(members: Members, items: Sequence[Item]) -> ImageSurvey:
     images = survey_images(contents_of(members, items[:: -(-len(items) // SAMPLE)]))
     if images is None:
         try:
-            why = str(opened(members.read(items[0].member)).mode)
+            opened(members.read(items[0].member))
         except UnreadableMember as error:
-            why = str(error)
-        raise DataError(f"none of the images of {members.path} can be read: {items[0].member.name} ({why})")
+            raise DataError(f"no image of {members.path} can be read: {items[0].member.name} ({error})") from None
+        raise DataError(f"no image of {members.path} can be read")
     return images
 
 
@@ -191,12 +190,14 @@ def contents_of(members: Members, items: Iterable[Item]) -> Iterator[bytes]:
             yield members.reader.read(item.member)
 
 
-def augmentation(classes: Counter[str], channels: int) -> Lines:
-    if channels == 1 or all(len(name) <= 2 for name in classes):
-        layer, why = "RandomTranslation: {height_factor: 0.1, width_factor: 0.1}", "a mirrored sign may be another one"
-    else:
-        layer, why = "RandomFlip: horizontal", "not for images that mean something else in a mirror"
-    return [("augmentation:", "in training only"), (f"  - {layer}", why)]
+def augmentation(channels: int) -> Lines:
+    lines = [
+        ("augmentation:", "in training only"),
+        ("  - RandomTranslation: {height_factor: 0.1, width_factor: 0.1}", ""),
+    ]
+    if channels > 1:
+        lines.append(("", "- RandomFlip: horizontal, if a mirrored image means the same: photos mostly gain by it"))
+    return lines
 
 
 def convolutions(size: tuple[int, int], filters: int, name: str = "") -> Lines:

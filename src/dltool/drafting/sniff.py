@@ -44,7 +44,7 @@ CALENDAR = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
 """Formats of integers in any column, which no other integers of so many digits have in all rows."""
 FIRST_YEAR, LAST_YEAR = -2_208_988_800, 4_102_444_800
 """Seconds from 1970 to 1900 and 2100: numbers are dates between them only."""
-DOUBTFUL = re.compile(r"[+-]?\d{1,3}[.,]\d{3}|\d\d?[.,](19|20)\d\d", re.ASCII)
+DOUBTFUL = re.compile(r"[+-]?[1-9]\d{0,2}[.,]\d{3}|\d\d?[.,](19|20)\d\d", re.ASCII)
 """Numbers that may have a mark of thousands, or be months."""
 WORD_MARKERS = {"na", "nan", "null", "none", "nil"}
 MANY_VALUES = 30
@@ -56,8 +56,8 @@ LEADING_ZERO = re.compile(rb"(?<![\w.:/-])0\d")
 
 @dataclass
 class Seen:
-    """The cells of a column: how many are numbers, some of these, the other texts, whether it `has_more` of them
-    than are kept; whether it `has_doubtful` numbers, which may be read in another way."""
+    """The cells of a column: how many are numbers, some of these, the other texts, and whether it `has_more` of
+    them than are kept. `doubtful` says whether each number with a mark may be read in another way."""
 
     name: str
     numbers: int = 0
@@ -66,7 +66,7 @@ class Seen:
     is_whole: bool = True
     texts: Counter[str] = field(default_factory=Counter)
     has_more: bool = False
-    has_doubtful: bool = False
+    doubtful: set[bool] = field(default_factory=set)
 
     def note(self, numbers: np.ndarray) -> None:
         self.numbers += len(numbers)
@@ -79,7 +79,7 @@ class Seen:
         for text, count in counted_texts(texts):
             if not np.isnan(number := plain.number(text)):
                 self.note(np.full(count, number))
-                self.has_doubtful = self.has_doubtful or bool(DOUBTFUL.fullmatch(text))
+                self.doubtful |= {bool(DOUBTFUL.fullmatch(text))} if {".", ","} & {*text} else set()
             elif text in self.texts or len(self.texts) < MOST_TEXTS:
                 self.texts[text] += count
             else:
@@ -89,7 +89,7 @@ class Seen:
     def may_be_written(self) -> bool:
         """Return whether some of the texts may be numbers or dates that are not written plainly."""
         return (
-            self.has_doubtful
+            self.doubtful == {True}
             or bool(self.moments)
             or any(number_in(text) or any(formats_of(text)) for text in islice(self.texts, SAMPLE))
         )
