@@ -1,7 +1,6 @@
 """A ready config to begin with, above all one for somebody's own data."""
 
 import io
-import json
 import sqlite3
 import zipfile
 from contextlib import closing
@@ -9,11 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.csv
 import pytest
 import yaml
-from pyarrow import feather, orc
 from tests.data.pictures import class_folders, encoded, pixels
 from tests.wav_files import sound
 
@@ -371,13 +367,6 @@ def test_a_table_of_texts_becomes_word_vectors(drafted) -> None:
     assert "Embedding" in config["model"]["layers"][0]
 
 
-def test_json_lines_and_packed_files_are_tables_too(drafted) -> None:
-    Path("data.jsonl").write_text(
-        "".join(json.dumps({"x": i % 7, "y": "ab"[i % 2]}) + "\n" for i in range(ROWS)), encoding="utf-8"
-    )
-    assert drafted("data.jsonl")["data"]["source"] == {"json_lines": {"path": "data.jsonl"}}
-
-
 # --- time ---
 
 
@@ -649,7 +638,7 @@ def test_few_damaged_pictures_are_left_out_and_many_are_named(dltool, drafted) -
     outcome = dltool("init", "images", "--out", "mine.yaml")
     assert (outcome.code, outcome.stdout) == (3, "")
     assert "a/3.png" in outcome.stderr
-    assert "move these files away" in outcome.stderr
+    assert "replace or remove them\n" in outcome.stderr
     assert not Path("mine.yaml").exists()
 
 
@@ -802,11 +791,16 @@ def test_a_zip_that_was_cut_off_is_said_to_be_damaged(dltool) -> None:
 
 
 def test_a_workbook_of_an_old_kind_is_to_be_saved_as_a_new_one(dltool) -> None:
-    for name in ("book.xls", "book.ods"):
-        Path(name).write_bytes(b"PK\x03\x04")
+    for name, content in (
+        ("book.xls", b"\xd0\xcf\x11\xe0"),
+        ("book.ods", b"PK\x03\x04"),
+        ("book.csv", b"\xd0\xcf\x11\xe0"),
+    ):
+        Path(name).write_bytes(content)
         outcome = dltool("init", name)
         assert (outcome.code, outcome.stdout) == (3, "")
-        assert f"{name} is a workbook of another kind than .xlsx\n  open it in a spreadsheet" in outcome.stderr
+        assert f"{name} is a workbook" in outcome.stderr
+        assert "open it in a spreadsheet program and save it as .xlsx or .csv" in outcome.stderr
 
 
 def test_arff_files_are_csv_below_their_attributes(drafted, dltool) -> None:
@@ -1025,12 +1019,38 @@ def make_texts() -> None:
         Path(f"it/reviews.{name}").write_text("\n".join(lines), encoding="utf-8")
 
 
+def make_messages() -> None:
+    """Tabs, no names, the class first, and quotes that are not closed, as in collections of text messages."""
+    generator = np.random.default_rng(0)
+    words = (
+        ["win", "prize", "cash", "claim", "call", "now", "urgent", "free"],
+        ["see", "you", "home", "later", "ok", "thanks", "lunch", "love"],
+    )
+    lines = []
+    for i in range(300):
+        text = " ".join(generator.choice(words[i % 7 > 0], 6))
+        lines.append(f"{'ham' if i % 7 else 'spam'}\t{'' if i % 9 else chr(34)}{text} {i}")
+    Path("it").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def make_cars() -> None:
+    """Aligned columns, a tab, quoted names, no names of columns, and marks for what is missing."""
+    generator = np.random.default_rng(0)
+    lines = []
+    for i in range(300):
+        power = generator.integers(50, 200)
+        power_text = "?" if i % 60 == 7 else f"{power}.0"
+        made = f"{power / 8 + generator.normal():.1f}"
+        lines.append(f'{4 + 2 * (i % 3)}   {power_text}      {power * 20}.   {70 + i % 13}   {made}\t"ford pinto {i}"')
+    Path("it").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "make",
     [
         *(make_table, make_numbers, make_series, make_pictures, make_masks, make_masks_beside),
-        *(make_pictures_of_a_table, make_recordings, make_texts),
+        *(make_pictures_of_a_table, make_recordings, make_texts, make_messages, make_cars),
     ],
 )
 def test_what_is_drafted_trains_as_it_stands_and_beats_the_baseline_that_it_names(dltool, make) -> None:
@@ -1090,28 +1110,6 @@ def test_numbers_dates_and_codes_of_a_spreadsheet_are_drafted_as_what_they_are(d
     }
 
 
-def test_files_with_columns_of_arrow_are_tables_too(drafted) -> None:
-    file = table("x,y", "{x},{k}")
-    columns = pa.csv.read_csv(file)
-    feather.write_feather(columns, "data.feather")
-    orc.write_table(columns, "data.orc")
-    for kind in ("feather", "orc"):
-        data = drafted(f"data.{kind}")["data"]
-        assert (data["source"], data["target"]) == ({kind: {"path": f"data.{kind}"}}, {"y": "category"})
-
-
-def test_the_parts_of_a_table_in_a_folder_or_a_zip_are_one_source(drafted) -> None:
-    Path("parts").mkdir()
-    for number in range(3):
-        table("x,y", "{x},{k}", f"parts/{number}.csv", rows=40)
-    data = drafted("parts")["data"]
-    assert (data["source"], data["target"]) == ({"csv": {"path": "parts"}}, {"y": "category"})
-    with zipfile.ZipFile("parts.zip", "w") as archive:
-        for number in range(3):
-            archive.write(f"parts/{number}.csv")
-    assert drafted("parts.zip")["data"]["source"] == {"csv": {"path": "parts.zip"}}
-
-
 @pytest.mark.parametrize("given", ["data", "data/train.csv"])
 def test_a_test_file_beside_the_training_file_is_used_if_it_has_the_target(drafted, dltool, given: str) -> None:
     Path("data").mkdir()
@@ -1149,47 +1147,18 @@ def test_a_table_is_read_as_set_says(drafted) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "arguments", "message", "hint"),
+    ("text", "arguments", "message", "hint"),
     [
-        ("a.csv", "x,y\n1,a\n", ["--set", "training.epochs=3"], "init takes options of a table", "write --set data."),
-        (
-            "a.csv",
-            "x,y\n1,a\n",
-            ["--set", "data.source.excel.sheet=A"],
-            "a.csv is read as csv, not excel",
-            "data.source.csv",
-        ),
-        ("a.csv", "x,y\n1,a\n", ["--set", "data.source.csv.sheet=A"], "unknown option of csv", "did you mean"),
-        ("a.csv", "x,y\n1,a\n", ["--set", "data.source.csv.quote=ab"], "expected one character", ""),
-        (
-            "a.csv",
-            "x,y\n1,a\n",
-            ["--set", "data.source.csv=b.csv"],
-            "init takes options of a table",
-            "write --set data.",
-        ),
-        ("a.csv", "x,y\n1,a\n", ["--set", "data=b.csv"], "init takes options of a table", "write --set data."),
-        ("a.csv", "x,y\n1,a\n", ["--set", "data.inputs.x=numbr"], "unknown column type", "number"),
-        ("a.csv", "x\n1.5\n2.5\n", [], 'a.csv has one column, "x"', "add columns"),
-        ("a.csv", "t\nsome words 1\nother words 2\n", [], "can be predicted: t (", "--set data.inputs.COLUMN=TYPE"),
-        ("a.csv", "x,y\n1.5,a\n2,a\n0,a\n", [], "y is ignored: the same text in every row", "--target COLUMN"),
-        ("a.csv", "x,y\n1.5,a\n2,b\n", ["--target", "z"], 'a.csv has no column "z"', "--target "),
-        (
-            "a.csv",
-            "x,y\n1,a\n" * 30 + "1,2,3\n",
-            [],
-            "expected 2 fields, found 3",
-            "--set 'data.source.csv.skip_rows=[61]'",
-        ),
-        ("a.pdf", "%PDF-1.4\n", [], "a.pdf is a PDF document", "save its table as CSV"),
-        ("a.csv", "<!doctype html>\n<p>", [], "a.csv is a web page", "save its table as CSV"),
-        ("digits", "", ["--set", "seed=1"], "--set does not apply to the template", "dltool train takes it: seed=1"),
+        ("x,y\n1,a\n", ["--set", "data.source.csv.sheet=A"], "unknown option of csv", "did you mean"),
+        ("x,y\n1,a\n", ["--set", "data.source.csv.quote=ab"], "expected one character", ""),
+        ("x,y\n1,a\n", ["--set", "data.source.csv=b.csv"], "init takes options of a table", "write --set data."),
+        ("x,y\n1,a\n", ["--set", "data=b.csv"], "init takes options of a table", "write --set data."),
+        ("x\n1.5\n2.5\n", [], 'a.csv has one column, "x"', "add columns"),
+        ("x,y\n1.5,a\n2,a\n0,a\n", [], "y is ignored: the same text in every row", "--target COLUMN"),
     ],
 )
-def test_a_refusal_names_a_way_that_the_command_line_has(dltool, name, text, arguments, message, hint) -> None:
-    if text:
-        in_file(name, text)
-    outcome = dltool("init", name, *arguments)
+def test_a_refusal_names_a_way_that_the_command_line_has(dltool, text, arguments, message, hint) -> None:
+    outcome = dltool("init", in_file("a.csv", text), *arguments)
     assert (outcome.code in (2, 3), outcome.stdout) == (True, "")
     assert message in outcome.stderr
     assert hint in outcome.stderr

@@ -91,18 +91,14 @@ def with_few_left_out(found: Labelled, members: Members, medium: Medium) -> Labe
     return kept
 
 
-def parts_line(found: Labelled | SourceExamples, classes: Counter[str] | None = None) -> list[tuple[str, str]]:
-    """Return the line of the split, as far as the source does not divide itself. `classes` are those of training."""
+def parts_line(found: Labelled | SourceExamples) -> list[tuple[str, str]]:
+    """Return the line of the split, as far as the source does not divide itself."""
     if "test" not in found.parts and "validation" in found.parts:
         return [("split: {test: 0.2}", "the validation split is the data's own")]
     if isinstance(found, Labelled) and "group" in found.parts["training"][0].columns:
         return [(split_line(len(found.parts["training"])).replace("}", ", group: group}"), "a person is in one split")]
     if "test" not in found.parts:
-        line = split_line(len(found.parts["training"]))
-        if classes is None or min(classes.values()) > 1:
-            return [(line, "")]
-        rare = in_comments([name for name, count in classes.items() if count == 1])
-        return [(line.replace("}", ", stratify: false}"), f"of {rare} there is one example, which is in one split")]
+        return [(split_line(len(found.parts["training"])), "")]
     return [] if "validation" in found.parts else [("split: {validation: 0.1}", "the test split is the data's own")]
 
 
@@ -114,6 +110,12 @@ def class_draft(
     varied = f"{few:,} to {many:,} of each, {in_comment(most)} most often"
     names = in_comments(sorted(classes)) if many == few else varied
     title = f"{in_comment(Path(path).name)[1:-1]}: {examples} of {counted(len(classes), 'class')}, {names}."
+    if few == 1:
+        alone = "a class has one example only, and cannot be in every split"
+        data = [
+            (line.replace("}", ", stratify: false}"), alone) if line.startswith("split: ") else (line, comment)
+            for line, comment in data
+        ]
     training = training_lines(classes.total(), LOSS, "accuracy", length)
     return Draft(title, data, layers, training, "accuracy")
 
@@ -129,7 +131,7 @@ def draft_images(members: Members, found: Labelled, given: str) -> Draft:
     data = [
         (f"source: {{images: {{{given}, size: [{size[0]}, {size[1]}], channels: {channels}}}}}", seen),
         *inner_folders(items),
-        *parts_line(found, classes),
+        *parts_line(found),
         ("preprocessing:", ""),
         ("  - Rescaling: {scale: $(1 / 255)}", "from 0…255 to 0…1"),
         *augmentation(channels),
@@ -225,7 +227,7 @@ def draft_audio(members: Members, found: Labelled, given: str) -> Draft:
     data = [
         (f"source: {{audio: {{{given}, seconds: {seconds:g}, rate: {rate}}}}}", median),
         *(speakers(items) or inner_folders(items)),
-        *parts_line(found, Counter(item.label for item in items)),
+        *parts_line(found),
         ("preprocessing:", ""),
         (f"  - MelSpectrogram: {{{layer}}}", "below 1e-5 is silence"),
         ("  - Normalization: {axis: 1}", "each band has mean 0 and standard deviation 1 over the training split"),
@@ -293,7 +295,7 @@ def draft_texts(path: Path, named: str) -> Draft:
         raise DataError(message, ways_to_classes(path, "text"))
     data = [
         (f"source: {{text: {{{given}}}}}", ""),
-        *parts_line(found, classes),
+        *parts_line(found),
         *words_of(found.training.inputs["text"]),
     ]
     examples = counted(sum(map(len, found.parts.values())), "text")

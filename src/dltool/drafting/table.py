@@ -1,5 +1,6 @@
 """Draft a config for a table: read it, choose the target, and write the sections of the config."""
 
+import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,12 +12,13 @@ from dltool.config.table_sources import SQLITE, SqlSource
 from dltool.data.arrays.rows import Coded
 from dltool.data.sources.tables import are_classes, table_in_reach
 from dltool.data.split.at_random import PART_NAMES, SPELLINGS
+from dltool.data.tables.json_lines import ONE_OBJECT, JsonLinesFile, conversion
 from dltool.data.tables.read import open_table
 from dltool.data.tables.several_files import ENDINGS, is_table
 from dltool.data.tables.typed_table import Column, ColumnRequest, Table
 from dltool.drafting.arff import sniff_arff
 from dltool.drafting.column_uses import MOST_LISTED, Use, input_lines, telling, use_of, value_of
-from dltool.drafting.database import is_database, query_of
+from dltool.drafting.database import query_of
 from dltool.drafting.draft import RANDOM, Draft, Lines, in_comment, in_comments, scalar, split_line, training_lines
 from dltool.drafting.folder import TEXT_LAYERS, TEXTS, words_of
 from dltool.drafting.goal import Goal, chosen, goal_of
@@ -33,6 +35,14 @@ QUOTE = '"'
 SPLIT_OF_ROWS = "names the split of each row"
 PREDICTED = ": dltool predict takes it after training"
 DELIMITED = ("csv", "tsv")
+ONE_COLUMN = (
+    "add columns to predict it from; or, if its lines have several fields, say what separates them: "
+    "--set data.source.csv.delimiter=CHARACTER; if these have fixed widths, in Python: import pandas; "
+    'pandas.read_fwf("{}", widths=[…], header=None).to_csv("data.csv", index=False)'
+)
+FLATTEN = "make columns of single values of it, in Python: pandas.json_normalize"
+FEWEST_MOMENTS = 3
+"""A split by time needs one for each part."""
 PIECES = 16
 PATIENCE = 8
 DENSE = (6_000, 200)
@@ -103,6 +113,14 @@ def read_with_target(sniffed: Sniffed, target: str | None) -> tuple[Sniffed, Tab
     """Read the table, choose its target, and read it again where that or columns of paths change how cells are read.
     Returns how it was read, the table, its columns of paths, the target, and why that one."""
     table = read(sniffed)
+    if table.rows == 1 and isinstance(table.file, JsonLinesFile) and table.file.unusable:
+        (_, text), *_ = table.file.texts()
+        raise DataError(f"{table.path.name}{ONE_OBJECT}", conversion(json.loads(text), table.path.name))
+    if len(table.columns) == 1:
+        hint = ONE_COLUMN if sniffed.kind in DELIMITED else "add columns to predict it from"
+        raise DataError(
+            f'{table.path.name} has one column, "{next(iter(table.columns))}"', hint.format(table.path.name)
+        )
     # Years, one after the other, are ignored as row numbers.
     hidden = [column.name for column in table.columns.values() if column.kind == "ignore" and may_be_years(column.name)]
     complete = read(sniffed, hidden) if hidden else table
@@ -131,12 +149,13 @@ def read_with_target(sniffed: Sniffed, target: str | None) -> tuple[Sniffed, Tab
 
 
 def sniffed_file(files: TableFiles, given: GivenSettings) -> Sniffed:
-    """Return how the files are written: by their name, and as delimited text by their content; as `--set` says."""
-    kind = next((kind for kind in ENDINGS if is_table(files.first.name, kind)), "csv")
-    kind = "sql" if files.path.is_file() and is_database(files.path) else kind
+    """Return how the files are written: by their content or their name, and as `--set` says."""
+    kind = files.kind or next((kind for kind in ENDINGS if is_table(files.first.name, kind)), "csv")
     is_delimited = kind in DELIMITED
     if given.kind and given.kind != kind and not (is_delimited and given.kind in DELIMITED):
-        raise ConfigError(f"{files.path.name} is read as {kind}, not {given.kind}", f"write --set data.source.{kind}.…")
+        known = ", ".join(name for name in SOURCES[kind].model_fields if name not in ("path", "url"))
+        hint = f"its options are --set data.source.{kind}.OPTION=VALUE: {known}" if known else "omit --set"
+        raise ConfigError(f"{files.path.name} is read as {kind}, not {given.kind}", hint)
     if kind == "sql":
         source, remarks = query_of(files.path)
         sniffed = replace(surveyed("sql", source.model_copy(update=given.options), ()), remarks=remarks)
@@ -215,14 +234,11 @@ def uses_of(table: Table, sniffed: Sniffed, target: str, pieces: int | None) -> 
 
 def checked(table: Table, uses: dict[str, Use], target: str) -> dict[str, Use]:
     """Return the uses. Raises DataError: no column is used."""
-    if not uses:
-        raise DataError(f'{table.path.name} has one column, "{target}"', "add columns to predict it from")
     if all(use.kind == "ignore" for use in uses.values()):
         others = [f"{name} is ignored: {use.comment}" for name, use in uses.items()]
         message = f'{table.path.name} has no column to predict "{target}" from: {listed(others, 5, "; ")}'
-        raise DataError(
-            message, "choose another target, --target COLUMN, or use a column: --set data.inputs.COLUMN=TYPE"
-        )
+        way = "choose another target, --target COLUMN, or use a column: --set data.inputs.COLUMN=TYPE"
+        raise DataError(message, FLATTEN if table.file.unusable.keys() >= uses.keys() else way)
     return uses
 
 
@@ -257,12 +273,18 @@ def division(others: Collection[str], whole: str, options: str, comment: str) ->
 
 def split_options(table: Table, goal: Goal, times: TimeColumn | None) -> tuple[str, str]:
     """Return the options of the split besides its sizes, and a comment on them."""
+    if times is not None and times.column is not None and are_few(table.columns[times.column]):
+        return "", f"at random: {in_comment(times.column)} has too few values to divide the rows by it"
     if times is not None and (times.column is not None or (times.are_ordered and "time" not in table.columns)):
         order = scalar(times.column) if times.column is not None else "time"
         return f", order: {order}", "by time, not at random: the last rows are the test"
     if goal.fewest == 1:
         return ", stratify: false", "a class has one row only, and cannot be in every split"
     return "", ""
+
+
+def are_few(column: Column) -> bool:
+    return column.distinct is not None and column.distinct < FEWEST_MOMENTS
 
 
 def decaying(rows: int) -> tuple[str, str]:

@@ -21,6 +21,7 @@ from dltool.data.files.class_folders import PartName, labelled
 from dltool.data.files.file_tree import Members, open_members
 from dltool.data.files.listing import SHOWN, Member, printable, times_of
 from dltool.data.media.masks import load_masks, paired
+from dltool.data.media.rows import REPLACE
 from dltool.data.media.skipping import without_faulty
 from dltool.errors import ConfigPath, DataError, Problem
 from dltool.text import and_more, counted, near
@@ -79,8 +80,9 @@ def load_class_folders(
     try:
         decoded = medium.decode(files, options, len(found.parts["training"]), cache, True)
     except DataError as error:
-        hint = "on_error: skip leaves such files out" if options.on_error == "refuse" else ""
-        raise DataError([replace(problem, hint=problem.hint or hint) for problem in error.problems]) from None
+        hint = f"{REPLACE}, or on_error: skip leaves them out" if options.on_error == "refuse" else REPLACE
+        problems = [replace(each, hint=hint if each.hint == REPLACE else each.hint) for each in error.problems]
+        raise DataError(problems) from None
     inferred = {"source": Source(medium.source, options.model_copy(update=dict(decoded.inferred)))}
     masks: np.ndarray | Coded | None = None
     if isinstance(options, ImagesSource) and masks_of is not None:

@@ -92,6 +92,9 @@ class CacheRows(Rows):
             view, position = view[count:], position + count
 
 
+REPLACE = "replace or remove them"
+
+
 @dataclass(frozen=True)
 class DecodedRows(Rows, ABC):
     """The rows of `files`, decoded in this process on every access. `noun` is for messages."""
@@ -139,4 +142,4 @@ def unusable(noun: str, faults: Sequence[Fault], files: Members) -> list[Problem
     """Return the problem that names the files that cannot be decoded, if any."""
     unread = [f"{printable(fault.name)} ({fault.message})" for fault in faults if fault.message]
     message = f"{counted(len(unread), noun)} in {files.path} cannot be used: {and_more(unread, SHOWN, '; ')}"
-    return [Problem(files.place, message)] if unread else []
+    return [Problem(files.place, message, REPLACE)] if unread else []
