@@ -156,11 +156,8 @@ def images_of(members: Members, items: Sequence[Item]) -> ImageSurvey:
     """Return what images are like, by some of them. Raises DataError: none can be read."""
     images = survey_images(contents_of(members, items[:: -(-len(items) // SAMPLE)]))
     if images is None:
-        try:
-            opened(members.read(items[0].member))
-        except UnreadableMember as error:
-            raise DataError(f"no image of {members.path} can be read: {items[0].member.name} ({error})") from None
-        raise DataError(f"no image of {members.path} can be read")
+        why = "they are damaged, or of a kind that is not read"
+        raise DataError(f"no image of {members.path} can be read, such as {items[0].member.name}: {why}")
     return images
 
 
