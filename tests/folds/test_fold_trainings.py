@@ -237,6 +237,31 @@ def test_without_a_model_of_its_own_a_run_has_its_folds_alone(dltool, folder: Pa
     assert json.loads(dltool("reproduce", run, "--json").stdout)["identical"] is True
 
 
+def test_a_smoke_test_trains_the_model_that_the_run_would_not_have(dltool, folder: Path) -> None:
+    outcome = dltool("train", "tiny.yaml", *PLAIN[:2], "--set", "data.final=none", "--smoke")
+    assert outcome.code == 0, outcome.stderr
+    assert "epoch 2/2" in outcome.stderr
+    assert "fold 1" not in outcome.stderr
+
+
+@pytest.mark.parametrize("what", ["missing", "empty", "other rows"])
+def test_a_damaged_fold_is_refused_when_the_run_is_resumed(dltool, folder: Path, what: str) -> None:
+    assert dltool("train", "tiny.yaml", *PLAIN).code == 0
+    run = folder / "runs" / "tiny" / "0001"
+    record = run / "run.json"
+    record.write_text(record.read_text().replace('"status": "completed"', '"status": "interrupted"'))
+    outputs = run / "folds" / "2" / "outputs.npz"
+    if what == "missing":
+        outputs.unlink()
+    elif what == "empty":
+        outputs.write_bytes(b"")
+    else:
+        outputs.write_bytes((run / "folds" / "1" / "outputs.npz").read_bytes())
+    resumed = dltool("resume", run)
+    assert resumed.code == 4
+    assert "outputs.npz" in resumed.stderr
+
+
 def test_an_error_names_its_fold(dltool, folder: Path) -> None:
     layers = "model.layers=[{Dense: 8}, {Dense: 8}, {Dense: {units: $classes, activation: softmax}}]"
     diverging = ("--set", "training.optimizer={SGD: {learning_rate: 1e30}}", "--set", layers)

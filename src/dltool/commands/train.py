@@ -69,10 +69,13 @@ def smoke(document: Document, progress: "Progress") -> TrainingOutcome:
 
 def for_smoke(document: Document) -> Document:
     """Return the document with few epochs, or one of each phase, and without tracking and expectations."""
-    training = build_config(document).training
+    config = build_config(document)
+    training = config.training
     if training.phases is not None:
         few = [f"training.phases[{number}].epochs=1" for number in range(len(training.phases))]
     else:
         epochs: Any = training.epochs
         few = [f"training.epochs={SMOKE_EPOCHS if epochs is UNKNOWN else min(epochs, SMOKE_EPOCHS)}"]
-    return with_settings(document, [*few, "expect={}", "track=[]"])
+    # It tries the model of the run, and no folds.
+    refit = ["data.final=refit"] if config.data.final == "none" else []
+    return with_settings(document, [*few, "expect={}", "track=[]", *refit])

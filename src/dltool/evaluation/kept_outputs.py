@@ -43,6 +43,8 @@ def read_outputs(run: Run) -> KeptOutputs:
     """Read the outputs of a fold or seed. Raises RunError: missing or damaged."""
     content = io.BytesIO(run.read(run.outputs, LIMIT))
     headers = header_of_npz(content)
+    if sum(header.data_bytes for header in headers.values()) > LIMIT:
+        raise RunError(f"{run.outputs} has more than {LIMIT:,} bytes")
     try:
         found = read_npz(content, tuple(headers), headers, str(run.outputs), ())
     except DataError as error:
@@ -50,9 +52,8 @@ def read_outputs(run: Run) -> KeptOutputs:
     values = {name.removeprefix(VALUE): each for name, each in found.items() if name.startswith(VALUE)}
     outputs = {name.removeprefix(OUTPUT): each for name, each in found.items() if name.startswith(OUTPUT)}
     rows, kept = (found.get(name, np.empty(0)) for name in ("rows", "kept"))
-    is_whole = rows.dtype == kept.dtype == np.int64 and "loss" in values and kept.ndim == 1
-    if not is_whole or any(len(each) != len(rows) for each in values.values()):
-        raise RunError(f"{run.outputs} does not hold the outputs of examples")
-    if any(len(each) != len(kept) for each in outputs.values()):
+    is_whole = rows.dtype == kept.dtype == np.int64 and "loss" in values and rows.ndim == kept.ndim == 1
+    lengths = [(values, len(rows)), (outputs, len(kept))]
+    if not is_whole or any(each.shape[:1] != (length,) for part, length in lengths for each in part.values()):
         raise RunError(f"{run.outputs} does not hold the outputs of examples")
     return KeptOutputs(rows, kept, values, outputs)

@@ -13,7 +13,7 @@ from dltool.config.text.yaml_reader import parse_yaml
 from dltool.data.checked import without_problems
 from dltool.data.dataset import Dataset
 from dltool.errors import RunError
-from dltool.runs.files import PARTS, Run
+from dltool.runs.files import PART, PARTS, Run
 from dltool.runs.recorded import valid_config
 
 FOLDS, SEEDS = PARTS
@@ -74,7 +74,7 @@ def recorded_parts(run: Run) -> list[PartConfig]:
     parts = []
     for path, each in found.items():
         folder, _, number = path.partition("/")
-        is_part = folder in PARTS and number.isdigit() and isinstance(each, dict)
+        is_part = folder in PARTS and PART.fullmatch(number) and isinstance(each, dict)
         if not is_part or not all(isinstance(each.get(key), str) for key in ("words", "config")):
             raise RunError(f"{run.parts_record}: {json.dumps(path)[:100]} is not a fold or seed", "train a new run")
         parts.append(PartConfig(path, each["words"], each["config"]))

@@ -8,6 +8,7 @@ import hashlib
 import json
 import math
 import os
+import re
 import socket
 import time
 from collections.abc import Iterator, Mapping
@@ -37,6 +38,8 @@ METRICS_LIMIT = 64 * 2**20
 OWN_TABLE = "data.parquet"
 PARTS = ("folds", "seeds")
 """Folders of runs inside a run."""
+PART = re.compile(r"[1-9][0-9]{0,2}")
+"""The name of a run in such a folder."""
 DEEPEST = 100
 """Most levels of a JSON document: Python's limit ends whoever walks through a deep one."""
 LINE_LIMIT = 2**20  # bytes of a line of metrics.jsonl
@@ -108,14 +111,14 @@ class Run:
     @property
     def parts(self) -> list["Run"]:
         """Return the runs of the folds or seeds in this run, by number."""
-        found = [Run(path) for name in PARTS for path in (self.path / name).glob("[1-9]*") if path.name.isdigit()]
+        found = [Run(path) for name in PARTS for path in (self.path / name).glob("*") if PART.fullmatch(path.name)]
         return sorted((run for run in found if os.path.lexists(run.record)), key=lambda run: int(run.number))
 
     @property
     def own_table(self) -> Path | None:
         """Return the table that the run holds, or the run of which it is a part; None if neither does."""
         tables = (run.table for run in (self, self.whole) if run is not None)
-        return next((table for table in tables if table.exists()), None)
+        return next((table for table in tables if table.is_file() and not table.is_symlink()), None)
 
     @property
     def name(self) -> str:
