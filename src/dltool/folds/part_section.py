@@ -31,7 +31,8 @@ WIDE, APART = 3, 5
 
 def part_sections(run: Run) -> tuple[ReportSection, ...]:
     """Return the section of the report on the folds or seeds of a complete run. Raises RunError: a part is damaged."""
-    found = part_results(read_results(run))
+    results = read_results(run)
+    found = part_results(results)
     if found is None:
         return ()
     runs = [run, *run.parts] if found.seeds else run.parts
@@ -46,7 +47,7 @@ def part_sections(run: Run) -> tuple[ReportSection, ...]:
         ReportSection(
             "parts",
             title,
-            list(sentences(found, metrics)),
+            list(sentences(found, metrics, has_model=bool(results.epochs))),
             figures(found, metrics, named),
             f"Values of each {title[:-1].lower()}",
             table(found, metrics, words),
@@ -55,7 +56,7 @@ def part_sections(run: Run) -> tuple[ReportSection, ...]:
     )
 
 
-def sentences(found: PartResults, metrics: Mapping[str, MetricSpread]) -> Iterator[str]:
+def sentences(found: PartResults, metrics: Mapping[str, MetricSpread], has_model: bool) -> Iterator[str]:
     for name, each in metrics.items():
         if each.shown is None or each.sd is None:
             continue
@@ -69,10 +70,10 @@ def sentences(found: PartResults, metrics: Mapping[str, MetricSpread]) -> Iterat
         )
         return
     training = f"{min(found.training):,}" if found.training else "other"
+    saved = "; its saved model is another one, trained on more examples" if has_model else ""
     yield (
         f"Each of {counted(found.examples, 'example')} was predicted by a model that was not trained on it, with "
-        f"{training} training examples. This is the result to expect of such a run; its saved model is another one, "
-        "trained on more examples."
+        f"{training} training examples. This is the result to expect of such a run{saved}."
     )
 
 
