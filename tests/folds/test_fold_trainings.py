@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -260,6 +261,20 @@ def test_a_damaged_fold_is_refused_when_the_run_is_resumed(dltool, folder: Path,
     resumed = dltool("resume", run)
     assert resumed.code == 4
     assert "outputs.npz" in resumed.stderr
+
+
+def test_a_fold_that_was_not_trained_yet_finds_data_that_has_moved(dltool, folder: Path) -> None:
+    assert dltool("train", "tiny.yaml", *PLAIN).code == 0
+    run = folder / "runs" / "tiny" / "0001"
+    expected = results(run)["folds"]
+    shutil.rmtree(run / "folds" / "2")
+    record = run / "run.json"
+    record.write_text(record.read_text().replace('"status": "completed"', '"status": "interrupted"'))
+    (folder / "elsewhere").mkdir()
+    (folder / "rows.csv").rename(folder / "elsewhere" / "rows.csv")
+    resumed = dltool("resume", run, "--set", "data.source.csv.path=elsewhere/rows.csv")
+    assert resumed.code == 0, resumed.stderr
+    assert results(run)["folds"] == expected
 
 
 def test_an_error_names_its_fold(dltool, folder: Path) -> None:
