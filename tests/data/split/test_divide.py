@@ -168,7 +168,7 @@ def test_values_that_name_no_part_are_listed_with_their_counts():
     (problem,) = error.value.problems
     message = 'the column "part" has values that are no split: "dev" (2 rows), "holdout" (1 row)'
     assert problem.message == message
-    assert problem.hint == "the splits are train, training, val, valid, validation, test"
+    assert problem.hint == "the splits are train, training, val, valid, validation, dev, test, testing, eval, evaluation"
 
 
 def test_a_column_that_names_no_training_rows_is_refused():
