@@ -1,19 +1,19 @@
 """The data of a config, ready to train on: :func:`load_data`."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
 
-from dltool.config.columns import CategoryColumn, ColumnType, parse_target
+from dltool.config.columns import ColumnType, parse_target
 from dltool.config.folder_sources import AudioSource, ImagesSource, TextSource
 from dltool.config.schema import Config, Data
 from dltool.config.sources import TABLE_SOURCES, ArraysSource, BuiltinSource, Source
 from dltool.config.tasks import TargetFacts
 from dltool.data.arrays.fingerprint import PartDigests, contents_of, fingerprint_of
 from dltool.data.arrays.row_keys import duplicate_warnings
-from dltool.data.arrays.rows import Coded, Rows, is_text, take
+from dltool.data.arrays.rows import Rows, is_text, take
 from dltool.data.arrays.window_rows import values_once
 from dltool.data.examples import Examples, SourceExamples, check_alike, stacked
 from dltool.data.facts import Facts, InputFacts
@@ -26,15 +26,13 @@ from dltool.data.split.at_random import Split, few_rows
 from dltool.data.split.divide import divide_parts, order_warnings, ranges_of, sizes_of, strata_of
 from dltool.data.split.sizes import check_parts, check_stratify
 from dltool.data.tables.typed_table import Column
+from dltool.data.unseen import lenient, types_in_force
 from dltool.environment import concealed
-from dltool.errors import ConfigPath, DataError, Problem
+from dltool.errors import ConfigPath
 from dltool.machine import release_memory
-from dltool.text import counted
 
 SplitName = Literal["train", "validation", "test"]
 INTEGERS = (int, np.integer)
-UNUSED = "unused"
-"""The rows of a fold that are in no split, such as those of a gap."""
 
 
 @dataclass(frozen=True)
@@ -214,56 +212,6 @@ def like(source: Source, first: Source) -> Source:
     if isinstance(options, ArraysSource) and isinstance(first.options, ArraysSource) and options.x is options.y is None:
         given |= {"x": first.options.x, "y": first.options.y}
     return Source(source.name, options.model_copy(update=given))
-
-
-def unseen_problems(
-    inputs: Mapping[str, Rows], types: Mapping[str, ColumnType], split: Split
-) -> Iterator[tuple[tuple[str, str], Problem]]:
-    """Yield, by column and split, the problem of values unseen in training, in columns in which they are an error."""
-    for name, kind in types.items():
-        rows = inputs[name]
-        if getattr(kind.options, "unknown", None) != "error" or not isinstance(rows, Coded):
-            continue
-        is_known = np.bincount(np.ravel(rows.codes[split.train]), minlength=len(rows.values)) > 0
-        used = np.concatenate([split.train, split.validation, split.test])
-        # Of a fold, some rows may be in no split; they are in the same table.
-        parts = {"validation": split.validation, "test": split.test, UNUSED: np.delete(np.arange(len(rows)), used)}
-        for part, of_part in parts.items():
-            codes = np.asarray(rows.codes[of_part])
-            unseen = np.unique(codes[~is_known[codes]])
-            if len(unseen):
-                shown = ", ".join(f'"{value}"' for value in rows.values[unseen][:5])
-                values = counted(int(np.isin(codes, unseen).sum()), f"{part} value")
-                message = f'{values} of "{name}" not among those of the training rows: {shown}'
-                yield (name, part), Problem(("data", "inputs", name), message, "unknown: as_category takes them")
-
-
-def types_in_force(
-    data: Data, source: SourceExamples, inputs: Mapping[str, Rows], split: Split
-) -> tuple[Mapping[str, ColumnType], Mapping[str, Any], tuple[str, ...]]:
-    """Return the types of the columns, the inferred keys of `data`, and warnings. In a fold, a column with values that
-    training has not seen allows them: a value in one fold alone must not end the training of all.
-
-    Raises DataError: such values elsewhere, in columns in which they are an error."""
-    unseen = dict(unseen_problems(inputs, source.types, split))
-    if data.split.fold is None:
-        DataError.refuse(unseen.values())
-    if not unseen:
-        return source.types, source.inferred, ()
-    allowed = {name: lenient(source.types[name]) for name, _ in unseen}
-    inferred = {**source.inferred, "inputs": {**source.inferred["inputs"], **allowed}}
-    return (
-        {**source.types, **allowed},
-        inferred,
-        tuple(problem.message for (_, part), problem in unseen.items() if part != UNUSED),
-    )
-
-
-def lenient(kind: ColumnType) -> ColumnType:
-    """Allow missing values in other splits, even where no training row has one."""
-    if not isinstance(kind.options, CategoryColumn):
-        return kind
-    return ColumnType(kind.name, kind.options.model_copy(update={"unknown": "as_category"}))
 
 
 def dtype_name(rows: Rows) -> str:

@@ -105,8 +105,7 @@ class Run:
     def whole(self) -> "Run | None":
         """Return the run of which this run is a fold or seed; None if it stands alone."""
         above = self.path.absolute().parent
-        is_part = above.name in PARTS and os.path.lexists(above.parent / "run.json")
-        return Run(above.parent) if is_part else None
+        return Run(above.parent) if above.name in PARTS and os.path.lexists(above.parent / "run.json") else None
 
     @property
     def parts(self) -> list["Run"]:
