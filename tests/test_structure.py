@@ -30,6 +30,7 @@ ROWS = [
     {"evaluation"},
     {"report"},
     {"experiment"},
+    {"search"},
     {"commands"},
     {"cli", "console", "notebook"},
     {"__main__"},

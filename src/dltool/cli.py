@@ -16,9 +16,20 @@ from typer import Argument, Option
 
 from dltool import __version__
 from dltool.console.frame import frame
-from dltool.console.options import AllowedCode, ConfigFile, Json, MovedData, Quiet, RunFolder, RunsFolder, Settings
+from dltool.console.options import (
+    AllowedCode,
+    ConfigFile,
+    Json,
+    MovedData,
+    OtherMetrics,
+    Quiet,
+    RunFolder,
+    RunsFolder,
+    Settings,
+)
 from dltool.console.runs_app import runs_app
 from dltool.console.safe_streams import safe_streams
+from dltool.console.search_command import resumed_search, search
 from dltool.environment import concealed
 from dltool.imports import begin_own_process
 from dltool.text import os_words
@@ -93,7 +104,11 @@ def resume(
         from dltool.commands.resume import resume as run_resume
 
         work = partial(run_resume, run, epochs=epochs, allow_change=allow_change, settings=moved or ())
+        work = resumed_search(run, epochs or allow_change or moved) or work
         within.carry_out(work, is_silent=quiet or as_json, is_quiet=quiet)
+
+
+app.command()(search)
 
 
 @app.command()
@@ -119,13 +134,7 @@ def evaluate(
     data: Annotated[
         Path | None, Option(metavar="FILE", help="New labelled data in the format of the run's source.")
     ] = None,
-    metrics: Annotated[
-        list[str] | None,
-        Option(
-            metavar="METRICS",
-            help="Metrics that replace the config's: accuracy,AUC or, as YAML, {F1Score: {average: macro}}.",
-        ),
-    ] = None,
+    metrics: OtherMetrics = None,
     moved: MovedData = None,
     allow_code: AllowedCode = None,
     as_json: Json = False,

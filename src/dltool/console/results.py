@@ -70,7 +70,7 @@ def show(outcome: Any, *, as_json: bool, is_quiet: bool = False) -> None:
         stderr_console().print(Text("warning: ", "yellow") + data_text(warning))
     if as_json:
         show_json(outcome.record())
-    elif not (is_quiet and kind == "TrainingOutcome"):
+    elif not (is_quiet and kind in ("TrainingOutcome", "SearchOutcome")):
         IN_WORDS[kind](outcome, stdout_console())
 
 
@@ -298,8 +298,15 @@ def class_table(outcome: "CheckOutcome") -> Table:
     return table
 
 
+def show_search_outcome(outcome: Any, console: StreamConsole) -> None:
+    from dltool.console.trials import show_search
+
+    show_search(outcome, console)
+
+
 IN_WORDS: Mapping[str, Callable[[Any, StreamConsole], None]] = {
     "TrainingOutcome": show_training,
+    "SearchOutcome": show_search_outcome,
     "AlreadyComplete": show_complete,
     "Reproduction": show_reproduction,
     "EvaluationOutcome": show_evaluation,

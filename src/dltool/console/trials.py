@@ -1,0 +1,157 @@
+"""The progress of a search: a row for each trial that comes to rest, and the trial that is trained now."""
+
+import contextlib
+import math
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from dltool.console.capture import captured_chatter
+from dltool.console.consoles import StreamConsole, data_text
+from dltool.console.epochs import labelled
+from dltool.console.progress import TrainingProgress
+from dltool.keras_names import with_code
+from dltool.text import counted, duration, number, numbers, shortened
+
+if TYPE_CHECKING:
+    from dltool.console.capture import Capture
+    from dltool.experiment.listener import Progress
+    from dltool.runs.files import Run
+    from dltool.search.finish import SearchOutcome
+    from dltool.search.rungs import Mode, Trial
+    from dltool.search.search_folder import SearchRecord
+    from dltool.training.state import EpochRecord
+
+LONGEST_VALUES = 70
+
+
+class SearchProgress:
+    """Shows a search on the console of a command."""
+
+    def __init__(self, progress: TrainingProgress) -> None:
+        self.progress = progress
+        self.mode: Mode = "min"
+        self.trials: dict[int, Trial] = {}
+        self.began, self.first = time.monotonic(), 0
+        self.record: SearchRecord | None = None
+
+    def warn(self, message: str) -> None:
+        self.progress.warn(message)
+
+    def begins(self, record: "SearchRecord", mode: "Mode") -> None:
+        self.record, self.mode = record, mode
+        assert record.measured is not None
+        rungs = record.measured.rungs
+        stages = f", compared after {', '.join(map(str, rungs[:-1]))} of {rungs[-1]} epochs" if len(rungs) > 1 else ""
+        self.progress.say(f"{counted(record.trials, 'trial')}{stages}")
+        self.progress.say(f"{'trial':>5}  {'epochs':>6}  {record.metric:>10}  state      values")
+        self.began = time.monotonic()
+
+    def row(self, trial: "Trial") -> None:
+        if self.record is None:
+            return
+        self.first += not self.trials
+        self.trials[trial.number] = trial
+        best = trial.best(self.mode)
+        value = "" if math.isnan(best) else number(best)
+        state = "failed" if trial.reason else "completed" if trial.is_complete else "paused"
+        values = trial.reason or (values_in_short(trial.values) if trial.number else "the config as written")
+        self.progress.say(
+            f"{trial.number:>5}  {trial.epochs:>6}  {value:>10}  {state:<9}  {shortened(values, LONGEST_VALUES)}"
+        )
+
+    @contextlib.contextmanager
+    def listening(self, title: str) -> "Iterator[Progress]":
+        """Yield the listener of one run, whose native output goes to the log of that run."""
+        with captured_chatter() as capture:
+            yield RunListener(self, title, capture)  # type: ignore[misc]
+
+    def activity(self, text: str) -> None:
+        self.progress.stage(text)
+
+    def outlook(self) -> str:
+        """Describe the best trial so far and the time left."""
+        done = [each for each in self.trials.values() if not each.reason and not math.isnan(each.best(self.mode))]
+        if not done or self.record is None:
+            return ""
+        best = min(done, key=lambda each: each.rank(self.mode))
+        text = f"; best {self.record.metric} {number(best.best(self.mode))} (trial {best.number})"
+        spent, new = time.monotonic() - self.began, len(self.trials) - 1
+        left = spent / new * (self.record.trials - len(self.trials)) if new > 0 else 0.0
+        if self.record.deadline is not None:
+            left = min(left or math.inf, max(0.0, self.record.deadline - time.time()))
+        return text + (f"; about {duration(left)} left" if left else "")
+
+
+class RunListener:
+    """Listens to one run of a search: its epochs in the line of the search, its events in its own log."""
+
+    def __init__(self, shown: SearchProgress, title: str, capture: "Capture") -> None:
+        self.shown, self.title, self.capture = shown, title, capture
+        self.epochs = 0
+
+    def stage(self, name: str) -> None:
+        self.capture.write(f"{name} …")
+        self.shown.activity(f"{self.title}: {name}{self.shown.outlook()}")
+
+    def warn(self, message: str) -> None:
+        self.capture.write(f"warning: {message}")
+        if not self.shown.trials:
+            # Those of the config as written; the others would repeat them.
+            self.shown.warn(message)
+
+    def prepared(self, *_: Any) -> None: ...
+    def run_resumed(self, *_: Any) -> None: ...
+    def steps_done(self, *_: Any) -> None: ...
+    def validation_begins(self) -> None: ...
+
+    def run_created(self, run: "Run", *, is_kept: bool) -> None:
+        self.capture.move_to(run.log)
+
+    def ended_early(self, status: str) -> None:
+        self.capture.write(status)
+
+    def epoch_begins(self, epoch: int, epochs: int, steps: int) -> None:
+        self.epochs = epochs
+
+    def epoch_ends(self, record: "EpochRecord", is_best: bool) -> None:
+        self.capture.write(labelled(record, is_best, self.epochs))
+        self.shown.activity(f"{self.title}: epoch {record.epoch} of {self.epochs}{self.shown.outlook()}")
+
+
+def values_in_short(values: Mapping[str, Any]) -> str:
+    """Return the values of a trial under the last words of their paths."""
+    return ", ".join(f"{short_name(name)} {value}" for name, value in values.items()) or "the config as written"
+
+
+def short_name(name: str) -> str:
+    return name.rpartition(".")[2] or name
+
+
+def show_search(outcome: "SearchOutcome", console: StreamConsole) -> None:
+    """Print the result of a search: the winner, its values, its test, and what to do with it."""
+    found, metric = outcome.result, outcome.metric
+    if not found:
+        # In a worker.
+        return
+    best, written = numbers([found["value"], found["as_written"]])
+    if found["winner"]:
+        console.print(
+            data_text(f"best  trial {found['winner']} of {found['trials']}: {metric} {best}, as written {written}")
+        )
+        for name, value in found["values"].items():
+            console.print(data_text(f"      {name}: {value}"))
+    else:
+        console.print(data_text(f"best  the config as written: {metric} {written}; no trial is better"))
+    for line in test_lines(found["test"], found["intervals"]):
+        console.print(data_text(line), soft_wrap=True)
+    if found["failed"]:
+        console.print(data_text(f"      {counted(len(found['failed']), 'trial')} failed: see search.json"))
+    console.print(data_text(f"see   {outcome.folder / 'search.html'}"), soft_wrap=True)
+    console.next_step(f"dltool train {with_code(found['best'])}")
+
+
+def test_lines(test: Mapping[str, float], intervals: Mapping[str, Sequence[float]]) -> list[str]:
+    from dltool.console.results import metric_lines
+
+    return metric_lines({"test": test, "intervals": intervals}, 80)
