@@ -103,8 +103,8 @@ def resume(
     with frame(as_json, allow_code) as within:
         from dltool.commands.resume import resume as run_resume
 
-        work = partial(run_resume, run, epochs=epochs, allow_change=allow_change, settings=moved or ())
-        work = resumed_search(run, epochs or allow_change or moved) or work
+        again = partial(run_resume, run, epochs=epochs, allow_change=allow_change, settings=moved or ())
+        work = resumed_search(run, epochs or allow_change or moved) or again
         within.carry_out(work, is_silent=quiet or as_json, is_quiet=quiet)
 
 

@@ -32,15 +32,15 @@ def search(
 ) -> None:
     """Try the values of the config's search space; write the best config and a report."""
     with frame(as_json, allow_code) as within:
-        document = within.read(config, settings, name=name, seed=seed)
+        own = [f"search.{key}={n:g}" for key, n in (("trials", trials), ("minutes", minutes)) if n is not None]
+        document = within.read(config, [*(settings or ()), *own], name=name, seed=seed)
         from dltool.commands.search import search as run_search
         from dltool.console.trials import SearchProgress
 
-        options: dict[str, Any] = {"trials": trials, "minutes": minutes, "workers": workers, "storage": storage}
+        options: dict[str, Any] = {"workers": workers, "storage": storage, "keep_all": keep_all}
 
         def work(progress: Any) -> Any:
-            watch = SearchProgress(progress)
-            return run_search(document, runs=runs or Path("runs"), keep_all=keep_all, watch=watch, **options)
+            return run_search(document, runs=runs or Path("runs"), watch=SearchProgress(progress), **options)
 
         within.carry_out(work, is_silent=quiet or as_json, is_quiet=quiet)
 

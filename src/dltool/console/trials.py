@@ -64,7 +64,7 @@ class SearchProgress:
     def listening(self, title: str) -> "Iterator[Progress]":
         """Yield the listener of one run, whose native output goes to the log of that run."""
         with captured_chatter() as capture:
-            yield RunListener(self, title, capture)  # type: ignore[misc]
+            yield RunListener(self, title, capture)
 
     def activity(self, text: str) -> None:
         self.progress.stage(text)

@@ -89,4 +89,6 @@ def overrides(document: Document, config: Config) -> list[str]:
     ]
     lines = [f"overridden by {', '.join(arguments)}"] if arguments else []
     lines += [f"{counted(count, 'value')} from {name}, which the config extends" for name, count in others.items()]
+    if "search" in document.root.value:
+        lines.append(f"trained as written; dltool search {document.shown_as} tries the values of its search space")
     return lines + ([f"inferred: {', '.join(chosen)}"] if chosen else [])

@@ -57,7 +57,8 @@ def write_best(best: Path, original: bytes, source: Path, trial: Document, title
     Where that text cannot be changed so, all values in force are written instead, without its comments."""
     expected = build_config(trial)
     try:
-        text = edited(decode(original, str(source)), changes(original, source, trial, best.parent), ["search"])
+        differing = changes(original, source, trial, best.parent)
+        text = edited(decode(original, str(source)), differing, ["search"]).rstrip() + "\n"
         best.write_text(f"# {title}\n{text}", encoding="utf-8")
         if plain_config(build_config(read_document(best))) == plain_config(expected):
             return

@@ -20,6 +20,7 @@ from dltool.runs.files import Run
 from dltool.search.best_config import write_best
 from dltool.search.rungs import Trial
 from dltool.search.search_folder import SearchFolder, SearchRecord, curve_of
+from dltool.search.search_page import search_page
 from dltool.search.searching import Search
 from dltool.text import counted, number
 
@@ -82,6 +83,8 @@ def finished(search: Search, best: Trial) -> SearchOutcome:
         for trial in trials:
             search.study.end(trial, "PRUNED", mode)
         search.record = folder.update(status="completed", result=result)
+    trials = [folder.reached(each, record.metric) for each in trials]
+    folder.write_file(folder.page, search_page(search.record, search.space, trials, result).encode())
     if not record.keep_all:
         free_disk(folder, trials, best)
     return outcome_of(folder, search.record)

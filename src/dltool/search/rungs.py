@@ -69,13 +69,14 @@ def next_job(
     """Return the job that comes before any new trial, None if there is none; it depends on these arguments alone.
 
     A trial that was stopped within a stage goes on first. Then the best of every `factor` trials that reached a rung is
-    promoted, at the highest rung first. When no further trial begins (`is_closing`), at least one is."""
+    promoted, at the highest rung first. When no further trial begins (`is_closing`), at least one is. Trial 0, the
+    config as written, trains to its end in any case and takes nobody's place."""
     free = [each for each in trials if not (each.is_complete or each.reason or each.number in busy)]
     for trial in free:
         if trial.epochs not in rungs:
             return Job(trial, next((rung for rung in rungs if rung > trial.epochs), rungs[-1]))
     for rung, following in reversed([*pairwise(rungs)]):
-        reached = [each for each in trials if not each.reason and (each.is_complete or each.epochs >= rung)]
+        reached = [each for each in trials[1:] if not each.reason and (each.is_complete or each.epochs >= rung)]
         promoted = sorted(reached, key=lambda each: each.rank(mode, rung))[
             : max(int(is_closing), len(reached) // factor)
         ]

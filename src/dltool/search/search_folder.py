@@ -67,7 +67,6 @@ class SearchRecord(BaseModel):
     threads: int | None
     storage: str | None
     keep_all: bool
-    code: tuple[str, ...] = ()
     measured: Measured | None = None
     seconds: float = 0.0
     deadline: float | None = None

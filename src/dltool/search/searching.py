@@ -24,7 +24,7 @@ from dltool.runs.files import Run
 from dltool.runs.records import read_record
 from dltool.search.rungs import Job, Mode, Trial, make_rungs, next_job, winner
 from dltool.search.search_folder import Measured, SearchFolder, SearchRecord
-from dltool.search.space import read_space, search_options, values_as_written, with_values_at
+from dltool.search.space import read_space, values_as_written, with_metric, with_values_at
 from dltool.search.study import StoredStudy, suggested
 from dltool.text import counted
 
@@ -36,7 +36,7 @@ PAUSE = 0
 """Asks a run to stop as a signal does; it is no number of a signal."""
 STAGE_SECONDS = 2.0
 """Of training in the first stage. Building a model and resuming a trial takes about as long."""
-MOST_FAILURES = 5
+MOST_FAILURES = 10
 SECONDS_BETWEEN_LOOKS = 0.5
 WORKER = "DLTOOL_SEARCH_WORKER"
 """The environment variable of a worker: the process that started it."""
@@ -112,11 +112,9 @@ class Search:
         document = self.space.applied(self.document, trial.values) if trial.number else self.document
         threads = self.record.threads if self.record.measured is None else self.measured.threads
         own: list[tuple[str, Any]] = []
-        if search_options(self.document).metric is not None:
-            own.append(("training.checkpoint.monitor", self.record.metric))
         if threads is not None and (trial.number or self.record.threads) and self.config.training.threads is None:
             own.append(("training.threads", threads))
-        return with_values_at(document, [*own, *settings])
+        return with_values_at(with_metric(document, self.record.metric), [*own, *settings])
 
     # --- one job ---
 
@@ -151,13 +149,15 @@ class Search:
             self.failed_in_a_row = 0
         except (ConfigError, MachineError, TrainingDiverged, MemoryError) as error:
             self.failed_in_a_row += 1
-            if not number or self.failed_in_a_row == MOST_FAILURES:
+            if not number:
                 raise
             reason = (str(error) or "out of memory").splitlines()[0]
         with self.folder.locked():
             trial = replace(self.folder.reached(job.trial, self.record.metric), reason=reason)
             if self.study is not None and (reason or trial.is_complete):
                 self.study.end(trial, "FAIL" if reason else "COMPLETE", self.measured.mode)
+        if self.failed_in_a_row == MOST_FAILURES:
+            raise ConfigError(f"{MOST_FAILURES} trials in a row have failed: {reason}", "narrow the search space")
         return trial
 
     # --- the whole ---

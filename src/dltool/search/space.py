@@ -3,6 +3,7 @@
 import ast
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -133,10 +134,6 @@ class Space:
                 root = set_at(root, parameter.steps, parameter.node_of(values), ())
         return replace(document, root=root, layers=[])
 
-    def nodes(self, values: Values) -> dict[ConfigPath, Node]:
-        """Return the text of each value by its config path."""
-        return {each.path: each.node_of(values) for each in self.parameters if each.name in values}
-
     def every(self) -> Iterator[Parameter]:
         """Yield all parameters, those inside choices too."""
         pending = list(self.parameters)
@@ -202,7 +199,8 @@ def refuse_unlike(root: Node, key: str, steps: Steps) -> None:
         is_other = names_another(entries, {str(step): MappingEntry(position, Node(None, position))}, path)
         if is_class and (is_other or (name and not name.startswith("$") and name.lower() != str(step).lower())):
             there = name or next(iter(entries))
-            hint = f"search {format_path(path)} with a choice to try several"
+            usual = f"search {format_path(path)} with a choice to try several"
+            hint = did_you_mean(near(str(step), [there], cutoff=0.8)) or usual
             raise ConfigError(Problem(position, f"{format_path(path)} is {there}, not {step}", hint))
         path = (*path, step)
 
@@ -229,37 +227,50 @@ def check_space(document: Document, space: Space, check: Callable[[Document], Co
 
     `check` raises ConfigError for an invalid config. Raises ConfigError: every problem, with its position; a parameter
     that changes nothing; two parameters for one value."""
-    problems: dict[tuple[Position, str], Problem] = {}
+    problems: dict[tuple[Any, str], Problem] = {}
     for parameter in space.parameters:
         found = set()
         for end in parameter.ends():
-            candidate = document
             try:
                 candidate = space.applied(document, end)
-                found.add(repr(plain_config(check(candidate))))
+                with located(candidate):
+                    found.add(repr(plain_config(check(candidate))))
             except ConfigError as error:
                 name = list(end)[-1]
                 shown = end[name] if isinstance(end[name], str) else f"{end[name]:g}"
                 for problem in error.problems:
-                    place = candidate.position(problem.place or (), problem.at_key)
-                    related = tuple((candidate.position(at), words) for at, words in problem.related)
-                    message = f"with {name} = {shown}: {problem.message}"
-                    new = replace(problem, place=place, message=message, related=related)
-                    problems.setdefault((place, problem.message), new)
+                    new = replace(problem, message=f"with {name} = {shown}: {problem.message}")
+                    problems.setdefault((problem.place, problem.message), new)
                 found |= {repr(end), ""}
         if len(found) == 1:
-            text = f"{parameter.name} changes nothing"
             where = parameter.steps[-1][1]
-            problems[where, text] = Problem(where, text, "use it in the model or the training, or remove it here")
+            hint = "use it in the model or the training, or remove it here"
+            problems[where, ""] = Problem(where, f"{parameter.name} changes nothing", hint)
     ConfigError.refuse(problems.values())
     lows: dict[str, Value] = {}
     for parameter in space.parameters:
         lows |= next(parameter.ends())
     root = space.applied(document, lows).root
-    for parameter, node in zip(space.parameters, space.nodes(lows).values(), strict=True):
-        if find(root, parameter.path) != node:
-            where = parameter.steps[-1][1]
-            raise ConfigError(Problem(where, f"{parameter.name}: another key of the space replaces its value"))
+    for parameter in space.parameters:
+        if find(root, parameter.path) != parameter.node_of(lows):
+            message = f"{parameter.name}: another key of the space replaces its value"
+            raise ConfigError(Problem(parameter.steps[-1][1], message))
+
+
+@contextmanager
+def located(document: Document) -> Iterator[None]:
+    """Give the problems of the block their positions in this document."""
+    try:
+        yield
+    except ConfigError as error:
+        raise ConfigError(
+            replace(
+                problem,
+                place=document.position(problem.place or (), problem.at_key),
+                related=tuple((document.position(place), words) for place, words in problem.related),
+            )
+            for problem in error.problems
+        ) from None
 
 
 def values_as_written(document: Document, space: Space) -> dict[str, Value]:
@@ -303,11 +314,15 @@ def default_of(path: ConfigPath) -> Any:
     return None
 
 
-def with_values_at(document: Document, values: Sequence[tuple[str, Any]]) -> Document:
-    """Return the config with values that the search itself sets, by path."""
-    section = entries_of(document.root).get("search")
-    position = section.key if section else document.root.position
-    root = document.root
+def with_metric(document: Document, metric: str) -> Document:
+    """Return the config with the metric of the search as its monitor."""
+    given = find(document.root, ("search", "metric"))
+    return document if given is None else with_values_at(document, [("training.checkpoint.monitor", metric)], given)
+
+
+def with_values_at(document: Document, values: Sequence[tuple[str, Any]], origin: Node | None = None) -> Document:
+    """Return the config with values that the search itself sets, by path; they stand at `origin`."""
+    root, position = document.root, (origin or document.root).position
     for path, value in values:
         steps = tuple((step, position) for step, _ in parse_steps(path, "", True))
         root = set_at(root, steps, Node(value, position, str(value)), ())

@@ -48,10 +48,10 @@ class Fixed:
         self.found: dict[str, BaseDistribution] = {}
 
     def suggest_float(self, name: str, low: float, high: float, /, **options: Any) -> float:
-        return self.noted(name, self.kinds.FloatDistribution(low, high, **options))
+        return float(self.noted(name, self.kinds.FloatDistribution(low, high, **options)))
 
     def suggest_int(self, name: str, low: int, high: int, /, **options: Any) -> int:
-        return self.noted(name, self.kinds.IntDistribution(low, high, **options))
+        return int(self.noted(name, self.kinds.IntDistribution(low, high, **options)))
 
     def suggest_categorical(self, name: str, choices: Any, /) -> Any:
         return self.noted(name, self.kinds.CategoricalDistribution(choices))
