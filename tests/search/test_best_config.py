@@ -62,7 +62,7 @@ def best_of(folder: Path, text: str, *settings: str) -> str:
 
 def test_the_best_config_keeps_the_text_and_its_comments(folder):
     found = best_of(folder, FLATS)
-    expected = FLATS.partition("\n# What to try")[0].replace("units: 8", "units: 16")
+    expected = FLATS.partition("\n\n# What to try")[0].replace("units: 8", "units: 16")
     expected = expected.replace("csv: $file", "csv: ../../flats.csv").replace("rate: 1e-3", "rate: 0.01")
     assert found == f"# The best\n{expected}\nname: flats\n"
 

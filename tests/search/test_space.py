@@ -10,7 +10,7 @@ from tests.search.search_configs import IRIS, with_space
 from dltool.config.load import Document, build_config, read_document
 from dltool.data.checked import checked_config
 from dltool.experiment.new_training import overrides
-from dltool.search.space import Space, check_space, read_space, values_as_written
+from dltool.search.space import Space, check_space, read_space, suggested_by, values_as_written
 
 NESTED = """\
 training.optimizer: {choice: {adam: {Adam: {learning_rate: {log: [1e-4, 1e-2]}}}, plain: sgd}}
@@ -106,7 +106,9 @@ def space_of(document: Document) -> Space:
 def test_a_trial_has_the_suggested_values_and_everything_else_as_written(write):
     document = write(IRIS)
     space = space_of(document)
-    values = space.suggested(Chosen(**{"vars.units": 30, "training.optimizer.Adam.learning_rate": 0.0123456}))
+    values = suggested_by(
+        Chosen(**{"vars.units": 30, "training.optimizer.Adam.learning_rate": 0.0123456}), space.parameters
+    )
     expected = {"vars.units": 30, "model.layers[1].Dropout": 0.0, "training.optimizer.Adam.learning_rate": 0.01235}
     assert values == expected
     config = build_config(space.applied(document, values))
@@ -122,7 +124,7 @@ def test_a_trial_has_the_suggested_values_and_everything_else_as_written(write):
 def test_what_is_inside_a_choice_is_asked_for_only_where_it_is_chosen(write):
     document = write(with_space(*NESTED))
     space = space_of(document)
-    first = space.suggested(Chosen())
+    first = suggested_by(Chosen(), space.parameters)
     assert first == {
         "training.optimizer": "adam",
         "training.optimizer=adam.Adam.learning_rate": 1e-4,
@@ -130,7 +132,7 @@ def test_what_is_inside_a_choice_is_asked_for_only_where_it_is_chosen(write):
         "model.layers[1]": "Dropout: 0.5",
     }
     other = Chosen(**{"training.optimizer": "plain", "model.layers[1]": "Identity"})
-    config = build_config(space.applied(document, space.suggested(other)))
+    config = build_config(space.applied(document, suggested_by(other, space.parameters)))
     assert config.training.optimizer is not None
     assert config.training.optimizer.name == "sgd"
     assert config.model.layers[1].name == "Identity"

@@ -138,7 +138,10 @@ def continue_search(folder: SearchFolder, watch: "Watch", read: SharedSource | N
         try:
             search = Search(folder, watch, stops, read or SharedSource())
             best = search.carry_on()
-            return outcome_of(folder, search.record) if search.is_worker else finished(search, best)
+            if search.parent is not None:
+                return outcome_of(folder, search.record)
+            with search.alone():
+                return finished(search, best) if search.record.result is None else outcome_of(folder, search.record)
         except (StopNow, Interrupted) as stop:
             stop.kept, stop.can_resume = str(folder.path), True
             raise

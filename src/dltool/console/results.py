@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from dltool.config.load import Document
     from dltool.data.summary import ColumnRow
     from dltool.experiment.finishing import TrainingOutcome
+    from dltool.search.finish import SearchOutcome
 
 NARROW = 60
 MOST_CLASSES = 20
@@ -298,15 +299,26 @@ def class_table(outcome: "CheckOutcome") -> Table:
     return table
 
 
-def show_search_outcome(outcome: Any, console: StreamConsole) -> None:
-    from dltool.console.trials import show_search
-
-    show_search(outcome, console)
+def show_search(outcome: "SearchOutcome", console: StreamConsole) -> None:
+    """Print the winner of a search, its values, its test, and what to do with it. A worker has none of these."""
+    found = outcome.result
+    if found:
+        best, written = numbers([found["value"], found["as_written"]])
+        trial = f"trial {found['winner']} of {found['trials']}" if found["winner"] else "the config as written"
+        console.print(data_text(f"best  {trial}: {outcome.metric} {best}, as written {written}"))
+        for name, value in found["values"].items() if found["winner"] else ():
+            console.print(data_text(f"      {name}: {value}"))
+        for line in metric_lines(found, console.width):
+            console.print(data_text(line), soft_wrap=True)
+        if found["failed"]:
+            console.print(data_text(f"      {counted(len(found['failed']), 'trial')} failed: see search.json"))
+        console.print(data_text(f"see   {outcome.folder / 'search.html'}"), soft_wrap=True)
+        console.next_step(f"dltool train {with_code(found['best'])}")
 
 
 IN_WORDS: Mapping[str, Callable[[Any, StreamConsole], None]] = {
     "TrainingOutcome": show_training,
-    "SearchOutcome": show_search_outcome,
+    "SearchOutcome": show_search,
     "AlreadyComplete": show_complete,
     "Reproduction": show_reproduction,
     "EvaluationOutcome": show_evaluation,

@@ -3,21 +3,18 @@
 import contextlib
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from dltool.console.capture import captured_chatter
-from dltool.console.consoles import StreamConsole, data_text
 from dltool.console.epochs import labelled
 from dltool.console.progress import TrainingProgress
-from dltool.keras_names import with_code
-from dltool.text import counted, duration, number, numbers, shortened
+from dltool.text import counted, duration, number, shortened
 
 if TYPE_CHECKING:
     from dltool.console.capture import Capture
     from dltool.experiment.listener import Progress
     from dltool.runs.files import Run
-    from dltool.search.finish import SearchOutcome
     from dltool.search.rungs import Mode, Trial
     from dltool.search.search_folder import SearchRecord
     from dltool.training.state import EpochRecord
@@ -32,7 +29,7 @@ class SearchProgress:
         self.progress = progress
         self.mode: Mode = "min"
         self.trials: dict[int, Trial] = {}
-        self.began, self.first = time.monotonic(), 0
+        self.began = time.monotonic()
         self.record: SearchRecord | None = None
 
     def warn(self, message: str) -> None:
@@ -50,12 +47,12 @@ class SearchProgress:
     def row(self, trial: "Trial") -> None:
         if self.record is None:
             return
-        self.first += not self.trials
         self.trials[trial.number] = trial
         best = trial.best(self.mode)
         value = "" if math.isnan(best) else number(best)
         state = "failed" if trial.reason else "completed" if trial.is_complete else "paused"
-        values = trial.reason or (values_in_short(trial.values) if trial.number else "the config as written")
+        short = (f"{name.rpartition('.')[2]} {value}" for name, value in trial.values.items())
+        values = trial.reason or (", ".join(short) if trial.number else "the config as written")
         self.progress.say(
             f"{trial.number:>5}  {trial.epochs:>6}  {value:>10}  {state:<9}  {shortened(values, LONGEST_VALUES)}"
         )
@@ -65,9 +62,6 @@ class SearchProgress:
         """Yield the listener of one run, whose native output goes to the log of that run."""
         with captured_chatter() as capture:
             yield RunListener(self, title, capture)
-
-    def activity(self, text: str) -> None:
-        self.progress.stage(text)
 
     def outlook(self) -> str:
         """Describe the best trial so far and the time left."""
@@ -92,7 +86,7 @@ class RunListener:
 
     def stage(self, name: str) -> None:
         self.capture.write(f"{name} …")
-        self.shown.activity(f"{self.title}: {name}{self.shown.outlook()}")
+        self.shown.progress.stage(f"{self.title}: {name}{self.shown.outlook()}")
 
     def warn(self, message: str) -> None:
         self.capture.write(f"warning: {message}")
@@ -116,42 +110,4 @@ class RunListener:
 
     def epoch_ends(self, record: "EpochRecord", is_best: bool) -> None:
         self.capture.write(labelled(record, is_best, self.epochs))
-        self.shown.activity(f"{self.title}: epoch {record.epoch} of {self.epochs}{self.shown.outlook()}")
-
-
-def values_in_short(values: Mapping[str, Any]) -> str:
-    """Return the values of a trial under the last words of their paths."""
-    return ", ".join(f"{short_name(name)} {value}" for name, value in values.items()) or "the config as written"
-
-
-def short_name(name: str) -> str:
-    return name.rpartition(".")[2] or name
-
-
-def show_search(outcome: "SearchOutcome", console: StreamConsole) -> None:
-    """Print the result of a search: the winner, its values, its test, and what to do with it."""
-    found, metric = outcome.result, outcome.metric
-    if not found:
-        # In a worker.
-        return
-    best, written = numbers([found["value"], found["as_written"]])
-    if found["winner"]:
-        console.print(
-            data_text(f"best  trial {found['winner']} of {found['trials']}: {metric} {best}, as written {written}")
-        )
-        for name, value in found["values"].items():
-            console.print(data_text(f"      {name}: {value}"))
-    else:
-        console.print(data_text(f"best  the config as written: {metric} {written}; no trial is better"))
-    for line in test_lines(found["test"], found["intervals"]):
-        console.print(data_text(line), soft_wrap=True)
-    if found["failed"]:
-        console.print(data_text(f"      {counted(len(found['failed']), 'trial')} failed: see search.json"))
-    console.print(data_text(f"see   {outcome.folder / 'search.html'}"), soft_wrap=True)
-    console.next_step(f"dltool train {with_code(found['best'])}")
-
-
-def test_lines(test: Mapping[str, float], intervals: Mapping[str, Sequence[float]]) -> list[str]:
-    from dltool.console.results import metric_lines
-
-    return metric_lines({"test": test, "intervals": intervals}, 80)
+        self.shown.progress.stage(f"{self.title}: epoch {record.epoch} of {self.epochs}{self.shown.outlook()}")

@@ -1,6 +1,7 @@
 """The end of a search: other seeds for the best trials, one test of the winner, its config, and less disk."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 from dltool.config.load import with_option
 from dltool.data.dataset import Read
 from dltool.durable_files import disk_errors
-from dltool.errors import MachineError
+from dltool.errors import MachineError, TrainingDiverged
 from dltool.experiment.assessing import assessed
 from dltool.experiment.finishing import concluded, report_of_training
 from dltool.experiment.opening import Experiment, recorded_data, recorded_model
 from dltool.experiment.stages import Stages
 from dltool.runs.checkpoint_file import remove_checkpoints
+from dltool.runs.directory import open_run
 from dltool.runs.files import Run
 from dltool.search.best_config import write_best
 from dltool.search.rungs import Trial
@@ -43,20 +45,22 @@ class SearchOutcome:
 
 
 def finished(search: Search, best: Trial) -> SearchOutcome:
-    """Choose the winner, test it once, and write best.yaml, the result and the report.
+    """Choose the winner, test it once, and write best.yaml, the report and the result.
 
     What a killed process has done of it is found again. Raises DltoolError: a training or the test fails."""
-    folder, record = search.folder, search.record
+    folder, record, mode = search.folder, search.record, search.measured.mode
     with folder.locked():
         trials = search.trials()
-    mode = search.measured.mode
+        assert search.study is not None
+        for trial in trials:
+            search.study.end(trial)
     again: dict[int, list[float]] = {}
     if record.seeds > 1:
-        complete = [each for each in trials if each.is_complete]
+        complete = (each for each in trials if each.is_complete)
         for trial in sorted(complete, key=lambda each: each.rank(mode))[: record.seeds]:
             again[trial.number] = reseeded(search, trial)
-        means = {each: fmean([trials[each].best(mode), *values]) for each, values in again.items()}
-        best = trials[min(means, key=lambda each: (means[each] if mode == "min" else -means[each], each))]
+        means = [replace(trials[each], curve=(fmean([trials[each].best(mode), *again[each]]),)) for each in again]
+        best = trials[min(means, key=lambda each: each.rank(mode)).number]
     run = folder.run(best.number)
     assert run is not None
     with search.watch.listening("testing the winner") as progress:
@@ -71,23 +75,17 @@ def finished(search: Search, best: Trial) -> SearchOutcome:
         "values": dict(best.values),
         "value": best.best(mode),
         "as_written": trials[0].best(mode),
-        "test": results["test"],
-        "intervals": results.get("intervals", {}),
+        **{key: results.get(key, {}) for key in ("test", "intervals")},
         "other_seeds": {str(each): values for each, values in again.items()},
         "failed": {str(each.number): each.reason for each in trials if each.reason},
         "epochs": sum(each.epochs for each in trials),
         "best": str(folder.best),
     }
-    with folder.locked():
-        assert search.study is not None
-        for trial in trials:
-            search.study.end(trial, "PRUNED", mode)
-        search.record = folder.update(status="completed", result=result)
-    trials = [folder.reached(each, record.metric) for each in trials]
-    folder.write_file(folder.page, search_page(search.record, search.space, trials, result).encode())
+    folder.write_file(folder.page, search_page(record, search.space, trials, result).encode())
     if not record.keep_all:
-        free_disk(folder, trials, best)
-    return outcome_of(folder, search.record)
+        free_disk(folder, best)
+    with folder.locked():
+        return outcome_of(folder, folder.update(status="completed", result=result))
 
 
 def outcome_of(folder: SearchFolder, record: SearchRecord) -> SearchOutcome:
@@ -96,20 +94,22 @@ def outcome_of(folder: SearchFolder, record: SearchRecord) -> SearchOutcome:
 
 
 def reseeded(search: Search, trial: Trial) -> list[float]:
-    """Return the best values of a trial with other seeds, on the same split; train those that are missing."""
-    config, folder, found = search.config, search.folder, []
+    """Return the best values of a trial with other seeds, on the same split; train those that are missing. A run that
+    fails has the worst value."""
+    config, folder, mode, found = search.config, search.folder, search.measured.mode, []
     split_seed = config.data.split.seed if config.data.split.seed is not None else config.seed
     for which in range(2, search.record.seeds + 1):
-        run = folder.run(trial.number, which)
+        run, seed = folder.run(trial.number, which), (config.seed + which - 1) % 2**32
         if run is None or not run.is_complete():
-            seed = (config.seed + which - 1) % 2**32
-            document = with_option(search.document_of(trial, (SPLIT_SEED, split_seed)), "seed", seed)
-            title = f"trial {trial.number} with the seed {seed}"
-            search.train(document, folder.trial_folder(trial.number).name, run, None, title)
+            document = with_option(search.document_of(trial, {SPLIT_SEED: split_seed}), "seed", seed)
+            with suppress(TrainingDiverged):
+                name = folder.trial_folder(trial.number).name
+                search.train(document, name, run, None, f"trial {trial.number} with the seed {seed}")
         run = folder.run(trial.number, which)
-        assert run is not None
-        curve = curve_of(run, search.record.metric)
-        found.append(replace(trial, curve=curve).best(search.measured.mode))
+        is_whole = run is not None and run.is_complete()
+        curve = curve_of(run, search.record.metric) if run is not None and is_whole else ()
+        value = replace(trial, curve=curve).best(mode)
+        found.append(value if not math.isnan(value) else math.inf if mode == "min" else -math.inf)
     return found
 
 
@@ -144,13 +144,13 @@ def tested_once(run: Run, read: Read, stages: Stages) -> dict[str, Any]:
     return results
 
 
-def free_disk(folder: SearchFolder, trials: Sequence[Trial], best: Trial) -> None:
+def free_disk(folder: SearchFolder, best: Trial) -> None:
     """Remove the states of all trials but the winner, and the weights and models of those that did not win.
 
     Their configs and metrics stay."""
-    for trial in trials:
-        runs = [run for which in range(1, 100) if (run := folder.run(trial.number, which)) is not None]
-        for run in runs if trial.number != best.number else runs[1:]:
+    for path in sorted(folder.trials.glob("*/0*")):
+        if path != folder.trial_folder(best.number) / "0001":
+            run = open_run(path)
             with suppress(MachineError), run.locked():
                 remove_checkpoints(run.checkpoints)
                 for file in (run.best_weights, run.model):

@@ -38,7 +38,7 @@ def search_page(record: SearchRecord, space: Space, trials: Sequence[Trial], res
         words=verdict(record, result),
         luck=luck(record, result, mode),
     )
-    found = importances(space, trials, mode, record.measured.rungs[0])
+    found = importances(space.parameters, trials, mode, record.measured.rungs[0])
     names = [each.name for each in space.every()]
     sections = [
         PageSection("values", "Values", figures([progress_figure(trials, metric, mode)])),

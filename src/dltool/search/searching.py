@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from statistics import median
@@ -80,7 +80,7 @@ class Search:
         self.document = read_document(self.folder.config)
         self.config = build_config(self.document)
         self.space = read_space(self.document)
-        self.is_worker = WORKER in os.environ
+        self.parent, self.began = os.environ.get(WORKER), time.monotonic() - self.record.seconds
         self.study: StoredStudy | None = None
         self.failed_in_a_row = 0
         self.is_exhausted = False
@@ -97,7 +97,7 @@ class Search:
         """Return all trials with what they have reached. For the holder of the lock."""
         if self.study is None:
             journal, url, mode = self.folder.journal, self.record.storage, self.measured.mode
-            self.study = StoredStudy(journal, url, self.record.study, self.space, mode)
+            self.study = StoredStudy(journal, url, self.record.study, self.space.parameters, mode)
             if not self.study.trials():
                 self.study.add(values_as_written(self.document, self.space))
         return [self.folder.reached(each, self.record.metric) for each in self.study.trials()]
@@ -107,14 +107,14 @@ class Search:
         resting = (each for each in trials if not (each.is_complete or each.reason))
         return [each.number for each in resting if Run(self.folder.trial_folder(each.number)).is_locked()]
 
-    def document_of(self, trial: Trial, *settings: tuple[str, Any]) -> Document:
+    def document_of(self, trial: Trial, settings: Mapping[str, Any] | None = None) -> Document:
         """Return the config of a trial, with further `settings` by path. The first one is the config as written."""
         document = self.space.applied(self.document, trial.values) if trial.number else self.document
         threads = self.record.threads if self.record.measured is None else self.measured.threads
-        own: list[tuple[str, Any]] = []
+        own = dict(settings or {})
         if threads is not None and (trial.number or self.record.threads) and self.config.training.threads is None:
-            own.append(("training.threads", threads))
-        return with_values_at(with_metric(document, self.record.metric), [*own, *settings])
+            own["training.threads"] = threads
+        return with_values_at(with_metric(document, self.record.metric), own)
 
     # --- one job ---
 
@@ -155,21 +155,29 @@ class Search:
         with self.folder.locked():
             trial = replace(self.folder.reached(job.trial, self.record.metric), reason=reason)
             if self.study is not None and (reason or trial.is_complete):
-                self.study.end(trial, "FAIL" if reason else "COMPLETE", self.measured.mode)
+                self.study.end(trial)
+            if self.parent is None:
+                self.record = self.folder.update(seconds=time.monotonic() - self.began)
         if self.failed_in_a_row == MOST_FAILURES:
             raise ConfigError(f"{MOST_FAILURES} trials in a row have failed: {reason}", "narrow the search space")
         return trial
 
     # --- the whole ---
 
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Hold the lock of the first trial: one process at a time measures, and one finishes the search."""
+        with ExitStack() as stack:
+            while not self.folder.claim(0, stack):
+                time.sleep(SECONDS_BETWEEN_LOOKS)
+            self.record = self.folder.record()
+            yield
+
     def measure(self) -> None:
         """Train the config as written, and record what decides about the other trials."""
         first = Trial(0, {})
-        with ExitStack() as stack:
-            if not self.folder.claim(0, stack):
-                return
-            if not self.folder.reached(first, self.record.metric).is_complete:
-                first = self.carry_out(Job(first, 0))
+        if not self.folder.reached(first, self.record.metric).is_complete:
+            self.carry_out(Job(first, 0))
         run = self.folder.run(0)
         assert run is not None
         checkpoint, _ = newest_checkpoint(run.checkpoints)
@@ -198,7 +206,7 @@ class Search:
             factor, rungs, mode = self.record.factor or 2, self.measured.rungs, self.measured.mode
             job = next_job(trials, rungs, factor, mode, busy, is_closing=not is_open)
             if job is None and is_open:
-                values = suggested(self.space, trials, mode, self.record.seed, busy)
+                values = suggested(self.space.parameters, trials, mode, self.record.seed, busy)
                 if values is None:
                     self.is_exhausted = True
                     return None, True
@@ -209,21 +217,16 @@ class Search:
             return job, bool(busy)
 
     def run_trials(self) -> None:
-        """Train until no job is left, in any process."""
-        began, before = time.monotonic(), self.record.seconds
-        parent = os.environ.get(WORKER)
-        while parent is None or os.getppid() == int(parent):
+        """Train until no job is left, in any process; in a worker as long as the process that started it lives."""
+        while self.parent is None or os.getppid() == int(self.parent):
             with ExitStack() as claim:
                 job, may_follow = self.next(claim)
                 if job is not None:
                     self.carry_out(job)
                 elif not may_follow:
-                    break
+                    return
                 else:
                     time.sleep(SECONDS_BETWEEN_LOOKS)
-            if not self.is_worker and job is not None:
-                with self.folder.locked():
-                    self.record = self.folder.update(seconds=before + time.monotonic() - began)
 
     def show(self, trials: Sequence[Trial]) -> None:
         """Show the trials that have come to rest since the last look."""
@@ -237,15 +240,15 @@ class Search:
         """Train everything that is left, with the other workers, and return the best trial.
 
         Raises DltoolError: the config as written fails, or trial after trial; Interrupted: a signal asked to stop."""
-        if self.record.measured is None:
-            self.measure()
-            self.record = self.folder.record()
+        with self.alone() if self.record.measured is None else ExitStack():
+            if self.record.measured is None:
+                self.measure()
         self.watch.begins(self.record, self.measured.mode)
-        if not self.is_worker and self.record.minutes is not None:
+        if self.parent is None and self.record.minutes is not None:
             left = max(0.0, self.record.minutes * 60 - self.record.seconds)
             with self.folder.locked():
                 self.record = self.folder.update(deadline=time.time() + left)
-        with self.other_workers() if not self.is_worker else ExitStack():
+        with self.other_workers() if self.parent is None else ExitStack():
             self.run_trials()
         with self.folder.locked():
             trials = self.trials()

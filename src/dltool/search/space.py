@@ -1,7 +1,6 @@
 """The space of a search: the values of config keys, checked at both ends of each, and put into the config."""
 
 import ast
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -13,8 +12,8 @@ from dltool.config.search_options import Dimension, SearchOptions, inner_dimensi
 from dltool.config.text.dump import plain_config
 from dltool.config.text.merge import Steps, names_another, parse_steps, set_at
 from dltool.config.text.resolve import replaced, without_notes
-from dltool.config.text.tree import MappingEntry, Node, entries_of, find, format_path, to_plain
-from dltool.errors import ConfigError, ConfigPath, Position, Problem
+from dltool.config.text.tree import MappingEntry, Node, children, entries_of, find, format_path, to_plain
+from dltool.errors import ConfigError, ConfigPath, Problem
 from dltool.keras_names import arguments, find_all
 from dltool.text import did_you_mean, near, quoted
 
@@ -24,13 +23,11 @@ Values = Mapping[str, Value]
 """Values by parameter; of a choice the name of the option."""
 FIGURES = 4
 """Of numbers that are tried: more would change no result that matters, and make configs hard to read."""
+OTHER_EXAMPLES = ("source", "validation", "test", "split", "target", "weights")
 NOT_SEARCHED = {
     **dict.fromkeys(("name", "extends", "search", "track", "expect"), "it changes no result"),
-    **dict.fromkeys(("seed",), "search.seeds trains the best trials with other seeds"),
-    **dict.fromkeys(
-        [f"data.{key}" for key in ("source", "validation", "test", "split", "target", "weights")],
-        "trials on other examples cannot be compared",
-    ),
+    "seed": "search.seeds trains the best trials with other seeds",
+    **{f"data.{key}": "trials on other examples cannot be compared" for key in OTHER_EXAMPLES},
 }
 """Keys that no space may have, with the reason."""
 
@@ -70,10 +67,7 @@ class Parameter:
         kind, step = self.dimension.kind, self.dimension.step
         if kind == "choice":
             chosen = trial.suggest_categorical(self.name, list(self.dimension.options))
-            found: dict[str, Value] = {self.name: chosen}
-            for inner in self.inside[chosen]:
-                found |= inner.suggested(trial)
-            return found
+            return {self.name: chosen} | suggested_by(trial, self.inside[chosen])
         low, high = self.dimension.bounds
         if kind == "integer":
             whole = 1 if step is None else int(step)
@@ -86,9 +80,7 @@ class Parameter:
         for value in self.dimension.bounds:
             yield {self.name: int(value) if self.dimension.kind == "integer" else value}
         for name in self.dimension.options:
-            lows: dict[str, Value] = {self.name: name}
-            for inner in self.inside[name]:
-                lows |= next(inner.ends())
+            lows = {self.name: name} | lowest(self.inside[name])
             yield lows
             for inner in self.inside[name]:
                 yield from (lows | end for end in list(inner.ends())[1:])
@@ -98,19 +90,31 @@ class Parameter:
         value = values[self.name]
         if self.dimension.kind != "choice":
             return Node(value, self.node.position, str(value))
-        options = self.node.value["choice"].node
-        node = next(node for name, node in zip(self.dimension.options, nodes_in(options), strict=True) if name == value)
+        node = self.option_nodes()[str(value)]
         for inner in self.inside[str(value)]:
             node = replaced(node, inner.path, inner.node_of(values))
         return node
+
+    def option_nodes(self) -> dict[str, Node]:
+        nodes = (node for _, node in children(self.node.value["choice"].node))
+        return dict(zip(self.dimension.options, nodes, strict=True))
 
     def holds(self, value: Any) -> bool:
         """Return whether the dimension has this value."""
         if self.dimension.kind == "choice":
             return value in self.dimension.options
         low, high = self.dimension.bounds
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        return is_number and low <= value <= high and (self.dimension.kind != "integer" or isinstance(value, int))
+        kinds = int if self.dimension.kind == "integer" else int | float
+        return isinstance(value, kinds) and not isinstance(value, bool) and low <= value <= high
+
+
+def suggested_by(trial: Suggest, parameters: Sequence[Parameter]) -> dict[str, Value]:
+    """Return a value for each of the parameters, and for those inside their options, as `trial` suggests them."""
+    return {name: value for each in parameters for name, value in each.suggested(trial).items()}
+
+
+def lowest(parameters: Sequence[Parameter]) -> dict[str, Value]:
+    return {name: value for each in parameters for name, value in next(each.ends()).items()}
 
 
 @dataclass(frozen=True)
@@ -118,13 +122,6 @@ class Space:
     """The parameters of a search."""
 
     parameters: tuple[Parameter, ...]
-
-    def suggested(self, trial: Suggest) -> dict[str, Value]:
-        """Return a value for each parameter, as `trial` suggests them."""
-        found: dict[str, Value] = {}
-        for parameter in self.parameters:
-            found |= parameter.suggested(trial)
-        return found
 
     def applied(self, document: Document, values: Values) -> Document:
         """Return the config with these values. Raises ConfigError: a list has no such item."""
@@ -134,17 +131,13 @@ class Space:
                 root = set_at(root, parameter.steps, parameter.node_of(values), ())
         return replace(document, root=root, layers=[])
 
-    def every(self) -> Iterator[Parameter]:
-        """Yield all parameters, those inside choices too."""
-        pending = list(self.parameters)
+    def every(self) -> list[Parameter]:
+        """Return all parameters, each followed by those inside its options."""
+        found, pending = list[Parameter](), list(self.parameters)
         while pending:
-            parameter = pending.pop(0)
-            yield parameter
-            pending = [inner for each in parameter.inside.values() for inner in each] + pending
-
-
-def nodes_in(options: Node) -> list[Node]:
-    return [entry.node for entry in options.value.values()] if isinstance(options.value, Mapping) else [*options.value]
+            found.append(pending.pop(0))
+            pending = [inner for each in found[-1].inside.values() for inner in each] + pending
+        return found
 
 
 def search_options(document: Document) -> SearchOptions:
@@ -163,7 +156,7 @@ def read_space(document: Document) -> Space:
         if key in dimensions:
             with ConfigError.collected(problems):
                 steps = steps_of(key, entry)
-                refuse_unlike(document.root, key, steps)
+                refuse_unlike(document.root, steps)
                 found.append(parameter_of(key, steps, dimensions[key], entry.node))
     ConfigError.refuse(problems)
     return Space(tuple(found))
@@ -171,55 +164,54 @@ def read_space(document: Document) -> Space:
 
 def steps_of(key: str, entry: MappingEntry) -> Steps:
     """Return the steps of a path in the text of its key. Raises ConfigError: it is no path, or not to be searched."""
-    line, begin = entry.key.line, entry.key.column + (entry.key.width > len(key))
     try:
         steps = parse_steps(key, entry.key.file, True)
     except ConfigError as error:
-        raise ConfigError(
-            replace(problem, place=entry.key, hint="write KEY.KEY[INDEX]") for problem in error.problems
-        ) from None
+        words = [replace(each, place=entry.key, hint="write KEY.KEY[INDEX]") for each in error.problems]
+        raise ConfigError(words) from None
     plain = format_path(tuple(step for step, _ in steps))
     for name, why in NOT_SEARCHED.items():
         if plain == name or plain.startswith((f"{name}.", f"{name}[")):
             raise ConfigError(Problem((*SPACE, key), f"{name} cannot be searched: {why}", "remove it", at_key=True))
-    return tuple((step, Position(at.file, line, begin + at.column - 1, at.width)) for step, at in steps)
+    # After the quote of a key in quotes.
+    begin = entry.key.column + (entry.key.width > len(key)) - 1
+    return tuple((step, replace(at, line=entry.key.line, column=begin + at.column)) for step, at in steps)
 
 
-def refuse_unlike(root: Node, key: str, steps: Steps) -> None:
+def refuse_unlike(root: Node, steps: Steps) -> None:
     """Raise ConfigError for a path that would create a variable, or replace one Keras object by another."""
     path: ConfigPath = ()
     for step, position in steps:
-        node = find(root, path)
-        if path == ("vars",) and step not in entries_of(node):
-            hint = did_you_mean(near(str(step), entries_of(node))) or "define it under vars"
-            raise ConfigError(Problem(position, f"there is no variable {quoted(str(step))}", hint))
-        name = node.value if node is not None and isinstance(node.value, str) else ""
+        node, name = find(root, path), str(step)
         entries = entries_of(node)
-        is_class = isinstance(step, str) and step[:1].isupper()
-        is_other = names_another(entries, {str(step): MappingEntry(position, Node(None, position))}, path)
-        if is_class and (is_other or (name and not name.startswith("$") and name.lower() != str(step).lower())):
-            there = name or next(iter(entries))
+        if path == ("vars",) and step not in entries:
+            hint = did_you_mean(near(name, entries)) or "define it under vars"
+            raise ConfigError(Problem(position, f"there is no variable {quoted(name)}", hint))
+        text = node.value if node is not None and isinstance(node.value, str) and "$" not in node.value else ""
+        is_other = names_another(entries, {name: MappingEntry(position, Node(None, position))}, path)
+        if name[:1].isupper() and (is_other or (text and text.lower() != name.lower())):
+            there = text or next(iter(entries))
             usual = f"search {format_path(path)} with a choice to try several"
-            hint = did_you_mean(near(str(step), [there], cutoff=0.8)) or usual
-            raise ConfigError(Problem(position, f"{format_path(path)} is {there}, not {step}", hint))
+            hint = did_you_mean(near(name, [there], cutoff=0.8)) or usual
+            raise ConfigError(Problem(position, f"{format_path(path)} is {there}, not {name}", hint))
         path = (*path, step)
 
 
 def parameter_of(name: str, steps: Steps, dimension: Dimension, node: Node) -> Parameter:
     """Return a parameter with the parameters inside its options."""
+    outer = Parameter(name, steps, dimension, node)
+    if dimension.kind != "choice":
+        return outer
     inside: dict[str, tuple[Parameter, ...]] = {}
-    if dimension.kind == "choice":
-        options = dict(zip(dimension.options, nodes_in(node.value["choice"].node), strict=True))
-        for option, there in options.items():
-            found = []
-            for path, plain in inner_dimensions(to_plain(there)):
-                inner = find(there, path)
-                assert inner is not None
-                label = ".".join(filter(None, (f"{name}={option}", format_path(path))))
-                below = tuple((step, inner.position) for step in path)
-                found.append(parameter_of(label, below, Dimension.model_validate(plain), inner))
-            inside[option] = tuple(found)
-    return Parameter(name, steps, dimension, node, inside)
+    for option, there in outer.option_nodes().items():
+        found = []
+        for path, plain in inner_dimensions(to_plain(there)):
+            inner = find(there, path) or there
+            label = ".".join(filter(None, (f"{name}={option}", format_path(path))))
+            below = tuple((step, inner.position) for step in path)
+            found.append(parameter_of(label, below, Dimension.model_validate(plain), inner))
+        inside[option] = tuple(found)
+    return replace(outer, inside=inside)
 
 
 def check_space(document: Document, space: Space, check: Callable[[Document], Config]) -> None:
@@ -229,27 +221,23 @@ def check_space(document: Document, space: Space, check: Callable[[Document], Co
     that changes nothing; two parameters for one value."""
     problems: dict[tuple[Any, str], Problem] = {}
     for parameter in space.parameters:
-        found = set()
+        configs, where = set(), parameter.steps[-1][1]
         for end in parameter.ends():
             try:
                 candidate = space.applied(document, end)
                 with located(candidate):
-                    found.add(repr(plain_config(check(candidate))))
+                    configs.add(repr(plain_config(check(candidate))))
             except ConfigError as error:
-                name = list(end)[-1]
-                shown = end[name] if isinstance(end[name], str) else f"{end[name]:g}"
-                for problem in error.problems:
-                    new = replace(problem, message=f"with {name} = {shown}: {problem.message}")
-                    problems.setdefault((problem.place, problem.message), new)
-                found |= {repr(end), ""}
-        if len(found) == 1:
-            where = parameter.steps[-1][1]
+                configs |= {repr(end), ""}
+                name, value = list(end.items())[-1]
+                with_value = f"with {name} = {value if isinstance(value, str) else f'{value:g}'}: "
+                for each in error.problems:
+                    problems.setdefault((each.place, each.message), replace(each, message=with_value + each.message))
+        if len(configs) == 1:
             hint = "use it in the model or the training, or remove it here"
             problems[where, ""] = Problem(where, f"{parameter.name} changes nothing", hint)
     ConfigError.refuse(problems.values())
-    lows: dict[str, Value] = {}
-    for parameter in space.parameters:
-        lows |= next(parameter.ends())
+    lows = lowest(space.parameters)
     root = space.applied(document, lows).root
     for parameter in space.parameters:
         if find(root, parameter.path) != parameter.node_of(lows):
@@ -263,30 +251,24 @@ def located(document: Document) -> Iterator[None]:
     try:
         yield
     except ConfigError as error:
-        raise ConfigError(
-            replace(
-                problem,
-                place=document.position(problem.place or (), problem.at_key),
-                related=tuple((document.position(place), words) for place, words in problem.related),
-            )
-            for problem in error.problems
-        ) from None
+        found = []
+        for each in error.problems:
+            related = tuple((document.position(place), words) for place, words in each.related)
+            found.append(replace(each, place=document.position(each.place or (), each.at_key), related=related))
+        raise ConfigError(found) from None
 
 
 def values_as_written(document: Document, space: Space) -> dict[str, Value]:
-    """Return the values that the config has already, where the space has them; none of dimensions inside choices."""
+    """Return the values that the config has already, where the space has them; none of choices with more inside."""
     plain, found = plain_config(build_config(document)), dict[str, Value]()
     for parameter in space.parameters:
         node = find(document.root, parameter.path)
         value = to_plain(node) if node is not None else plain_value(plain, parameter.path)
         if parameter.dimension.kind == "choice":
-            named = (name for name, option in parameter.dimension.options.items() if option == value)
-            value = next(named, None)
-            if parameter.inside.get(str(value)):
-                continue
-        elif node is None and value is None:
+            value = next((name for name, option in parameter.dimension.options.items() if option == value), None)
+        elif value is None:
             value = default_of(parameter.path)
-        if value is not None and parameter.holds(value):
+        if value is not None and parameter.holds(value) and not parameter.inside.get(str(value)):
             found[parameter.name] = value
     return found
 
@@ -302,28 +284,25 @@ def plain_value(plain: Any, path: ConfigPath) -> Any:
 
 def default_of(path: ConfigPath) -> Any:
     """Return Keras's default of an argument, None if it has none."""
-    name, argument = (str(step) for step in path[-2:]) if len(path) > 1 else ("", "")
-    for found in find_all(name):
-        known = arguments(found.kind, name).get(argument)
-        if known is not None and known.default is not None:
-            try:
-                value = ast.literal_eval(str(known.default))
-            except (ValueError, SyntaxError):
-                return None
-            return value if isinstance(value, int | float) and math.isfinite(value) else None
-    return None
+    *_, name, argument = ("", *map(str, path))
+    known = (arguments(found.kind, name).get(argument) for found in find_all(name))
+    default = next((each.default for each in known if each is not None and each.default is not None), "None")
+    try:
+        return ast.literal_eval(str(default))
+    except (ValueError, SyntaxError):
+        return None
 
 
 def with_metric(document: Document, metric: str) -> Document:
     """Return the config with the metric of the search as its monitor."""
     given = find(document.root, ("search", "metric"))
-    return document if given is None else with_values_at(document, [("training.checkpoint.monitor", metric)], given)
+    return document if given is None else with_values_at(document, {"training.checkpoint.monitor": metric}, given)
 
 
-def with_values_at(document: Document, values: Sequence[tuple[str, Any]], origin: Node | None = None) -> Document:
+def with_values_at(document: Document, values: Mapping[str, Any], origin: Node | None = None) -> Document:
     """Return the config with values that the search itself sets, by path; they stand at `origin`."""
     root, position = document.root, (origin or document.root).position
-    for path, value in values:
+    for path, value in values.items():
         steps = tuple((step, position) for step, _ in parse_steps(path, "", True))
         root = set_at(root, steps, Node(value, position, str(value)), ())
     return replace(document, root=root, layers=[])
