@@ -12,7 +12,7 @@ from dltool.data.checked import checked_config, checked_with
 from dltool.data.dataset import load_data
 from dltool.data.facts import Facts
 from dltool.data.shared import SharedSource
-from dltool.errors import ConfigError, ConfigPath, DltoolError, Interrupted, Problem
+from dltool.errors import ConfigError, ConfigPath, DltoolError, Problem
 from dltool.experiment.signals import StopNow, stop_requests
 from dltool.machine import usable_cores
 from dltool.runs.directory import refuse_unwritable
@@ -142,7 +142,7 @@ def continue_search(folder: SearchFolder, watch: "Watch", read: SharedSource | N
                 return outcome_of(folder, search.record)
             with search.alone():
                 return finished(search, best) if search.record.result is None else outcome_of(folder, search.record)
-        except (StopNow, Interrupted) as stop:
+        except StopNow as stop:
             stop.kept, stop.can_resume = str(folder.path), True
             raise
         except DltoolError as error:

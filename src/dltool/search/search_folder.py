@@ -16,7 +16,7 @@ import re
 import secrets
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -95,14 +95,13 @@ class SearchFolder:
             where = ".".join(map(str, error.errors()[0]["loc"]))
             raise RunError(f"{file}: {where} is missing or invalid", "begin a new search") from None
 
-    def write(self, record: SearchRecord) -> None:
+    def write(self, record: SearchRecord) -> SearchRecord:
         self.write_file(self.path / FILE, (encode_json(record.model_dump(), indent=2) + "\n").encode())
+        return record
 
     def update(self, **fields: Any) -> SearchRecord:
         """Change fields of the record, and return it. For the holder of the lock."""
-        record = self.record().model_copy(update=fields)
-        self.write(record)
-        return record
+        return self.write(self.record().model_copy(update=fields))
 
     def write_file(self, file: Path, content: bytes) -> None:
         atomic_write(file, content, self.path)
@@ -181,12 +180,8 @@ def create_search(runs: Path, name: str, files: dict[str, bytes], **fields: Any)
         parent.mkdir(parents=True, exist_ok=True)
         there = (NUMBERED.fullmatch(entry) for entry in os.listdir(parent))
         number = max((int(match[1]) for match in there if match), default=0) + 1
-        while True:
-            with suppress(FileExistsError):
-                (parent / f"search-{number:04d}").mkdir()
-                break
-            number += 1
-    folder = SearchFolder(parent / f"search-{number:04d}")
+        folder = SearchFolder(parent / f"search-{number:04d}")
+        folder.path.mkdir()
     for file, content in files.items():
         folder.write_file(folder.path / file, content)
     study = f"{name}-{folder.path.name}-{secrets.token_hex(4)}"

@@ -121,7 +121,7 @@ class Search:
     def train(self, document: Document, name: str, run: Run | None, epochs: int | None, title: str) -> None:
         """Train a run of a trial until it has `epochs` epochs, or to its end; begin it if there is none.
 
-        Raises DltoolError: the training fails; Interrupted: a signal asked to stop."""
+        Raises DltoolError: the training fails; StopNow: a signal asked to stop."""
         terms = Terms(is_kept=False, is_tested=False, read=self.read)
         try:
             with self.watch.listening(title) as progress:
@@ -134,7 +134,7 @@ class Search:
         except (StopNow, Interrupted):
             self.stops.received[:] = [number for number in self.stops.received if number != PAUSE]
             if self.stops.received:
-                raise Interrupted("stopped", self.stops.received[0]) from None
+                raise StopNow(self.stops.received[0]) from None
         finally:
             forget_models()
 
