@@ -191,6 +191,18 @@ def test_workers_share_the_trials_also_when_one_is_killed(workers, tmp_path):
     assert search_in(tmp_path).record().threads == max(1, len(os.sched_getaffinity(0)) // workers)
 
 
+@pytest.mark.slow
+def test_another_process_joins_a_running_search_and_one_of_them_finishes_it(tmp_path):
+    (tmp_path / "iris.yaml").write_text(IRIS)
+    process = start(tmp_path, "--trials", "8")
+    wait_for(tmp_path / "runs/iris/search-0001/trials/0001/0001", process)
+    said = resume(tmp_path)
+    process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0
+    check_whole(tmp_path, 8)
+    assert f"best  trial {result_of(tmp_path)['winner']} of 8" in said
+
+
 @pytest.fixture
 def postgres(tmp_path: Path) -> Iterator[str]:
     """A server of its own without a network; the URL of its database."""

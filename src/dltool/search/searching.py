@@ -20,6 +20,7 @@ from dltool.experiment.signals import StopNow, StopRequests
 from dltool.experiment.stages import Stages
 from dltool.keras_names import ALLOWED
 from dltool.runs.checkpoint_file import newest_checkpoint
+from dltool.runs.configs import recorded_epochs
 from dltool.runs.files import Run
 from dltool.runs.records import read_record
 from dltool.search.rungs import Job, Mode, Trial, make_rungs, next_job, winner
@@ -182,7 +183,7 @@ class Search:
         assert run is not None
         checkpoint, _ = newest_checkpoint(run.checkpoints)
         record, lines = read_record(run), run.read_metrics()
-        total = self.config.training.total_epochs
+        total = recorded_epochs(run) or len(lines)
         rungs: tuple[int, ...] = (total,)
         if self.record.factor is not None and not record.resumable:
             self.watch.warn("trials cannot pause, as this config names something outside of its runs")
