@@ -9,6 +9,7 @@ from typer import Option
 from dltool.console.frame import frame
 from dltool.console.options import AllowedCode, ConfigFile, Json, Quiet, RunsFolder, Settings
 from dltool.errors import ConfigError
+from dltool.runs.directory import SEARCH_RECORD
 
 
 def search(
@@ -48,13 +49,12 @@ def search(
 def resumed_search(path: Path, other_options: Any) -> Callable[..., Any] | None:
     """Return what carries on with the search at `path`; None if there is a run. Raises ConfigError: an option of
     `dltool resume` is for runs only."""
-    from dltool.search.search_folder import is_search, open_search
-
-    if not is_search(path):
+    if not (path / SEARCH_RECORD).is_file():
         return None
     if other_options:
         raise ConfigError(f"{path} is a search, which is resumed as it was begun", f"dltool resume {path}")
     from dltool.commands.search import continue_search
     from dltool.console.trials import SearchProgress
+    from dltool.search.search_folder import open_search
 
     return lambda progress: continue_search(open_search(path), SearchProgress(progress))

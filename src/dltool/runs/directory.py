@@ -36,6 +36,8 @@ DEEPEST = 10
 NUMBER = re.compile(r"[0-9]{4}|[1-9][0-9]{4,8}")
 LATEST = "latest"
 RECORD = "run.json"
+SEARCH_RECORD = "search.json"
+"""The record of a search, whose folder stands beside the runs of its name."""
 PREPROCESSING = "preprocessing/"
 UNFINISHED = ".new"
 """The folder, beside the runs of a name, of runs that are being created."""

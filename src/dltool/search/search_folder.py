@@ -26,12 +26,11 @@ from dltool import __version__
 from dltool.durable_files import atomic_write, disk_errors, read_file
 from dltool.errors import RunError
 from dltool.installation import UPDATE
-from dltool.runs.directory import open_run, refuse_unwritable
+from dltool.runs.directory import SEARCH_RECORD, open_run, refuse_unwritable
 from dltool.runs.files import DOCUMENT_LIMIT, Run, encode_json, parse_json, run_lock
 from dltool.search.rungs import Trial
 
 FORMAT = 1
-FILE = "search.json"
 NUMBERED = re.compile(r"search-([0-9]{4,9})")
 PATIENCE = 60.0
 """Seconds to wait for the lock of the folder, which a process holds for some milliseconds."""
@@ -85,8 +84,8 @@ class SearchFolder:
 
     def record(self) -> SearchRecord:
         """Read search.json. Raises RunError: it is damaged, or of a newer dltool."""
-        file = self.path / FILE
-        found = parse_json(read_file(self.path, FILE, DOCUMENT_LIMIT), str(file))
+        file = self.path / SEARCH_RECORD
+        found = parse_json(read_file(self.path, SEARCH_RECORD, DOCUMENT_LIMIT), str(file))
         if isinstance(found.get("format"), int) and found["format"] > FORMAT:
             raise RunError(f"{self.path} was written by a newer dltool", UPDATE)
         try:
@@ -96,7 +95,7 @@ class SearchFolder:
             raise RunError(f"{file}: {where} is missing or invalid", "begin a new search") from None
 
     def write(self, record: SearchRecord) -> SearchRecord:
-        self.write_file(self.path / FILE, (encode_json(record.model_dump(), indent=2) + "\n").encode())
+        self.write_file(self.path / SEARCH_RECORD, (encode_json(record.model_dump(), indent=2) + "\n").encode())
         return record
 
     def update(self, **fields: Any) -> SearchRecord:
@@ -157,10 +156,6 @@ def curve_of(run: Run, metric: str) -> tuple[float, ...]:
     """Return the values of a metric by epoch; NaN for none."""
     values = (line.get(metric) for line in run.read_metrics())
     return tuple(float(each) if isinstance(each, int | float) else math.nan for each in values)
-
-
-def is_search(path: Path) -> bool:
-    return (path / FILE).is_file()
 
 
 def open_search(path: Path) -> SearchFolder:
