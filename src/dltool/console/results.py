@@ -310,6 +310,9 @@ def show_search(outcome: "SearchOutcome", console: StreamConsole) -> None:
             console.print(data_text(f"      {name}: {value}"))
         for line in metric_lines(found, console.width):
             console.print(data_text(line), soft_wrap=True)
+        if compared := found["against_written"]:
+            written = number(compared["as_written"])
+            console.print(data_text(f"      {compared['metric']} as written {written}: {compared['verdict']}"))
         if found["failed"]:
             console.print(data_text(f"      {counted(len(found['failed']), 'trial')} failed: see search.json"))
         console.print(data_text(f"see   {outcome.folder / 'search.html'}"), soft_wrap=True)

@@ -12,9 +12,10 @@ from dltool.config.load import with_option
 from dltool.data.dataset import Read
 from dltool.durable_files import disk_errors
 from dltool.errors import MachineError, TrainingDiverged
+from dltool.evaluation.bootstrap import paired_difference
 from dltool.experiment.assessing import assessed
 from dltool.experiment.finishing import concluded, report_of_training
-from dltool.experiment.opening import Experiment, recorded_data, recorded_model
+from dltool.experiment.opening import Experiment, best_model, recorded_data, recorded_model
 from dltool.experiment.stages import Stages
 from dltool.runs.checkpoint_file import remove_checkpoints
 from dltool.runs.directory import open_run
@@ -22,7 +23,7 @@ from dltool.runs.files import Run
 from dltool.search.best_config import write_best
 from dltool.search.rungs import Trial
 from dltool.search.search_folder import SearchFolder, SearchRecord, curve_of
-from dltool.search.search_page import search_page
+from dltool.search.search_page import BETTER, UNCLEAR, WORSE, search_page
 from dltool.search.searching import Search
 from dltool.text import counted, number
 
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from dltool.experiment.listener import Progress
 
 SPLIT_SEED = "data.split.seed"
+SEED = 0
+"""Of the bootstrap."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,7 @@ def finished(search: Search, best: Trial) -> SearchOutcome:
     assert run is not None
     with search.watch.listening("testing the winner") as progress:
         results = tested_once(run, search.read, Stages(progress, search.stops))
+        compared = compared_on_test(search, run, folder.run(0)) if best.number else None
     title = f"The best of {counted(len(trials), 'trial')} of dltool search: {record.metric} {number(best.best(mode))}"
     with disk_errors(folder.best):
         write_best(folder.best, folder.original.read_bytes(), Path(record.config), search.document_of(best), title)
@@ -76,6 +80,7 @@ def finished(search: Search, best: Trial) -> SearchOutcome:
         "value": best.best(mode),
         "as_written": trials[0].best(mode),
         **{key: results.get(key, {}) for key in ("test", "intervals")},
+        "against_written": compared,
         "other_seeds": {str(each): values for each, values in again.items()},
         "failed": {str(each.number): each.reason for each in trials if each.reason},
         "epochs": sum(each.epochs for each in trials),
@@ -142,6 +147,34 @@ def tested_once(run: Run, read: Read, stages: Stages) -> dict[str, Any]:
         results, _ = concluded(run, config.expect, found, seconds)
         report_of_training(run, Experiment(config, dataset, built, pinned), assessment, stages)
     return results
+
+
+def compared_on_test(search: Search, run: Run, written: Run | None) -> dict[str, Any] | None:
+    """Return how far the winner's test metric is from that of the config as written, with a paired bootstrap interval.
+
+    Nothing is chosen by it. The metric is that of the search if it is a mean over examples, else the loss."""
+    from dltool.evaluation.measure import measure
+
+    assert written is not None
+    found = []
+    for each in (written, run):
+        config, dataset = recorded_data(each, read=search.read)
+        if not len(dataset.split.test):
+            return None
+        built = best_model(each, config, dataset.facts)
+        found.append(measure(built, config, dataset.examples("test")).values)
+    wanted = search.record.metric.removeprefix("val_")
+    metric = wanted if all(wanted in values for values in found) else "loss"
+    first, second = (values[metric] for values in found)
+    difference = paired_difference(first, second, SEED)
+    sign = 1 if metric != "loss" and search.measured.mode == "max" else -1
+    return {
+        "metric": metric,
+        "as_written": float(first.mean()),
+        "winner": float(second.mean()),
+        "difference": [difference.value, difference.low, difference.high],
+        "verdict": UNCLEAR if not difference.exceeds_noise else BETTER if sign * difference.value > 0 else WORSE,
+    }
 
 
 def free_disk(folder: SearchFolder, best: Trial) -> None:

@@ -22,6 +22,8 @@ from dltool.text import counted, number, numbers
 FEW_TRIALS = 30
 """With fewer trials the importance of parameters is mostly chance."""
 MOST_PARAMETERS = 12
+BETTER, WORSE, UNCLEAR = "the winner is better", "the config as written is better", "no clear difference"
+"""Verdicts on the test split."""
 
 
 def search_page(record: SearchRecord, space: Space, trials: Sequence[Trial], result: Mapping[str, Any]) -> str:
@@ -29,13 +31,15 @@ def search_page(record: SearchRecord, space: Space, trials: Sequence[Trial], res
     assert record.measured is not None
     mode, metric = record.measured.mode, record.metric
     rows = sorted(trials, key=lambda each: (bool(each.reason), not each.is_complete, each.rank(mode)))
-    is_better = result["winner"] != 0
+    compared = result["against_written"]
+    is_better = result["winner"] != 0 and not (compared and compared["verdict"] == WORSE)
     header = render(
         "search_header.html",
         record=record,
         result=result,
         is_better=is_better,
         words=verdict(record, result),
+        test=on_test(compared),
         luck=luck(record, result, mode),
     )
     found = importances(space.parameters, trials, mode, record.measured.rungs[0])
@@ -61,6 +65,15 @@ def verdict(record: SearchRecord, result: Mapping[str, Any]) -> str:
     if result["winner"] == 0:
         return f"None of {trials} is better than the config as written: {record.metric} {written}."
     return f"Trial {result['winner']} of {trials} is the best: {record.metric} {best}, as written {written}."
+
+
+def on_test(compared: Mapping[str, Any] | None) -> str:
+    """Compare the winner with the config as written on the test split, in one sentence."""
+    if compared is None:
+        return ""
+    winner, written = numbers([compared["winner"], compared["as_written"]])
+    words = f"On the test split {compared['metric']} is {winner}, as written {written}"
+    return f"{words}: {compared['verdict']} (paired bootstrap)."
 
 
 def luck(record: SearchRecord, result: Mapping[str, Any], mode: Mode) -> str:
