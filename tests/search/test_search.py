@@ -78,6 +78,10 @@ def test_a_better_learning_rate_is_found(project):
     assert result["value"] < result["as_written"] / 2
     assert result["values"]["training.optimizer.Adam.learning_rate"] > 1e-3
     assert result["failed"] == {}
+    compared = result["against_written"]
+    assert (compared["metric"], compared["verdict"]) == ("loss", "the winner is better")
+    assert compared["winner"] == pytest.approx(result["test"]["loss"], rel=1e-5)
+    assert compared["difference"][0] == pytest.approx(compared["winner"] - compared["as_written"], rel=1e-5)
 
 
 @pytest.mark.slow
