@@ -44,6 +44,8 @@ WRONG = {
         "j: {integer: [9, 2]}",
         "k: {choice: [{Dropout: {range: [1, 0]}}, Flatten]}",
         "l: {integer: [1, 9], step: 0.5}",
+        'm: {choice: [1, "1"]}',
+        "n: {choice: [[1, 2], [3, 4]]}",
     ],
 }
 
@@ -137,6 +139,21 @@ def test_what_is_inside_a_choice_is_asked_for_only_where_it_is_chosen(write):
     assert config.training.optimizer.name == "sgd"
     assert config.model.layers[1].name == "Identity"
     assert config.training.batch_size == 8
+
+
+def test_an_option_may_be_a_range_and_values_of_any_kind_have_names(write):
+    document = write(
+        with_space(
+            "model.layers[1].Dropout: {choice: {little: {range: [0.1, 0.2]}, much: 0.5}}",
+            "training.jit_compile: {choice: [null, false, true]}",
+        )
+    )
+    space = space_of(document)
+    assert [each.name for each in space.every()][1] == "model.layers[1].Dropout=little"
+    values = suggested_by(Chosen(**{"training.jit_compile": "false"}), space.parameters)
+    config = build_config(space.applied(document, values))
+    assert (config.model.layers[1].arguments["rate"], config.training.jit_compile) == (0.1, False)
+    assert values_as_written(document, space) == {"training.jit_compile": "null"}
 
 
 def test_repeats_and_parameters_of_blocks_are_searched(write):

@@ -9,7 +9,7 @@ from dltool.config.pydantic_errors import refuse, relocated, value_problems
 from dltool.config.section import Section
 from dltool.config.wording import named
 from dltool.errors import ConfigPath, Problem
-from dltool.text import joined
+from dltool.text import joined, value_text
 
 MOST_TRIALS = 10_000
 USUAL_TRIALS = 30
@@ -78,9 +78,10 @@ class Dimension(Section):
             yield Problem(("step",), f"expected an integer, got {self.step:g}")
 
     def problems_of_options(self) -> Iterator[Problem]:
-        if len(self.options) < 2:
-            yield Problem(("choice",), "expected at least two different values")
         values = self.choice if isinstance(self.choice, tuple) else self.options
+        if len(self.options) < max(2, len(values)):
+            hint = "give them names: {choice: {NAME: VALUE, NAME: VALUE}}"
+            yield Problem(("choice",), "expected at least two values that read differently", hint)
         for step, value in enumerate(values) if isinstance(values, tuple) else values.items():
             for path, inner in inner_dimensions(value):
                 try:
@@ -112,7 +113,7 @@ def named_option(value: Any) -> str:
     if isinstance(value, Mapping) and len(value) == 1:
         ((key, inside),) = value.items()
         return f"{key}: {named_option(inside)}"
-    return named(value).strip('"') if isinstance(value, Mapping | list | tuple) else str(value)
+    return named(value) if isinstance(value, Mapping | list | tuple) else value_text(value)
 
 
 class PruneOptions(Section):
