@@ -27,10 +27,10 @@ RECORD = SearchRecord(
 )
 ROWS = """\
 4 trials, compared after 2 of 6 epochs
-trial  epochs    val_loss  state      values
-    0       6      0.8833  completed  the config as written
-    1       2      0.5012  paused     units 4, learning_rate 0.03541
-    2       0              failed     the loss is NaN in epoch 1
+trial  epochs   val_loss  state      values
+    0       6     0.8833  completed  the config as written
+    1       2     0.5012  paused     units 4, learning_rate 0.03541
+    2       0             failed     the loss is NaN in epoch 1
 """
 
 

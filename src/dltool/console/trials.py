@@ -41,7 +41,7 @@ class SearchProgress:
         rungs = record.measured.rungs
         stages = f", compared after {', '.join(map(str, rungs[:-1]))} of {rungs[-1]} epochs" if len(rungs) > 1 else ""
         self.progress.say(f"{counted(record.trials, 'trial')}{stages}")
-        self.progress.say(f"{'trial':>5}  {'epochs':>6}  {record.metric:>10}  state      values")
+        self.progress.say(f"{'trial':>5}  {'epochs':>6}  {record.metric:>9}  state      values")
         self.began = time.monotonic()
 
     def row(self, trial: "Trial") -> None:
@@ -54,7 +54,7 @@ class SearchProgress:
         short = (f"{name.rpartition('.')[2]} {value}" for name, value in trial.values.items())
         values = trial.reason or (", ".join(short) if trial.number else "the config as written")
         self.progress.say(
-            f"{trial.number:>5}  {trial.epochs:>6}  {value:>10}  {state:<9}  {shortened(values, LONGEST_VALUES)}"
+            f"{trial.number:>5}  {trial.epochs:>6}  {value:>{max(9, len(self.record.metric))}}  {state:<9}  {shortened(values, LONGEST_VALUES)}"
         )
 
     @contextlib.contextmanager

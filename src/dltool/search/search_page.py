@@ -81,7 +81,7 @@ def luck(record: SearchRecord, result: Mapping[str, Any], mode: Mode) -> str:
     others = result["other_seeds"].get(str(result["winner"]))
     if not others:
         words = "The best of many is partly lucky, so its validation value is too good."
-        return f"{words} search.seeds: 3 measures by how much; the test split was used for the winner alone."
+        return f"{words} search.seeds: 3 measures by how much. Nothing was chosen by the test split."
     value, mean = result["value"], fmean(others)
     difference = mean - value if mode == "min" else value - mean
     shown = numbers([value, mean, abs(difference)])
@@ -145,8 +145,10 @@ def scatter(parameter: Parameter, found: Sequence[tuple[Trial, float]], metric: 
             plain_powers(axes[0].xaxis)
         axes[0].set(xlabel=fitting(name, 40), ylabel=fitting(metric))
 
-    words = f"{counted(len(points), 'trial')}; the config as written is of another colour."
-    return drawn(f"search_{file_word(name)}", f"{fitting(metric)} by {fitting(name, 40)}", words, draw, size=(4.2, 3.0))
+    words = counted(len(points), "trial") + "; the config as written is of another colour" * (points[0][0].number == 0)
+    return drawn(
+        f"search_{file_word(name)}", f"{fitting(metric)} by {fitting(name, 40)}", f"{words}.", draw, size=(4.2, 3.0)
+    )
 
 
 def importance(found: Mapping[str, float], trials: int, record: SearchRecord) -> Any:
