@@ -53,9 +53,8 @@ class SearchProgress:
         state = "failed" if trial.reason else "completed" if trial.is_complete else "paused"
         short = (f"{name.rpartition('.')[2]} {value}" for name, value in trial.values.items())
         values = trial.reason or (", ".join(short) if trial.number else "the config as written")
-        self.progress.say(
-            f"{trial.number:>5}  {trial.epochs:>6}  {value:>{max(9, len(self.record.metric))}}  {state:<9}  {shortened(values, LONGEST_VALUES)}"
-        )
+        row = f"{trial.number:>5}  {trial.epochs:>6}  {value:>{max(9, len(self.record.metric))}}  {state:<9}"
+        self.progress.say(f"{row}  {shortened(values, LONGEST_VALUES)}")
 
     @contextlib.contextmanager
     def listening(self, title: str) -> "Iterator[Progress]":
