@@ -1,5 +1,6 @@
 """`dltool search`: try the values of the config's search space, and write the best config."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,11 @@ if TYPE_CHECKING:
     from dltool.search.searching import Watch
 
 LOSSES = ("training.loss", "model.outputs")
+SEVERAL: Mapping[ConfigPath, str] = {
+    ("data", "split", "folds"): "give a share of the examples to data.split.validation instead",
+    ("training", "seeds"): "search.seeds trains the best trials with other seeds",
+}
+"""Keys of runs that train several models."""
 
 
 def search(
@@ -44,6 +50,10 @@ def search(
     with quiet_optuna():
         refuse_password(storage)
     config, _ = checked_config(document)
+    for place, hint in SEVERAL.items():
+        node = find(document.root, place)
+        if node is not None and node.value is not None:
+            raise ConfigError(Problem(place, "a search trains each trial once, on one split", hint, at_key=True))
     checked_search(document)
     refuse_unwritable(runs / config.name)
     read = SharedSource()
