@@ -18,6 +18,8 @@ from tests.search.search_configs import IRIS, with_space
 
 from dltool.commands.reproduce import found_differences
 from dltool.runs.directory import open_run
+from dltool.runs.files import Run
+from dltool.search import search_folder
 from dltool.search.search_folder import SearchFolder, open_search
 from dltool.search.searching import WORKER
 
@@ -313,3 +315,15 @@ def test_without_optuna_the_message_says_what_to_install(project, dltool, monkey
     assert outcome.code == 5
     assert "needs Optuna, which is not installed" in outcome.stderr
     assert "optuna>=5.0" in outcome.stderr or "make setup" in outcome.stderr
+
+
+def test_the_run_of_a_trial_is_found_also_if_its_first_number_is_missing(tmp_path, monkeypatch):
+    """A process that is stopped while it creates a run removes it; the next run has another number."""
+    monkeypatch.setattr(search_folder, "open_run", Run)
+    folder = SearchFolder(tmp_path)
+    assert folder.run(7) is None
+    for name in ("0002", "0003"):
+        (folder.trial_folder(7) / name).mkdir(parents=True)
+    assert folder.run(7) == Run(folder.trial_folder(7) / "0002")
+    assert folder.run(7, 2) == Run(folder.trial_folder(7) / "0003")
+    assert folder.run(7, 3) is None

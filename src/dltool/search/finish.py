@@ -181,9 +181,10 @@ def free_disk(folder: SearchFolder, best: Trial) -> None:
     """Remove the states of all trials but the winner, and the weights and models of those that did not win.
 
     Their configs and metrics stay."""
+    winner = folder.run(best.number)
     for path in sorted(folder.trials.glob("*/0*")):
-        if path != folder.trial_folder(best.number) / "0001":
-            run = open_run(path)
+        run = open_run(path)
+        if run != winner:
             with suppress(MachineError), run.locked():
                 remove_checkpoints(run.checkpoints)
                 for file in (run.best_weights, run.model):

@@ -136,9 +136,10 @@ class SearchFolder:
         return True
 
     def run(self, number: int, which: int = 1) -> Run | None:
-        """Return the run of a trial, None if it has not begun."""
-        path = self.trial_folder(number) / f"{which:04d}"
-        return open_run(path) if path.is_dir() else None
+        """Return the run of a trial, or a later one with another seed; None if it has not begun. A number is missing if
+        a process was stopped while it created a run."""
+        paths = sorted(path for path in self.trial_folder(number).glob("0*") if path.is_dir())
+        return open_run(paths[which - 1]) if len(paths) >= which else None
 
     def reached(self, trial: Trial, metric: str) -> Trial:
         """Return a trial with what its run has reached."""
