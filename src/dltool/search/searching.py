@@ -154,7 +154,11 @@ class Search:
                 raise
             reason = (str(error) or "out of memory").splitlines()[0]
         with self.folder.locked():
-            trial = replace(self.folder.reached(job.trial, self.record.metric), reason=reason)
+            trial = self.folder.reached(job.trial, self.record.metric)
+            if not (reason or trial.is_complete or trial.epochs > job.trial.epochs):
+                # Otherwise it would be tried again for ever.
+                reason = "it ended without an epoch"
+            trial = replace(trial, reason=reason)
             if self.study is not None and (reason or trial.is_complete):
                 self.study.end(trial)
             if self.parent is None:
