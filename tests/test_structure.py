@@ -30,6 +30,7 @@ ROWS = [
     {"evaluation"},
     {"report"},
     {"experiment"},
+    {"curve"},
     {"commands"},
     {"cli", "console", "notebook"},
     {"__main__"},
