@@ -7,6 +7,7 @@ It is not trusted, as a run is not."""
 import errno
 import os
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -71,6 +72,8 @@ class CurveFolder:
         if any(NUMBER.fullmatch(path.name) for path in self.path.glob("*/[0-9]*")):
             return False
         shutil.rmtree(self.path, ignore_errors=True)
+        with suppress(OSError):
+            self.path.parent.rmdir()
         return True
 
 

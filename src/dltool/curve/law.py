@@ -37,7 +37,7 @@ class Law:
     unit: int
 
     def at(self, rows: float) -> float:
-        return self.a * (rows / self.unit) ** -self.b + self.c
+        return float(self.a * (rows / self.unit) ** -self.b + self.c)
 
 
 @dataclass(frozen=True)

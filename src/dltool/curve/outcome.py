@@ -49,12 +49,14 @@ class CurveOutcome:
         amount = f"{value} {quantity.label}" if quantity.is_share else f"{quantity.label} {value}"
         bounds = f"{low.removesuffix(PERCENT)} to {high.removesuffix(PERCENT)}"
         sentence = f"with {self.reach:g} times the rows: {amount} ({bounds}), now {now}"
-        fitted_now = fitted.law.at(last.rows)
-        if fitted_now - found.low < FLAT * fitted_now:
+        if fitted.law.at(last.rows) - found.low < FLAT * fitted.law.at(last.rows):
             return f"the curve is flat, more rows of this kind will not help; {sentence}"
-        if found.high >= last.mean:
-            return f"it is not clear whether more rows will help, more seeds may tell; {sentence}"
-        return sentence
+        return sentence if self.is_clear else f"it is not clear whether more rows will help; {sentence}"
+
+    @property
+    def is_clear(self) -> bool:
+        """Return whether more rows will help, by the whole band."""
+        return self.foretold is not None and self.foretold.high < self.sizes[-1].mean
 
     @property
     def why_no_law(self) -> str:
@@ -70,7 +72,7 @@ class CurveOutcome:
         if interval.low is None or interval.high is None:
             return same
         low, high = quantity.texts(interval.low, interval.high)
-        return f"{same}; on others, that of the last size may be {low} to {high}"
+        return f"{same}; on others, the {quantity.label} with all rows may be {low} to {high}"
 
     def record(self) -> dict[str, Any]:
         """Return the numbers, for curve.json and the command line."""
