@@ -15,6 +15,7 @@ import typer
 from typer import Argument, Option
 
 from dltool import __version__
+from dltool.console.curve_app import curve
 from dltool.console.frame import frame
 from dltool.console.options import AllowedCode, ConfigFile, Json, MovedData, Quiet, RunFolder, RunsFolder, Settings
 from dltool.console.runs_app import runs_app
@@ -66,37 +67,12 @@ def train(
     quiet: Quiet = False,
 ) -> None:
     """Train, validate and test the model of a config; create a run directory."""
-    folder = runs or Path("runs")
     with frame(as_json, allow_code) as within:
         document = within.read(config, settings, name=name, seed=seed)
         from dltool.commands import train as command
 
-        trained = partial(command.train, document, runs=folder, is_profiled=profile)
+        trained = partial(command.train, document, runs=runs or Path("runs"), is_profiled=profile)
         work = partial(command.smoke, document) if smoke else trained
-        within.carry_out(work, is_silent=quiet or as_json, is_quiet=quiet)
-
-
-@app.command()
-def curve(
-    config: ConfigFile,
-    settings: Settings = None,
-    sizes: Annotated[int, Option(help="Numbers of training rows, each twice the one before, up to all.")] = 6,
-    seeds: Annotated[int, Option(help="Runs of each size, with the config's seed and those after it.")] = 3,
-    to: Annotated[
-        str, Option(metavar="TIMES", help="The multiple of the rows to foretell the error for, at most 4x.")
-    ] = "4x",
-    runs: RunsFolder = None,
-    allow_code: AllowedCode = None,
-    as_json: Json = False,
-    quiet: Quiet = False,
-) -> None:
-    """Would more data help? Train on fractions of the training rows, and foretell the error of more rows."""
-    with frame(as_json, allow_code) as within:
-        document = within.read(config, settings)
-        from dltool.commands.curve import curve as run_curve
-
-        folder = runs or Path("runs")
-        work = partial(run_curve, document, settings or (), sizes=sizes, seeds=seeds, to=to, runs=folder)
         within.carry_out(work, is_silent=quiet or as_json, is_quiet=quiet)
 
 
@@ -228,6 +204,7 @@ def check(
 
 
 app.add_typer(runs_app, name="runs")
+app.command()(curve)
 
 
 @app.command()
@@ -288,9 +265,8 @@ def init(
             sys.stdout.write(drafted.text)
         else:
             write_new(drafted.text, out)
-        console = stderr_console()
         for sentence in drafted.notes:
-            console.print(data_text(sentence))
+            stderr_console().print(data_text(sentence))
 
 
 @app.command()

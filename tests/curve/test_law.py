@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.optimize import curve_fit
 
-from dltool.curve.law import FittedLaw, Size, fitted_law
+from dltool.curve.law import Law, Size, fitted_law
 
 ROWS = np.array([20, 40, 80, 160, 320, 640])
 PLANTED: dict[str, Callable[[np.ndarray], np.ndarray]] = {
@@ -22,7 +22,7 @@ def sizes(values: np.ndarray, rows: np.ndarray = ROWS) -> list[Size]:
     return [Size(int(number), tuple(map(float, each))) for number, each in zip(rows, values, strict=True)]
 
 
-def fitted(values: np.ndarray, rows: np.ndarray = ROWS) -> FittedLaw:
+def fitted(values: np.ndarray, rows: np.ndarray = ROWS) -> Law:
     found = fitted_law(sizes(values, rows))
     assert found is not None
     return found
@@ -36,7 +36,7 @@ def noisy(law: Callable[[np.ndarray], np.ndarray], noise: float, seeds: int, rng
 def test_a_law_without_noise_is_found(law):
     found = fitted(np.repeat(law(ROWS)[:, np.newaxis], 2, axis=1))
     for rows in (*ROWS, 4 * ROWS[-1]):
-        assert found.law.at(rows) == pytest.approx(law(np.array([rows]))[0], rel=0.01)
+        assert found.at(rows) == pytest.approx(law(np.array([rows]))[0], rel=0.01)
 
 
 def test_the_fit_is_the_one_of_least_squares_with_the_same_weights():
@@ -46,13 +46,13 @@ def test_the_fit_is_the_one_of_least_squares_with_the_same_weights():
         *(ROWS, found.means, (0.1, 0.5, 0.1), 1 / np.sqrt(found.weights)),
         bounds=([0, 0.05, 0], [np.inf, 2, 1]),
     )
-    assert found.law.at(2560) == pytest.approx(a * 4**-b + c, rel=0.002)
+    assert found.at(2560) == pytest.approx(a * 4**-b + c, rel=0.002)
 
 
 def test_the_band_holds_the_laws_whose_misfit_is_below_the_limit():
     found = fitted(noisy(PLANTED["steep"], 0.05, 3, np.random.default_rng(1)))
     low, high = found.band(2560)
-    assert low < found.law.at(2560) < high
+    assert low < found.at(2560) < high
     # By brute force: laws at random, those that are not refuted.
     rng = np.random.default_rng(2)
     a, b, c = rng.uniform([[0.005], [0.5], [0.01]], [[0.02], [1.7], [0.03]], (3, 200_000))

@@ -9,38 +9,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dltool.commands.curve import sizes_of
 from dltool.console.results import show
-from dltool.curve.folder import CurveFolder, Plan
-from dltool.curve.outcome import CurveOutcome, outcome_of
-from dltool.curve.points import CurvePoint, Quantity, quantities
-from dltool.curve.sizes import sizes_of
+from dltool.curve.outcome import CurveOutcome, CurvePoint, Quantity, outcome_of, quantities
 from dltool.errors import ConfigError
 from dltool.evaluation.bootstrap import Interval
 
 ROWS = (30, 60, 120, 240, 480)
-ERROR = Quantity("test", "accuracy", is_rest=True)
-PLAN = Plan(
-    config="/iris.yaml",
-    settings=[],
-    texts="",
-    data="",
-    name="iris",
-    rows=480,
-    use=1.0,
-    split_seed=0,
-    sizes=list(ROWS),
-    seeds=[0, 1],
-    reach=4.0,
-)
+ERROR = Quantity("accuracy", is_rest=True)
 
 
 def found(means: "np.ndarray | list[float]", quantity: Quantity = ERROR, noise: float = 0.02) -> CurveOutcome:
     points = [
-        CurvePoint(rows, seed, quantity, Interval(mean * (1 + noise * (seed - 0.5)), mean / 2, 2 * mean), 150)
+        CurvePoint(rows, quantity, Interval(mean * (1 + noise * (seed - 0.5)), mean / 2, 2 * mean), "150 test examples")
         for seed in (0, 1)
         for rows, mean in zip(ROWS, means, strict=False)
     ]
-    return outcome_of(CurveFolder(Path("runs/iris/curve-0001"), PLAN), points)
+    return outcome_of(Path("runs/iris/curve-0001"), points, 4)
 
 
 LAW = 0.02 + 0.03 * (np.array(ROWS) / 480) ** -0.7
@@ -64,19 +49,19 @@ def test_runs_that_scatter_decide_nothing():
 
 def test_fewer_than_four_sizes_foretell_nothing():
     outcome = found(LAW[:3])
-    assert outcome.words == "9.9 % error now; to foretell more rows takes 4 sizes, and there are 3"
+    assert outcome.words == ("9.9 % error now; to foretell that of more rows takes 4 sizes of different errors above 0")
     assert outcome.record()["foretold"] is None
 
 
 def test_the_band_is_that_of_the_runs_and_the_choice_of_the_test_examples_is_said_beside_it():
-    assert found(LAW).remark == (
-        "test error (1 - accuracy), for all sizes on the same 150 examples; on others, the error with all rows may be "
-        "2.5 % to 10.0 %"
+    assert found(LAW).measured == (
+        "error (1 - accuracy) of all sizes on the same 150 test examples; "
+        "on others, that of all rows may be 2.5 % to 10.0 %"
     )
 
 
 def test_other_quantities_have_their_names():
-    words = found(10 * LAW, Quantity("test", "mean_absolute_error", is_rest=False)).words
+    words = found(10 * LAW, Quantity("mean_absolute_error", is_rest=False)).words
     assert words.startswith("with 4 times the rows: mean_absolute_error 0.31")
     assert "%" not in words
 
@@ -95,7 +80,7 @@ def test_other_quantities_have_their_names():
     ],
 )
 def test_the_first_metric_that_is_an_error_is_measured_else_the_loss(metrics, label):
-    assert next(quantities("test", metrics)).label == label
+    assert next(quantities(metrics)).label == label
 
 
 @given(st.integers(40, 10**6), st.integers(2, 20))
@@ -132,7 +117,7 @@ def test_the_numbers_are_one_document(capsys):
 
 @pytest.mark.parametrize("means", [LAW, LAW[:3], [0.2, 0.1, 0.05, 0.0, 0.0]], ids=["law", "few sizes", "no error"])
 def test_the_page_has_the_sentence_the_figure_and_the_numbers(means):
-    from dltool.curve.page import html
+    from dltool.curve.curve_page import html
 
     page = html(found(means))
     assert "would more data help?" in page

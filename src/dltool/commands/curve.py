@@ -1,31 +1,32 @@
 """`dltool curve`: trainings on fractions of the training rows, and the error that more rows would bring."""
 
 import re
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dltool.config.load import Document, read_document
 from dltool.config.schema import Config
-from dltool.curve.folder import PAGE, CurveFolder, Plan, new_folder, open_folder
 from dltool.curve.outcome import CurveOutcome, outcome_of
-from dltool.curve.sizes import sizes_of
+from dltool.curve.trainings import CurvePlan, Trainings, new_folder, read_plan, write_curve
 from dltool.data.checked import checked_config, checked_with
 from dltool.data.dataset import Dataset, load_data
 from dltool.data.shared import SharedSource
 from dltool.errors import ConfigError, DataError, DltoolError, Interrupted, MachineError, Problem, RunError
 from dltool.experiment.refusals import RESUMED_PARTS, places_outside
-from dltool.experiment.signals import StopNow, StopRequests, stop_requests
+from dltool.experiment.signals import StopNow, stop_requests
 from dltool.experiment.stages import Stages
+from dltool.runs.directory import NUMBER
 from dltool.runs.files import Run, digest, run_lock
 
 if TYPE_CHECKING:
     from dltool.experiment.listener import Progress
 
-MOST_REACH = 4.0
+LEAST_ROWS = 20
+"""Training rows below which models say little about those with more."""
+MOST_REACH = 4
 """The largest multiple of the rows for which an error is foretold: further on, curves were seen to mislead."""
-LEAST_SEEDS = 2
-MOST_SIZES, MOST_SEEDS = 20, 100
 
 
 def curve(
@@ -35,34 +36,33 @@ def curve(
 
     `settings` are the `--set` arguments of the document; `to` is the multiple of the rows for which the error is
     foretold, such as "4x". Raises ConfigError: an option is out of range, or the config has nothing to measure or too
-    few rows; DltoolError: as `train`. Before the folder exists, nothing has been written."""
+    few rows; DltoolError: as `train`. Before the first run is created, nothing remains."""
     reach = reach_of(to)
-    in_range("sizes", sizes, 2, MOST_SIZES)
-    in_range("seeds", seeds, LEAST_SEEDS, MOST_SEEDS)
+    for option, value, most in (("sizes", sizes, 20), ("seeds", seeds, 100)):
+        if not 2 <= value <= most:
+            raise ConfigError(f"--{option}: expected 2 to {most}, got {value}")
     with stop_requests() as stops:
         read = SharedSource()
         config, dataset = read_data(document, read, Stages(progress, stops))
-        for warning in dataset.warnings:
-            progress.warn(warning)
-        rows = len(dataset.split.train)
-        plan = Plan(
+        from dltool.training.numerics import choose_threads
+
+        plan = CurvePlan(
             config=str(document.path.absolute()),
             settings=list(settings),
             texts=digest_of(document),
             data=dataset.fingerprint,
-            name=config.name,
-            rows=rows,
-            use=config.data.split.use,
-            split_seed=config.seed if config.data.split.seed is None else config.data.split.seed,
-            sizes=sizes_of(rows, sizes),
+            threads=choose_threads(config, dataset.facts)[0],
+            sizes=sizes_of(len(dataset.split.train), sizes),
             seeds=list(range(config.seed, config.seed + seeds)),
             reach=reach,
         )
-        folder = new_folder(runs, plan)
+        folder = new_folder(runs / config.name)
         try:
-            return carried_out(folder, document, read, progress, stops)
+            write_curve(folder, plan, "running")
+            return carried_out(folder, Trainings(folder, plan, document, config, read, progress, stops))
         except (DltoolError, StopNow) as error:
-            if folder.remove_if_empty():
+            if not any(NUMBER.fullmatch(path.name) for path in folder.glob("rows-*/*")):
+                shutil.rmtree(folder, ignore_errors=True)
                 error.kept, error.can_resume = "", False
             raise
 
@@ -72,44 +72,41 @@ def resume_curve(path: Path, progress: "Progress") -> CurveOutcome:
 
     Raises RunError: the folder is damaged or in use, or its config is not that of the curve; DataError: the data has
     changed; DltoolError: as :func:`curve`."""
-    folder = open_folder(path)
-    plan = folder.plan
-    if Path(plan.config).is_relative_to(path.resolve()):
-        # Of an untrusted folder, nothing is used but numbers.
-        raise RunError(f"the config of {path} is inside it", "begin a new curve")
-    document = read_document(Path(plan.config), plan.settings)
+    plan, again = read_plan(path), "begin a new curve"
+    file = Path(plan.config)
+    if file.resolve().is_relative_to(path.resolve()):
+        # The folder is not trusted.
+        raise RunError(f"the config of {path} is inside it", again)
+    document = read_document(file, plan.settings)
     if digest_of(document) != plan.texts:
-        message = f"{plan.config}, or a file that it extends, has changed since the curve began"
-        raise RunError(message, "restore it, or begin a new curve")
+        raise RunError(
+            f"{file}, or a file that it extends, has changed since the curve began", f"restore it, or {again}"
+        )
     if places_outside(checked_config(document)[0], RESUMED_PARTS):
-        raise RunError(f"{path} cannot be resumed: its config names something outside it", "begin a new curve")
+        raise RunError(f"{path} cannot be resumed: its config names something outside it", again)
     with stop_requests() as stops:
         read = SharedSource()
-        _, dataset = read_data(document, read, Stages(progress, stops))
-        if dataset.fingerprint != plan.data or len(dataset.split.train) != plan.rows:
-            raise DataError("the data has changed since the curve began", "restore the old data, or begin a new curve")
-        return carried_out(folder, document, read, progress, stops)
+        config, dataset = read_data(document, read, Stages(progress, stops))
+        if dataset.fingerprint != plan.data or len(dataset.split.train) != plan.sizes[-1]:
+            raise DataError("the data has changed since the curve began", f"restore the old data, or {again}")
+        return carried_out(path, Trainings(path, plan, document, config, read, progress, stops))
 
 
-def carried_out(
-    folder: CurveFolder, document: Document, read: SharedSource, progress: "Progress", stops: StopRequests
-) -> CurveOutcome:
-    """Train, and write curve.json and curve.html."""
-    from dltool.curve.trainings import Quiet, Trainings
-
-    with run_lock(folder.path):
+def carried_out(folder: Path, trainings: Trainings) -> CurveOutcome:
+    """Train what is left, and write curve.html and curve.json."""
+    with run_lock(folder):
         try:
-            progress.run_created(Run(folder.path), is_kept=True)
-            points = Trainings(folder, document, read, Quiet(progress), stops).carry_out()
-            found = outcome_of(folder, points)
-            progress.stage("writing the page")
-            from dltool.curve.page import html
+            run = Run(folder)
+            trainings.progress.run_created(run, is_kept=True)
+            found = outcome_of(folder, trainings.carry_out(), trainings.plan.reach)
+            trainings.progress.stage("writing the page")
+            from dltool.curve.curve_page import html
 
-            folder.write_file(PAGE, html(found).encode())
-            folder.write("completed", **found.record())
+            run.write(folder / "curve.html", html(found).encode())
+            write_curve(folder, trainings.plan, "completed", **found.record())
             return found
         except (DltoolError, StopNow) as error:
-            error.kept = str(folder.path)
+            error.kept = str(folder)
             error.can_resume = isinstance(error, Interrupted | MachineError | StopNow)
             raise
 
@@ -120,6 +117,8 @@ def read_data(document: Document, read: SharedSource, stages: Stages) -> tuple[C
     with stages.reading(trains=True):
         dataset = load_data(config.data, config.seed, read=read)
         config = dataset.in_force(checked_with(document, dataset.facts))
+        for warning in dataset.warnings:
+            stages.progress.warn(warning)
     if not len(dataset.split.test) and not len(dataset.split.validation):
         message = "a learning curve is measured on the test split, and there is none"
         raise ConfigError(Problem(("data", "split"), message, "data.split.test: 0.2"))
@@ -132,17 +131,20 @@ def digest_of(document: Document) -> str:
 
 
 def reach_of(text: str) -> float:
-    """Return the number of "4x" or "2.5". Raises ConfigError: it is none above 1, or above 4."""
+    """Return the number of "4x" or "2.5". Raises ConfigError: it is not above 1 and at most 4."""
     match = re.fullmatch(r"([0-9]{1,3}(?:\.[0-9]{1,3})?)x?", text)
-    reach = float(match[1]) if match else 0.0
-    if not reach > 1:
-        raise ConfigError(f'--to: expected a multiple of the training rows, such as 2x, got "{text}"')
-    if reach > MOST_REACH:
-        message = f"--to: expected at most {MOST_REACH:g}x, got {reach:g}x"
-        raise ConfigError(message, f"nothing reliable is known beyond {MOST_REACH:g} times the rows")
-    return reach
+    if not match or not 1 < float(match[1]) <= MOST_REACH:
+        raise ConfigError(
+            f'--to: expected a multiple of the training rows above 1x, at most {MOST_REACH}x, got "{text}"'
+        )
+    return float(match[1])
 
 
-def in_range(option: str, value: int, least: int, most: int) -> None:
-    if not least <= value <= most:
-        raise ConfigError(f"--{option}: expected {least} to {most}, got {value}")
+def sizes_of(rows: int, count: int) -> list[int]:
+    """Return at most `count` numbers of rows, ascending up to `rows`, each twice the one before; closer together if the
+    first would be less than `LEAST_ROWS`. Raises ConfigError: there are too few rows."""
+    if rows < 2 * LEAST_ROWS:
+        message = f"a learning curve takes at least {2 * LEAST_ROWS} training examples, and there are {rows}"
+        raise ConfigError(Problem(("data",), message))
+    ratio = min(2.0, (rows / LEAST_ROWS) ** (1 / (count - 1)))
+    return sorted({round(rows / ratio**step) for step in range(count)})

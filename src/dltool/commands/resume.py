@@ -42,9 +42,9 @@ def resume(
     Raises DataError: the data has changed; MachineError: the machine differs in a way that can change result bits;
     RunError: the run is in use, or damaged; DltoolError: training fails."""
     if os.path.lexists(path / CURVE_RECORD):
-        if epochs is not None or settings:
-            message = f"{path} is a learning curve, which resumes with its config unchanged"
-            raise ConfigError(message, "leave out --epochs and --set")
+        if epochs is not None or allow_change or settings:
+            message = f"{path} is a learning curve, which resumes as it began"
+            raise ConfigError(message, "leave out --epochs, --allow-change and --set")
         from dltool.commands.curve import resume_curve
 
         return resume_curve(path, progress)

@@ -116,8 +116,7 @@ def load_data(data: Data, seed: int, most_rows: int | None = None, read: Read | 
     strata = strata_of(described, targets)
     split = source.divided or divide_parts(data.split, source, sizes, ranges, strata, seed)
     check_unknown(examples.inputs, types, split)
-    if data.split.use < 1:
-        split, types = used_rows(split, data.split, source, strata, seed), lenient(types)
+    split, types = used_rows(split, data.split, source, strata, seed), lenient(types) if data.split.use < 1 else types
     starts = tuple((ranges[name][0], part.name) for name, part in parts.items())
     if most_rows is not None:
         rows, split = few_rows(split, None if strata is None else strata[1], most_rows)
@@ -135,8 +134,7 @@ def load_data(data: Data, seed: int, most_rows: int | None = None, read: Read | 
     place_of = dataset.place_of if most_rows is None else None
     repeated = duplicate_warnings(examples, split, place_of) if may_repeat(data) else ()
     release_memory()
-    warnings = (*source.warnings, *spelling_warnings(labels), *repeated)
-    return replace(dataset, warnings=tuple(map(concealed, warnings)))
+    return replace(dataset, warnings=tuple(map(concealed, (*source.warnings, *spelling_warnings(labels), *repeated))))
 
 
 def described_target(labels: Labels, targets: np.ndarray) -> TargetFacts:
