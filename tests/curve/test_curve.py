@@ -238,7 +238,7 @@ def begun(folder: Path, tmp_path: Path) -> Path:
         reach=4.0,
     )
     curve = new_folder(tmp_path / "iris")
-    write_curve(curve, plan, "running")
+    write_curve(curve, plan)
     return curve
 
 

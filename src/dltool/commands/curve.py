@@ -58,7 +58,7 @@ def curve(
         )
         folder = new_folder(runs / config.name)
         try:
-            write_curve(folder, plan, "running")
+            write_curve(folder, plan)
             return carried_out(folder, Trainings(folder, plan, document, config, read, progress, stops))
         except (DltoolError, StopNow) as error:
             if not any(NUMBER.fullmatch(path.name) for path in folder.glob("rows-*/*")):
@@ -103,7 +103,7 @@ def carried_out(folder: Path, trainings: Trainings) -> CurveOutcome:
             from dltool.curve.curve_page import html
 
             run.write(folder / "curve.html", html(found).encode())
-            write_curve(folder, trainings.plan, "completed", **found.record())
+            write_curve(folder, trainings.plan, found.record())
             return found
         except (DltoolError, StopNow) as error:
             error.kept = str(folder)

@@ -40,8 +40,8 @@ def figure(found: CurveOutcome) -> Figure:
         if found.law is not None and foretold is not None:
             measured, further = np.geomspace([first.rows, last.rows], [last.rows, found.rows], POINTS, axis=1)
             rows = np.concatenate([measured, further])
-            band = zip(*map(found.law.band, rows), strict=True)
-            ax.fill_between(rows, *band, color=COLOURS[1], alpha=0.18, linewidth=0, label="95 % band")
+            low, high = zip(*map(found.law.band, rows), strict=True)
+            ax.fill_between(rows, low, high, color=COLOURS[1], alpha=0.18, linewidth=0, label="95 % band")
             for part, style in ((measured, "-"), (further, "--")):
                 ax.plot(part, list(map(found.law.at, part)), style, color=COLOURS[1])
             ax.plot(found.rows, foretold.value, "D", color=COLOURS[1], markersize=6, label="foretold")

@@ -157,4 +157,5 @@ def outcome_of(folder: Path, points: Sequence[CurvePoint], reach: float) -> Curv
     sizes = tuple(Size(rows, tuple(found)) for rows, found in sorted(values.items()))
     last = next(point for point in points if point.rows == sizes[-1].rows)
     law, rows = fitted_law(sizes), round(reach * sizes[-1].rows)
-    return CurveOutcome(folder, sizes, last, reach, law, law and Interval(law.at(rows), *law.band(rows)))
+    foretold = None if law is None else Interval(law.at(rows), *law.band(rows))
+    return CurveOutcome(folder, sizes, last, reach, law, foretold)

@@ -66,9 +66,10 @@ def new_folder(parent: Path) -> Path:
     return folder
 
 
-def write_curve(folder: Path, plan: CurvePlan, status: str, **results: Any) -> None:
-    """Write curve.json. Raises MachineError."""
-    Run(folder).write_json(folder / CURVE_RECORD, {"status": status, "plan": plan.model_dump(), **results})
+def write_curve(folder: Path, plan: CurvePlan, results: Mapping[str, Any] | None = None) -> None:
+    """Write curve.json; the curve is complete if there are `results`. Raises MachineError."""
+    status = "completed" if results else "running"
+    Run(folder).write_json(folder / CURVE_RECORD, {"status": status, "plan": plan.model_dump(), **(results or {})})
 
 
 def read_plan(folder: Path) -> CurvePlan:
