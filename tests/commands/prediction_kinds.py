@@ -68,6 +68,7 @@ def people(rows: int, seed: int) -> list[dict[str, Any]]:
             "x": f"{random.normal():.3f}",
             "y": f"{random.normal():.3f}",
             "tags": ("a", "b", "a,c", "b,c", "")[random.integers(5)],
+            "clock": int(1_700_000_000 + random.integers(100)),
         }
         for row in range(rows)
     ]
@@ -108,6 +109,7 @@ def table_inputs(folder: Path) -> dict[str, np.ndarray]:
         "member": np.array([number[row["member"]] for row in TEST], np.float32),
         "born": np.array([row["born"] for row in TEST], "datetime64[s]").astype(np.int64),
         "about": np.array([row["about"] for row in TEST], object),
+        "clock": np.array([row["clock"] for row in TEST]),
     }
 
 

@@ -246,6 +246,30 @@ def test_what_adds_up_to_the_target_or_holds_it_is_left_out_with_a_reason(dltool
     assert "it is a total that holds the target" in dltool("init", "data.csv", "--target", "fare").stdout
 
 
+def test_a_total_with_fees_is_left_out_though_it_hardly_goes_with_the_target(dltool) -> None:
+    generator = np.random.default_rng(0)
+    fare, tip, fees = generator.lognormal(size=(3, 300)).round(2)
+    total_distance = generator.lognormal(size=300).round(2)
+    numbers(fare=9 * fare, total=9 * fare + tip + fees / 9, total_distance=total_distance, tip=tip)
+    inputs = yaml.safe_load(dltool("init", "data.csv").stdout)["data"]["inputs"]
+    assert [name for name, kind in inputs.items() if kind == "ignore"] == ["total"]
+
+
+def test_a_column_that_is_nearly_empty_is_ignored_and_not_the_target(dltool) -> None:
+    lines = [f"{'ham' if i % 3 else 'spam'},a good message {i},{'x' if i in (9, 99) else ''}" for i in range(300)]
+    Path("data.csv").write_text("\n".join(["v1,v2,", *lines]) + "\n", encoding="utf-8")
+    outcome = dltool("init", "data.csv")
+    assert 'the target is "v1"' in outcome.stderr
+    assert "# missing in 298 of 300 rows" in outcome.stdout
+    assert yaml.safe_load(outcome.stdout)["data"]["inputs"]["column_3"] == "ignore"
+
+
+def test_labels_in_lists_are_several_labels(drafted) -> None:
+    lists = ("['a', 'b']", "['b']", "['c', 'a']", "['a', 'b', 'c']")
+    Path("data.csv").write_text("x,tags\n" + "".join(f'{i * 7 % 101}.5,"{lists[i % 4]}"\n' for i in range(ROWS)))
+    assert drafted("data.csv")["data"]["target"] == {"tags": {"multi_label": {"separator": ","}}}
+
+
 def test_few_classes_are_the_target_rather_than_texts_that_repeat(dltool) -> None:
     texts = [f"message {i % 45}" for i in range(200)]
     numbers(v1=np.array(["spam" if i % 4 else "ham" for i in range(200)]), v2=np.array(texts))
@@ -307,7 +331,8 @@ def test_rows_in_regular_steps_become_windows_that_are_compared_with_the_last_va
     lines = [f"{2020},{1},{1 + i // 24},{i % 24},{'NA' if i % 50 == 3 else i % 9 / 2}" for i in range(480)]
     Path("data.csv").write_text("\n".join(["year,month,day,hour,level", *lines]), encoding="utf-8")
     config = drafted("data.csv")
-    assert config["data"]["windows"] == {"length": 24, "target": "level"}
+    order = ["year", "month", "day", "hour"]
+    assert config["data"]["windows"] == {"length": 24, "target": "level", "order": order}
     assert config["data"]["inputs"]["year"] == "ignore"
     assert "repeating the last value" in dltool("init", "data.csv").stdout
 

@@ -75,7 +75,7 @@ def test_a_section_that_may_be_left_out_has_its_keys():
     (windows,) = describe("windows")
     types = {argument.name: argument.type for argument in windows.arguments}
     assert types["length"] == "an integer, at least 1, required"
-    assert types["key"] == "a string or null"
+    assert types["key"] == "a string, a list of strings or null"
 
 
 def test_a_list_is_described_by_what_it_holds():

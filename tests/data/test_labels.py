@@ -124,6 +124,9 @@ def test_text_labels_do_not_match_numbers():
     [
         (("CAT", "Cat", "cat", "dog"), '"CAT", "Cat", "cat"', "case: lower"),
         (("No", "Y", "no", "yes"), '"No", "no"; "Y", "yes"', 'replace: {"No": "no", "Y": "yes"}'),
+        (("a b", "a  b", "x"), '"a b", "a  b"', 'replace: {"a b": "a  b"}'),
+        (("ham", "ham\u200b", "spam"), '"ham", "ham\\u200b"', 'replace: {"ham": "ham\\u200b"}'),
+        (("caf\u00e9", "cafe\u0301", "x"), '"café", "cafe\u0301"', 'replace: {"café": "cafe\u0301"}'),
     ],
 )
 def test_classes_that_differ_in_spelling_alone_are_warned_of(names: tuple[str, ...], alike: str, way: str) -> None:

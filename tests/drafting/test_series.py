@@ -94,7 +94,8 @@ def test_the_stronger_of_the_last_value_and_the_season_is_the_bound_and_where_tr
     assert 'repeating the last season of "sales"' in text
     bound = float(config["expect"]["mean_absolute_error"].removeprefix("<"))
     assert bound == pytest.approx(seasonal, abs=1e-3)
-    assert {"Cropping1D": {"from": "sales", "cropping": [length - 7, 6]}} in config["model"]["layers"]
+    cropped = {"name": "base", "from": "sales", "cropping": [length - 7, 6]}
+    assert config["model"]["layers"][0] == {"Cropping1D": cropped}
 
 
 def test_rows_of_many_at_a_time_are_never_split_at_random(drafted) -> None:
@@ -128,9 +129,84 @@ def test_prices_are_predicted_from_the_days_before(drafted, has_gaps) -> None:
 
 
 def test_a_column_of_hours_belongs_to_the_date(drafted) -> None:
-    hours = pd.date_range("2011-01-01", periods=400, freq="h")
-    table = pd.DataFrame({"day": hours.strftime("%Y-%m-%d"), "hr": hours.hour, "count": walk(400)})
-    config, text = drafted(table)
-    assert config["data"]["windows"] == {"length": 24, "target": "count"}
+    hours = pd.date_range("2011-01-01", periods=400, freq="h").delete(300)
+    table = pd.DataFrame({"day": hours.strftime("%Y-%m-%d"), "hr": hours.hour, "count": walk(399)})
+    config, text = drafted(table.sample(frac=1, random_state=0))
+    assert config["data"]["windows"] == {"length": 24, "target": "count", "order": ["day", "hr"]}
     assert config["data"]["inputs"]["day"] == {"date": {"parts": ["month", "weekday"]}}
     assert "a row every hour" in text
+
+
+def test_a_time_in_columns_of_its_parts_orders_each_of_several_series(drafted) -> None:
+    hours = pd.date_range("2013-03-01", periods=200, freq="h")
+    parts = {"year": hours.year, "month": hours.month, "day": hours.day, "hour": hours.hour}
+    table = pd.concat([pd.DataFrame({**parts, "station": name, "ozone": walk(200)}) for name in ("A", "B")])
+    config, _ = drafted(table)
+    assert config["data"]["windows"]["order"] == ["year", "month", "day", "hour"]
+    assert config["data"]["windows"]["key"] == "station"
+
+
+@pytest.mark.parametrize("codes", [1, 2**24])
+def test_two_columns_that_separate_the_series_together_are_the_key(drafted, codes) -> None:
+    table = pd.concat([panel(["S0", "S1", "S2"], 60).assign(item=codes + number) for number in (0, 1)])
+    config, _ = drafted(table[["date", "store", "item", "promo", "sales"]])
+    assert config["data"]["windows"]["key"] == ["store", "item"]
+    assert config["data"]["inputs"]["item"] == "category"
+
+
+def test_the_model_of_a_series_does_not_depend_on_the_rows_for_its_test(drafted) -> None:
+    dates = pd.date_range("2020-01-01", periods=200).strftime("%Y-%m-%d")
+    table = pd.DataFrame({"day": dates, "level": walk(200)})
+    config, _ = drafted(table)
+    table.loc[160:, "level"] = 10_000 - 20 * table.loc[160:, "level"]
+    assert {**drafted(table)[0], "expect": config["expect"]} == config
+
+
+@pytest.mark.parametrize("is_random", [False, True])
+def test_a_series_without_a_pattern_is_not_expected_to_be_predicted(drafted, is_random) -> None:
+    dates = pd.date_range("2020-01-01", periods=300).strftime("%Y-%m-%d")
+    values = walk(300) if is_random else np.random.default_rng(0).normal(10, 1, 300).round(2)
+    config, text = drafted(pd.DataFrame({"day": dates, "level": values}))
+    baseline = float(text.partition("error of ")[2].partition(" on the test")[0])
+    bound = float(config["expect"]["mean_absolute_error"].removeprefix("<"))
+    assert bound == pytest.approx(1.25 * baseline if is_random else baseline, rel=1e-3)
+    assert ("follow no pattern" in text) == is_random
+
+
+@pytest.mark.parametrize("days", [40, 9])
+def test_a_file_for_the_test_beside_a_series_is_its_test(dltool, days) -> None:
+    table = panel(["S0", "S1"], 150)
+    table[: -2 * days].to_csv("train.csv", index=False)
+    table[-2 * days :].to_csv("test.csv", index=False)
+    outcome = dltool("init", "train.csv")
+    config = yaml.safe_load(outcome.stdout)
+    assert config["data"]["test"] == {"csv": {"path": "test.csv"}}
+    assert config["data"]["split"] == {"validation": 0.15}
+    assert config["data"]["windows"]["length"] == {40: 11, 9: 8}[days]
+    table[-2 * days :].drop(columns="sales").to_csv("test.csv", index=False)
+    outcome = dltool("init", "train.csv")
+    assert "test" not in yaml.safe_load(outcome.stdout)["data"]
+    assert "test.csv is not used, it has no sales\n" in outcome.stderr
+
+
+def test_rows_with_a_time_of_day_are_split_by_it_in_any_order(drafted) -> None:
+    generator = np.random.default_rng(0)
+    times = pd.to_datetime("2019-03-01") + pd.to_timedelta(generator.integers(0, 10**6, 300), "s")
+    table = pd.DataFrame({"pickup": times, "dropoff": times + pd.to_timedelta(900, "s"), "fare": walk(300)})
+    table["payment"] = np.where(generator.random(300) < 0.5, "cash", "card")
+    for target in ("fare", "payment"):
+        config, text = drafted(table, "--target", target)
+        assert config["data"]["split"]["order"] == "pickup"
+        assert "by time, not at random" in text
+
+
+def test_rows_at_the_time_of_another_are_named_where_they_prevent_windows(dltool) -> None:
+    hours = pd.date_range("2023-10-25", "2023-11-03", freq="h", tz="Europe/Berlin")
+    table = pd.DataFrame({"time": hours.strftime("%Y-%m-%d %H:%M"), "load": walk(len(hours))})
+    table.to_csv("data.csv", index=False)
+    outcome = dltool("init", "data.csv")
+    assert "1 row has the time of another: without them, the next value could be predicted" in outcome.stderr
+    assert yaml.safe_load(outcome.stdout)["data"]["split"]["order"] == "time"
+    table["time"] = hours.strftime("%Y-%m-%d %H:%M%z")
+    table.to_csv("data.csv", index=False)
+    assert yaml.safe_load(dltool("init", "data.csv").stdout)["data"]["windows"]["order"] == "time"

@@ -48,6 +48,7 @@ def given(sniffed: Sniffed) -> dict[str, Any]:
         (rows("good film {i},{k}", "review,letter"), {}),
         (rows("{i},{i}.5,{k}", "2019,2020,letter"), {"header": True}),
         (rows("{i},{i}.5,{k}", ",a,letter"), {"header": True, "names": ("index", "a", "letter")}),
+        (rows("{k},text {i},,", "v1,v2,,"), {"header": True, "names": ("v1", "v2", "column_3", "column_4")}),
         (rows("{i},{i}.5,{k}", "a,b,a"), {"header": True, "names": ("a", "b", "a_3")}),
         (rows('{i}\t"so" he said\t{k}', "number\ttext\tletter"), {"delimiter": "\t", "quote": None}),
         (rows('{i},"a\nb, ""{i}""",{k}', "number,text,letter"), {}),
@@ -59,6 +60,7 @@ def given(sniffed: Sniffed) -> dict[str, Any]:
         (rows('"{i}" {i}.5 "a {k}"', '"a" "b"'), {"delimiter": " ", "header": True, "names": ("row", "a", "b")}),
         (rows('"{i}",{i}.5,{k}', '"a","b"'), {"header": True, "names": ("row", "a", "b")}),
         (rows("  {i}   {i}.5\t{k}", "a  b c"), {"delimiter": "whitespace"}),
+        (rows('{i}.0   {i}   {i}.5\t"{k} {k}"'), {"delimiter": "whitespace", "header": False}),
         (rows("{i},käse {k}", "number,käse").encode("cp1252"), {"encoding": "cp1252"}),
         (rows("{i},{k}", "number,letter").encode("utf-16"), {"encoding": "utf-16"}),
     ],
@@ -142,3 +144,63 @@ def test_a_rare_cell_that_is_no_date_is_missing(sniff: Sniff) -> None:
 def test_integers_of_a_column_that_is_called_a_time_are_moments(sniff: Sniff, name: str, first: int, declared) -> None:
     found = sniff(f"{name},x\n" + "".join(f"{first + i},{i % 7}.5\n" for i in range(28)))
     assert dict(found.columns) == ({} if declared is None else {name: (declared, f'dates such as "{first}"')})
+
+
+COUNTRIES = ("DE", "FR", "ZA", "BW", "NA")
+
+
+@pytest.mark.parametrize(
+    ("cells", "markers", "is_level"),
+    [
+        (COUNTRIES, [], True),
+        (("Attached", "Detached", "None"), [], True),
+        (("Schmidt", "Weber", "Null", "Nan"), [], True),
+        (("low", "high", "none"), [], True),
+        (("Male", "Female", "NA"), ["NA"], False),
+        (("DE", "FR", "null"), ["null"], False),
+        (("yes", "no", "?"), ["?"], False),
+        (("RED", "GREEN", "YELLOW", "NA"), ["NA"], False),
+    ],
+)
+def test_a_marker_that_is_written_like_the_other_values_is_one(sniff: Sniff, cells, markers, is_level) -> None:
+    found = sniff("c,x\n" + "".join(f"{cell},{i}\n" for i, cell in enumerate(cells * 8)))
+    assert list(found.markers) == markers
+    assert any("is a value like the others" in remark for remark in found.remarks) == is_level
+
+
+def test_a_value_that_marks_missing_numbers_elsewhere_is_said(sniff: Sniff) -> None:
+    found = sniff("c,x\n" + "".join(f"{cell},{'NA' if i == 7 else i}\n" for i, cell in enumerate(COUNTRIES * 8)))
+    assert list(found.markers) == ["NA"]
+    assert found.remarks == ('"NA" in "c" is read as missing too',)
+
+
+@pytest.mark.parametrize(
+    ("name", "cell", "declared"),
+    [
+        ("v", "{i}.137", ("number", 'numbers such as "1.137"; thousands: "." reads three digits behind as thousands')),
+        ("v", "{m}.2020", ({"date": {"format": "%m.%Y"}}, 'dates such as "1.2020"')),
+        ("v", "202001{d}", ({"date": {"format": "%Y%m%d"}}, 'dates such as "20200101"')),
+        ("when", "1700000{i}00.5", ({"date": {"format": "unix"}}, 'dates such as "1700000100.5"')),
+        ("at", "17000000{d}000000000", ({"date": {"format": "unix_ns"}}, 'dates such as "1700000001000000000"')),
+        ("v", "1700000{i}00.5", None),
+        ("v", "1.234{i}", None),
+    ],
+)
+def test_numbers_that_may_be_something_else_are_looked_at_again(sniff: Sniff, name, cell, declared) -> None:
+    name = "created_at" if name == "when" else name
+    cells = (cell.format(i=1 + i % 9, m=1 + i % 12, d=f"{1 + i % 28:02}") for i in range(60))
+    found = sniff(f"{name};x\n" + "".join(f"{each};{i}\n" for i, each in enumerate(cells)))
+    assert found.columns.get(name) == declared
+
+
+def test_two_digit_years_are_said(sniff: Sniff) -> None:
+    found = sniff("born,x\n" + "".join(f"{1 + i % 28}.12.{60 + i % 9},{i}\n" for i in range(60)))
+    assert found.columns["born"][1].endswith("; a year of 69 is 1969, one of 68 is 2068")
+
+
+def test_rare_texts_among_many_numbers_are_missing(sniff: Sniff) -> None:
+    """They are no classes, as among few numbers."""
+    found = sniff("v,x\n" + "".join(f"{'<0.5' if i % 5 == 0 else i / 7},{i}\n" for i in range(200)))
+    assert found.markers == {"<0.5": ["v"]}
+    found = sniff("v,x\n" + "".join(f"{'3+' if i % 5 == 0 else i % 3},{i}\n" for i in range(200)))
+    assert found.columns["v"][0] == {"category": {"min_count": 5}}

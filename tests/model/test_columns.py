@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tests.every_column import INPUTS, write_table
 
 from dltool.config.columns import parse_column_type
-from dltool.config.schema import Config
+from dltool.config.schema import Config, Data
 from dltool.data.arrays.rows import Coded, Rows, coded
 from dltool.data.arrays.window_rows import Windowed
 from dltool.data.dataset import Dataset, load_data
@@ -31,7 +31,8 @@ DTYPES = {"number": "float32", "boolean": "float32", "date": "int64", "category"
 def prepared(kind: Any, training: Rows, values: np.ndarray | None = None) -> np.ndarray:
     """What `values`, the training rows unless given, become of a column of this type."""
     column = parse_column_type(kind)
-    raw = keras.Input(training.shape[1:], dtype=DTYPES[column.name])
+    dtype = "float64" if training.dtype == np.float64 else DTYPES[column.name]
+    raw = keras.Input(training.shape[1:], dtype=dtype)
     function = tf.function(keras.Model(raw, prepare(column, learn(column, training), raw, "x")))
     values = training[:] if values is None else values
     return np.asarray(function(tf.constant(values if values.dtype != object else values.astype(str))))
@@ -46,6 +47,23 @@ def seconds(*dates: str) -> np.ndarray:
 
 
 # --- numbers ---
+
+
+@pytest.mark.parametrize("scale", ["standard", "min_max", "robust"])
+def test_large_numbers_that_differ_little_are_scaled_in_float64(scale) -> None:
+    values = 1_700_000_000 + np.random.default_rng(0).integers(0, 100, 500).astype(np.float64)
+    low, high = np.percentile(values, [25, 75])
+    center, spread = {
+        "standard": (values.mean(), values.std()),
+        "min_max": (values.min(), np.ptp(values)),
+        "robust": (np.median(values), high - low),
+    }[scale]
+    found = prepared({"number": {"scale": scale, "indicator": True}}, values)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found[:, 0], (values - center) / spread, atol=1e-6)
+    assert len(np.unique(found[:, 0])) == len(np.unique(values))
+    alone = prepared({"number": {"scale": scale}}, values, np.array([np.nan]))
+    np.testing.assert_allclose(alone[0, 0], (np.median(values) - center) / spread, atol=1e-6)
 
 
 @pytest.mark.parametrize("factor", [1e-30, 1e-6, 1, 1e20])
@@ -334,3 +352,24 @@ def test_saved_columns_that_are_no_document_are_refused(tmp_path, content) -> No
     (tmp_path / "columns.json").write_bytes(content)
     with pytest.raises(RunError):
         load_columns(tmp_path)
+
+
+@pytest.mark.parametrize("scale", ["standard", "robust", "log"])
+def test_a_series_has_one_scale_as_input_and_as_target_fitted_to_its_training_rows(tmp_path, scale) -> None:
+    values = np.concatenate([np.random.default_rng(0).gamma(2, 9, 60), np.full(40, 1e6)])
+    (tmp_path / "data.csv").write_text("\n".join(["y,x", *(f"{value},{value}" for value in values)]), encoding="utf-8")
+    number = {"number": {"scale": scale}}
+    windows, split = {"length": 3, "target": "y"}, {"validation": 0.2, "test": 0.2}
+    data = {"source": {"csv": str(tmp_path / "data.csv")}, "windows": windows, "split": split}
+    dataset = load_data(Data.model_validate({**data, "inputs": {"y": number}, "target": {"y": number}}), 1)
+    found, column = dataset.facts.targets["target"].scale, dataset.facts.inputs["y"].column
+    assert found is not None
+    assert column is not None
+    # The last of the 60 training rows is in no window.
+    rows = values[:59].astype(np.float32).astype(np.float64)
+    rows = np.log1p(rows) if scale == "log" else rows
+    center = np.median(rows) if scale == "robust" else rows.mean()
+    spread = np.subtract(*np.percentile(rows, [75, 25])) if scale == "robust" else rows.std()
+    assert (found.center, found.spread) == pytest.approx((center, spread), rel=1e-9)
+    state = learn(column, dataset.examples("train").inputs["y"])
+    assert (found.center, found.spread) == (state["center"], state["spread"])

@@ -39,7 +39,7 @@ class WrittenNumber(Section):
     """The decimal separator. Default: that of the file, or the other one where it separates groups of digits."""
     strip: str = ""
     """Characters to remove around a number, besides spaces, such as "$" or "kg". With "()", a number in parentheses is
-    negative."""
+    negative; with "-", one with a minus sign behind it."""
 
     @model_validator(mode="after")
     def marks_differ(self) -> Self:
@@ -103,7 +103,7 @@ class BooleanColumn(Section):
 
 
 DatePart = Literal["year", "month", "day", "weekday", "day_of_year", "hour", "minute", "second", "elapsed"]
-UNIX: Mapping[str, int] = {"unix": 1, "unix_ms": 1_000}
+UNIX: Mapping[str, int] = {"unix": 1, "unix_ms": 1_000, "unix_us": 1_000_000, "unix_ns": 1_000_000_000}
 """Formats of dates that are numbers since 1970: how many of them are a second."""
 
 
@@ -127,8 +127,8 @@ class DateColumn(Section):
     """The numbers to extract. Months and days count from 1, weekdays from 0 (Monday); `elapsed` is the date as a number
     of days."""
     format: Annotated[str, AfterValidator(checked_format)] | None = None
-    """The format as in Python's strptime, such as "%d.%m.%Y", in which "%q" is a quarter; or `unix` or `unix_ms`, the
-    seconds or milliseconds since 1970. Default: ISO 8601."""
+    """The format as in Python's strptime, such as "%d.%m.%Y", in which "%q" is a quarter; or `unix`, `unix_ms`,
+    `unix_us` or `unix_ns`, the seconds, milli-, micro- or nanoseconds since 1970. Default: ISO 8601."""
     missing: Literal["median", "error"] = "median"
     """The replacement for missing dates: the median of the training rows, or `error` to refuse them."""
 

@@ -66,7 +66,7 @@ class CsvSource(RowsSource):
 
     delimiter: Text = ","
     """The string between two fields, or `whitespace`: any number of spaces and tabs. Fields cannot be quoted if it has
-    several characters."""
+    several characters of another kind."""
     encoding: str = "utf-8"
     """The character encoding of the file, such as utf-8, latin-1, cp1252 or utf-16."""
     quote: Character | None = '"'

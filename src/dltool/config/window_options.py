@@ -41,6 +41,12 @@ Steps = Annotated[
     WithJsonSchema(STEPS_SCHEMA),
 ]
 Names = Annotated[tuple[str, ...], Field(strict=False)]
+SomeNames = str | Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
+
+
+def columns_in(value: str | tuple[str, ...] | None) -> tuple[str, ...]:
+    """Return the columns in a value that names one, several or none."""
+    return (value,) if isinstance(value, str) else value or ()
 
 
 class Windows(Section):
@@ -48,18 +54,20 @@ class Windows(Section):
 
     length: Count
     """The number of rows in a window."""
-    target: str | Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
+    target: SomeNames
     """The column to predict, or a list of columns of numbers."""
     horizon: Steps = 1
     """The number of rows from the end of the window to the target; or several, as a list or as `1..24`, to predict
     numbers at each of them."""
     stride: Count = 1
     """The number of rows from one window to the next."""
-    key: str | None = None
-    """A column that identifies the series of a row. No window contains rows of two series."""
-    order: str | None = None
+    key: SomeNames | None = None
+    """The column that identifies the series of a row, or a list of columns that do so together. No window contains rows
+    of two series."""
+    order: SomeNames | None = None
     """A column to sort the rows by. Default: the order of the file. Unless a column is called `time`, `time` means the
-    table's date column."""
+    table's date column. A list is one time in several columns: a date and `hour`, or `year`, `month`, `day` and so
+    on."""
     known: Names = ()
     """Columns known in advance, such as holidays. As inputs they extend to the last row of the target."""
     static: Names = ()
@@ -82,7 +90,12 @@ class Windows(Section):
 
     @property
     def targets(self) -> tuple[str, ...]:
-        return (self.target,) if isinstance(self.target, str) else self.target
+        return columns_in(self.target)
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Return the columns that together identify the series of a row."""
+        return columns_in(self.key)
 
     @property
     def steps(self) -> tuple[int, ...]:

@@ -13,7 +13,8 @@ from dltool.config.sources import TABLE_SOURCES, ArraysSource, BuiltinSource, So
 from dltool.config.tasks import TargetFacts
 from dltool.data.arrays.fingerprint import PartDigests, contents_of, fingerprint_of
 from dltool.data.arrays.row_keys import duplicate_warnings
-from dltool.data.arrays.rows import Coded, Rows, is_text
+from dltool.data.arrays.rows import Coded, Rows, is_text, take
+from dltool.data.arrays.window_rows import values_once
 from dltool.data.examples import Examples, SourceExamples, check_alike, stacked
 from dltool.data.facts import Facts, InputFacts
 from dltool.data.files.class_folders import PartName
@@ -22,7 +23,7 @@ from dltool.data.sources.arrays import load_arrays
 from dltool.data.sources.builtin_datasets import load_bundled, load_keras_dataset
 from dltool.data.sources.catalog import published
 from dltool.data.split.at_random import Split, few_rows
-from dltool.data.split.divide import divide_parts, ranges_of, sizes_of, strata_of
+from dltool.data.split.divide import divide_parts, order_warnings, ranges_of, sizes_of, strata_of
 from dltool.data.split.sizes import check_parts, check_stratify
 from dltool.data.split.subset import used_rows
 from dltool.data.tables.typed_table import Column
@@ -123,7 +124,7 @@ def load_data(data: Data, seed: int, most_rows: int | None = None, read: Read | 
         examples, ranges, starts = examples.take(rows), {"training": (0, len(rows))}, ()
         types = lenient(types)
     for each in labels:
-        scale = target_scale(each, examples.targets[each.name][split.train])
+        scale = target_scale(each, values_to_scale(data, examples, each.name, split.train))
         described[each.name] = replace(described[each.name], scale=scale)
     weights = {} if examples.weights is None else {f"{data.weights} (weights)": examples.weights}
     contents = contents_of({**examples.inputs, **examples.digests, **weights}, examples.targets, ranges)
@@ -131,10 +132,10 @@ def load_data(data: Data, seed: int, most_rows: int | None = None, read: Read | 
     dataset = Dataset(
         examples, split, facts, contents, source.warnings, source.inferred, source.columns, starts, source.season
     )
-    place_of = dataset.place_of if most_rows is None else None
-    repeated = duplicate_warnings(examples, split, place_of) if may_repeat(data) else ()
+    repeated = duplicate_warnings(examples, split, None if most_rows else dataset.place_of) if may_repeat(data) else ()
     release_memory()
-    return replace(dataset, warnings=tuple(map(concealed, (*source.warnings, *spelling_warnings(labels), *repeated))))
+    warnings = (*source.warnings, *spelling_warnings(labels), *order_warnings(data.split, source, sizes), *repeated)
+    return replace(dataset, warnings=tuple(map(concealed, warnings)))
 
 
 def described_target(labels: Labels, targets: np.ndarray) -> TargetFacts:
@@ -142,6 +143,16 @@ def described_target(labels: Labels, targets: np.ndarray) -> TargetFacts:
         return TargetFacts(labels.kind, targets.shape[1:], labels.class_names)
     extremes, are_binary = (float(targets.min()), float(targets.max())), bool(np.isin(targets, (0, 1)).all())
     return TargetFacts(labels.kind, targets.shape[1:], (), extremes, are_binary)
+
+
+def values_to_scale(data: Data, examples: Examples, name: str, rows: np.ndarray) -> np.ndarray:
+    """Return the numbers to which the scale of a target is fitted: those of the training `rows`. A series that windows
+    both take and predict has one scale, fitted to the values in the windows."""
+    own = examples.inputs.get(data.windows.targets[0]) if data.windows and len(data.windows.targets) == 1 else None
+    if own is None or own.dtype != np.float32:
+        return np.asarray(examples.targets[name][rows])
+    values = values_once(take(own, rows))
+    return np.where(np.isnan(values), np.nanmedian(values), values)
 
 
 def may_repeat(data: Data) -> bool:

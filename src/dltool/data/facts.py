@@ -15,12 +15,12 @@ from dltool.text import shape
 
 ONE_INPUT = "input"
 """The name of a source's only input, if it has no other."""
-DTYPES = ("uint8", "int32", "int64", "float32", "string")
+DTYPES = ("uint8", "int32", "int64", "float32", "float64", "string")
 
 
 @dataclass(frozen=True)
 class InputFacts:
-    """One input: the shape of one example, and "uint8", "int32", "int64", "float32" or "string".
+    """One input: the shape of one example, and "uint8", "int32", "int64", "float32", "float64" or "string".
 
     `column` is the type of a table's column, which determines its encoding; None for arrays."""
 

@@ -3,6 +3,7 @@
 import ast
 import json
 import re
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -205,15 +206,22 @@ def spelling_warnings(labels: Sequence[Labels]) -> tuple[str, ...]:
         are_boolean = all(name.lower() in BOOLEANS for name in each.class_names)
         alike: dict[Any, list[str]] = {}
         for name in each.class_names:
-            folded = " ".join(name.casefold().split())
+            visible = "".join(letter for letter in name if unicodedata.category(letter) != "Cf")
+            folded = " ".join(unicodedata.normalize("NFKC", visible).casefold().split())
             alike.setdefault(BOOLEANS[name.lower()] if are_boolean else folded, []).append(name)
         same = [names for names in alike.values() if len(names) > 1]
         if same:
-            shown = "; ".join(listed([f'"{name}"' for name in names], SHOWN) for names in same[:SHOWN])
-            merged = ", ".join(f'"{name}": "{names[-1]}"' for names in same for name in names[:-1])
-            way = f"replace: {{{merged}}}" if are_boolean else "case: lower"
+            shown = "; ".join(listed([*map(escaped, names)], SHOWN) for names in same[:SHOWN])
+            merged = ", ".join(f"{escaped(name)}: {escaped(names[-1])}" for names in same for name in names[:-1])
+            is_case = not are_boolean and all(len({name.lower() for name in names}) == 1 for names in same)
+            way = "case: lower" if is_case else f"replace: {{{merged}}}"
             warnings.append(f"classes of the target that may be the same: {shown}; {way} in its type merges them")
     return tuple(warnings)
+
+
+def escaped(name: str) -> str:
+    """Return the name in quotes as YAML writes it, with codes for characters that cannot be seen."""
+    return json.dumps(name, ensure_ascii=not name.isprintable())
 
 
 def with_positive(labels: Labels, target: Target) -> Labels:

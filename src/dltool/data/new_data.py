@@ -19,6 +19,7 @@ from dltool.config.columns import COLUMN_TYPES, CategoryColumn, ColumnType
 from dltool.config.schema import Data, SplitOptions
 from dltool.config.sources import FOLDER_SOURCES, SOURCES, TABLE_SOURCES, ArraysSource, Source
 from dltool.config.table_sources import RowsSource
+from dltool.config.window_options import columns_in
 from dltool.data.arrays.cleaning import clean_inputs
 from dltool.data.arrays.rows import Coded, coded
 from dltool.data.arrays.window_rows import PLACE
@@ -213,11 +214,13 @@ def checked(facts: Facts, new: NewExamples) -> NewExamples:
 def read_rows(data: Data, facts: Facts, source: Source | MemoryRecords, name: str) -> NewExamples:
     """Read a table without its target, called `name`: an example a row, or windows over the rows."""
     types = {name: kind for name, kind in (data.inputs or {}).items() if name in facts.inputs}
-    for_windows = () if data.windows is None else (data.windows.key, data.windows.order)
-    apart = [name for name in for_windows if name not in types and name in dividing_columns(data)]
-    like = training_table(data, types, source)
-    optional = [name for name in like.columns if name not in types and name not in apart]
-    wanted = ColumnRequest(like=like, needed=apart, optional=optional)
+    wide = {name for name, found in facts.inputs.items() if found.dtype == "float64"}
+    like = training_table(data, types, wide, source)
+    # What separates and orders the rows of windows is exact, also where it is an input.
+    for_windows = () if data.windows is None else (*data.windows.keys, *columns_in(data.windows.order))
+    needed = [name for name in for_windows if name in like.columns]
+    optional = [name for name in like.columns if name not in types and name not in needed]
+    wanted = ColumnRequest(like=like, needed=needed, optional=optional)
     table = table_in_reach(source, (), wanted)
     if table.path.name in (STDIN_NAME, IN_MEMORY):
         # Paths of images are relative to it.
@@ -229,8 +232,11 @@ def read_rows(data: Data, facts: Facts, source: Source | MemoryRecords, name: st
     return NewExamples(Examples(inputs, places=places_in(name, table.rows)), tables=(table,))
 
 
-def training_table(data: Data, used: Mapping[str, ColumnType], source: Source | MemoryRecords) -> Table:
-    """Return the known properties of the training table: names and kinds of its columns, `used` ones by type."""
+def training_table(
+    data: Data, used: Mapping[str, ColumnType], wide: Collection[str], source: Source | MemoryRecords
+) -> Table:
+    """Return the known properties of the training table: names and kinds of its columns, `used` ones by type, and which
+    of them are `wide` numbers."""
     options = None if isinstance(source, MemoryRecords) else source.options
     names = list(dict.fromkeys((*(data.inputs or {}), *data.target_columns, *dividing_columns(data))))
     if isinstance(options, RowsSource) and options.names:
@@ -238,7 +244,10 @@ def training_table(data: Data, used: Mapping[str, ColumnType], source: Source | 
     elif isinstance(options, RowsSource) and not options.has_header:
         names = [f"column_{number}" for number in range(1, len(names) + 1)]
     kinds = {name: cast("Kind", used[name].name) if name in used else "ignore" for name in names}
-    columns = {name: Column(name, kind, np.empty(0), "", declared=used.get(name)) for name, kind in kinds.items()}
+    columns = {
+        name: Column(name, kind, np.empty(0), "", declared=used.get(name), is_wide=name in wide)
+        for name, kind in kinds.items()
+    }
     # Nothing reads from it.
     return Table(columns, 0, Path("the training table"), cast("Any", None))
 

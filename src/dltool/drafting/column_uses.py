@@ -27,7 +27,7 @@ FAR = 2.0
 """The least standard deviation, in interquartile ranges, that outliers make; a normal distribution has 0.74."""
 FEW_VALUES = 6
 """Of so few distinct numbers none is far out."""
-MUCH_MISSING = 0.05
+MUCH_MISSING, MOSTLY_MISSING = 0.05, 0.99
 MANY_VALUES = 30
 FEW_ROWS_A_VALUE = 5
 FIRST_STAND_IN = 99
@@ -37,8 +37,9 @@ LEAST_PART = 1e-3
 """The least part of a sum, as a share of its standard deviation."""
 TELLING = 0.999
 """The least correlation at which another number is taken to be the target itself."""
-CLOSE = 0.9
-"""The least correlation of a total with its part."""
+PART_OF_TOTAL, EXPLAINED = 0.1, 0.95
+"""How much the coefficient of a part of a total differs from 1 at most, and the least share of the total's variance
+that all parts explain."""
 
 
 @dataclass(frozen=True)
@@ -71,8 +72,9 @@ def as_written(declared: tuple[Any, str] | None, kind: str) -> Mapping[str, Any]
 def type_of(column: Column, rows: int, declared: tuple[Any, str] | None) -> tuple[str, str]:
     """Return the type as YAML, and what was seen of the column."""
     written, why = declared or (None, column.why)
-    if column.kind == "ignore":
-        return "ignore", why
+    is_empty = 0 < MOSTLY_MISSING * rows <= column.missing
+    if column.kind == "ignore" or is_empty:
+        return "ignore", why if column.kind == "ignore" else f"missing in {column.missing:,} of {rows:,} rows"
     if column.kind == "number":
         return number_type(column, rows, as_written(declared, "number"), why if declared else "")
     if isinstance(written, Mapping) and column.kind != "date":
@@ -94,6 +96,8 @@ def type_of(column: Column, rows: int, declared: tuple[Any, str] | None) -> tupl
         has_hours = bool((times[times != np.iinfo(np.int64).min] % SECONDS_A_DAY).any())
         parts = ("year", "month", "weekday", "hour") if has_hours else ("year", "month", "day", "weekday")
         seen = f"{column.low} to {column.high}" + (f", {why}" if written else "")
+        if (column.high or "").startswith("9999"):
+            seen += f'; if {column.high} stands for a missing date, add missing: ["{column.high}"] to the source'
         return with_options("date", {**as_written(declared, "date"), "parts": parts}), seen
     return column.kind, why
 
@@ -159,27 +163,50 @@ def telling(table: Table, uses: dict[str, Use], target: str) -> dict[str, Use]:
         column = table.columns[name]
         if use.kind == "ignore" or column.kind in ("text", "date", "image", "audio"):
             continue
-        why = tells(name, in_memory(column.values), goal, is_number=table.columns[target].kind == "number")
+        why = tells(in_memory(column.values), goal, is_number=table.columns[target].kind == "number")
         if why:
             found[name] = Use("ignore", f"gives the target away: {why}")
     rest = [name for name, use in uses.items() if use.kind != "ignore" and name not in found]
+    totals = totals_of(table, rest, target)
+    found |= {name: Use("ignore", "gives the target away: it is a total that holds the target") for name in totals}
     summed = parts_of_sum(table, rest, target)
     if len(summed) < len(rest):
         found |= {name: Use("ignore", f"gives the target away: {why}") for name, why in summed.items()}
     return found if rest else {}
 
 
-def parts_of_sum(table: Table, names: Sequence[str], target: str) -> dict[str, str]:
-    """Return the columns that add up to the target, or the total of which it is a part, each with the reason."""
-    if table.columns[target].kind != "number":
-        return {}
+def totals_of(table: Table, names: Sequence[str], target: str) -> list[str]:
+    """Return the columns that are called a total, and to which the target and others nearly add up."""
+    names, known = numbers_known(table, names, target)
+    found = []
+    for number, name in enumerate(names if known.shape[1] else ()):
+        others = np.delete(known, number, axis=0).T
+        factors = np.linalg.lstsq(others, known[number], rcond=None)[0]
+        rest = known[number] - others @ factors
+        is_sum = abs(factors[-1] - 1) < PART_OF_TOTAL and rest.var() < (1 - EXPLAINED) * known[number].var()
+        found += [name] if is_sum and TOTAL.fullmatch(name) else []
+    return found
+
+
+def numbers_known(table: Table, names: Sequence[str], target: str) -> tuple[list[str], np.ndarray]:
+    """Return the columns of numbers, and (columns, rows) of their values in the rows that miss none, each less its
+    mean; the target comes last. There are no rows if these are too few, or the target is no number."""
     names = [name for name in names if table.columns[name].kind == "number"][:MOST_SUMMED]
+    if table.columns[target].kind != "number":
+        return names, np.empty((0, 0))
     columns = [np.asarray(table.columns[name].values[:MOST_COMPARED], np.float64) for name in (*names, target)]
     known = np.array(columns)[:, ~np.isnan(columns).any(axis=0)]
-    if known.shape[1] < FEW_ROWS_A_VALUE * len(columns) or len(names) < 2:
+    if known.shape[1] < FEW_ROWS_A_VALUE * len(columns):
+        return names, np.empty((len(columns), 0))
+    return names, known - known.mean(axis=1, keepdims=True)
+
+
+def parts_of_sum(table: Table, names: Sequence[str], target: str) -> dict[str, str]:
+    """Return the columns that add up to the target, or the total of which it is a part, each with the reason."""
+    names, known = numbers_known(table, names, target)
+    if not known.shape[1] or len(names) < 2:
         return {}
-    known = known[:, known.any(axis=0)]
-    values, goal = known[:-1] - known[:-1].mean(axis=1, keepdims=True), known[-1] - known[-1].mean()
+    values, goal = known[:-1], known[-1]
     factors = np.linalg.lstsq(values.T, goal, rcond=None)[0]
     parts = np.flatnonzero(np.abs(factors) * values.std(axis=1) > LEAST_PART * goal.std())
     signs = np.round(factors[parts])
@@ -194,7 +221,7 @@ def parts_of_sum(table: Table, names: Sequence[str], target: str) -> dict[str, s
     }
 
 
-def tells(name: str, values: Values, goal: Values, *, is_number: bool) -> str:
+def tells(values: Values, goal: Values, *, is_number: bool) -> str:
     rows = np.flatnonzero(~is_missing(goal))[:MOST_COMPARED]
     codes, _ = numbered(values)
     aims, classes = numbered(goal)
@@ -205,17 +232,9 @@ def tells(name: str, values: Values, goal: Values, *, is_number: bool) -> str:
     if is_number and isinstance(values, np.ndarray) and isinstance(goal, np.ndarray):
         both = rows[~np.isnan(values[rows])]
         if len(both) > 10 and np.std(values[both]) > 0 and np.std(goal[both]) > 0:
-            return correlated(name, values[both].astype(float), goal[both].astype(float))
+            correlation = float(np.corrcoef(values[both].astype(float), goal[both].astype(float))[0, 1])
+            return f"the correlation is {correlation:.4f}" if abs(correlation) >= TELLING else ""
     return ""
-
-
-def correlated(name: str, values: np.ndarray, goal: np.ndarray) -> str:
-    """Return why a column of numbers is the target in other words, or a total that holds it; empty if it is neither."""
-    correlation = float(np.corrcoef(values, goal)[0, 1])
-    if abs(correlation) >= TELLING:
-        return f"the correlation is {correlation:.4f}"
-    is_total = TOTAL.fullmatch(name) and goal.min() >= 0 and np.mean(values >= goal) >= TELLING
-    return "it is a total that holds the target" if is_total and correlation >= CLOSE else ""
 
 
 def input_lines(uses: dict[str, Use], table: Table) -> Iterator[tuple[str, str]]:

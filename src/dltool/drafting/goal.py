@@ -3,17 +3,17 @@
 import re
 import shlex
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from dltool.data.arrays.rows import Coded
+from dltool.data.labels import LIST, listed_labels
 from dltool.data.sources.tables import in_memory
 from dltool.data.split.by_column import is_missing, numbered
 from dltool.data.tables.typed_table import Column, Table
-from dltool.drafting.column_uses import MANY_VALUES, present, scale_for, with_options
+from dltool.drafting.column_uses import MANY_VALUES, as_written, present, scale_for, with_options
 from dltool.drafting.draft import Lines, in_comment
 from dltool.drafting.folder import CLASSES, LOSS
 from dltool.drafting.series import PRICES, spread
@@ -85,13 +85,15 @@ def chosen(table: Table, target: str | None) -> tuple[str, str]:
         return known, "chosen by its name"
     # Many strings are rather texts that repeat than classes.
     few = [name for name in able if table.columns[name].kind != "category" or has_few_values(table.columns[name])]
-    name = (few or able)[-1]
+    filled = [name for name in few if 10 * table.columns[name].missing <= 9 * table.rows]
+    name = (filled or few or able)[-1]
     last = "the last column" if name == list(table.columns)[-1] else "the last column that can be predicted"
     return name, f"chosen as {last}"
 
 
 def unable(column: Column, rows: int) -> str:
-    many = f"{column.distinct or 'too many'} classes in {counted(rows, 'row')}"
+    many = "too many classes" if column.distinct is None else counted(column.distinct, "class", "classes")
+    many += f" in {counted(rows, 'row')}"
     return f"{column.kind}, {many if column.kind == 'category' else column.why}"
 
 
@@ -99,8 +101,8 @@ def has_few_values(column: Column) -> bool:
     return (column.distinct is not None and column.distinct <= MANY_VALUES) or separator_of(column) is not None
 
 
-def goal_of(column: Column, written: Mapping[str, Any]) -> Goal:
-    """Return how to predict a column, as it is read for that. `written` says how its numbers are written.
+def goal_of(column: Column, declared: tuple[Any, str] | None) -> Goal:
+    """Return how to predict a column, as it is read for that. `declared` says how its numbers are written, and why.
 
     Raises ConfigError: it is the same in every row."""
     options: dict[str, Any] = {"missing": "drop"} if column.missing else {}
@@ -108,8 +110,9 @@ def goal_of(column: Column, written: Mapping[str, Any]) -> Goal:
     if column.kind == "number":
         values = present(column)
         spread(values, column.name)
-        seen = f"{column.low} to {column.high}, median {np.median(values):.4g}{absent}"
-        kind = with_options("number", {**written, **options, "scale": scale_for(values)})
+        written = f"; {declared[1]}" if declared else ""
+        seen = f"{column.low} to {column.high}, median {np.median(values):.4g}{absent}{written}"
+        kind = with_options("number", {**as_written(declared, "number"), **options, "scale": scale_for(values)})
         loss = "mean_absolute_error"
         return Goal(kind, seen, loss, loss, [("- Dense: 1", "in the scale of the target")])
     if separator := separator_of(column):
@@ -147,7 +150,8 @@ def labels_in(column: Column, separator: str) -> Counter[str]:
     assert isinstance(column.values, Coded)
     labels: Counter[str] = Counter()
     for value, count in zip(column.values.values, np.bincount(column.values.codes[:]), strict=False):
-        for label in {each.strip() for each in str(value).split(separator)} - {""}:
+        items = listed_labels(str(value), column.name) if LIST.fullmatch(str(value)) else str(value).split(separator)
+        for label in {each.strip() for each in items} - {""}:
             labels[re.sub(r"\s+", " ", label)] += int(count)
     return labels
 

@@ -11,7 +11,24 @@ from dltool.data.tables.number_format import NumberFormat
 
 SEPARATOR_LINE = re.compile(r'"?sep=.?"?', re.IGNORECASE)
 """The first line by which Excel is told the delimiter."""
-MARKERS = {"?", "na", "n/a", "#n/a", "n.a.", "nan", "nat", "null", "none", "nil", "-", "--", ".", "<na>"}
+MARKERS = {
+    "?",
+    "na",
+    "n/a",
+    "#n/a",
+    "n.a.",
+    "nan",
+    "nat",
+    "null",
+    "none",
+    "nil",
+    "-",
+    "--",
+    "\u2013",
+    "\u2014",
+    ".",
+    "<na>",
+}
 MARKERS |= {"#null!", "#value!", "#div/0!", "#ref!", "#num!", "#name?"}
 MARKERS_AMONG_NUMBERS = MARKERS | {"missing", "unknown", "inf", "-inf", "undefined", "not available"}
 LONGEST_UNIT = 12
@@ -100,7 +117,8 @@ def names_of(rows: Sequence[Sequence[str]], decimal: str) -> dict[str, Any]:
     numeric = [index for index, cells in enumerate(columns) if are_numbers(cells, decimal)]
     above = [index for index in numeric if is_text(first[index], decimal)]
     texts = [index for index in range(len(first)) if index not in numeric and columns[index]]
-    are_new = len({*first}) == len(first) and not any(first[index] in columns[index] for index in texts)
+    named = [name for name in first if name]
+    are_new = len({*named}) == len(named) and not any(first[index] in columns[index] for index in texts)
     # If no column holds numbers: a text that stands above texts that come again and again, and is none of them.
     repeating = [index for index in texts if 2 * len({*columns[index]}) <= len(columns[index])]
     has_names = 2 * len(above) > len(numeric) or (are_new and bool(repeating or not numeric))

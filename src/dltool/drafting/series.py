@@ -2,16 +2,18 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
+from math import prod
 from typing import Any
 
 import numpy as np
 
-from dltool.data.arrays.time_steps import Step, steps_of
+from dltool.data.arrays.time_steps import PARTS_OF_TIME, Step, moments_of, steps_of
 from dltool.data.dates import SECONDS_A_DAY
 from dltool.data.sources.tables import in_memory
 from dltool.data.split.by_column import numbered
 from dltool.data.tables.typed_table import Column, Table
-from dltool.drafting.column_uses import Use, as_written, input_lines, with_options
+from dltool.drafting.column_uses import Use, as_written, input_lines, present, scale_for, value_of, with_options
 from dltool.drafting.draft import Lines, scalar, training_lines
 from dltool.drafting.media_columns import unlike
 from dltool.errors import ConfigError
@@ -19,71 +21,109 @@ from dltool.text import counted
 
 Declared = Mapping[str, tuple[Any, str]]
 """Columns that must be declared: how, and why."""
-PARTS_OF_TIME = ("year", "month", "day", "hour", "minute", "second")
 HOURS = ("hour", "hr")
+DAY = PARTS_OF_TIME[:3]
 YEARS = ("year", "years", "yr", "date", "time")
 """Names of columns whose integers may be years."""
 PRICES = ("open", "high", "low", "close")
 LENGTHS = {"1 second": 60, "1 minute": 60, "1 hour": 24, "1 day": 14, "7 days": 8, "1 business day": 20}
 """How many rows windows have, by the step from row to row; a season, or 12, elsewhere."""
 LONGEST = 100
+SPLIT, TRAINING = "split: {validation: 0.15, test: 0.2}", 0.65
+CORRELATED, CERTAIN = 0.2, 3.0
+"""The least correlation of changes that is a pattern, and the least in its standard errors."""
 FEWEST_ROWS = 20
 """The fewest rows of a time series, or on average of each of several."""
 MOST_UNORDERED = 0.1
 """If the time goes back at no more than this share of the rows, it orders them."""
 MOST_KEYS = 30
+MOST_KEY_COLUMNS = 12
+"""The most columns of which two are tried as the key of several series."""
 
 
 @dataclass(frozen=True)
 class TimeColumn:
-    """When the rows were. `column` says it, or None where several columns of numbers do. `key` is the column that tells
-    several series apart, if there are several. `rows` are the table's rows, one series after another, each in order of
-    time; `is_new_series` (rows - 1,) marks the steps between series. `step` is the usual one, if they have one. The
-    `moments_differ` if no two rows of a series are of one."""
+    """When the rows were. One of the `columns` says it, or several together. The columns `keys` separate several
+    series, if there are several. `rows` are the table's rows, one series after another, each in order of time;
+    `is_new_series` (rows - 1,) marks the steps between series, and `is_early` (rows,) those for training. `step` is the
+    usual one, if they have one. `repeated` are the rows at the time of another one of their series. The rows of the
+    file `are_ordered` if they never go back."""
 
-    column: str | None
-    key: str | None
+    columns: tuple[str, ...]
+    keys: tuple[str, ...]
     rows: np.ndarray
     is_new_series: np.ndarray
+    is_early: np.ndarray
     step: Step | None
-    moments_differ: bool
+    repeated: int
+    are_ordered: bool
+
+    @property
+    def column(self) -> str | None:
+        """Return the only column that says when the rows were, None if there are several."""
+        return self.columns[0] if len(self.columns) == 1 else None
+
+    @property
+    def season(self) -> int | None:
+        return self.step.season if self.step else None
 
     def may_be_windows(self, table: Table) -> bool:
         """Return whether rows can be predicted by those before them: in regular steps, or prices of trading."""
-        return self.moments_differ and (self.step is not None or {*PRICES} <= {*map(str.lower, table.columns)})
+        return not self.repeated and (self.step is not None or is_of_prices(table))
+
+    def notes(self) -> tuple[str, ...]:
+        """Return a message if rows in regular steps would be windows but for a few."""
+        if not self.repeated or self.step is None:
+            return ()
+        rows = counted(self.repeated, "row has", "rows have")
+        return (f"{rows} the time of another: without them, the next value could be predicted from those before it",)
 
 
 def times_of(table: Table, target: str) -> TimeColumn | None:
     """Return the moments of the rows, if they order them: no two of one series are the same, or the rows are mostly in
-    their order. Without a column that sorts them, they must ascend."""
+    their order, or they have a time of day, as what happens has."""
     dates = {name: np.asarray(column.values[:]) for name, column in table.columns.items() if column.kind == "date"}
     found = dates or {name: years for name in table.columns if (years := years_in(table, name)) is not None}
-    name = next((name for name in found if len(found) == 1 or are_ordered(found[name])), None)
-    moments = moments_of_parts(table) if name is None else found[name]
+    able = [name for name in found if len(found) == 1 or are_ordered(found[name])]
+    able += [name for name in dates if (dates[name] % SECONDS_A_DAY).any()]
+    names = tuple(able[:1])
+    names, moments = parts_of_time(table, names) or (names, found[able[0]] if able else None)
     if moments is None or len(moments) < FEWEST_ROWS or (moments == np.iinfo(np.int64).min).any():
         return None
-    if name is not None and (of_hours := with_hours(table, moments)) is not None:
-        name, moments = None, of_hours
-    key, series = key_of(table, moments, {target, name})
+    keys, series = keys_of(table, moments, {target, *names})
     rows = np.lexsort((moments, series))
     is_new_series = np.diff(series[rows]) != 0
-    moments_differ = bool(((np.diff(moments[rows]) > 0) | is_new_series).all())
-    is_order = are_ordered(moments) if name is not None else (np.diff(moments) >= 0).all()
-    if not is_order and (name is None or not moments_differ):
+    repeated = int(np.sum((np.diff(moments[rows]) == 0) & ~is_new_series))
+    happened = len(names) == 1 and bool((moments % SECONDS_A_DAY).any())
+    if repeated and not happened and not (len(names) == 1 and are_ordered(moments)):
         return None
-    step = steps_of(moments[rows], is_new_series)[0] if moments_differ else None
-    return TimeColumn(name, key, rows, is_new_series, step, moments_differ)
+    step = steps_of(moments[rows], is_new_series)[0]
+    is_early = moments[rows] <= np.quantile(moments, TRAINING)
+    is_ordered = bool((np.diff(moments) >= 0).all())
+    return TimeColumn(names, keys, rows, is_new_series, is_early, step, repeated, is_ordered)
 
 
-def with_hours(table: Table, moments: np.ndarray) -> np.ndarray | None:
-    """Return the moments of days with those of the column of hours, if there is one and they ascend."""
-    hours = [column for name, column in table.columns.items() if name.lower() in HOURS and column.kind == "number"]
-    if len(hours) != 1 or (moments % SECONDS_A_DAY).any():
+def parts_of_time(table: Table, dates: tuple[str, ...]) -> tuple[tuple[str, ...], np.ndarray] | None:
+    """Return the columns that say together when the rows were, with the moments: one of days in `dates` and the column
+    of hours; without a date, a year, a month, a day and so on."""
+    wanted = HOURS if dates else (*PARTS_OF_TIME, *HOURS)
+    columns = {name: table.columns[name] for name in dates}
+    columns |= {
+        name: column
+        for name, column in table.columns.items()
+        if name.lower() in wanted and column.kind in ("number", "ignore")
+    }
+    # An ignored column has the same number in every row, and no values any more.
+    values = {
+        name: np.full(table.rows, 2000.0 if name.lower() == "year" else 1.0)
+        if column.kind == "ignore"
+        else np.asarray(column.values[:])
+        for name, column in columns.items()
+    }
+    if any((values[name] % SECONDS_A_DAY).any() for name in dates) or (not dates and len(columns) < len(DAY)):
         return None
-    seconds = 3_600 * np.asarray(hours[0].values[:], np.float64)
-    found = moments + np.nan_to_num(seconds, nan=-1).astype(np.int64)
-    is_clock = (seconds >= 0).all() and (seconds < SECONDS_A_DAY).all()
-    return found if is_clock and (np.diff(found) > 0).all() else None
+    moments = moments_of(values)
+    return None if moments is None else (tuple(columns), moments)
 
 
 def are_ordered(moments: np.ndarray) -> bool:
@@ -107,116 +147,124 @@ def years_in(table: Table, name: str) -> np.ndarray | None:
     return np.asarray((years.astype(np.int64) - 1970).astype("datetime64[Y]").astype("datetime64[s]").astype(np.int64))
 
 
-def key_of(table: Table, moments: np.ndarray, others: Collection[str | None]) -> tuple[str | None, np.ndarray]:
-    """Return the column that separates rows of the same moment into series, and (rows,) of int64, the number of each
-    row's series. The column holds categories or else integers, and has the fewest distinct values."""
+def keys_of(table: Table, moments: np.ndarray, others: Collection[str]) -> tuple[tuple[str, ...], np.ndarray]:
+    """Return the columns that separate rows of the same moment into series, one or else two, and (rows,) of int64, the
+    number of each row's series. They hold categories or else integers, and have the fewest series."""
     _, times = np.unique(moments, return_inverse=True)
     one = np.zeros(table.rows, dtype=np.int64)
-    if len(np.unique(times)) == table.rows:
-        return None, one
-    found = []
+    if times.max() + 1 == table.rows:
+        return (), one
+    # Most columns fail at one moment already.
+    busiest = np.flatnonzero(times == np.bincount(times).argmax())
+    able: dict[str, tuple[str, np.ndarray, int]] = {}
     for name, column in table.columns.items():
         if name in others or column.kind not in ("category", "number") or name.lower() in (*PARTS_OF_TIME, *HOURS):
             continue
         values = in_memory(column.values)
         if isinstance(values, np.ndarray) and not (values == np.round(values)).all():
             continue
-        series, distinct = numbered(values)
-        if FEWEST_ROWS * len(distinct) > table.rows:
-            continue
-        if len(np.unique(series * table.rows + times)) == table.rows:
-            found.append((column.kind, len(distinct), name, series))
-    return min(found, key=lambda each: each[:3])[2:] if found else (None, one)
-
-
-def moments_of_parts(table: Table) -> np.ndarray | None:
-    """Return (rows,) of seconds, from columns called year, month, day and so on."""
-    by_name = {name.lower(): column for name, column in table.columns.items() if column.kind in ("number", "ignore")}
-    names = [name for name in PARTS_OF_TIME if name in by_name]
-    if len(names) < 3 or names != list(PARTS_OF_TIME[: len(names)]):
-        return None
-    # An ignored column has the same number in every row, and no values any more.
-    values = [
-        np.full(table.rows, 2000.0 if name == "year" else 1.0)
-        if by_name[name].kind == "ignore"
-        else np.asarray(by_name[name].values[:])
-        for name in names
-    ]
-    if any(np.isnan(part).any() for part in values) or not 1 <= values[0].min() <= values[0].max() <= 9999:
-        return None
-    year, month, day, *clock = (part.astype(np.int64) for part in values)
-    months = (year - 1970).astype("datetime64[Y]").astype("datetime64[M]") + (month - 1)
-    seconds = (months.astype("datetime64[D]") + (day - 1)).astype("datetime64[s]").astype(np.int64)
-    for part, unit in zip(clock, (3_600, 60, 1), strict=False):
-        seconds = seconds + unit * part
-    return np.asarray(seconds)
+        codes, distinct = numbered(values)
+        if FEWEST_ROWS * len(distinct) <= table.rows:
+            able[name] = (column.kind, codes, len(distinct))
+    for count in (1, 2):
+        found = []
+        for names in combinations([*able][:MOST_KEY_COLUMNS], count):
+            kinds, codes, sizes = zip(*(able[name] for name in names), strict=True)
+            if len({*zip(*(code[busiest].tolist() for code in codes), strict=True)}) < len(busiest):
+                continue
+            series, distinct = numbered(sum(code * prod(sizes[:place]) for place, code in enumerate(codes)))
+            are_long = FEWEST_ROWS * len(distinct) <= table.rows
+            if are_long and len(np.unique(series * table.rows + times)) == table.rows:
+                found.append((kinds, len(distinct), names, series))
+        if found:
+            return min(found, key=lambda each: each[:3])[2:]
+    return (), one
 
 
 def series_parts(
-    source: Lines, table: Table, target: str, declared: Declared, uses: dict[str, Use], times: TimeColumn
+    source: Lines,
+    table: Table,
+    target: str,
+    declared: Declared,
+    uses: Mapping[str, Use],
+    times: TimeColumn,
+    fewest: int,
 ) -> tuple[Lines, Lines, Lines]:
-    """Data, layers and training of windows that say by how much the next value of the target differs from the last one,
-    or from the one a season before where that is closer to it."""
-    step, season = times.step, times.step.season if times.step else None
+    """Data without its split, layers and training of windows that say by how much the next value of the target differs
+    from the last one, or from the one a season before where that is closer to it. `fewest` are the rows of the smallest
+    file."""
+    step, season = times.step, times.season
     series = 1 + int(times.is_new_series.sum())
     wished = LENGTHS.get(step.name if step else "", season if season and 12 < season <= LONGEST else 12)
-    length = min(wished, max(1, table.rows // series // 10))
+    length = max(1, min(wished, table.rows // series // 10, fewest // series - 1))
     column = table.columns[target]
     lost = f"; missing in {counted(column.missing, 'row')}, which are no targets" if column.missing else ""
-    written = as_written(declared.get(target), "number")
-    uses |= {target: Use(with_options("number", {"scale": "none", **written}), f"{column.low} to {column.high}{lost}")}
+    scale = {"scale": scale_for(present(column, times.rows[times.is_early]))}
+    kind = with_options("number", {**as_written(declared.get(target), "number"), **scale})
+    uses = {**uses, target: Use(kind, f"{column.low} to {column.high}{lost}")}
     uses = {name: in_windows(table.columns[name], uses[name], declared, times) for name in table.columns}
-    named = [("key", times.key), ("order", times.column)]
-    options = "".join(f", {option}: {scalar(name)}" for option, name in named if name is not None)
+    named = [("key", times.keys), ("order", times.columns)]
+    options = "".join(f", {option}: {names_of(names)}" for option, names in named if names)
     every = "" if step is None else f"a row every {step.name.removeprefix('1 ')}, "
-    own = scalar(target)
     data = [
         *source,
-        (f"windows: {{length: {length}, target: {own}{options}}}", f"{every}in order"),
+        (f"windows: {{length: {length}, target: {scalar(target)}{options}}}", f"{every}in order"),
+        (f"target: {{{scalar(target, is_key=True)}: {with_options('number', scale)}}}", "in one scale with the input"),
         *input_lines(uses, table),
-        ("split: {validation: 0.15, test: 0.2}", "by time: the last rows are the test"),
     ]
     others = [scalar(name) for name, use in uses.items() if use.kind != "ignore" and name != target]
-    layers = change_layers(table, column, others, length, times)
-    return data, layers, training_lines(table.rows, "mean_absolute_error", "mean_absolute_error")
+    changes = {lag: changes_after(lag, column, times) for lag in (1, season) if lag is not None and lag <= length}
+    lag = min(changes, key=lambda lag: float(np.abs(changes[lag]).mean()) if len(changes[lag]) else np.inf)
+    training = training_lines(table.rows, "mean_absolute_error", "mean_absolute_error")
+    return data, change_layers(table, target, others, length, lag), training
 
 
-def change_layers(table: Table, column: Column, others: Sequence[str], length: int, times: TimeColumn) -> Lines:
-    """Return the layers that add a change to the last value of the target, or to the one a season before."""
-    values = np.asarray(column.values[times.rows], np.float64)
-    season = times.step.season if times.step else None
-    changes = {lag: changes_after(lag, values, times.is_new_series) for lag in {1, season or 1} if lag <= length}
-    lag = min(changes, key=lambda lag: changes[lag])
+def change_layers(table: Table, target: str, others: Sequence[str], length: int, lag: int) -> Lines:
+    """Return the layers that add a change to the value of the target `lag` rows before."""
     row, value = ("the last row", "last") if lag == 1 else (f"the row {lag} before the target", "seasonal")
-    scaled, change, base = (unlike(table.columns, name) for name in ("scaled", "change", value))
-    present, own = values[~np.isnan(values)], scalar(column.name)
-    deviation = spread(present, column.name)
-    scale = f"scale: {1 / deviation:.3g}, offset: {-present.mean() / deviation:.3g}"
+    base, relative, change, last = (unlike(table.columns, name) for name in ("base", "relative", "change", value))
+    own = scalar(target)
     return [
-        (f"- Rescaling: {{name: {scaled}, from: {own}, {scale}}}", ""),
-        *([(f"- Concatenate: {{from: [{', '.join([scaled, *others])}]}}", "all columns")] if others else []),
+        (f"- Cropping1D: {{name: {base}, from: {own}, cropping: [{length - lag}, {lag - 1}]}}", row),
+        (f"- Subtract: {{name: {relative}, from: [{own}, {base}]}}", "the rows compared with it"),
+        (f"- Concatenate: {{from: [{', '.join([relative, own, *others])}]}}", "all columns" if others else ""),
         ("- Flatten", "all rows of the window"),
         ("- Dense: {units: 64, activation: relu}", ""),
         ("- Dense: {units: 32, activation: relu}", ""),
-        ("- Dense: {units: 1, kernel_initializer: zeros}", f"training begins with the {value} value as the answer"),
-        (f"- Rescaling: {{name: {change}, scale: {changes[lag] or 1:.3g}}}", "in units of the target"),
-        (f"- Cropping1D: {{from: {own}, cropping: [{length - lag}, {lag - 1}]}}", row),
-        (f"- Flatten: {{name: {base}}}", ""),
-        (f"- Add: {{from: [{base}, {change}]}}", ""),
+        (f"- Dense: {{name: {change}, units: 1, kernel_initializer: zeros}}", f"begins with the {value} value"),
+        (f"- Flatten: {{name: {last}, from: {base}}}", ""),
+        (f"- Add: {{from: [{last}, {change}]}}", "in the scale of the target"),
     ]
 
 
-def changes_after(lag: int, values: np.ndarray, is_new_series: np.ndarray) -> float:
-    """Return the mean absolute difference of the values of a series `lag` rows apart; infinity if there are none."""
-    series = np.concatenate([[0], np.cumsum(is_new_series)])
-    differences = np.abs(values[lag:] - values[:-lag])[series[lag:] == series[:-lag]]
-    differences = differences[~np.isnan(differences)]
-    return float(differences.mean()) if len(differences) else np.inf
+def changes_after(lag: int, column: Column, times: TimeColumn) -> np.ndarray:
+    """Return the differences of the values of a series `lag` rows apart, (changes,) of float64, among the rows for
+    training."""
+    values = np.where(times.is_early, np.asarray(column.values[times.rows], np.float64), np.nan)
+    series = np.concatenate([[0], np.cumsum(times.is_new_series)])
+    differences = (values[lag:] - values[:-lag])[series[lag:] == series[:-lag]]
+    return np.asarray(differences[~np.isnan(differences)])
+
+
+def are_random(table: Table, target: str, times: TimeColumn) -> bool:
+    """Return whether the changes of the target are those of prices, or correlate neither with the ones before nor with
+    those a season before."""
+    changes = changes_after(1, table.columns[target], times)
+    lags = [lag for lag in (1, times.season) if lag is not None and 2 * lag < len(changes)]
+    if is_of_prices(table) or not lags:
+        return is_of_prices(table)
+    centred = changes - changes.mean()
+    least = max(CORRELATED, CERTAIN / np.sqrt(len(changes))) * np.sum(centred**2)
+    return all(abs(np.sum(centred[lag:] * centred[:-lag])) < least for lag in lags)
+
+
+def is_of_prices(table: Table) -> bool:
+    return {*PRICES} <= {*map(str.lower, table.columns)}
 
 
 def in_windows(column: Column, use: Use, declared: Declared, times: TimeColumn) -> Use:
     name = column.name
-    if name == times.key:
+    if name in times.keys:
         are_few = len(numbered(in_memory(column.values))[1]) <= MOST_KEYS
         return replace(use, kind="category") if are_few else Use("ignore", "the key of the series")
     if use.kind != "ignore" and column.kind == "text":
@@ -230,6 +278,11 @@ def in_windows(column: Column, use: Use, declared: Declared, times: TimeColumn) 
         parts = ("month", *["weekday"] * weekday, *["hour"] * (seconds < SECONDS_A_DAY and name == times.column))
         return replace(use, kind=with_options("date", {**as_written(declared.get(name), "date"), "parts": parts}))
     return use
+
+
+def names_of(names: tuple[str, ...]) -> str:
+    """Return one column, or a list of several, as YAML."""
+    return scalar(names[0]) if len(names) == 1 else value_of(names)
 
 
 def spread(values: np.ndarray, target: str) -> float:

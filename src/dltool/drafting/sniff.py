@@ -37,26 +37,40 @@ MOST_TEXTS = 1_000
 MOST_ODD_TEXTS = 10
 RARE = 0.05
 """Other texts are predicted as missing numbers where they make up no more of a column."""
-MOMENT = re.compile(r"(?i:.*(time|date|stamp|epoch|day)|(.*[_ ])?(at|ts|on|dt))|.*[a-z](At|On)")
-MOMENTS = {8: "%Y%m%d", 9: "unix", 10: "unix", 12: "unix_ms", 13: "unix_ms"}
-"""Formats of integers in columns of such names, by the digits of the largest."""
+MOMENT = re.compile(r"(?i:.*(time|date|stamp|epoch|day|month|period)|(.*[_ ])?(at|ts|on|dt))|.*[a-z](At|On)")
+MOMENTS = {6: "%Y%m", 9: "unix", 10: "unix", 12: "unix_ms", 13: "unix_ms", 15: "unix_us", 16: "unix_us", 19: "unix_ns"}
+"""Formats of numbers in columns of such names, by the digits of the largest."""
+CALENDAR = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
+"""Formats of integers in any column, which no other integers of so many digits have in all rows."""
+FIRST_YEAR, LAST_YEAR = -2_208_988_800, 4_102_444_800
+"""Seconds from 1970 to 1900 and 2100: numbers are dates between them only."""
+DOUBTFUL = re.compile(r"[+-]?\d{1,3}[.,]\d{3}|\d\d?[.,](19|20)\d\d", re.ASCII)
+"""Numbers that may have a mark of thousands, or be months."""
+WORD_MARKERS = {"na", "nan", "null", "none", "nil"}
+MANY_VALUES = 30
+CODE = 3
+"""The most letters of a code such as that of a country."""
 LEADING_ZERO = re.compile(rb"(?<![\w.:/-])0\d")
 """In no number, date or time of day behind its first digit. A block of a file may begin within one."""
 
 
 @dataclass
 class Seen:
-    """The cells of a column: how many are numbers, and the other texts; `has_more` of them than are kept."""
+    """The cells of a column: how many are numbers, some of these, the other texts, whether it `has_more` of them
+    than are kept; whether it `has_doubtful` numbers, which may be read in another way."""
 
     name: str
     numbers: int = 0
+    values: set[float] = field(default_factory=set)
     largest: float = 0.0
     is_whole: bool = True
     texts: Counter[str] = field(default_factory=Counter)
     has_more: bool = False
+    has_doubtful: bool = False
 
     def note(self, numbers: np.ndarray) -> None:
         self.numbers += len(numbers)
+        self.values.update(numbers[: MANY_VALUES + 1].tolist() if len(self.values) <= MANY_VALUES else ())
         self.largest = max(self.largest, float(numbers.max(initial=0)))
         self.is_whole = self.is_whole and bool((numbers == np.trunc(numbers)).all())
 
@@ -64,8 +78,8 @@ class Seen:
         plain = NumberFormat(decimal)
         for text, count in counted_texts(texts):
             if not np.isnan(number := plain.number(text)):
-                self.numbers += count
-                self.largest, self.is_whole = max(self.largest, number), self.is_whole and number.is_integer()
+                self.note(np.full(count, number))
+                self.has_doubtful = self.has_doubtful or bool(DOUBTFUL.fullmatch(text))
             elif text in self.texts or len(self.texts) < MOST_TEXTS:
                 self.texts[text] += count
             else:
@@ -74,16 +88,18 @@ class Seen:
     @property
     def may_be_written(self) -> bool:
         """Return whether some of the texts may be numbers or dates that are not written plainly."""
-        return bool(self.moments) or any(
-            number_in(text) or any(formats_of(text)) for text in islice(self.texts, SAMPLE)
+        return (
+            self.has_doubtful
+            or bool(self.moments)
+            or any(number_in(text) or any(formats_of(text)) for text in islice(self.texts, SAMPLE))
         )
 
     @property
     def moments(self) -> Sequence[str]:
-        """Return the format in which the numbers of a column that is called a time or a date may be moments."""
+        """Return the formats in which the numbers may be moments, those since 1970 if the column is called so."""
         digits = len(str(int(self.largest)))
-        is_called = self.is_whole and MOMENT.fullmatch(self.name)
-        return [MOMENTS[digits]] if is_called and digits in MOMENTS else []
+        calendar = CALENDAR.get(digits) if self.is_whole else None
+        return [each for each in (calendar, MOMENTS.get(digits) if MOMENT.fullmatch(self.name) else None) if each]
 
     @property
     def is_mostly_numbers(self) -> bool:
@@ -122,14 +138,15 @@ def sniff_csv(
             CsvSource(path=str(path), delimiter=delimiter, quote=quote, encoding=encoding, comment=comment)
             for comment, quote, delimiter in product(comments, (None, '"'), DELIMITERS)
         ]
-        # As R writes tables; fields that runs of spaces separate cannot be quoted.
+        # As R writes tables, or with aligned columns.
         spaced = [CsvSource(path=str(path), delimiter=each, encoding=encoding) for each in (" ", WHITESPACE)]
         candidates += spaced
         candidates = [options.model_copy(update=given) for options in candidates]
         samples = [records_of(lines, options) for options in candidates]
     best = max(range(len(candidates) - len(spaced)), key=lambda index: (regularity(samples[index]), index))
-    if regularity(samples[best]) < 1 and any(map(holds_numbers, samples[-len(spaced) :])):
-        best = -2 if holds_numbers(samples[-2]) else -1
+    are_spaces = candidates[best].delimiter == "\t" and not holds_numbers(samples[best])
+    if (regularity(samples[best]) < 1 or are_spaces) and any(map(holds_numbers, samples[-len(spaced) :])):
+        best = -2 if holds_numbers(samples[-2]) and len(samples[-2][0][1]) == len(samples[-1][0][1]) else -1
     elif not regularity(samples[best]):
         best = -len(DELIMITERS) - len(spaced)
     options, rows = candidates[best], samples[best]
@@ -146,7 +163,7 @@ def sniff_csv(
         with suppress(DataError):
             return surveyed(kind, options.model_copy(update={"quote": None}), place)
         raise
-    return replace(sniffed, remarks=remarks)
+    return replace(sniffed, remarks=(*remarks, *sniffed.remarks))
 
 
 def sniff_sheet(path: Path, place: ConfigPath, whole: Path, given: Mapping[str, Any]) -> Sniffed:
@@ -158,7 +175,7 @@ def sniff_sheet(path: Path, place: ConfigPath, whole: Path, given: Mapping[str, 
         found["sheet"] = sheet.name
         remarks = (f"other sheets are {', '.join(sheet.others)}", *remarks)
     sniffed = surveyed("excel", ExcelSource.model_validate({"path": str(whole), **found, **given}), place)
-    return replace(sniffed, remarks=remarks)
+    return replace(sniffed, remarks=(*remarks, *sniffed.remarks))
 
 
 def encoding_of(path: Path, place: ConfigPath) -> str:
@@ -224,6 +241,7 @@ def surveyed(kind: str, options: CsvSource | ExcelSource | SqlSource, place: Con
     seen = seen_in(file)
     markers: dict[str, list[str]] = {}
     columns: dict[str, tuple[Any, str]] = {}
+    kept: set[tuple[str, str]] = set()
     formats = formats_in(file, {name: column for name, column in seen.items() if column.may_be_written})
     codes = columns_of_codes(file, {name: each for name, each in seen.items() if each.numbers and not each.texts})
     for name, column in seen.items():
@@ -236,23 +254,28 @@ def surveyed(kind: str, options: CsvSource | ExcelSource | SqlSource, place: Con
         else:
             declared, absent = declaration_of(column)
         columns |= {} if declared is None else {name: declared}
+        kept |= {(text, name) for text in levels_of(column)} if declared is None else set()
         for text in sorted(absent):
             markers.setdefault(text, []).append(name)
-    return Sniffed(kind, options.model_copy(update={"missing": tuple(markers)}), columns, markers)
+    remarks = tuple(
+        f'"{text}" in "{name}" is ' + ("read as missing too" if text in markers else "a value like the others")
+        for text, name in sorted(kept)
+    )
+    return Sniffed(kind, options.model_copy(update={"missing": tuple(markers)}), columns, markers, remarks)
 
 
 def seen_in(file: TableFile) -> dict[str, Seen]:
     """Read all cells once."""
     seen = {name: Seen(name) for name in file.names}
-    wants: dict[str, Want] = dict.fromkeys(file.names, "number")
+    # The first block is small, and shows how the numbers are written.
+    wants: dict[str, Want] = dict.fromkeys(file.names, "text")
     for block in file.blocks(wants):
         for name, cells in block.columns.items():
             if not isinstance(cells, Texts):
                 seen[name].note(cells[~np.isnan(cells)])
                 continue
             seen[name].add(cells, file.decimal)
-            if not seen[name].is_mostly_numbers:
-                wants[name] = "text"
+            wants[name] = "number" if seen[name].is_mostly_numbers else "text"
     return seen
 
 
@@ -260,15 +283,32 @@ def declaration_of(column: Seen) -> tuple[tuple[Any, str] | None, Iterable[str]]
     """Return how to declare a column and why, if that is needed, and the texts that mark a missing value."""
     known = MARKERS_AMONG_NUMBERS if column.is_mostly_numbers else MARKERS
     found = {text for text in column.texts if text.lower() in known}
+    found -= levels_of(column)
     odd = {text: count for text, count in column.texts.items() if text not in found}
     if column.numbers >= max(1, sum(odd.values())) and odd:
-        if not column.has_more and len(odd) <= MOST_ODD_TEXTS and sum(odd.values()) <= RARE * column.numbers:
+        are_rare = sum(odd.values()) <= RARE * column.numbers or len(column.values) > MANY_VALUES
+        if not column.has_more and len(odd) <= MOST_ODD_TEXTS and are_rare:
             return None, found | odd.keys()
         shown = ", ".join(f'"{text[:20]}"' for text in list(odd)[:3])
-        are_few = not column.has_more and len(odd) <= MOST_TEXTS // 10
+        are_few = not column.has_more and len(odd) <= MOST_TEXTS // 10 and len(column.values) <= MANY_VALUES
         declared = {"category": {"min_count": 5}} if are_few else "ignore"
         return (declared, f"numbers mixed with strings: {shown}"), found
     return None, found
+
+
+def levels_of(column: Seen) -> set[str]:
+    """Return the missing markers that are rather values of a column of texts: words such as None or NA that are written
+    like most of the others."""
+    if column.numbers:
+        return set()
+    forms = [form_of(text) for text in column.texts if text.lower() not in MARKERS]
+    words = (text for text in column.texts if text.lower() in WORD_MARKERS)
+    return {text for text in words if 2 * forms.count(form_of(text)) >= len(forms) > 1}
+
+
+def form_of(text: str) -> tuple[bool, bool, bool]:
+    """Return what tells codes of two or three letters, names and words apart."""
+    return text.isupper(), text[:1].isupper(), text.isupper() and len(text) > CODE
 
 
 def formats_in(file: TableFile, columns: Mapping[str, Seen]) -> dict[str, tuple[tuple[Any, str], Iterable[str]]]:
@@ -286,15 +326,21 @@ def formats_in(file: TableFile, columns: Mapping[str, Seen]) -> dict[str, tuple[
                     writing.add(text, count)
     found: dict[str, tuple[tuple[Any, str], Iterable[str]]] = {}
     for name, (numbers, dates) in writings.items():
+        is_plain = numbers.cells == numbers.read[NumberFormat(file.decimal)]
+        is_dated = not is_plain or (dates.earliest >= FIRST_YEAR and dates.latest < LAST_YEAR)
         if len(numbers.odd) <= MOST_ODD_TEXTS and (options := numbers.options()):
             found[name] = (
                 ({"number": options}, f'numbers such as "{numbers.example}"'),
                 markers[name] | numbers.odd.keys(),
             )
-        elif (formats := dates.formats()) and (formats != [None] or dates.odd or markers[name]):
+        elif is_dated and (formats := dates.formats()) and (formats != [None] or dates.odd or markers[name]):
             other = f'; "{formats[1]}" would read them too' if len(formats) > 1 else ""
+            other += "; a year of 69 is 1969, one of 68 is 2068" if "%y" in (formats[0] or "") else ""
             declared = "date" if formats[0] is None else {"date": {"format": formats[0]}}
             found[name] = (declared, f'dates such as "{dates.example}"{other}'), markers[name] | dates.odd.keys()
+        elif numbers.is_ambiguous:
+            seen = f'numbers such as "{numbers.example}"'
+            found[name] = ("number", f'{seen}; thousands: "{file.decimal}" reads three digits behind as thousands'), ()
     return found
 
 

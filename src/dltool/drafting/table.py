@@ -5,6 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from dltool.config.columns import parse_column_type
 from dltool.config.sources import SOURCES, Source
 from dltool.config.table_sources import SQLITE, SqlSource
@@ -13,13 +15,13 @@ from dltool.data.tables.read import open_table
 from dltool.data.tables.several_files import ENDINGS, is_table
 from dltool.data.tables.typed_table import Column, ColumnRequest, Table
 from dltool.drafting.arff import sniff_arff
-from dltool.drafting.column_uses import Use, as_written, input_lines, telling, use_of, value_of
+from dltool.drafting.column_uses import Use, input_lines, telling, use_of, value_of
 from dltool.drafting.database import is_database, query_of
-from dltool.drafting.draft import Draft, Lines, in_comment, in_comments, scalar, split_line, training_lines
+from dltool.drafting.draft import RANDOM, Draft, Lines, in_comment, in_comments, scalar, split_line, training_lines
 from dltool.drafting.folder import TEXT_LAYERS, TEXTS, words_of
 from dltool.drafting.goal import Goal, chosen, goal_of
 from dltool.drafting.media_columns import Paths, may_be_names, media_places, paths_in, with_paths
-from dltool.drafting.series import TimeColumn, may_be_years, series_parts, times_of, years_in
+from dltool.drafting.series import SPLIT, TimeColumn, are_random, may_be_years, series_parts, times_of, years_in
 from dltool.drafting.settings import GivenSettings
 from dltool.drafting.sniff import Sniffed, sniff_csv, sniff_sheet, surveyed
 from dltool.drafting.table_files import ROLES, TableFiles
@@ -27,6 +29,9 @@ from dltool.errors import ConfigError, DataError
 from dltool.text import counted, listed
 
 QUOTE = '"'
+PREDICTED = ": dltool predict takes it after training"
+FIRST_INEXACT = 2**24
+"""The first integer that is equal to another in float32."""
 DELIMITED = ("csv", "tsv")
 
 
@@ -37,26 +42,33 @@ def draft_table(files: TableFiles, named: Callable[[Path], str], target: str | N
         ConfigError: no such column, or it cannot be predicted.
         DataError: the table cannot be read, with every problem."""
     sniffed, table, paths, name, why = read_with_target(sniffed_file(files, given), target)
-    goal = goal_of(as_target(sniffed, table, name), as_written(sniffed.columns.get(name), "number"))
+    goal = goal_of(as_target(sniffed, table, name), sniffed.columns.get(name))
     times = None if paths else times_of(table, name)
     uses = uses_of(table, sniffed, name) | said_uses(given, name)
-    source = source_lines(sniffed, named(files.path))
     size = f"{counted(table.rows, 'row')}, {counted(len(table.columns), 'column')}"
     title = f"{in_comment(files.path.name)[1:-1]}: {size}."
-    others, unlike_it = other_files(sniffed, table, files)
+    is_series = times is not None and goal.is_number and times.may_be_windows(table)
+    others, unlike_it = other_files(sniffed, table, files, "" if is_series else PREDICTED)
     notes = (f'the target is "{name}": {why}', *unlike_it)
-    if times is not None and goal.is_number and times.may_be_windows(table):
-        parts = series_parts(source, table, name, sniffed.columns, uses, times)
-        return Draft(title, *parts, "mean_absolute_error", notes)
+    sources = [
+        *source_lines(sniffed, named(files.path)),
+        *(line for role in others for line in source_lines(others[role], named(files.others[role]), role)),
+    ]
+    if times is not None and is_series:
+        fewest = min([table.rows, *(read(other).rows for other in others.values())])
+        data, layers, training = series_parts(sources, table, name, sniffed.columns, uses, times, fewest)
+        data = [*data, *division(others, SPLIT, "", "by time: the last rows are the test")]
+        doubt = RANDOM if are_random(table, name, times) else ""
+        return Draft(title, data, layers, training, goal.metric, notes, doubt)
+    notes += times.notes() if times is not None and goal.is_number else ()
     uses = checked(table, uses | telling(table, uses, name) | said_uses(given, name), name)
     data = [
-        *source,
-        *(line for role in others for line in source_lines(others[role], named(files.others[role]), role)),
+        *sources,
         (f"target: {{{scalar(name, is_key=True)}: {goal.type}}}", f"{why}; {goal.seen}"),
         *input_lines(uses, table),
-        *division(table, goal, times, others),
+        *division(others, split_line(table.rows), *split_options(table, goal, times)),
     ]
-    layers: Lines = dense_layers(table.rows, goal)
+    layers = dense_layers(table.rows, goal)
     training = training_lines(table.rows, goal.loss, goal.metric, monitored=None if goal.is_number else "loss")
     used = [other for other, use in uses.items() if use.kind != "ignore"]
     if paths:
@@ -126,8 +138,9 @@ def sniffed_file(files: TableFiles, given: GivenSettings) -> Sniffed:
     return replace(sniffed, columns={**sniffed.columns, **said})
 
 
-def other_files(sniffed: Sniffed, table: Table, files: TableFiles) -> tuple[dict[str, Sniffed], list[str]]:
-    """Return the files for validation and test that have all columns of the table, and remarks on the others."""
+def other_files(sniffed: Sniffed, table: Table, files: TableFiles, remark: str) -> tuple[dict[str, Sniffed], list[str]]:
+    """Return the files for validation and test that have all columns of the table, and messages about the others;
+    `remark` ends those about files that lack columns."""
     found: dict[str, Sniffed] = {}
     remarks: list[str] = []
     if isinstance(sniffed.options, SqlSource):
@@ -141,16 +154,22 @@ def other_files(sniffed: Sniffed, table: Table, files: TableFiles) -> tuple[dict
             continue
         absent = [name for name in table.columns if name not in names]
         if absent:
-            lacking = f"has no {listed(absent, 3)}: dltool predict takes it after training"
-            remarks.append(f"{path.name} is not used, it {lacking}")
+            remarks.append(f"{path.name} is not used, it has no {listed(absent, 3)}{remark}")
         else:
             found[role] = replace(sniffed, options=options)
     return found, remarks
 
 
 def read(sniffed: Sniffed, needed: Sequence[str] = ()) -> Table:
+    """Read the table. Numbers that float32 cannot tell apart are exact (float64): they may be keys or times."""
     types = {name: parse_column_type(value) for name, (value, _) in sniffed.columns.items()}
-    return table_in_reach(Source(sniffed.kind, sniffed.options), (), ColumnRequest(declared=types, needed=needed))
+    source, wanted = Source(sniffed.kind, sniffed.options), ColumnRequest(declared=types, needed=needed)
+    table = table_in_reach(source, (), wanted)
+    numbers = {name: column.values for name, column in table.columns.items() if column.kind == "number"}
+    large = [
+        name for name, each in numbers.items() if each.dtype == np.float32 and np.any(np.abs(each[:]) >= FIRST_INEXACT)
+    ]
+    return table_in_reach(source, (), replace(wanted, needed=(*needed, *large))) if large else table
 
 
 def source_lines(sniffed: Sniffed, named: str, role: str = "source") -> Lines:
@@ -196,24 +215,26 @@ def checked(table: Table, uses: dict[str, Use], target: str) -> dict[str, Use]:
     return uses
 
 
-def division(table: Table, goal: Goal, times: TimeColumn | None, others: Collection[str]) -> Lines:
-    """Return the line of the split, unless all splits have files of their own."""
+def division(others: Collection[str], whole: str, options: str, comment: str) -> Lines:
+    """Return the line of the split with its `options`, unless all splits have files of their own; `whole` is that of
+    one file."""
     if len(others) == len(ROLES):
         return []
     if others:
         (role,) = ROLES.keys() - others
-        return [(f"split: {{{role}: 0.15}}", f"{listed([*others], 2)} has a file of its own")]
-    return [whole_division(table, goal, times)]
+        own = f"{listed([*others], 2)} has a file of its own"
+        return [(f"split: {{{role}: 0.15{options}}}", f"{comment}; {own}" if options else own)]
+    return [(whole.replace("}", f"{options}}}"), comment)]
 
 
-def whole_division(table: Table, goal: Goal, times: TimeColumn | None) -> tuple[str, str]:
-    line = split_line(table.rows)
-    if times is not None and (times.column is not None or "time" not in table.columns):
+def split_options(table: Table, goal: Goal, times: TimeColumn | None) -> tuple[str, str]:
+    """Return the options of the split besides its sizes, and a comment on them."""
+    if times is not None and (times.column is not None or (times.are_ordered and "time" not in table.columns)):
         order = scalar(times.column) if times.column is not None else "time"
-        return line.replace("}", f", order: {order}}}"), "by time, not at random: the last rows are the test"
+        return f", order: {order}", "by time, not at random: the last rows are the test"
     if goal.fewest == 1:
-        return line.replace("}", ", stratify: false}"), "a class has one row only, and cannot be in every split"
-    return line, ""
+        return ", stratify: false", "a class has one row only, and cannot be in every split"
+    return "", ""
 
 
 def dense_layers(rows: int, goal: Goal) -> Lines:

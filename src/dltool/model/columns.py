@@ -10,8 +10,8 @@ import keras
 import numpy as np
 
 from dltool.config.columns import BooleanColumn, CategoryColumn, ColumnType, DateColumn, NumberColumn, TextColumn
-from dltool.data.arrays.rows import Coded, Rows, Taken
-from dltool.data.arrays.window_rows import Windowed
+from dltool.data.arrays.rows import Coded, Rows
+from dltool.data.arrays.window_rows import values_once
 from dltool.data.dates import DATE_PARTS, SECONDS_A_DAY
 from dltool.data.facts import InputFacts
 from dltool.data.scales import scale_of
@@ -19,7 +19,6 @@ from dltool.data.scales import scale_of
 ColumnState = Mapping[str, Any]
 """The fitted state of a column as JSON: numbers by name; for texts and categories a list of words."""
 
-BLOCK = 2**20
 BEFORE_ALL_DATES = -(10**9)
 """Days; fits into int32, which Keras requires. A missing date is the smallest int64, which lies before."""
 
@@ -28,25 +27,18 @@ def learn(column: ColumnType, rows: Rows) -> ColumnState:
     """Return the state of `column`, fitted on the training `rows` alone."""
     options = column.options
     if isinstance(options, NumberColumn):
-        return learn_number(options, in_memory(rows))
+        return learn_number(options, values_once(rows))
     if isinstance(options, BooleanColumn):
-        values = in_memory(rows)
+        values = values_once(rows)
         fill = most_frequent_number(values) if options.missing == "most_frequent" else 0.0
         return {"fill": fill, "missing": int(np.isnan(values).sum())}
     if isinstance(options, CategoryColumn):
         return learn_category(options, rows)
     if isinstance(options, DateColumn):
-        return learn_date(options, in_memory(rows))
+        return learn_date(options, values_once(rows))
     if isinstance(options, TextColumn):
         return learn_text(options, rows)
     return {}
-
-
-def in_memory(rows: Rows) -> np.ndarray:
-    """Return the values; each row of a time series once, however many windows hold it."""
-    if isinstance(rows, Taken) and isinstance(rows.rows, Windowed):
-        rows = rows.rows.distinct(rows.indices)
-    return np.concatenate([rows[first : first + BLOCK] for first in range(0, max(1, len(rows)), BLOCK)])
 
 
 def learn_number(options: NumberColumn, values: np.ndarray) -> ColumnState:
@@ -84,9 +76,9 @@ def learn_category(options: CategoryColumn, rows: Rows) -> ColumnState:
 
 def counted(rows: Rows) -> dict[str, int]:
     if isinstance(rows, Coded):
-        counts = np.bincount(in_memory(rows.codes).ravel(), minlength=len(rows.values))
+        counts = np.bincount(values_once(rows.codes).ravel(), minlength=len(rows.values))
         return {str(text): int(count) for text, count in zip(rows.values, counts, strict=True) if count}
-    texts, numbers = np.unique(in_memory(rows).astype(str), return_counts=True)
+    texts, numbers = np.unique(values_once(rows).astype(str), return_counts=True)
     return dict(zip(map(str, texts), map(int, numbers), strict=True))
 
 
@@ -101,7 +93,7 @@ def learn_date(options: DateColumn, seconds: np.ndarray) -> ColumnState:
 
 def learn_text(options: TextColumn, rows: Rows) -> ColumnState:
     layer = vectorization(options, "text")
-    texts = rows[0 : len(rows)] if isinstance(rows, Coded) else in_memory(rows)
+    texts = rows[0 : len(rows)] if isinstance(rows, Coded) else values_once(rows)
     layer.adapt(keras.ops.convert_to_tensor(texts.astype(object), dtype="string"))
     state: dict[str, Any] = {"vocabulary": [str(word) for word in layer.get_vocabulary()]}
     weights = getattr(layer._lookup_layer, "idf_weights_const", None)
@@ -152,6 +144,8 @@ def preprocess_number(options: NumberColumn, state: ColumnState, raw: Any) -> An
         filled = keras.ops.cast(keras.ops.sign(exact) * keras.ops.log1p(keras.ops.abs(exact)), "float32")
     if options.scale != "none":
         filled = (filled - state["center"]) / state["spread"]
+    # Large numbers that differ little are float64 until they are scaled.
+    filled = keras.ops.cast(filled, "float32") if raw.dtype == "float64" else filled
     return on_last_axis([filled, *indicator(options.indicator, is_missing)])
 
 

@@ -6,8 +6,9 @@ import numpy as np
 
 from dltool.config.columns import CategoryColumn, ColumnType, NumberColumn
 from dltool.data.arrays.rows import Coded, Rows
+from dltool.data.arrays.window_rows import values_once
 from dltool.data.split.by_column import is_missing
-from dltool.model.columns import ColumnState, counted, in_memory
+from dltool.model.columns import ColumnState, counted
 from dltool.text import and_more, number, plural, quoted
 
 SHOWN = 5
@@ -35,7 +36,7 @@ def unusual_values(
             yield f'"{name}": {rows_have(lacking)} no value, unlike all training rows; the model gets {fill}'
         low, high = state.get("low"), state.get("high")
         if isinstance(low, float) and isinstance(high, float):
-            new, margin = in_memory(rows), FAR * (high - low)
+            new, margin = values_once(rows), FAR * (high - low)
             far = new[(new < low - margin) | (new > high + margin)]
             if len(far):
                 shown = and_more([number(float(value)) for value in np.unique(far)], SHOWN)
@@ -48,4 +49,4 @@ def rows_have(count: int) -> str:
 
 
 def missing_in(rows: Rows) -> int:
-    return counted(rows).get("", 0) if isinstance(rows, Coded) else int(is_missing(in_memory(rows)).sum())
+    return counted(rows).get("", 0) if isinstance(rows, Coded) else int(is_missing(values_once(rows)).sum())

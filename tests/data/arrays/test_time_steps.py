@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dltool.data.arrays.time_steps import steps_of
+from dltool.data.arrays.time_steps import moments_of, steps_of
 
 
 def seconds(dates: pd.DatetimeIndex) -> np.ndarray:
@@ -77,3 +77,31 @@ def test_steps_between_series_do_not_count() -> None:
     assert step is not None
     assert step.name == "1 month"
     assert not gaps.any()
+
+
+def test_a_time_in_several_columns_is_that_of_pandas() -> None:
+    hours = pd.date_range("1968-02-28 20:00", periods=60, freq="h")
+    parts = {name: np.asarray(getattr(hours, name.lower()), np.float64) for name in ("hour", "Year", "month", "day")}
+    np.testing.assert_array_equal(moments_of(parts), seconds(hours))
+    months = {"Year": parts["Year"], "month": parts["month"]}
+    np.testing.assert_array_equal(moments_of(months), seconds(hours.to_period("M").to_timestamp()))
+    days = {"date": seconds(hours.normalize()), "hr": parts["hour"]}
+    np.testing.assert_array_equal(moments_of(days), seconds(hours))
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"year": [2020.0], "day": [1.0]},
+        {"hour": [1.0], "minute": [1.0]},
+        {"year": [2020.0], "month": [13.0]},
+        {"year": [2020.0], "month": [1.5]},
+        {"year": [2020.0], "sales": [1.0]},
+        {"date": [0], "month": [1.0]},
+        {"date": [0], "other": [0]},
+        {"hr": [1.0], "date": [0], "hour": [1.0]},
+        {"year": [2020.0]},
+    ],
+)
+def test_columns_that_are_no_time_together_are_none(columns) -> None:
+    assert moments_of({name: np.array(values) for name, values in columns.items()}) is None

@@ -38,8 +38,9 @@ WORDS = [f"w{number}" for number in range(200)]
         ([*WORDS[:51], "w0"], "ignore", "an identifier: 51 distinct texts in 52 rows"),
         (WORDS[:50], "category", "50 distinct texts"),
         ([*WORDS[:60], *WORDS[:60]], "category", "60 distinct texts"),
-        ([f"{word} b" for word in WORDS], "text", "200 distinct texts of several words"),
+        ([f"{word} is good" for word in WORDS], "text", "200 distinct texts of several words"),
         ([f"{word} is a word" for word in WORDS[:9]], "text", "9 distinct texts of several words"),
+        ([f"SKU {number}" for number in range(200)], "ignore", "an identifier: 200 distinct texts in 200 rows"),
         ([*["0", "1", "2"] * 20, *["3+"] * 5], "category", "4 distinct texts"),
         ([*[f"{number}a" for number in range(30)], *range(30, 61)] * 2, "category", "61 distinct texts"),
     ],
@@ -103,7 +104,7 @@ def test_row_numbers_are_kept_where_there_is_no_other_input(read):
     np.testing.assert_array_equal(column.values[:], np.arange(100))
 
 
-@pytest.mark.parametrize(("cell", "kind"), [("w{} b", "text"), ("w{}", "ignore")])
+@pytest.mark.parametrize(("cell", "kind"), [("w{} is good", "text"), ("w{} b", "ignore")])
 def test_columns_with_very_many_texts_are_counted_and_not_kept(read, monkeypatch, cell, kind):
     monkeypatch.setattr(inference, "MOST_CATEGORIES", 20)
     cells = [cell.format(number) for number in range(100)]
@@ -123,3 +124,32 @@ def test_what_check_reports_of_a_column(read):
         (1, None, "2024-01-30 12:00:00", "2024-01-31"),
         (0, 2, "-1", "2"),
     ]
+
+
+CODES = {
+    "stock": [f"SKU {number} A" for number in range(60)],
+    "plate": [f"B MW {number}" for number in range(60)],
+    "postcode": [f"SW{number}A 1AA" for number in range(60)],
+    "phone": [f"+49 30 {number} 12" for number in range(60)],
+    "iban": [f"DE89 3704 0044 05{number:02}" for number in range(60)],
+    "mac": [f"AB:CD:EF:00:00:{number:02X}" for number in range(60)],
+    "address": [f"192.168.0.{number}" for number in range(60)],
+    "file": [f"IMG 00{number}.jpg" for number in range(60)],
+    "url": [f"https://example.com/a/{number}" for number in range(60)],
+    "mail": [f"somebody.{number}@example.com" for number in range(60)],
+    "digest": [f"{number * 7919:032x}" for number in range(1, 61)],
+    "place": [f"52.{number:03}, 13.{number:03}" for number in range(60)],
+    "two currencies": [f"{number}.50 {'EUR' if number % 2 else 'USD'}" for number in range(60)],
+}
+NAMES = ("Blue Chair", "Galaxy S21 Ultra", "Toy Story 3", "Anna Schmidt", "12 High Street", "it was good", "很好的电影")
+
+
+@pytest.mark.parametrize("name", CODES)
+def test_codes_are_identifiers_with_spaces_too(read, name) -> None:
+    assert read(column_of([f'"{code}"' for code in CODES[name]])).columns["a"].kind == "ignore"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_short_texts_are_texts(read, name) -> None:
+    cells = [f"{name} {word}" for word in "abcdefghijklmnopqrstuvwxyz"]
+    assert read(column_of([*cells, *(f"{cell}x" for cell in cells)])).columns["a"].kind == "text"

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dltool.config.columns import NumberColumn
-from dltool.data.tables.number_format import NumberFormat, format_of
+from dltool.data.tables.number_format import NumberFormat, Writing, format_of
 from dltool.data.tables.typed_table import Table
 from dltool.errors import DataError
 
@@ -55,6 +55,13 @@ def test_the_format_of_a_column_is_found_and_gives_its_numbers(values, marks, ar
         [f"2024-01-{number:02}" for number in range(1, 20)],
         [f"{number:02}.01.2024" for number in range(1, 20)],
         [f"{number}:30" for number in range(20)],
+        [f"SKU {number}" for number in range(20)],
+        [f"{number}/2" for number in range(20)],
+        [f"{number}-{number + 10}" for number in range(20)],
+        [f"{number}h {number}m" for number in range(20)],
+        [f"{number} EUR" if number % 2 else f"{number} USD" for number in range(20)],
+        [f"${number} USD" if number % 2 else f"€{number} EUR" for number in range(20)],
+        ["1", "1-", "2", "2-", "3", "3-"],
         ["2 doors", "4 doors", "5 doors"],
         [],
     ],
@@ -76,6 +83,17 @@ def test_plain_numbers_and_other_texts_have_no_format(texts) -> None:
         ({"thousands": "."}, "1.234,5", 1234.5),
         ({"thousands": " "}, "1\u202f234", 1234),
         ({"thousands": "'"}, "1\u2019234.5", 1234.5),
+        ({}, "\u22125", -5),
+        ({}, "\uff11\uff12\uff0e\uff15", 12.5),
+        ({}, "\u0661\u0662\u066b\u0665", 12.5),
+        ({}, "\u200e12\u200b", 12),
+        ({}, "5-", math.nan),
+        ({"strip": "-"}, "5-", -5),
+        ({"strip": "-"}, "-5", -5),
+        ({"strip": "-"}, "-5-", math.nan),
+        ({"strip": "$()"}, "$(5)", -5),
+        ({"strip": "$()"}, "($5)", -5),
+        ({"thousands": ".", "strip": "-"}, "1.234,5-", -1234.5),
         ({"strip": "$"}, "-$5", -5),
         ({"strip": "$"}, "$-5", -5),
         ({"strip": "$"}, "\u22125$", -5),
@@ -141,3 +159,37 @@ def test_integers_that_float64_cannot_tell_apart_are_codes(read) -> None:
     table = read("id,n\n" + "".join(f"{number},{number % 7}.5\n" for number in ids * 3))
     assert table.columns["id"].kind == "category"
     assert {*table.columns["id"].values[:]} == {*map(str, ids)}
+
+
+INDIAN = [f"Rs. {lakhs},{thousands:02},{100 + thousands}" for lakhs in range(1, 5) for thousands in range(10, 20)]
+
+
+@pytest.mark.parametrize(
+    ("texts", "options"),
+    [
+        (INDIAN, {"thousands": ",", "strip": "Rs."}),
+        ([f"{number}.50-" if number % 2 else f"{number}.25" for number in range(20)], {"strip": "-"}),
+        ([f"$({number}.5)" if number % 2 else f"${number}.5" for number in range(20)], {"strip": "$()"}),
+        ([f"\u00a3{number}/mth" for number in range(20)], {"strip": "\u00a3/mth"}),
+        ([f"{number},5E+03" for number in range(1, 20)], {"decimal": ","}),
+        ([f"1\u2019{number}.5" for number in range(100, 120)], {"thousands": "'"}),
+    ],
+    ids=lambda value: str(value)[:20],
+)
+def test_numbers_of_accounts_and_other_countries_have_a_format(texts, options) -> None:
+    assert format_of(texts, ".") == options
+    written = NumberFormat.of(NumberColumn.model_validate(options), ".")
+    assert not np.isnan([written.number(text) for text in texts]).any()
+
+
+def test_three_digits_behind_every_mark_may_be_thousands() -> None:
+    def is_ambiguous(*texts: str) -> bool:
+        writing = Writing(".")
+        for text in texts:
+            writing.add(text)
+        return writing.is_ambiguous
+
+    assert is_ambiguous("1.234", "2.000", "7")
+    assert not is_ambiguous("1.234", "2.5")
+    assert not is_ambiguous("0.234", "2.123")
+    assert not is_ambiguous("1", "2")

@@ -30,6 +30,18 @@ def test_columns_of_every_kind(read):
     assert list(about[:]) == ["a b", "c d", ""]
 
 
+def test_numbers_that_float32_would_merge_are_float64_in_every_table(read):
+    """Large integers, and fractions that differ little; a table read like another one follows it."""
+    wide = "n,day,small\n1700000001,2458849.521,0.25\n1700000002,2458849.522,3.5\n,2458849.523,\n"
+    for declared in ({}, {"n": "number", "day": "number", "small": "number"}):
+        columns = read(wide, declared).columns
+        assert [column.values.dtype for column in columns.values()] == [np.float64, np.float64, np.float32]
+        np.testing.assert_array_equal(columns["n"].values, [1_700_000_001, 1_700_000_002, np.nan])
+        np.testing.assert_array_equal(columns["day"].values, [2458849.521, 2458849.522, 2458849.523])
+    other = read("n,day,small\n3,4.5,1700000001\n", like=read(wide))
+    assert [column.values.dtype for column in other.columns.values()] == [np.float64, np.float64, np.float32]
+
+
 def test_a_table_that_changes_while_it_is_read_is_refused(tmp_path, read, monkeypatch):
     """The number of rows, and even of bytes, stays the same."""
     blocks = csv_file.CsvFile.blocks

@@ -1,6 +1,7 @@
-"""The usual step between the rows of time series, and what breaks it: seconds, business days, or months."""
+"""The times of the rows of time series, the usual step between them, and what breaks it: seconds, business days, or
+months."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,9 @@ from dltool.data.dates import SECONDS_A_DAY
 REGULAR = 0.9
 """If more than this share of the steps between rows are equal, another step is a gap."""
 UNITS = ((SECONDS_A_DAY, "day"), (3_600, "hour"), (60, "minute"), (1, "second"))
+PARTS_OF_TIME = ("year", "month", "day", "hour", "minute", "second")
+MOST_OF_PARTS = (9999, 12, 31, 24, 59, 60)
+OTHER_NAMES = {"hr": "hour"}
 CALENDAR = {3: (1, "quarter"), 12: (1, "year")}
 BUSINESS_DAYS, MOST_HOLIDAYS = 5, 4
 """Business days of a week, and how many of them in a row may be missing: rows of trading days have none on holidays."""
@@ -48,6 +52,32 @@ class Step:
             return None
         of_days = {SECONDS_A_DAY: 7, 7 * SECONDS_A_DAY: 52}
         return of_days.get(size, SECONDS_A_DAY // size if size < SECONDS_A_DAY and SECONDS_A_DAY % size == 0 else None)
+
+
+def moments_of(columns: Mapping[str, np.ndarray]) -> np.ndarray | None:
+    """Return (rows,) of int64 seconds that several `columns` (rows,) say together: a date (int64 seconds) and parts of
+    the time of day, or a year, a month and so on, of integers. Parts go by their names, in any case, from the largest
+    on without a gap. None if they are no time."""
+    parts = {OTHER_NAMES.get(name.lower(), name.lower()): values for name, values in columns.items()}
+    days = [parts.pop(name) for name, values in [*parts.items()] if values.dtype == np.int64]
+    first = PARTS_OF_TIME.index("hour") if days else 0
+    names = PARTS_OF_TIME[first : first + len(parts)]
+    if len(days) > 1 or {*names} != {*parts} or len(days) + len(parts) < len(columns) or len(columns) < 2:
+        return None
+    for name, most in zip(names, MOST_OF_PARTS[first:], strict=False):
+        values, least = parts[name], int(name in PARTS_OF_TIME[:3])
+        if not ((values >= least) & (values <= most) & (values == np.round(values))).all():
+            return None
+    whole = [parts[name].astype(np.int64) for name in names]
+    if days:
+        (seconds,), clock = days, whole
+    else:
+        year, month, day, *clock = [*whole, *[np.ones_like(whole[0])] * (3 - len(whole))]
+        months = ((year - 1970) * 12 + month - 1).astype("datetime64[M]")
+        seconds = (months.astype("datetime64[D]") + (day - 1)).astype("datetime64[s]").astype(np.int64)
+    for part, unit in zip(clock, (3_600, 60, 1), strict=False):
+        seconds = seconds + unit * part
+    return np.asarray(seconds)
 
 
 def steps_of(moments: np.ndarray, is_new_series: np.ndarray) -> tuple[Step | None, np.ndarray]:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from dltool.config.schema import Windows
-from dltool.data.arrays.rows import Coded, Rows
+from dltool.data.arrays.rows import Coded, Rows, Taken
 from dltool.data.arrays.time_steps import Step, steps_of
 from dltool.data.split.at_random import PART_NAMES
 from dltool.data.split.by_column import Values, numbered
@@ -17,6 +17,7 @@ from dltool.text import counted, listed
 PLACE: ConfigPath = ("data", "windows")
 LAST, SEASONAL = "last value", "last season"
 BLOCK = 10_000
+READ = 2**20
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,13 @@ class Windowed(Rows):
         begins = np.bincount(self.starts[windows], minlength=len(self.rows) + 1)
         ends = np.bincount(self.starts[windows] + self.length, minlength=len(self.rows) + 1)
         return self.base[self.rows[np.cumsum(begins - ends)[:-1] > 0]]
+
+
+def values_once(rows: Rows) -> np.ndarray:
+    """Return the values in memory; each row of a time series once, however many windows hold it."""
+    if isinstance(rows, Taken) and isinstance(rows.rows, Windowed):
+        rows = rows.rows.distinct(rows.indices)
+    return np.concatenate([rows[first : first + READ] for first in range(0, max(1, len(rows)), READ)])
 
 
 def make_windows(

@@ -25,6 +25,7 @@ from dltool.config.columns import (
 )
 from dltool.config.schema import Data
 from dltool.config.sources import Source
+from dltool.config.window_options import columns_in
 from dltool.data.arrays.cleaning import WEIGHTS_ARE, weight_problem
 from dltool.data.arrays.rows import Coded, Rows
 from dltool.data.examples import Examples, SourceExamples, places_in
@@ -82,9 +83,9 @@ def read_tables(data: Data) -> Readable:
     Raises:
         DataError: every problem of a file, its columns and cells; or no column is left as input.
         MachineError: there is no room for columns that do not fit in memory."""
-    needed = (*data.target_columns, *dividing_columns(data))
     # A column that divides or orders rows is read, although it may be no input.
     dividing = {name for _, name in named_columns(data)}
+    needed, absent = (*data.target_columns, *sorted(dividing)), dividing - {*dividing_columns(data)}
     declared = {
         name: kind for name, kind in (data.inputs or {}).items() if kind.name != "ignore" or name not in dividing
     }
@@ -105,7 +106,7 @@ def read_tables(data: Data) -> Readable:
         source = getattr(data, role)
         if source is not None:
             # Tables after the first do without what is ignored.
-            optional = [name for name, kind in declared.items() if tables and kind.name == "ignore"]
+            optional = [*absent, *(name for name, kind in declared.items() if tables and kind.name == "ignore")]
             wanted = ColumnRequest(declared, places, tables.get("source"), needed, optional)
             tables[role] = table_in_reach(source, ("data", role), wanted)
     first = tables["source"]
@@ -145,8 +146,7 @@ def named_columns(data: Data) -> Iterator[tuple[tuple[str, str], str]]:
     """Yield the columns by which the config divides or orders rows, with the keys that name them."""
     for section, keys in (("split", ("group", "order", "column")), ("windows", ("key", "order"))):
         for key in keys:
-            name = getattr(getattr(data, section), key, None)
-            if name is not None:
+            for name in columns_in(getattr(getattr(data, section), key, None)):
                 yield (section, key), name
 
 
@@ -241,16 +241,18 @@ def in_memory(rows: Rows) -> Values:
     return rows if isinstance(rows, Coded) else np.asarray(rows[:])
 
 
-def as_input(values: Rows) -> Rows:
-    """Return the values of an input; numbers that also divide the rows are exact (float64) in the table."""
-    return np.asarray(values[:], np.float32) if values.dtype == np.float64 else values
+def as_input(values: Rows, column: Column) -> Rows:
+    """Return the values of an input: float32, although numbers that also divide the rows are float64 in the table,
+    unless the column is wide."""
+    return np.asarray(values[:], np.float32) if values.dtype == np.float64 and not column.is_wide else values
 
 
 def input_rows(
     data: Data, table: Table, name: str, kind: ColumnType, *, digests: bool = True
 ) -> tuple[Rows, np.ndarray | None]:
     """Return the values of an input; for paths, the decoded files, and their `digests`."""
-    values = as_input(table.columns[name].values)
+    column = table.columns[name]
+    values = as_input(column.values, column)
     if kind.name not in ("image", "audio"):
         return values, None
     from dltool.data.media.audio import CLIPS

@@ -6,7 +6,9 @@ import numpy as np
 
 from dltool.config.columns import ONE_TARGET, Target
 from dltool.config.schema import Data, Windows
+from dltool.config.window_options import columns_in
 from dltool.data.arrays.rows import Coded, stack
+from dltool.data.arrays.time_steps import moments_of
 from dltool.data.arrays.window_rows import PLACE, make_windows, span_of
 from dltool.data.examples import Examples, SourceExamples, places_in
 from dltool.data.sources.tables import (
@@ -19,12 +21,12 @@ from dltool.data.sources.tables import (
     read_tables,
 )
 from dltool.data.split.at_random import TEST, TRAINING, VALIDATION, split_of
-from dltool.data.split.by_column import SplitColumns, Values, is_missing, numbered, order_named, positions
+from dltool.data.split.by_column import SplitColumns, Values, column_named, is_missing, numbered, order_named, positions
 from dltool.data.split.divide import divide_rows
 from dltool.data.split.sizes import part_sizes
 from dltool.data.tables.typed_table import Table
 from dltool.errors import ConfigError, DataError, Problem
-from dltool.text import counted, did_you_mean, near
+from dltool.text import counted, did_you_mean, listed, near
 
 NO_WINDOWS = ("image", "audio", "text")
 OF_NO_PART = 3
@@ -50,8 +52,9 @@ def load_window_examples(data: Data) -> SourceExamples:
     columns = {name: stack([table.columns[name].values for table in read.tables.values()]) for name in first.columns}
     dividing = {name for _, name in named_columns(data) if name in columns}
     values = {name: in_memory(columns[name]) for name in {*dates, *dividing}}
-    series = series_of(values, windows.key, read.tables)
-    order = None if windows.order is None else order_named(values, tuple(dates), windows.order, (*PLACE, "order"))
+    series = series_of(values, windows.keys, [table.rows for table in read.tables.values()])
+    order = order_of(values, tuple(dates), windows.order)
+    values |= {} if order is None else dict([order])
     goals = [in_memory(columns[name]) for name in windows.targets]
     static = {name: in_memory(columns[name]) for name in windows.static if name in read.types}
     check_inputs(windows, read.types, static, series)
@@ -60,8 +63,8 @@ def load_window_examples(data: Data) -> SourceExamples:
     after = [found.rows_after(step) for step in windows.steps]
     labels = [goal.take(rows) if isinstance(goal, Coded) else goal[rows] for goal in goals for rows in after]
     targets = {ONE_TARGET: labels_of_windows(labels, read.targets[ONE_TARGET])}
-    inputs = {name: found.input_of(name, as_input(columns[name])) for name in read.types}
-    places = places_of(read.tables, after[0], order, dates)
+    inputs = {name: found.input_of(name, as_input(columns[name], first.columns[name])) for name in read.types}
+    places = places_of(read.tables, after[0], order)
     own_order = np.arange(len(after[0])) if series is None else positions(series[after[0]])
     times = {"time": own_order if order is None else order[1].take(after[0])}
     examples = Examples(inputs, targets, first.path.name, ("data", "source"), times, places=places)
@@ -84,9 +87,23 @@ def labels_of_windows(labels: Sequence[Values], target: Target) -> Values:
     return labels[0] if is_number else class_labels(labels[0])
 
 
-def places_of(
-    tables: Mapping[str, Table], rows: np.ndarray, order: tuple[str, Values] | None, dates: Collection[str]
-) -> dict[str, np.ndarray]:
+def order_of(
+    values: Mapping[str, Values], dates: Collection[str], order: str | tuple[str, ...] | None
+) -> tuple[str, Values] | None:
+    """Return the column `order`, or what several columns say, with its name. Raises DataError as :func:`order_named`;
+    or the columns are no time."""
+    if not isinstance(order, tuple):
+        return None if order is None else order_named(values, dates, order, (*PLACE, "order"))
+    columns = {name: column_named(values, name, (*PLACE, "order")) for name in order}
+    moments = moments_of({name: values for name, values in columns.items() if isinstance(values, np.ndarray)})
+    if moments is None:
+        message = f"{listed(order, 6)} are no time together"
+        hint = "expected a date and hour, or year, month, day and so on by their names, in integers"
+        raise DataError(Problem((*PLACE, "order"), message, hint))
+    return ", ".join(order), moments
+
+
+def places_of(tables: Mapping[str, Table], rows: np.ndarray, order: tuple[str, Values] | None) -> dict[str, np.ndarray]:
     """Return the locations of the targets of windows, for finding the `rows` of all tables again. They are the file, if
     there are several, the row in it, counted from 0, and the column that orders the rows."""
     firsts = np.cumsum([0, *(table.rows for table in tables.values())])
@@ -98,19 +115,20 @@ def places_of(
     if order is not None:
         name, moments = order
         found = moments[rows]
-        places[f"target {name}"] = found.astype("datetime64[s]") if name in dates else found
+        places[f"target {name}"] = found.astype("datetime64[s]") if found.dtype == np.int64 else found
     return places
 
 
-def series_of(values: Mapping[str, Values], key: str | None, tables: Mapping[str, Table]) -> np.ndarray | None:
-    """Return (rows,): the series of each row. Rows of two tables are of two series."""
-    if key is None and len(tables) == 1:
+def series_of(values: Mapping[str, Values], keys: Sequence[str], rows: Sequence[int]) -> np.ndarray | None:
+    """Return (rows,) of int64: the series of each row, None if there is one. Rows of two tables, which have so many
+    `rows`, are of two series. Raises DataError: rows without a key."""
+    if not keys and len(rows) == 1:
         return None
-    number = np.repeat(np.arange(len(tables)), [table.rows for table in tables.values()])
-    if key is None:
-        return number
-    codes, distinct = numbered(values[key])
-    return np.asarray(number * len(distinct) + codes)
+    series = np.repeat(np.arange(len(rows)), rows)
+    for key in keys:
+        codes, distinct = numbered(column_named(values, key, (*PLACE, "key")))
+        series = numbered(series * len(distinct) + codes)[0]
+    return series
 
 
 def out_of_order(values: Mapping[str, Values], dates: Collection[str], series: np.ndarray | None) -> tuple[str, ...]:
@@ -165,18 +183,17 @@ def new_windows(windows: Windows, table: Table, inputs: Collection[str], name: s
     """Return every window over the columns `inputs` of a table called `name`, always also the one that ends with the
     last row of each series; and warnings."""
     dates = tuple(dates_of(table))
-    dividing = {name for name in (*dates, windows.key, windows.order) if name is not None and name in table.columns}
+    dividing = {*dates, *windows.keys, *columns_in(windows.order)} & table.columns.keys()
     values = {name: in_memory(table.columns[name].values) for name in dividing}
-    order = None if windows.order is None else order_named(values, dates, windows.order, (*PLACE, "order"))
-    keys = None if windows.key is None else values[windows.key]
+    order, series = order_of(values, dates, windows.order), series_of(values, windows.keys, [table.rows])
     parts = np.full(table.rows, OF_NO_PART)
-    found = make_windows(windows, parts, np.ones(table.rows, bool), keys, order, is_new=True)
+    found = make_windows(windows, parts, np.ones(table.rows, bool), series, order, is_new=True)
     if not len(found.starts):
         span = span_of(windows, is_new=True)
         message = f"{name} has {table.rows:,} rows, and a window takes {span:,} of one series without a gap"
         raise DataError(Problem(None, message))
     places = places_in(name, len(found.starts), found.rows_after(0) + 1)
-    windowed = {key: found.input_of(key, table.columns[key].values) for key in inputs}
+    windowed = {key: found.input_of(key, as_input(table.columns[key].values)) for key in inputs}
     return Examples(windowed, places=places), found.warnings
 
 

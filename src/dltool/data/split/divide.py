@@ -104,6 +104,17 @@ def divide_parts(
     return Split(split.train, own.get("validation", split.validation), own.get("test", split.test))
 
 
+def order_warnings(rule: SplitOptions, source: SourceExamples, sizes: PartSizes) -> tuple[str, ...]:
+    """Return a warning if rows are divided at random although a date orders them in the file."""
+    columns = source.split_columns
+    if rule.rules or source.divided is not None or not (sizes.taken_validation or sizes.taken_test):
+        return ()
+    steps = {name: np.diff(values) for name, values in columns.values.items() if name in columns.dates}
+    ordered = [name for name, each in steps.items() if each.any() and ((each >= 0).all() or (each <= 0).all())]
+    message = 'the rows are in the order of "{0}", and the split is at random: split: {{order: {0}}} tests later rows'
+    return tuple(message.format(name) for name in ordered[:1])
+
+
 def check_class_sizes(classes: np.ndarray, target: TargetFacts, place: ConfigPath) -> None:
     """Raise DataError for a class with a single example, which cannot be in two splits."""
     alone = [target.class_names[index] for index in np.flatnonzero(np.bincount(classes) == 1)]

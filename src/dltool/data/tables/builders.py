@@ -17,17 +17,20 @@ from dltool.data.tables.cells import (
     as_texts,
     boolean_of,
     date_text,
+    is_prose,
     number_text,
     word_count,
 )
 from dltool.data.tables.date_format import date_of
-from dltool.data.tables.number_format import PLAIN, NumberFormat
+from dltool.data.tables.number_format import PLAIN, NumberFormat, in_ascii
 from dltool.data.tables.stores import Stores
 from dltool.data.tables.typed_table import Want
 
 MOST_INVALID = 10
 MOST_DIGITS = 15
 MOST_DISTINCT_NUMBERS = 50
+STEPS = 2**16
+"""The least steps of float32 in the range of a column, whose fractions are rounded to them."""
 NUMBER_STARTS = frozenset("0123456789+-.,")
 
 
@@ -157,6 +160,16 @@ class NumberBuilder(Builder):
             self.last = float(numbers[-1])
         self.count_distinct(numbers)
 
+    @property
+    def is_wide(self) -> bool:
+        """Return whether float32 does not distinguish the numbers: large integers, or fractions that differ little."""
+        if self.ends is None or self.ends[0] == self.ends[1]:
+            return False
+        low, high = self.ends
+        largest = max(-low, high)
+        step = float(np.spacing(np.float32(largest)))
+        return bool(largest > 2**24) if self.is_whole else bool(high - low < STEPS * step)
+
     def shown(self, value: float) -> str:
         return number_text(value) if self.is_whole else f"{value:.6g}"
 
@@ -203,7 +216,7 @@ class DateBuilder(Builder):
 class TextBuilder(Builder):
     """Codes of distinct texts, the empty one if missing.
 
-    With `most`, the texts are dropped once there are more, and cells are counted: `spaced` have several words, `words`
+    With `most`, the texts are dropped once there are more, and cells are counted: `prose` have several words, `words`
     is the total number of words, `numeric` and `dated` could be numbers and ISO dates."""
 
     dtype = np.int32
@@ -215,7 +228,7 @@ class TextBuilder(Builder):
         self.options, self.most, self.written = options, most, NumberFormat(decimal)
         self.numbers: dict[str, int] = {}
         self.is_dropped = False
-        self.spaced = self.words = self.numeric = self.dated = 0
+        self.prose = self.words = self.numeric = self.dated = 0
         self.has_codes = False
 
     def values_of(self, cells: Cells) -> tuple[np.ndarray, int]:
@@ -243,12 +256,13 @@ class TextBuilder(Builder):
         for value, count in zip(texts.values, counts, strict=True):
             words = word_count(value)
             self.words += count * words
-            self.spaced += count * (words > 1)
+            self.prose += count * is_prose(value)
             # Most texts do not even begin like a number or a date.
-            is_number = value[:1] in NUMBER_STARTS and not np.isnan(self.written.number(value))
+            start = value[:1] if value.isascii() else in_ascii(value[:2])[:1]
+            is_number = start in NUMBER_STARTS and not np.isnan(self.written.number(value))
             self.numeric += count * is_number
             self.has_codes = self.has_codes or is_code(value)
-            self.dated += count * (value[4:5] == "-" and date_of(value) != NO_DATE)
+            self.dated += count * (value[4:5] in ("-", "W") and date_of(value) != NO_DATE)
 
     @property
     def distinct(self) -> int | None:
@@ -273,7 +287,10 @@ def builder_for(
 def is_code(text: str) -> bool:
     """Return whether the text is digits after a zero, such as a postal code, or an integer that float64 may not tell
     from others, such as an id of 19 digits: no quantity is written so."""
-    return text.isdecimal() and len(text) > 1 and (text[0] == "0" or (len(text) > MOST_DIGITS and int(text) > 2**53))
+    if not text.isdecimal() or len(text) == 1:
+        return False
+    digits = in_ascii(text)
+    return digits[0] == "0" or (len(digits) > MOST_DIGITS and int(digits) > 2**53)
 
 
 def tidied(text: str, options: CategoryColumn) -> str:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,6 +21,10 @@ UNSPACED = re.compile(
     "\u2600-\u27bf\U0001f300-\U0001faff]"
 )
 """Characters of Thai, Lao, Burmese, Khmer, Japanese and Chinese, and emoji."""
+WORD = re.compile(
+    r"(?<!\S)[^\w\s]*(?![A-Z]{1,3}[^\w\s]*(?!\S))(?![^\W\d_][^\w\s]*(?!\S))[^\W\d_][^\s\d_@/\\=|<>+]*(?!\S)"
+)
+"""A word of letters, which neither one letter nor three capitals are: codes have them too."""
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
 FIRST_DATE = (datetime(1, 1, 1, tzinfo=UTC) - EPOCH) // SECOND
@@ -73,6 +78,13 @@ def date_text(seconds: int) -> str:
 def word_count(text: str) -> int:
     """Return the number of words; of scripts without spaces between words, and of emoji, each character is one."""
     return len(text.split()) if text.isascii() else max(len(text.split()), len(UNSPACED.findall(text)))
+
+
+def is_prose(text: str) -> bool:
+    """Return whether the text has two words at least, which codes such as "AB 123 C" and "SKU 12" have not."""
+    # Most codes have no space.
+    words = len([*islice(WORD.finditer(text), 2)]) if " " in text else 0
+    return words > 1 or (not text.isascii() and len([*islice(UNSPACED.finditer(text), 2)]) > 1)
 
 
 def boolean_of(text: str) -> float:

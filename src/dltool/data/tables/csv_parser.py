@@ -51,14 +51,23 @@ class Dialect:
         if self.several is None:
             return data
         if self.several == WHITESPACE.encode():
-            return RUN.sub(UNIT.encode(), ENDS.sub(b"", data))
+            data, quote = ENDS.sub(b"", data), (self.quote or "").encode()
+            if not quote or quote not in data:
+                return RUN.sub(UNIT.encode(), data)
+            return re.sub(rb"%b[^%b\n]*%b|[ \t]+" % ((re.escape(quote),) * 3), spaced_or_quoted, data)
         return data.replace(self.several, UNIT.encode())
+
+
+def spaced_or_quoted(match: re.Match[bytes]) -> bytes:
+    """Return a quoted field, or the delimiter that stands for a run of spaces."""
+    return UNIT.encode() if match[0].isspace() else match[0]
 
 
 def dialect_of(options: CsvSource) -> Dialect:
     comment = None if options.comment is None else options.comment.encode()
     if len(options.delimiter.encode()) > 1:
-        return Dialect(UNIT, None, comment, options.delimiter.encode())
+        quote = options.quote if options.delimiter == WHITESPACE else None
+        return Dialect(UNIT, quote, comment, options.delimiter.encode())
     return Dialect(options.delimiter, options.quote, comment, None)
 
 

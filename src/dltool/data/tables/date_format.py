@@ -10,20 +10,31 @@ from dltool.data.tables.cells import EPOCH, FIRST_DATE, LAST_DATE, NO_DATE, SECO
 from dltool.data.tables.number_format import MOST_ODD, SAMPLE, USUAL_SHARE, TextSurvey
 
 CLOCK = r"\d{2}:\d{2}(:\d{2}([.,]\d{1,9})?)?( ?(Z|[+-]\d{2}(:?\d{2})?))?"
-ISO_DATE = re.compile(rf"\d{{4}}-(\d{{2}}(-\d{{2}}([T ]{CLOCK})?)?|W\d{{2}}(-\d)?)", re.ASCII)
+ISO_DATE = re.compile(rf"\d{{4}}-(\d{{2}}(-\d{{2}}([T ]({CLOCK}|\d{{2}}))?)?|W\d{{2}}(-\d)?)|\d{{4}}W\d{{2}}", re.ASCII)
 ISO_MONTH = 7
 """Characters of a month, such as 1949-01."""
-INTEGER = re.compile(r"-?\d{1,15}(\.\d*)?", re.ASCII)
-QUARTER = re.compile(r"(?<=[Qq])[1-4]", re.ASCII)
+INTEGER = re.compile(r"-?\d{1,19}(\.\d*)?", re.ASCII)
+QUARTER = re.compile(r"(?<=[Qq])[1-4](?!\d)|(?<!\d)[1-4](?=[Qq])", re.ASCII)
 TIME = re.compile(
-    r"(?P<between>[T ]|, )(?P<hour>\d{1,2})(?P<minute>:\d{2})(?P<second>:\d{2})?(?P<part>\.\d{1,6})?"
-    r"(?P<half> ?[AaPp][Mm])?(?P<space> ?)(?P<zone>Z|[+-]\d{2}:?\d{2}|[A-Z]{2,5})?",
+    r"(?:(?<![\w.:])|(?<=\dT)|(?<=[A-Za-z/]\d{4}:))"
+    r"(?:\d{1,2}(?P<minute>:\d{2}|(?<= \d)[.h]\d{2}|(?<= \d\d)[.h]\d{2})(?P<second>[:.]\d{2})?(?P<part>[.,]\d{1,6})?"
+    r"|\d{1,2}(?= ?[AaPp][Mm]))"
+    r"(?P<half> ?[AaPp][Mm])?(?P<space> ?)(?P<zone>Z|[+-]\d{2}:?\d{2}|(?!of|at)[A-Z]{2,5})?(?![\w.:])",
     re.ASCII,
 )
-PIECE = re.compile(r"\d+|[^\W\d_]+|.")
+SPOKEN = re.compile(
+    r"(?<=\d)(?:st|nd|rd|th)\b|(?<=\b[Ss][Ee][Pp])[Tt]\b|(?<=\b[AaPp])\.(?=[Mm]\.)|(?<=\b[AaPp]\.[Mm])\."
+)
+"""Ends of words without which strptime reads them: 1st, Sept, a.m."""
+CODE = re.compile("%([a-zA-Z])")
+PIECE = re.compile(r"\0|\d+|[^\W\d_]+|.")
+LITERALS = (*"qtm年月日년월일", "of", "at")
+PUNCTUATION = " ,./-_:'[]"
 MONTHS = tuple(datetime(2000, month, 1, tzinfo=UTC).strftime("%B").lower() for month in range(1, 13))
 DAYS = tuple(datetime(2001, 1, day, tzinfo=UTC).strftime("%A").lower() for day in range(1, 8))
-ORDERS = ("dmy", "mdy", "ymd", "my", "ym")
+ORDERS = ("dmy", "mdy", "ymd", "dmY", "mdY", "Ymd", "mY", "Ym", "by", "bY", "Yb", "qy", "qY", "Yq", "yq", "Yj")
+"""Of a month in digits and a year of two, one may as well be a day."""
+MOST_PIECES = 16
 FEW = 20
 """Texts that suggest formats; after `SAMPLE` texts the unlikely ones are dropped."""
 
@@ -33,13 +44,13 @@ def date_of(text: str, written: str | None = None) -> int:
     `written` is a format of strptime, in which `%q` is a quarter, or one of `UNIX`; ISO 8601 by default."""
     try:
         if written is not None and written in UNIX:
-            seconds = int(float(text) // UNIX[written]) if INTEGER.fullmatch(text) else NO_DATE
+            seconds = int(text.partition(".")[0]) // UNIX[written] if INTEGER.fullmatch(text) else NO_DATE
             return seconds if FIRST_DATE <= seconds <= LAST_DATE else NO_DATE
         if written is not None:
             of_month = written.replace("%q", "%m")
-            moment = datetime.strptime(in_months(text, written), of_month)  # noqa: DTZ007 - it may have a zone
+            moment = datetime.strptime(in_months(SPOKEN.sub("", text), written), of_month)  # noqa: DTZ007 - it may have a zone
         elif ISO_DATE.fullmatch(text):
-            whole = f"{text}-01" if len(text) == ISO_MONTH else text
+            whole = f"{text}-01" if len(text) == ISO_MONTH and "W" not in text else text
             moment = datetime.fromisoformat(whole.replace(" Z", "Z").replace(" +", "+").replace(" -", "-"))
         else:
             return NO_DATE
@@ -67,6 +78,7 @@ class DateWriting(TextSurvey):
         super().__init__()
         self.read: dict[str | None, int] = dict.fromkeys((None, *formats), 0)
         self.texts = 0
+        self.earliest, self.latest = LAST_DATE, FIRST_DATE
 
     def add(self, text: str, count: int = 1) -> None:
         self.cells += count
@@ -77,9 +89,11 @@ class DateWriting(TextSurvey):
             # strptime keeps five formats only, and is many times slower with more.
             likely = USUAL_SHARE * max(self.read.values())
             self.read = {each: count for each, count in self.read.items() if count >= likely or each is None}
-        fitting = [each for each in self.read if date_of(text, each) != NO_DATE]
+        moments = {each: date_of(text, each) for each in self.read}
+        fitting = [each for each, moment in moments.items() if moment != NO_DATE]
         for each in fitting:
             self.read[each] += count
+            self.earliest, self.latest = min(self.earliest, moments[each]), max(self.latest, moments[each])
         self.example = self.example or (text if fitting else "")
         if not fitting:
             self.add_odd(text, count)
@@ -93,7 +107,7 @@ class DateWriting(TextSurvey):
         if self.read[None] == most:
             return [None]
         best = [each for each, count in self.read.items() if count == most and each is not None]
-        return [*sorted(best, key=lambda each: (each.startswith("%d") == ("/" in each), len(each)))]
+        return [*sorted(best, key=lambda each: (each in UNIX, each.startswith("%d") == ("/" in each), len(each)))]
 
 
 def date_formats(texts: Iterable[str]) -> list[str]:
@@ -104,47 +118,50 @@ def date_formats(texts: Iterable[str]) -> list[str]:
 
 def formats_of(text: str) -> Iterator[str]:
     """Yield the formats in which a text may be a date, other than ISO 8601."""
+    text = SPOKEN.sub("", text)
     clock = TIME.search(text)
-    if clock is None or clock.end() != len(text):
-        day, suffix = text, ""
-    else:
-        day, suffix = text[: clock.start()], format_of_time(clock)
+    day = text if clock is None else f"{text[: clock.start()]}\0{text[clock.end() :]}"
     pieces = PIECE.findall(day)
-    choices = [codes_of(piece, before) for piece, before in zip(pieces, ["", *pieces], strict=False)]
-    if len(pieces) > 12:
+    if len(pieces) > MOST_PIECES:
         return
+    around = zip(["", *pieces], pieces, [*pieces[1:], ""], strict=False)
+    choices = [("\0",) if piece == "\0" else codes_of(piece, before, after) for before, piece, after in around]
     for codes in product(*choices):
-        order = "".join(code[1].lower() for code in codes if code[:1] == "%" and code[1] in "dmbBYyq")
-        order = order.replace("b", "m").replace("q", "m")
-        if order in ORDERS:
-            yield "".join(codes) + suffix
+        parts = CODE.findall("".join(codes))
+        order = "".join(part for part in parts if part in "dmbBYyqj").replace("B", "b")
+        is_date = order in ORDERS or order.replace("b", "m") in ORDERS[:6]
+        # A time of four or six digits comes after a whole day.
+        if is_date and ("H" not in parts or (not clock and "d" in parts)):
+            yield "".join(codes).replace("\0", "" if clock is None else format_of_time(clock))
 
 
-def codes_of(piece: str, before: str) -> tuple[str, ...]:
+def codes_of(piece: str, before: str, after: str) -> tuple[str, ...]:
     """Return what a piece of a date may be in strptime's format; nothing if it is part of no date."""
     if piece.isdecimal():
-        if before in ("Q", "q"):
+        if len(piece) == 1 and {before, after} & {"Q", "q"}:
             return ("%q",)
-        return {1: ("%d", "%m"), 2: ("%d", "%m", "%y"), 4: ("%Y",), 8: ("%Y%m%d",)}.get(len(piece), ())
+        is_time = before != "" and before in "Tt_ "
+        times = {4: ("%H%M",), 6: ("%H%M%S",)}.get(len(piece), ()) if is_time else ()
+        days = {1: ("%d", "%m"), 2: ("%d", "%m", "%y"), 3: ("%j",), 4: ("%Y",), 6: ("%Y%m",), 8: ("%Y%m%d",)}
+        return days.get(len(piece), ()) + times
     word = piece.lower()
     if not piece.isalpha():
-        return (piece,) if piece in " ,./-" else ()
-    if word in ("q", "t"):
-        return (piece,)
+        return (piece,) if piece in PUNCTUATION else ()
     names = (("%B", MONTHS), ("%A", DAYS))
     whole = [code for code, words in names if word in words]
-    return (*whole, *(code.lower() for code, words in names if word in [each[:3] for each in words]))
+    literal = (piece,) if word in LITERALS else ()
+    return (*literal, *whole, *(code.lower() for code, words in names if word in [each[:3] for each in words]))
 
 
 def format_of_time(clock: re.Match[str]) -> str:
     zone = clock["zone"] or ""
+    minute, second, part = clock["minute"] or "", clock["second"] or "", clock["part"] or ""
     return "".join(
         [
-            clock["between"],
             "%I" if clock["half"] else "%H",
-            ":%M",
-            ":%S" * bool(clock["second"]),
-            ".%f" * bool(clock["part"]),
+            minute and f"{minute[0]}%M",
+            second and f"{second[0]}%S",
+            part and f"{part[0]}%f",
             "" if not clock["half"] else clock["half"][:-2] + "%p",
             clock["space"],
             # strptime knows few names of zones.

@@ -18,7 +18,7 @@ most ten distinct numbers come five times each and more than one in a hundred ce
 them.
 - A category, unless most rows have a text of their own: half as many distinct texts as rows, and these are more than 50
 or of four words each; or more than 100,000 distinct texts. Such a column is text if at least half of its cells have
-several words, and else ignored as an identifier."""
+several words of letters, which codes such as "AB 123 C" have not, and else ignored as an identifier."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -126,7 +126,7 @@ class Guess:
             2 * distinct > present and (distinct > FEW_CATEGORIES or builder.words >= 4 * present)
         )
         shown = f"{distinct:,}" if distinct is not None else f"more than {MOST_CATEGORIES:,}"
-        are_words = 2 * builder.spaced >= present
+        are_words = 2 * builder.prose >= present
         if are_own and distinct is None and (are_words or self.is_needed):
             return "whole text"
         if are_own and are_words:

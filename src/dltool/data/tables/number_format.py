@@ -17,16 +17,25 @@ from dltool.config.columns import WrittenNumber
 
 LARGEST = float(np.finfo(np.float32).max)
 NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
-SPACES = {ord(space): " " for space in "\u00a0\u2009\u202f"} | {ord("\u2019"): "'", ord("\u2212"): "-"}
-"""Spaces that do not break, the apostrophe and the minus sign of typesetters."""
+PRINTED = str.maketrans(
+    "\u00a0\u2002\u2007\u2009\u200a\u202f\u3000\u2019\u066c\u2010\u2011\u2013\u2212\uff0d\uff0b\u066b\uff0e\uff0c\uff05",
+    "       ''-----+..,%",
+    "\u200b\u200e\u200f\ufeff",
+)
+"""Spaces, apostrophes, signs and marks of typesetters and other scripts, and characters without a width."""
 OTHER = {".": ",", ",": "."}
 MARKS = (" ", "'", "_")
-CODES = re.compile(r"[A-Z]{3}|US\$|Rs\.?|R\$|kr\.?|Fr\.?|zł|Kč", re.ASCII)
+CODES = re.compile(
+    r"AED|ARS|AUD|BDT|BGN|BRL|CAD|CHF|CLP|CNY|COP|CZK|DKK|EGP|EUR|GBP|HKD|HUF|IDR|ILS|INR|JPY|KES|KRW|MXN|MYR|NGN|NOK|NZD"
+    r"|PEN|PHP|PKR|PLN|RMB|RON|RUB|SAR|SEK|SGD|THB|TRY|TWD|UAH|USD|VND|ZAR|US\$|Rs\.?|R\$|kr\.?|Fr\.?|zł|Kč",
+    re.ASCII,
+)
 """Currencies in letters, before a number; behind it any word is a unit."""
 WRITTEN = re.compile(
-    r"\(?[+-]? ?(?P<before>[^\d\s.,()'+-]{0,4}) ?[+-]?(?P<number>\d(?:[\d.,'_ ]*\d)?|[.,]\d+)(?P<after>.*?)\)?"
+    r"\(?[+-]? ?(?P<before>(?:[^\d\s.,()'+-]{1,4}\.?)?) ?\(?[+-]?"
+    r"(?P<number>(?:\d(?:[\d.,'_ ]*\d)?|[.,]\d+)(?:[eE][+-]?\d+)?)(?P<after>.*?)\)?"
 )
-UNIT = re.compile(r"%|‰|[^\W\d_][\w/²³°·]{0,11}( [^\W\d_][\w/²³°·]{0,11})?|°[CF]?")
+UNIT = re.compile(r"%|‰|/?[^\W\d_][\w/²³°·]{0,11}( [^\W\d_][\w/²³°·]{0,11})?|°[CF]?")
 FEW_VALUES = 10
 """Numbers with a unit are categories, such as sizes, if no more of them are distinct."""
 USUAL_SHARE = 0.95
@@ -38,7 +47,7 @@ SAMPLE = 100
 @dataclass(frozen=True)
 class NumberFormat:
     """`thousands` stands between groups of digits; `strip` are characters around the number; with parentheses in it, a
-    number in parentheses is negative, as in accounts."""
+    number in parentheses is negative, as in accounts, and with a hyphen one with a minus sign behind it."""
 
     decimal: str = "."
     thousands: str = ""
@@ -65,6 +74,7 @@ class NumberFormat:
 
     def number(self, text: str) -> float:
         """Return the number that `text` represents, or NaN: also for "nan", "inf" and numbers too large for float32."""
+        text = in_ascii(text)
         if not self.is_plain:
             text = self.bare(text)
         if self.decimal != ".":
@@ -74,11 +84,13 @@ class NumberFormat:
 
     def bare(self, text: str) -> str:
         """Return the text without what is around the number and between its groups of digits."""
-        text = text.translate(SPACES)
-        is_negative = "(" in self.strip and text.startswith("(") and text.endswith(")")
-        text = text.strip(self.strip + " ")
+        marks = self.strip.replace("-", "") + " "
+        text = text.strip(marks.translate({ord("("): None, ord(")"): None}))
+        is_behind = "-" in self.strip and text.endswith("-")
+        is_negative = is_behind or ("(" in self.strip and text.startswith("(") and text.endswith(")"))
+        text = text[: len(text) - is_behind].strip(marks)
         sign = text[:1] if text[:1] in ("+", "-") else ""
-        text = sign + text[len(sign) :].lstrip(self.strip + " ")
+        text = sign + text[len(sign) :].lstrip(marks)
         if self.thousands and (match := self.grouped.match(text)):
             text = match[1].replace(self.thousands, "") + text[match.end() :]
         return text if not is_negative else f"-{text}"
@@ -122,22 +134,20 @@ class Writing(TextSurvey):
         pairs = ((decimal, other), (other, decimal))
         self.decimal = decimal
         self.read = {NumberFormat(mark, each): 0 for mark, foreign in pairs for each in ("", foreign, *MARKS)}
-        self.bare = 0
-        self.around: set[str] = set()
+        self.around: set[tuple[str, str]] = set()
         self.few: set[str] = set()
-        self.has_parentheses = False
+        self.negatives: set[str] = set()
 
     def add(self, text: str, count: int = 1) -> None:
         self.cells += count
-        parts = number_in(text.translate(SPACES))
+        parts = number_in(text)
         if parts is None:
             self.add_odd(text, count)
             return
         before, number, after = parts
         self.example = self.example or text
-        self.around |= {*filter(None, (before, after))}
-        self.bare += count * (not before and not after)
-        self.has_parentheses |= text.endswith(")")
+        self.around.add((before, after.removesuffix("-")))
+        self.negatives |= {"()"} if text.endswith(")") else {"-"} if after == "-" else set()
         if len(self.few) <= FEW_VALUES:
             self.few.add(text)
         for candidate in self.read:
@@ -148,26 +158,46 @@ class Writing(TextSurvey):
 
         "1,234" is taken for 1234: a decimal comma would be that of the file, or show in another cell."""
         best = max(self.read, key=self.read.__getitem__)
-        units = {mark for mark in self.around if not is_currency(mark)}
-        if self.read[best] < USUAL_SHARE * self.cells or len(self.around) > 1 or (units and self.bare):
+        pairs = self.around - {("", "")}
+        marks = {mark for pair in pairs for mark in pair if mark}
+        units = {mark for mark in marks if not is_currency(mark)}
+        are_several = len(marks) > 1 and len(pairs) > 1
+        if self.read[best] < USUAL_SHARE * self.cells or are_several or (units and pairs != self.around):
             return {}
-        if units - {"%"} and len(self.few) <= FEW_VALUES:
+        # Sizes, and grades such as 2-.
+        if (units - {"%"} or "-" in self.negatives) and len(self.few) <= FEW_VALUES:
             return {}
-        strip = dict.fromkeys([*"".join(self.around), *"()" * self.has_parentheses])
+        strip = dict.fromkeys("".join([*next(iter(pairs), ()), *sorted(self.negatives)]))
         implied = OTHER[best.thousands] if best.thousands == self.decimal else self.decimal
         decimal = best.decimal if best.decimal != implied else ""
         options = {"thousands": best.thousands, "decimal": decimal, "strip": "".join(strip)}
         return {key: value for key, value in options.items() if value}
 
+    @property
+    def is_ambiguous(self) -> bool:
+        """Return whether the decimal marks may as well separate thousands: each has three digits behind it."""
+        other = OTHER[self.decimal]
+        plain, grouped = self.read[NumberFormat(self.decimal)], self.read[NumberFormat(other, self.decimal)]
+        return plain == grouped == self.cells > self.read[NumberFormat(other)]
+
+
+def in_ascii(text: str) -> str:
+    """Return the text of a number with the digits, signs and marks of ASCII."""
+    if text.isascii():
+        return text
+    return re.sub(r"\d", lambda digit: str(unicodedata.decimal(digit[0])), text.translate(PRINTED)).strip()
+
 
 def number_in(text: str) -> tuple[str, str, str] | None:
-    """Return what stands before a number, the number, and what stands behind; None if it is no number with a currency
-    or a unit."""
-    match = WRITTEN.fullmatch(text)
+    """Return what stands before a number, the number, and what stands behind, a minus sign perhaps; None if it is no
+    number with a currency or a unit."""
+    match = WRITTEN.fullmatch(in_ascii(text))
     if match is None:
         return None
     before, after = match["before"], match["after"].strip()
-    is_number = (not before or is_currency(before)) and (not after or is_currency(after) or UNIT.fullmatch(after))
+    is_number = (not before or is_currency(before)) and (
+        after in ("", "-") or is_currency(after) or UNIT.fullmatch(after)
+    )
     return (before, match["number"].strip(), after) if is_number else None
 
 

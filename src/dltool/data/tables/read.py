@@ -94,18 +94,26 @@ class TableReader:
         DataError.refuse(self.absent_problems())
         kinds = self.known_kinds()
         known = {
-            name: builder_for(kind, self.stores, self.file.decimal, declared, is_exact=name in self.wanted.needed)
+            name: builder_for(
+                kind,
+                self.stores,
+                self.file.decimal,
+                declared,
+                is_exact=name in self.wanted.needed or self.is_wide(name),
+            )
             for name, (kind, declared) in kinds.items()
             if kind != "ignore"
         }
         DataError.refuse(self.unusable_problems(known))
         among = self.file.names if self.wanted.like is None else self.wanted.needed
-        guesses = {name: self.guess(name) for name in among if name not in kinds}
+        guesses = {name: self.guess(name) for name in among if name not in kinds and name in self.file.names}
         self.build({**known, **guesses})
         problems = [self.invalid_problem(name, builder) for name, builder in known.items() if builder.invalid.count]
         inferred, doubts = self.infer_kinds(guesses)
         problems += doubts
         DataError.refuse(sorted(problems, key=lambda problem: problem.message))
+        builders: dict[str, Builder | None] = {**known, **{name: guess.builder for name, guess in guesses.items()}}
+        self.read_wide(builders)
         like = "" if self.wanted.like is None else f"as in {self.wanted.like.path.name}"
         used = {*known, *(name for name, outcome in inferred.items() if outcome.kind != "ignore")}
         has_inputs = not used <= set(self.wanted.needed)
@@ -114,11 +122,11 @@ class TableReader:
             if name in kinds:
                 kind, declared = kinds[name]
                 why = "declared" if declared else like or f"holds {self.file.unusable[name]}"
-                columns[name] = self.column(name, kind, known.get(name), why, declared)
+                columns[name] = self.column(name, kind, builders.get(name), why, declared)
             elif outcome := inferred.get(name):
                 if outcome.is_counting and not has_inputs:
                     outcome = Decided("number", f"{outcome.why}, but there is no other input")
-                columns[name] = self.column(name, outcome.kind, guesses[name].builder, outcome.why, None)
+                columns[name] = self.column(name, outcome.kind, builders[name], outcome.why, None)
         return Table(columns, self.rows or 0, self.file.path, self.file)
 
     def known_kinds(self) -> dict[str, tuple[Kind, ColumnType | None]]:
@@ -133,6 +141,12 @@ class TableReader:
         # Needed columns are never ignored.
         unknown = {name for name in self.wanted.needed if name in kinds and kinds[name][0] == "ignore"}
         return {name: kinds[name] for name in self.file.names if name in kinds and name not in unknown}
+
+    def is_wide(self, name: str) -> bool:
+        """Return whether the column is wide in the training table, if that is another one."""
+        return (
+            self.wanted.like is not None and name in self.wanted.like.columns and self.wanted.like.columns[name].is_wide
+        )
 
     def guess(self, name: str, suggestion: Suggestion | None = None) -> Guess:
         is_needed = name in self.wanted.needed
@@ -179,6 +193,20 @@ class TableReader:
                 guesses |= again
         return inferred, problems
 
+    def read_wide(self, builders: dict[str, Builder | None]) -> None:
+        """Read numbers that float32 does not distinguish again, as float64, and replace their builders. Another table
+        follows the training table."""
+        wide = {
+            name: NumberBuilder(self.stores, builder.written, is_exact=True)
+            for name, builder in builders.items()
+            if isinstance(builder, NumberBuilder) and builder.is_wide and builder.dtype is np.float32
+        }
+        if wide and self.wanted.like is None:
+            for name in wide:
+                self.stores.drop(builders[name].store)  # type: ignore[union-attr]
+            self.build(wide)
+            builders |= wide
+
     def column(self, name: str, kind: Kind, builder: Builder | None, why: str, declared: ColumnType | None) -> Column:
         rows = self.rows or 0
         # All rows share one number in memory.
@@ -188,7 +216,8 @@ class TableReader:
         if kind == "ignore":
             self.stores.drop(builder.store)
         values = nothing if kind == "ignore" else builder.finish()
-        return Column(name, kind, values, why, builder.missing, builder.distinct, *builder.range, declared)
+        is_wide = getattr(builder, "is_wide", False) if self.wanted.like is None else self.is_wide(name)
+        return Column(name, kind, values, why, builder.missing, builder.distinct, *builder.range, declared, is_wide)
 
     def unusable_problems(self, used: Collection[str]) -> Iterator[Problem]:
         """Yield a problem for each column of other values than single ones that is used, as an input or otherwise."""

@@ -79,7 +79,7 @@ class Column:
     1970-01-01T00:00 with the lowest int64 if missing; category, text, image and audio (paths) are Coded with the empty
     text if missing; ignored ones are NaN that take no memory. `why` is the reason for the kind. `distinct` is None if
     there are many. `low` and `high` are the range of numbers and dates, as text. `declared` are the options in the
-    config, if any."""
+    config, if any. Numbers that are `is_wide` are float64: float32 does not distinguish them."""
 
     name: str
     kind: Kind
@@ -90,6 +90,7 @@ class Column:
     low: str | None = None
     high: str | None = None
     declared: ColumnType | None = None
+    is_wide: bool = False
 
 
 @dataclass(frozen=True)
