@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from tests.in_process import command
 
+from dltool.curve.curve_runs import time_left
 from dltool.curve.law import Size, fitted_law
-from dltool.curve.trainings import time_left
 
 IRIS = """\
 name: iris
@@ -67,7 +67,7 @@ def alone(*arguments: str | Path) -> str:
 def numbers(curve: Path) -> dict[str, Any]:
     found = json.loads((curve / "curve.json").read_text("utf-8"))
     assert found["status"] == "completed"
-    return {key: found[key] for key in ("measured", "sizes", "law", "foretold", "words")}
+    return {key: found[key] for key in ("measured", "sizes", "law", "predicted", "words")}
 
 
 def runs(curve: Path) -> dict[tuple[int, int], Path]:
@@ -224,7 +224,7 @@ def begun(folder: Path, tmp_path: Path) -> Path:
     """A curve that has no run yet."""
     from dltool.commands.curve import digest_of
     from dltool.config.load import read_document
-    from dltool.curve.trainings import CurvePlan, new_folder, write_curve
+    from dltool.curve.curve_runs import CurvePlan, new_folder, write_curve
 
     config = folder / "iris.yaml"
     plan = CurvePlan(

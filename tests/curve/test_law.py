@@ -77,12 +77,18 @@ def test_the_band_covers_the_error_of_four_times_the_rows(noise):
     assert sum(covered.values()) >= 46, covered
 
 
+def test_small_sizes_at_a_plateau_are_left_out():
+    values = np.array([0.6, 0.6, 0.4, 0.2, 0.1, 0.05])[:, np.newaxis] * [0.99, 1.0, 1.01]
+    found = fitted(values)
+    assert list(found.rows) == [80, 160, 320, 640]
+    low, high = found.band(2560)
+    assert low <= 0.0125 <= high
+
+
 def test_a_curve_that_no_law_fits_has_a_wide_band():
-    # A plateau at chance, which small sizes have.
-    values = np.array([0.6, 0.6, 0.59, 0.3, 0.15, 0.07])[:, np.newaxis] * [0.99, 1.01]
-    low, high = fitted(values).band(2560)
-    assert low < 0.02
-    assert high > 0.07
+    values = np.array([0.3, 0.31, 0.2, 0.27])[:, np.newaxis] * [0.99, 1.01]
+    low, high = fitted(values, ROWS[:4]).band(640)
+    assert high - low > 0.05
 
 
 @pytest.mark.parametrize(

@@ -47,10 +47,10 @@ def test_runs_that_scatter_decide_nothing():
     assert not outcome.is_clear
 
 
-def test_fewer_than_four_sizes_foretell_nothing():
+def test_fewer_than_four_sizes_predict_nothing():
     outcome = found(LAW[:3])
-    assert outcome.words == ("9.9 % error now; to foretell that of more rows takes 4 sizes of different errors above 0")
-    assert outcome.record()["foretold"] is None
+    assert outcome.words == ("9.9 % error now; to predict that of more rows takes 4 sizes of different errors above 0")
+    assert outcome.record()["predicted"] is None
 
 
 def test_the_band_is_that_of_the_runs_and_the_choice_of_the_test_examples_is_said_beside_it():
@@ -111,7 +111,7 @@ def test_the_numbers_are_one_document(capsys):
     show(found(LAW), as_json=True)
     record = json.loads(capsys.readouterr().out)
     assert [size["rows"] for size in record["sizes"]] == list(ROWS)
-    assert record["foretold"]["rows"] == 1920
+    assert record["predicted"]["rows"] == 1920
     assert record["law"]["unit"] == 480
 
 

@@ -1,4 +1,4 @@
-"""`dltool curve`: trainings on fractions of the training rows, and the error that more rows would bring."""
+"""`dltool curve`: runs on fractions of the training rows, and the error that more rows would bring."""
 
 import re
 import shutil
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from dltool.config.load import Document, read_document
 from dltool.config.schema import Config
+from dltool.curve.curve_runs import CurvePlan, CurveRuns, new_folder, read_plan, write_curve
 from dltool.curve.outcome import CurveOutcome, outcome_of
-from dltool.curve.trainings import CurvePlan, Trainings, new_folder, read_plan, write_curve
 from dltool.data.checked import checked_config, checked_with
 from dltool.data.dataset import Dataset, load_data
 from dltool.data.shared import SharedSource
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 LEAST_ROWS = 20
 """Training rows below which models say little about those with more."""
 MOST_REACH = 4
-"""The largest multiple of the rows for which an error is foretold: further on, curves were seen to mislead."""
+"""The largest multiple of the rows for which an error is predicted: further on, curves were seen to mislead."""
 
 
 def curve(
@@ -35,7 +35,7 @@ def curve(
     """Train on `sizes` fractions of the training rows, each with `seeds` seeds, in a new folder below `runs`.
 
     `settings` are the `--set` arguments of the document; `to` is the multiple of the rows for which the error is
-    foretold, such as "4x". Raises ConfigError: an option is out of range, or the config has nothing to measure or too
+    predicted, such as "4x". Raises ConfigError: an option is out of range, or the config has nothing to measure or too
     few rows; DltoolError: as `train`. Before the first run is created, nothing remains."""
     reach = reach_of(to)
     for option, value, most in (("sizes", sizes, 20), ("seeds", seeds, 100)):
@@ -59,7 +59,7 @@ def curve(
         folder = new_folder(runs / config.name)
         try:
             write_curve(folder, plan)
-            return carried_out(folder, Trainings(folder, plan, document, config, read, progress, stops))
+            return carried_out(folder, CurveRuns(folder, plan, document, config, read, progress, stops))
         except (DltoolError, StopNow) as error:
             if not any(NUMBER.fullmatch(path.name) for path in folder.glob("rows-*/*")):
                 shutil.rmtree(folder, ignore_errors=True)
@@ -89,21 +89,21 @@ def resume_curve(path: Path, progress: "Progress") -> CurveOutcome:
         config, dataset = read_data(document, read, Stages(progress, stops))
         if dataset.fingerprint != plan.data or len(dataset.split.train) != plan.sizes[-1]:
             raise DataError("the data has changed since the curve began", f"restore the old data, or {again}")
-        return carried_out(path, Trainings(path, plan, document, config, read, progress, stops))
+        return carried_out(path, CurveRuns(path, plan, document, config, read, progress, stops))
 
 
-def carried_out(folder: Path, trainings: Trainings) -> CurveOutcome:
+def carried_out(folder: Path, curve_runs: CurveRuns) -> CurveOutcome:
     """Train what is left, and write curve.html and curve.json."""
     with run_lock(folder):
         try:
             run = Run(folder)
-            trainings.progress.run_created(run, is_kept=True)
-            found = outcome_of(folder, trainings.carry_out(), trainings.plan.reach)
-            trainings.progress.stage("writing the page")
+            curve_runs.progress.run_created(run, is_kept=True)
+            found = outcome_of(folder, curve_runs.carry_out(), curve_runs.plan.reach)
+            curve_runs.progress.stage("writing the page")
             from dltool.curve.curve_page import html
 
             run.write(folder / "curve.html", html(found).encode())
-            write_curve(folder, trainings.plan, found.record())
+            write_curve(folder, curve_runs.plan, found.record())
             return found
         except (DltoolError, StopNow) as error:
             error.kept = str(folder)

@@ -16,14 +16,14 @@ def curve(
     sizes: Annotated[int, Option(help="Numbers of training rows, each twice the one before, up to all.")] = 6,
     seeds: Annotated[int, Option(help="Runs of each size, with the config's seed and those after it.")] = 3,
     to: Annotated[
-        str, Option(metavar="TIMES", help="The multiple of the training rows to foretell the error for, at most 4x.")
+        str, Option(metavar="TIMES", help="The multiple of the training rows to predict the error for, at most 4x.")
     ] = "4x",
     runs: RunsFolder = None,
     allow_code: AllowedCode = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Would more data help? Train on fractions of the training rows, and foretell the error of more rows."""
+    """Would more data help? Train on fractions of the training rows, and predict the error of more rows."""
     with frame(as_json, allow_code) as within:
         document = within.read(config, settings)
         from dltool.commands.curve import curve as run_curve

@@ -29,7 +29,7 @@ def html(found: CurveOutcome) -> str:
 
 def figure(found: CurveOutcome) -> Figure:
     """Draw the runs, their means, and the law with its band on two logarithmic axes."""
-    quantity, first, last, foretold = found.last.quantity, found.sizes[0], found.sizes[-1], found.foretold
+    quantity, first, last, law = found.last.quantity, found.sizes[0], found.sizes[-1], found.law
 
     def draw(axes: list[Axes]) -> None:
         (ax,) = axes
@@ -37,16 +37,16 @@ def figure(found: CurveOutcome) -> Figure:
             ax.plot([size.rows] * len(size.values), size.values, "o", color=COLOURS[0], markersize=4, alpha=0.45)
         means = [size.mean for size in found.sizes]
         ax.plot([size.rows for size in found.sizes], means, "o", color=COLOURS[0], markersize=7, label="mean of seeds")
-        if found.law is not None and foretold is not None:
-            measured, further = np.geomspace([first.rows, last.rows], [last.rows, found.rows], POINTS, axis=1)
+        if law is not None:
+            measured, further = np.geomspace([law.rows[0], last.rows], [last.rows, found.rows], POINTS, axis=1)
             rows = np.concatenate([measured, further])
-            low, high = zip(*map(found.law.band, rows), strict=True)
+            low, high = zip(*map(law.band, rows), strict=True)
             ax.fill_between(rows, low, high, color=COLOURS[1], alpha=0.18, linewidth=0, label="95 % band")
             for part, style in ((measured, "-"), (further, "--")):
-                ax.plot(part, list(map(found.law.at, part)), style, color=COLOURS[1])
-            ax.plot(found.rows, foretold.value, "D", color=COLOURS[1], markersize=6, label="foretold")
+                ax.plot(part, list(map(law.at, part)), style, color=COLOURS[1])
+            ax.plot(found.rows, law.at(found.rows), "D", color=COLOURS[1], markersize=6, label="predicted")
         ax.set(xscale="log", xlabel="training rows", ylabel=fitting(quantity.label))
-        ax.set_xticks([size.rows for size in found.sizes] + ([found.rows] if foretold else []))
+        ax.set_xticks([size.rows for size in found.sizes] + ([found.rows] if law else []))
         ax.xaxis.set(major_formatter=FuncFormatter(lambda rows, _: f"{rows:,.0f}"), minor_locator=NullLocator())
         if min(min(size.values) for size in found.sizes) > 0:
             ax.set_yscale("log")

@@ -7,8 +7,9 @@ import numpy as np
 
 EXPONENTS = np.geomspace(0.05, 2, 300)
 """The exponents b that are tried. For each, a and c have a closed form."""
-LEAST_SIZES = 4
-"""The law has three parameters: with fewer sizes nothing contradicts it."""
+PARAMETERS = 3
+LEAST_SIZES = PARAMETERS + 1
+"""With fewer sizes, nothing contradicts the law."""
 LEAST_SPREAD = 1e-3
 """The least relative standard deviation of a run: runs that agree exactly still do not determine the law exactly."""
 LEVEL = 0.95
@@ -75,7 +76,8 @@ def fitted_law(sizes: Sequence[Size]) -> Law | None:
     The standard deviation of a run is taken as the same fraction of the error at all sizes, estimated from the seeds of
     all of them: the few seeds of one size say little. A law is refuted if its sum of squares exceeds that of the best
     one by more than the F distribution allows in 95 % (the profile of the likelihood; G. A. F. Seber and C. J. Wild,
-    Nonlinear Regression, 1989, section 5.4), times how much worse than expected even the best one fits."""
+    Nonlinear Regression, 1989, section 5.4), times how much worse than expected even the best one fits. If that one is
+    refuted too, the smallest size is left out, which may be at a plateau that no law has."""
     from scipy.stats import f
 
     seeds, means = np.array([[len(size.values), size.mean] for size in sizes]).T
@@ -90,7 +92,10 @@ def fitted_law(sizes: Sequence[Size]) -> Law | None:
     )
     weights = seeds / (max(scatter / free, LEAST_SPREAD**2) * expected**2)
     law, misfit = best_law(rows, means, weights)
-    excess = f.ppf(LEVEL, 1, free) * max(1.0, misfit / (len(sizes) - 3))
+    beyond = len(sizes) - PARAMETERS
+    if misfit / beyond > f.ppf(LEVEL, beyond, free) and len(sizes) > LEAST_SIZES:
+        return fitted_law(sizes[1:])
+    excess = f.ppf(LEVEL, 1, free) * max(1.0, misfit / beyond)
     return Law(*law, float(rows.max()), rows, means, weights, float(misfit + excess))
 
 

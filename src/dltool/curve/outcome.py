@@ -92,39 +92,38 @@ def quantities(metrics: Iterable[str]) -> Iterator[Quantity]:
 
 @dataclass(frozen=True)
 class CurveOutcome:
-    """The `sizes` of the curve in `folder`, ascending; `last` is a run of the largest. If the sizes determine a `law`,
-    `foretold` is the error of `reach` times the rows, with its 95 % band."""
+    """The `sizes` of the curve in `folder`, ascending; `last` is a run of the largest. If they determine a `law`, it
+    predicts the error of `reach` times the rows."""
 
     folder: Path
     sizes: tuple[Size, ...]
     last: CurvePoint
     reach: float
     law: Law | None
-    foretold: Interval | None
 
     @property
     def rows(self) -> int:
-        """Return the rows for which the error is foretold."""
+        """Return the rows for which the error is predicted."""
         return round(self.reach * self.sizes[-1].rows)
 
     @property
     def words(self) -> str:
         """Return what more rows would bring, in a sentence."""
-        quantity, found, law, last = self.last.quantity, self.foretold, self.law, self.sizes[-1]
-        if found is None or found.low is None or found.high is None or law is None:
+        quantity, law, last = self.last.quantity, self.law, self.sizes[-1]
+        if law is None:
             why = f"takes {LEAST_SIZES} sizes of different errors above 0"
-            return f"{quantity.amount(*quantity.texts(last.mean))} now; to foretell that of more rows {why}"
-        value, low, high, now = quantity.texts(found.value, found.low, found.high, last.mean)
+            return f"{quantity.amount(*quantity.texts(last.mean))} now; to predict that of more rows {why}"
+        value, low, high, now = quantity.texts(law.at(self.rows), *law.band(self.rows), last.mean)
         band = f"{low.removesuffix(' %')} to {high.removesuffix(' %')}"
         sentence = f"with {self.reach:g} times the rows: {quantity.amount(value)} ({band}), now {now}"
-        if found.low > (1 - FLAT) * law.at(last.rows):
+        if law.band(self.rows)[0] > (1 - FLAT) * law.at(last.rows):
             return f"the curve is flat, more rows of this kind will not help; {sentence}"
         return sentence if self.is_clear else f"it is not clear whether more rows will help; {sentence}"
 
     @property
     def is_clear(self) -> bool:
-        """Return whether more rows will help, by the whole band."""
-        return self.foretold is not None and (self.foretold.high or 0) < self.sizes[-1].mean
+        """Return whether more rows will help: the whole band lies below the law at the rows of now."""
+        return self.law is not None and self.law.band(self.rows)[1] < self.law.at(self.sizes[-1].rows)
 
     @property
     def measured(self) -> str:
@@ -140,10 +139,12 @@ class CurveOutcome:
     def record(self) -> dict[str, Any]:
         """Return the numbers, for curve.json and the command line."""
         sizes = [{**asdict(size), "mean": size.mean} for size in self.sizes]
-        law = self.law and {name: getattr(self.law, name) for name in ("a", "b", "c", "unit")}
-        foretold = self.foretold and {"rows": self.rows, **asdict(self.foretold)}
-        words = {"measured": self.measured, "words": self.words}
-        return {"folder": str(self.folder), "sizes": sizes, "law": law, "foretold": foretold, **words}
+        found: dict[str, Any] = {"folder": str(self.folder), "sizes": sizes, "law": None, "predicted": None}
+        if (law := self.law) is not None:
+            low, high = law.band(self.rows)
+            found["law"] = {"a": law.a, "b": law.b, "c": law.c, "unit": law.unit}
+            found["predicted"] = {"rows": self.rows, "value": law.at(self.rows), "low": low, "high": high}
+        return {**found, "measured": self.measured, "words": self.words}
 
 
 def outcome_of(folder: Path, points: Sequence[CurvePoint], reach: float) -> CurveOutcome:
@@ -156,6 +157,4 @@ def outcome_of(folder: Path, points: Sequence[CurvePoint], reach: float) -> Curv
         values.setdefault(point.rows, []).append(point.interval.value)
     sizes = tuple(Size(rows, tuple(found)) for rows, found in sorted(values.items()))
     last = next(point for point in points if point.rows == sizes[-1].rows)
-    law, rows = fitted_law(sizes), round(reach * sizes[-1].rows)
-    foretold = None if law is None else Interval(law.at(rows), *law.band(rows))
-    return CurveOutcome(folder, sizes, last, reach, law, foretold)
+    return CurveOutcome(folder, sizes, last, reach, fitted_law(sizes))

@@ -1,4 +1,4 @@
-"""The folder of a learning curve, and its trainings: every size with every seed, one after the other in this process.
+"""The folder of a learning curve, and its runs: every size with every seed, one after the other in this process.
 
     runs/NAME/curve-0001/curve.json       the plan, and at the end what was found
     runs/NAME/curve-0001/rows-240/0002    the run with 240 training rows and the second seed
@@ -40,7 +40,7 @@ PREFIX = "curve-"
 
 class CurvePlan(Strict):
     """The `sizes` in training rows, the last one all of them, are trained with each of the `seeds`; the error of
-    `reach` times the rows is foretold. `config` is an absolute path, `settings` are `--set` arguments, `texts` is the
+    `reach` times the rows is predicted. `config` is an absolute path, `settings` are `--set` arguments, `texts` is the
     digest of all that they say, and `data` the fingerprint. The number of `threads` determines the last bits."""
 
     config: str
@@ -83,7 +83,7 @@ def read_plan(folder: Path) -> CurvePlan:
 
 
 class Quiet:
-    """A listener of the trainings that shows nothing: their warnings are those of the whole data, shown before."""
+    """A listener of the runs that shows nothing: their warnings are those of the whole data, shown before."""
 
     def nothing(self, *_: Any, **__: Any) -> None:
         """Ignore an event."""
@@ -93,8 +93,8 @@ class Quiet:
 
 
 @dataclass(frozen=True)
-class Trainings:
-    """The trainings in a folder. `document` and `config` are those without a size; `read` keeps one reading of the
+class CurveRuns:
+    """The runs in a folder. `document` and `config` are those without a size; `read` keeps one reading of the
     data, and `seconds` what each size took."""
 
     folder: Path
@@ -108,7 +108,7 @@ class Trainings:
 
     def carry_out(self) -> list[CurvePoint]:
         """Train what is not complete, and return what all runs measured. The sizes come one after the other for each
-        seed, so that early results show the whole curve. A training that diverges is left out, with a warning.
+        seed, so that early results show the whole curve. A run that diverges is left out, with a warning.
 
         Raises DltoolError: as :func:`dltool.experiment.new_training.train_until_stopped`."""
         pairs, points = list(product(self.plan.seeds, self.plan.sizes)), []
@@ -116,13 +116,13 @@ class Trainings:
             run = Run(self.folder / f"rows-{rows}" / f"{self.plan.seeds.index(seed) + 1:04d}")
             if not (run.record.exists() and open_run(run.path).is_complete()):
                 left = time_left(self.seconds, [size for _, size in pairs[number:]])
-                what = f"training {number + 1} of {len(pairs)}, on {rows:,} rows with seed {seed}"
+                what = f"run {number + 1} of {len(pairs)}: {rows:,} training rows, seed {seed}"
                 self.progress.stage(f"{what}, about {duration(left)} left" if left else what)
                 began = time.monotonic()
                 try:
                     self.train(run, rows, seed)
                 except TrainingDiverged as error:
-                    self.progress.warn(f"{rows:,} rows with seed {seed} are left out: {error}")
+                    self.progress.warn(f"the run on {rows:,} rows with seed {seed} is left out: {error}")
                     continue
                 self.seconds.setdefault(rows, []).append(time.monotonic() - began)
                 self.progress.say(f"{rows:>9,} training rows  seed {seed}  {point_of(run).words}")
@@ -156,7 +156,7 @@ class Trainings:
 
 
 def time_left(seconds: Mapping[int, Sequence[float]], sizes: Sequence[int]) -> float | None:
-    """Return the seconds that trainings on these `sizes` may take, by those of earlier ones; None before the first. A
+    """Return the seconds that runs on these `sizes` may take, by those of earlier ones; None before the first. A
     larger size than any so far is expected to take longer in proportion to its rows."""
     usual = {rows: sum(each) / len(each) for rows, each in seconds.items()}
     largest = max(usual, default=1)
