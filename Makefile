@@ -41,7 +41,8 @@ check: $(DEV) ## lint, formatting and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-docs: $(DEV) ## build the documentation into site/; any warning is an error
+docs: $(DEV) ## build the documentation into site/; an outdated page or a warning is an error
+	$(BIN)/python scripts/reference.py --check
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 format: $(DEV) ## format the code and mend what ruff can

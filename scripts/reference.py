@@ -1,10 +1,10 @@
-"""Writes the reference pages and the layout page of the documentation from the code.
+"""Writes the reference pages, the layout page and the page of awkward files of the documentation from the code.
 
     python scripts/reference.py            write the pages
     python scripts/reference.py --check    exit 1 if a page is not what the code says
 
 Every page has one source: the schema of configs, the options of the command line, and tables of the modules that own
-files, exit codes and environment variables. A sentence to change is a sentence in the code.
+files, exit codes and environment variables, or of the tests. A sentence to change is a sentence in the code.
 """
 
 import ast
@@ -340,7 +340,30 @@ outputs as the loss does.
 """
 
 
+# --- files as people have them ---
+
+
+def awkward_files_page() -> str:
+    from tests.drafting.awkward_cases import GROUPS
+
+    parts = [
+        "# My file does not fit\n",
+        "`dltool init FILE` reads the whole file and drafts a config that says how it is written.",
+        'This page lists what files have, and what a config says then. The last column is "yes" if `init` finds it.',
+        "It takes the rest by `--set`: `--set 'data.source.csv.names=[age, income]'`, or",
+        "`--set 'data.inputs.x={category: {case: lower}}'`.",
+        "Every row is a test, which writes the file and reads it as the config says.\n",
+        "`dltool check CONFIG --data` shows how columns were read, and names the option for cells that do not fit.",
+        "No cell changes its meaning in silence.\n",
+    ]
+    for group in GROUPS:
+        rows = [[each.file, code(each.write), "yes" if each.is_found else ""] for each in group.cases]
+        parts += [f"## {group.title}\n", f"{group.intro}\n", table(("the file", "what to write", "`init`"), rows)]
+    return "\n".join(parts)
+
+
 PAGES: Mapping[str, Callable[[], str]] = {
+    "guides/awkward-files.md": awkward_files_page,
     "reference/config.md": config_page,
     "reference/commands.md": commands_page,
     "reference/data-sources.md": sources_page,
@@ -375,4 +398,6 @@ def main(arguments: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
+    # The tests have the table of awkward files.
+    sys.path.append(str(ROOT))
     sys.exit(main(sys.argv[1:]))

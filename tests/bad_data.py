@@ -249,7 +249,7 @@ BAD_DATA: dict[str, Bad] = {
     "parquet-that-is-none": people(
         ("csv: people.csv", "parquet: people.parquet"), files={"people.parquet": b"age,label\n1,2\n"}
     ),
-    "gz-that-is-none": people(("people.csv", "people.csv.gz"), files={"people.csv.gz": table()}),
+    "gz-that-is-none": people(("people.csv", "people.csv.gz"), files={"people.csv.gz": b"\x1e\x8b" + table()}),
     "wrong-delimiter": people(files={"people.csv": table().replace(b",", b";")}),
     "names-of-another-number": people(("csv: people.csv", "csv: {path: people.csv, names: [age, label]}")),
     # time series

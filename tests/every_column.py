@@ -8,7 +8,7 @@ from tests.data.pictures import encoded, pixels
 from tests.wav_files import sound
 
 INPUTS: dict[str, Any] = {
-    "size": {"number": {"indicator": True}},
+    "size": {"number": {"pieces": 4, "indicator": True}},
     "price": {"number": {"scale": "log", "missing": "mean"}},
     "ratio": {"number": {"scale": "min_max", "missing": -1}},
     "weight": {"number": {"scale": "robust"}},

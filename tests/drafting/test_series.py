@@ -51,6 +51,13 @@ def test_rows_in_steps_of_a_calendar_become_windows(drafted, frequency, written,
     assert every in text
 
 
+@pytest.mark.parametrize(("days", "parts"), [(500, ["weekday"]), (700, ["month", "weekday"])])
+def test_months_are_an_input_if_the_training_rows_have_them_all(drafted, days, parts) -> None:
+    dates = pd.date_range("2020-01-01", periods=days).strftime("%Y-%m-%d")
+    config, _ = drafted(pd.DataFrame({"day": dates, "level": walk(days)}))
+    assert config["data"]["inputs"]["day"] == {"date": {"parts": parts}}
+
+
 def test_a_column_of_years_orders_the_rows_and_is_no_input(drafted) -> None:
     config, text = drafted(pd.DataFrame({"Year": range(1800, 1944), "spots": walk(144)}))
     assert config["data"]["windows"] == {"length": 12, "target": "spots", "order": "Year"}
@@ -109,6 +116,11 @@ def test_rows_of_many_at_a_time_are_never_split_at_random(drafted) -> None:
         assert "by time, not at random" in text
 
 
+def test_two_dates_are_too_few_to_split_by(drafted) -> None:
+    table = pd.DataFrame({"day": np.repeat(["2020-01-01", "2020-01-02"], 50), "x": walk(100), "size": walk(100, 1)})
+    assert "order" not in drafted(table)[0]["data"]["split"]
+
+
 def test_dates_that_do_not_order_the_rows_leave_the_split_at_random(drafted) -> None:
     generator = np.random.default_rng(0)
     born = pd.to_datetime("1950-01-01") + pd.to_timedelta(generator.integers(0, 60, 200), "D")
@@ -133,8 +145,18 @@ def test_a_column_of_hours_belongs_to_the_date(drafted) -> None:
     table = pd.DataFrame({"day": hours.strftime("%Y-%m-%d"), "hr": hours.hour, "count": walk(399)})
     config, text = drafted(table.sample(frac=1, random_state=0))
     assert config["data"]["windows"] == {"length": 24, "target": "count", "order": ["day", "hr"]}
-    assert config["data"]["inputs"]["day"] == {"date": {"parts": ["month", "weekday"]}}
+    assert config["data"]["inputs"]["day"] == {"date": {"parts": ["weekday"]}}
     assert "a row every hour" in text
+
+
+@pytest.mark.parametrize(("step", "every", "is_input"), [("h", "a row every hour", True), ("min", "minute", False)])
+def test_a_column_of_times_belongs_to_the_date(drafted, step, every, is_input) -> None:
+    moments = pd.date_range("2006-12-16 17:24", periods=3_000, freq=step)
+    columns = {"Date": moments.strftime("%d/%m/%Y"), "Time": moments.strftime("%H:%M:%S"), "power": walk(3_000)}
+    config, text = drafted(pd.DataFrame(columns))
+    assert config["data"]["windows"]["order"] == ["Date", "Time"]
+    assert config["data"]["inputs"]["Time"] == ("category" if is_input else "ignore")
+    assert every in text
 
 
 def test_a_time_in_columns_of_its_parts_orders_each_of_several_series(drafted) -> None:
@@ -210,3 +232,17 @@ def test_rows_at_the_time_of_another_are_named_where_they_prevent_windows(dltool
     table["time"] = hours.strftime("%Y-%m-%d %H:%M%z")
     table.to_csv("data.csv", index=False)
     assert yaml.safe_load(dltool("init", "data.csv").stdout)["data"]["windows"]["order"] == "time"
+
+
+def prices(days: int) -> pd.DataFrame:
+    close = walk(days)
+    table = pd.DataFrame({"Date": pd.date_range("2018-01-01", periods=days, freq="B"), "Open": close - 0.1})
+    return table.assign(High=close + 1, Low=close - 1, Close=close, Volume=np.arange(days) % 97)
+
+
+@pytest.mark.slow
+def test_a_draft_for_prices_trains_untouched_and_keeps_its_bound(dltool) -> None:
+    prices(400).to_csv("data.csv", index=False)
+    assert dltool("init", "data.csv", "--out", "mine.yaml").code == 0
+    outcome = dltool("train", "mine.yaml")
+    assert outcome.code == 0, outcome.stdout + outcome.stderr

@@ -60,9 +60,30 @@ def given(sniffed: Sniffed) -> dict[str, Any]:
         (rows('"{i}" {i}.5 "a {k}"', '"a" "b"'), {"delimiter": " ", "header": True, "names": ("row", "a", "b")}),
         (rows('"{i}",{i}.5,{k}', '"a","b"'), {"header": True, "names": ("row", "a", "b")}),
         (rows("  {i}   {i}.5\t{k}", "a  b c"), {"delimiter": "whitespace"}),
+        (rows('{k}\t"no number {i}', count=40), {"header": False, "delimiter": "\t", "quote": None}),
         (rows('{i}.0   {i}   {i}.5\t"{k} {k}"'), {"delimiter": "whitespace", "header": False}),
         (rows("{i},käse {k}", "number,käse").encode("cp1252"), {"encoding": "cp1252"}),
-        (rows("{i},{k}", "number,letter").encode("utf-16"), {"encoding": "utf-16"}),
+        *(
+            (rows("{i},{k}", "number,letter").encode(encoding), {"encoding": encoding})
+            for encoding in ("utf-16", "utf-16-le", "utf-16-be", "utf-32")
+        ),
+        (rows("{i},{i}.5,{k}", "a,b,c") + "Total,9,\n", {"skip_rows": (62,)}),
+        (rows("{i},{i}.5,{k}", "a,b,c") + "\nSource: us\nno more\n", {"skip_rows": (63, 64)}),
+        (rows("{i},{i}.5,{k}", "a,b,c") + ",,\n\x1a\n", {"skip_rows": (62, 63)}),
+        (2 * rows("{i},{i}.5,{k}", "a,b,c"), {"skip_rows": (62,)}),
+        ("From:,us,\nOn,2024,\n,,\n" + rows("{i},{i}.5,{k}", "a,b,c"), {"skip_rows": 3}),
+        ("From:,us\nOn,2024\n\n" + rows("{i},{i}.5,{k}", "a,b,c"), {"skip_rows": 3}),
+        ("size,,kind\n" + rows("{i},{i}.5,{k}", "a,b,c"), {"skip_rows": 1}),
+        (
+            rows("{i},{i}.5,{k}.5,{k}", ",p,p,q\n,a,b,c"),
+            {"skip_rows": (2,), "header": True, "names": ("index", "p", "p_3", "q")},
+        ),
+        (rows("{i},'a, {k}',{k}", "a,b,c"), {"quote": "'"}),
+        (rows("{i},it's,{k}", "a,b,c"), {}),
+        (rows('{i},"so ""he"" said",{k}', "a,b,c"), {}),
+        (rows('{i},"so \\"he, {k}\\" said",{k}', "a,b,c"), {"escape": "\\"}),
+        (rows("{i},a\\, {k},{k}", "a,b,c"), {"escape": "\\"}),
+        (rows("{i},C:\\dir\\,{k}", "a,b,c"), {}),
     ],
 )
 def test_the_form_is_found(sniff: Sniff, text: str | bytes, options: dict[str, Any]) -> None:
@@ -96,7 +117,7 @@ def test_a_ragged_row_far_below_is_named(sniff: Sniff) -> None:
         sniff(rows("{i},{k}", "a,b", 1_500) + "1,2,3\n")
 
 
-@pytest.mark.parametrize("text", [b"a,b\n1,\0\n", "a,b\n1,2\n".encode("utf-16-le"), b"\0" * 9])
+@pytest.mark.parametrize("text", [b"a,b\n1,\0\n", b"\0" * 9])
 def test_what_is_no_text_is_said_to_be_none(sniff: Sniff, text: bytes) -> None:
     with pytest.raises(DataError, match="is zero, which no text has"):
         sniff(text)

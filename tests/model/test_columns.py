@@ -1,5 +1,6 @@
 """What columns learn from the training rows, and the numbers that they become."""
 
+import itertools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +21,7 @@ from dltool.data.arrays.window_rows import Windowed
 from dltool.data.dataset import Dataset, load_data
 from dltool.errors import RunError
 from dltool.model.build import build_model
-from dltool.model.columns import learn, prepare
+from dltool.model.columns import encode, learn, prepare
 from dltool.model.inputs import Fitted
 from dltool.model.preprocessing import load_columns, save_preprocessing
 
@@ -36,6 +37,14 @@ def prepared(kind: Any, training: Rows, values: np.ndarray | None = None) -> np.
     function = tf.function(keras.Model(raw, prepare(column, learn(column, training), raw, "x")))
     values = training[:] if values is None else values
     return np.asarray(function(tf.constant(values if values.dtype != object else values.astype(str))))
+
+
+def in_pieces(options: Any, training: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """What the layers get of `values` of a number that is encoded in pieces."""
+    column = parse_column_type({"number": options})
+    raw = keras.Input((), dtype="float32")
+    state = learn(column, training)
+    return np.asarray(keras.Model(raw, encode(column, state, prepare(column, state, raw, "x"), "x"))(values))
 
 
 def floats(*values: float) -> np.ndarray:
@@ -116,6 +125,38 @@ def test_booleans_are_filled_in_by_the_most_frequent_one() -> None:
         prepared({"boolean": {"indicator": True}}, training), [[1, 0], [1, 0], [0, 0], [1, 1]]
     )
     np.testing.assert_array_equal(prepared({"boolean": {"missing": 0.5}}, training)[:, 0], [1, 1, 0, 0.5])
+
+
+def test_a_number_in_pieces_is_how_far_it_is_through_each_interval() -> None:
+    training = np.random.default_rng(0).lognormal(2, 1, 999).astype(np.float32)
+    values = np.append(np.linspace(0, training.max() + 1, 500), [1e30, -1e30]).astype(np.float32)
+    # All values are distinct: both kinds of quantiles are the same.
+    edges = np.quantile(training.astype(float), np.linspace(0, 1, 4 + 1))
+    wanted = [np.interp(values, pair, [0, 1]) for pair in itertools.pairwise(edges)]
+    np.testing.assert_allclose(in_pieces({"pieces": 8}, training, values), np.transpose(wanted), atol=1e-4)
+
+
+def test_intervals_tell_crowded_values_apart_and_rare_ones_too() -> None:
+    amounts = np.arange(1, 102, dtype=np.float32)
+    training = np.append(np.zeros(2_000, np.float32), amounts)
+    found = in_pieces({"pieces": 10}, training, training)
+    assert found.shape[1] >= 5
+    assert not found[:2_000].any()
+    # Each fifth of the rare values has an interval of its own.
+    fifths = found[2_000:][10::20]
+    assert len(np.unique(np.ceil(fifths).sum(axis=1))) == 5
+
+
+@pytest.mark.parametrize("value", [0, 7.5, 1e-42])
+def test_a_constant_in_pieces_is_a_constant(value) -> None:
+    training = np.full(20, value, np.float32)
+    found = in_pieces({"pieces": 4, "scale": "none"}, training, training)
+    np.testing.assert_allclose(found, 0, atol=1e-6)
+
+
+def test_missing_numbers_in_pieces_may_be_told() -> None:
+    found = in_pieces({"pieces": 2, "indicator": True}, floats(0, 1, 2, 3, 4), floats(0, 4, np.nan))
+    np.testing.assert_allclose(found, floats(0, 0, 1, 0, 0.5, 1).reshape(3, 2), atol=1e-6)
 
 
 # --- categories ---
@@ -335,6 +376,8 @@ HOSTILE: dict[str, Callable[[dict[str, Any]], Any]] = {
     "other weights": lambda columns: {**columns, "about": {**columns["about"], "weights": ["a"]}},
     "too few weights": lambda columns: {**columns, "about": {**columns["about"], "weights": [1.0]}},
     "nested": lambda columns: {**columns, "color": {"vocabulary": [["a"]]}},
+    "no edges": lambda columns: {**columns, "size": {**columns["size"], "edges": 3}},
+    "edges of text": lambda columns: {**columns, "size": {**columns["size"], "edges": ["a", "b"]}},
 }
 
 

@@ -9,17 +9,6 @@ from pathlib import Path
 from dltool.errors import ConfigError, DataError, MachineError
 from dltool.text import did_you_mean, near, os_words
 
-FOREIGN = {
-    b"%PDF-": ("a PDF document", "save its table as CSV"),
-    b"<!DOCTYPE": ("a web page", "save its table as CSV"),
-    b"<HTML": ("a web page", "save its table as CSV"),
-    b"<?XML": ("an XML file", "save its table as CSV"),
-    b"\x93NUMPY": ("a NumPy array", "`dltool init two-outputs` shows a config for arrays"),
-    b"\x89HDF\r\n": ("an HDF5 file", "save its table as CSV or Parquet"),
-    b"\x80\x04": ("a pickle", "save its table as CSV or Parquet"),
-}
-"""What no table begins with, in capitals: what the file is, and what to do."""
-WORKBOOKS = (".xls", ".xlsb", ".ods", ".numbers")
 PACKAGE = Path(__file__).resolve().parents[1]
 
 
@@ -65,14 +54,14 @@ def config_for(what: str, target: str | None, out: Path | None, settings: Sequen
 
 
 def draft_for(given: Path, target: str | None, out: Path | None, settings: Sequence[str]) -> Drafted:
-    from dltool.data.tables.excel_file import SAVE_AS
-    from dltool.data.tables.several_files import ENDINGS
-    from dltool.drafting.draft import path_scalar, written
+    from dltool.drafting.content import kind_of_content
+    from dltool.drafting.draft import path_scalar
     from dltool.drafting.folder import draft_folder
     from dltool.drafting.segmentation import draft_masks, mask_folder
     from dltool.drafting.settings import given_by, in_terms_of_init
     from dltool.drafting.table import draft_table
     from dltool.drafting.table_files import table_files
+    from dltool.drafting.writing import written
 
     said = given_by(settings)
     folder = Path.cwd() if out is None else out.absolute().parent
@@ -81,15 +70,13 @@ def draft_for(given: Path, target: str | None, out: Path | None, settings: Seque
     def named(each: Path) -> str:
         return path_scalar(each if given.is_absolute() else Path(os.path.relpath(each)), folder)
 
-    if path.suffix.lower() in WORKBOOKS:
-        raise DataError(f"{given} is a workbook of another kind than .xlsx", SAVE_AS)
     if path.is_file() and not path.stat().st_size:
         raise DataError(f"{given} is empty")
-    refuse_foreign(path)
+    kind = kind_of_content(path)
     stem = path.name.split(".")[0] or path.name
     command = f"dltool train {shlex.quote(str(out or f'{stem}.yaml'))}"
     try:
-        files = table_files(path) if path.suffix.lower() == ".zip" or path.is_dir() or not is_folder(path) else None
+        files = table_files(path, kind)
         if files is not None:
             draft = draft_table(files, named, target, said)
         elif target is None and not settings:
@@ -102,31 +89,10 @@ def draft_for(given: Path, target: str | None, out: Path | None, settings: Seque
         text, warnings = written(draft, stem, command, folder)
     except (ConfigError, DataError) as error:
         # The config is not written, so locations in it mean nothing.
-        kind = said.kind or ("excel" if path.name.endswith(ENDINGS["excel"]) else "csv")
-        raise type(error)([in_terms_of_init(problem, kind) for problem in error.problems]) from None
+        raise type(error)(
+            [in_terms_of_init(problem, said.kind or kind or "csv", settings) for problem in error.problems]
+        ) from None
     return Drafted(text, (*draft.notes, *warnings, *(() if out is None else (f"next  {command}",))))
-
-
-def refuse_foreign(path: Path) -> None:
-    """Raise DataError if a file begins as no table or archive does."""
-    if path.is_file():
-        with path.open("rb") as file:
-            beginning = file.read(16).lstrip().upper()
-        for magic, (what, hint) in FOREIGN.items():
-            if beginning.startswith(magic):
-                raise DataError(f"{path.name} is {what}", hint)
-
-
-def is_folder(path: Path) -> bool:
-    """Return whether this is a folder or an archive, even a damaged one; a compressed table is neither."""
-    from dltool.data.files.file_tree import is_archive
-    from dltool.data.tables.several_files import ENDINGS
-
-    name = path.name.lower()
-    if path.is_dir() or name.endswith((".tar", ".tgz", ".tbz2", ".txz")) or ".tar." in name:
-        return True
-    # A compressed table is not decompressed for this test, and a workbook is a zip for openpyxl alone.
-    return path.is_file() and not name.endswith((".gz", ".bz2", ".xz", *ENDINGS["excel"])) and is_archive(path)
 
 
 def write_new(text: str, out: Path) -> None:

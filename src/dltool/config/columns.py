@@ -57,8 +57,11 @@ class ScaledNumber(Section):
     scale: Literal["standard", "min_max", "robust", "log", "none"] = "standard"
     """`standard` scales to mean 0 and standard deviation 1, `min_max` to the range 0 to 1, `robust` to median 0 and
     interquartile range 1. `log` is `standard` after sign(x) · log(1 + |x|)."""
+    pieces: Annotated[int, Field(ge=2, le=1_000)] | None = None
+    """Up to how many numbers encode it, one for each interval between quantiles of the training rows and their distinct
+    values: 0 below, 1 above, linear inside. They make steps and bends easy to learn. Default: the number itself."""
     indicator: bool = False
-    """Whether to add a second number that is 1 if the value is missing."""
+    """Whether to add another number that is 1 if the value is missing."""
 
 
 class NumberColumn(WrittenNumber, ScaledNumber):
@@ -71,8 +74,7 @@ class CategoryColumn(Section):
     min_count: Count = 1
     """Categories with fewer training rows than this count as unknown."""
     unknown: Literal["as_category", "error"] = "as_category"
-    """The treatment of categories absent from the training rows: a category of their own, or an error that names the
-    row."""
+    """The treatment of categories absent from the training rows: a category of their own, or an error."""
     missing: Literal["as_category", "most_frequent", "error"] = "as_category"
     """The treatment of missing values: a category of their own, the most frequent one, or an error."""
     embedding: Count | None = None
@@ -142,8 +144,7 @@ class TextColumn(Section):
     max_tokens: Count | None = 5000
     """The size of the vocabulary, which holds the most frequent words."""
     length: Annotated[int, Field(ge=1, le=MOST_WORDS)] | None = None
-    """Encode each text as a sequence of so many word indices, for an Embedding. Default: one vector with a number per
-    word."""
+    """Encode a text as a sequence of so many word indices, for an Embedding. Default: a vector, a number per word."""
     output_mode: Literal["multi_hot", "count", "tf_idf"] = "tf_idf"
     """The numbers in the vector of a text, without `length`."""
     ngrams: Annotated[int, Field(ge=1, le=MOST_NGRAMS)] | None = None
@@ -236,8 +237,7 @@ class CategoryTarget(ColumnTarget):
     replace: dict[str, str] = Field(default_factory=dict)
     """Class names to replace by others."""
     positive: str | None = None
-    """The positive one of two classes, which becomes class 1: a single output is its probability. Default: the second
-    in sorted order."""
+    """The positive one of two classes, class 1: a single output is its probability. Default: the second by name."""
 
 
 MOST_CLASSES = 1_000_000

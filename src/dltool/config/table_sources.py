@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Collection
+from itertools import combinations
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
@@ -15,7 +16,7 @@ from dltool.text import quoted
 Text = Annotated[str, Field(min_length=1)]
 Character = Annotated[str, Field(min_length=1, max_length=1)]
 Paths = str | Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
-Line = Annotated[int, Field(ge=1, le=10_000)]
+Line = Annotated[int, Field(ge=1, le=10**9)]
 SkippedLines = Annotated[int, Field(ge=0, le=10_000)] | Annotated[tuple[Line, ...], Field(strict=False)]
 Texts = Annotated[tuple[Text, ...], Field(strict=False)]
 
@@ -47,7 +48,7 @@ class RowsSource(Section):
     @property
     def skipped_lines(self) -> Collection[int]:
         """Return the lines to skip, counted from 1."""
-        return range(1, self.skip_rows + 1) if isinstance(self.skip_rows, int) else self.skip_rows
+        return range(1, self.skip_rows + 1) if isinstance(self.skip_rows, int) else frozenset(self.skip_rows)
 
     @property
     def has_header(self) -> bool:
@@ -61,8 +62,8 @@ class RowsSource(Section):
 
 
 class CsvSource(RowsSource):
-    """A text file with one row per line. Spaces around a field are ignored. `.gz`, `.bz2`, `.xz` and `.zst` are
-    decompressed."""
+    """A text file with one row per line. Spaces around a field are ignored. Files compressed by gzip, bzip2, xz or zstd
+    are decompressed."""
 
     delimiter: Text = ","
     """The string between two fields, or `whitespace`: any number of spaces and tabs. Fields cannot be quoted if it has
@@ -71,6 +72,8 @@ class CsvSource(RowsSource):
     """The character encoding of the file, such as utf-8, latin-1, cp1252 or utf-16."""
     quote: Character | None = '"'
     """The quote character around fields that contain delimiters or line ends; null disables quoting."""
+    escape: Character | None = None
+    """The character, such as a backslash, before a quote or delimiter that is part of a field."""
     comment: Character | None = None
     """Lines that begin with this character are skipped."""
     decimal: Literal[".", ","] = "."
@@ -91,10 +94,10 @@ class CsvSource(RowsSource):
         return []
 
     def character_problems(self) -> list[Problem]:
-        used = {"delimiter": self.delimiter, "quote": self.quote, "comment": self.comment}
+        used = {"delimiter": self.delimiter, "quote": self.quote, "escape": self.escape, "comment": self.comment}
         problems = [
             Problem((key if key in self.model_fields_set else other,), f"{key} and {other} are the same")
-            for other, key in (("delimiter", "quote"), ("delimiter", "comment"), ("quote", "comment"))
+            for other, key in combinations(used, 2)
             if used[key] is not None and used[key] == used[other]
         ]
         if self.decimal == self.delimiter:
@@ -120,8 +123,8 @@ class ExcelSource(RowsSource):
 
 
 class JsonLinesSource(Section):
-    """A UTF-8 text file with one JSON object per line, or one array of objects. `.gz`, `.bz2`, `.xz` and `.zst` are
-    decompressed."""
+    """A UTF-8 text file with one JSON object per line, or one array of objects. Files compressed by gzip, bzip2, xz or
+    zstd are decompressed."""
 
     path: Paths
     """The path of the file, folder or pattern, or a list of paths, as of `csv`."""

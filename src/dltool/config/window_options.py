@@ -66,8 +66,8 @@ class Windows(Section):
     of two series."""
     order: SomeNames | None = None
     """A column to sort the rows by. Default: the order of the file. Unless a column is called `time`, `time` means the
-    table's date column. A list is one time in several columns: a date and `hour`, or `year`, `month`, `day` and so
-    on."""
+    table's date column. A list is one time in several columns: a date and a time such as 18:30, a date and
+    `hour`, or `year`, `month`, `day` and so on."""
     known: Names = ()
     """Columns known in advance, such as holidays. As inputs they extend to the last row of the target."""
     static: Names = ()

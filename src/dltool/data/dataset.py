@@ -149,7 +149,7 @@ def values_to_scale(data: Data, examples: Examples, name: str, rows: np.ndarray)
     """Return the numbers to which the scale of a target is fitted: those of the training `rows`. A series that windows
     both take and predict has one scale, fitted to the values in the windows."""
     own = examples.inputs.get(data.windows.targets[0]) if data.windows and len(data.windows.targets) == 1 else None
-    if own is None or own.dtype != np.float32:
+    if own is None or np.dtype(own.dtype).kind != "f":
         return np.asarray(examples.targets[name][rows])
     values = values_once(take(own, rows))
     return np.where(np.isnan(values), np.nanmedian(values), values)

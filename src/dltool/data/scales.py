@@ -5,10 +5,14 @@ import numpy as np
 LEAST_SPREAD = 1e-12
 
 
+def signed_log(values: np.ndarray) -> np.ndarray:
+    return np.asarray(np.sign(values) * np.log1p(np.abs(values)))
+
+
 def scale_of(scale: str, values: np.ndarray) -> tuple[float, float]:
     """Return the number to subtract and the number to divide by; the latter is 1 if all values are equal."""
     if scale == "log":
-        values = np.sign(values) * np.log1p(np.abs(values))
+        values = signed_log(values)
     if scale in ("standard", "log"):
         center, spread = np.mean(values), np.std(values)
     elif scale == "min_max":

@@ -9,11 +9,11 @@ from pathlib import Path
 from dltool.config.table_sources import CsvSource
 from dltool.data.tables.decompression import lines_of, open_text
 from dltool.drafting.header import distinct_names, is_text
-from dltool.drafting.sniff import SAMPLE, Sniffed, encoding_of, surveyed
+from dltool.drafting.samples import SAMPLE, SINGLE_QUOTED, encoding_of
+from dltool.drafting.sniff import Sniffed, surveyed
 from dltool.errors import ConfigPath, DataError, Problem
 
 ATTRIBUTE = re.compile(r"""@attribute\s+(?:'([^']*)'|"([^"]*)"|([^\s{]+))\s*(.*)""", re.IGNORECASE)
-SINGLE_QUOTED = re.compile(rb"(?:^|,)\s*'")
 
 
 def sniff_arff(path: Path, place: ConfigPath, whole: Path) -> Sniffed | None:
@@ -36,7 +36,9 @@ def sniff_arff(path: Path, place: ConfigPath, whole: Path) -> Sniffed | None:
         skip_rows=last,
         comment="%",
         encoding=encoding,
+        delimiter="\t" if rows and all(b"\t" in row and b"," not in row for row in rows) else ",",
         quote="'" if any(map(SINGLE_QUOTED.search, rows)) else '"',
+        escape="\\" if any(b"\\" in row for row in rows) else None,
     )
     sniffed = surveyed("csv", options, place)
     nominal = {name: ("category", "nominal in the ARFF file") for name, kind in attributes.items() if are_numbers(kind)}

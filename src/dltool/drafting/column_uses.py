@@ -56,9 +56,9 @@ def present(column: Column, order: np.ndarray | None = None) -> np.ndarray:
     return np.asarray(values[~np.isnan(values)], np.float64)
 
 
-def use_of(column: Column, rows: int, declared: tuple[Any, str] | None) -> Use:
-    """Return how to use a column. `declared` is how it must be declared, and why."""
-    kind, seen = type_of(column, rows, declared)
+def use_of(column: Column, rows: int, declared: tuple[Any, str] | None, pieces: int | None) -> Use:
+    """Return how to use a column. `declared` is how it must be declared, and why; `pieces` are those of numbers."""
+    kind, seen = type_of(column, rows, declared, pieces)
     missing = f"; missing in {counted(column.missing, 'row')}" if column.missing and kind != "ignore" else ""
     return Use(kind, seen + missing)
 
@@ -69,14 +69,14 @@ def as_written(declared: tuple[Any, str] | None, kind: str) -> Mapping[str, Any]
     return options
 
 
-def type_of(column: Column, rows: int, declared: tuple[Any, str] | None) -> tuple[str, str]:
+def type_of(column: Column, rows: int, declared: tuple[Any, str] | None, pieces: int | None) -> tuple[str, str]:
     """Return the type as YAML, and what was seen of the column."""
     written, why = declared or (None, column.why)
     is_empty = 0 < MOSTLY_MISSING * rows <= column.missing
     if column.kind == "ignore" or is_empty:
         return "ignore", why if column.kind == "ignore" else f"missing in {column.missing:,} of {rows:,} rows"
     if column.kind == "number":
-        return number_type(column, rows, as_written(declared, "number"), why if declared else "")
+        return number_type(column, rows, as_written(declared, "number"), why if declared else "", pieces)
     if isinstance(written, Mapping) and column.kind != "date":
         ((kind, options),) = written.items()
         return with_options(kind, options), why
@@ -102,7 +102,9 @@ def type_of(column: Column, rows: int, declared: tuple[Any, str] | None) -> tupl
     return column.kind, why
 
 
-def number_type(column: Column, rows: int, declared: Mapping[str, Any], why: str) -> tuple[str, str]:
+def number_type(
+    column: Column, rows: int, declared: Mapping[str, Any], why: str, pieces: int | None
+) -> tuple[str, str]:
     """Return the type of a column of numbers; `declared` says how these are written, `why` shows it."""
     values = present(column)[:MOST_COMPARED]
     is_whole = bool((values == np.round(values)).all())
@@ -115,6 +117,8 @@ def number_type(column: Column, rows: int, declared: Mapping[str, Any], why: str
     if scale != "standard":
         options["scale"] = scale
         seen += ", most of them small" if scale == "log" else ", some far from the others"
+    if pieces is not None and len(np.unique(values)) > FEW_VALUES:
+        options["pieces"] = pieces
     if column.missing > MUCH_MISSING * rows:
         options["indicator"] = True
     return with_options("number", {**declared, **options}), seen

@@ -1,5 +1,6 @@
 """A query for the largest table of a file of SQLite."""
 
+import shlex
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -8,13 +9,9 @@ from dltool.config.table_sources import SQLITE, SqlSource
 from dltool.errors import DataError
 from dltool.text import listed
 
-MAGIC = b"SQLite format 3\0"
 MOST_SHOWN = 5
-
-
-def is_database(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(len(MAGIC)) == MAGIC
+ROW_NUMBERS = ("rowid", "oid", "_rowid_")
+"""What SQLite calls the number of a row, unless a column has that name."""
 
 
 def query_of(path: Path) -> tuple[SqlSource, tuple[str, ...]]:
@@ -22,10 +19,15 @@ def query_of(path: Path) -> tuple[SqlSource, tuple[str, ...]]:
     DataError: the file has no tables, or is damaged."""
     try:
         with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as database:
-            found = database.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")
-            rows = {name: database.execute(f"SELECT count(*) FROM {quoted(name)}").fetchone()[0] for (name,) in found}
-            if not rows:
-                raise DataError(f"{path} has no tables")
+            kinds = dict(
+                database.execute(
+                    "SELECT name, type FROM sqlite_master WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite_%'"
+                )
+            )
+            tables = [name for name, kind in kinds.items() if kind == "table"] or [*kinds]
+            rows = {name: database.execute(f"SELECT count(*) FROM {quoted(name)}").fetchone()[0] for name in tables}
+            if not any(rows.values()):
+                raise DataError(f"{path} has no tables" if not rows else f"{path} has no rows: its tables are empty")
             table = max(rows, key=rows.__getitem__)
             columns = [*database.execute(f"PRAGMA table_info({quoted(table)})")]
             names = [name for _, name, *_ in columns]
@@ -39,10 +41,15 @@ def query_of(path: Path) -> tuple[SqlSource, tuple[str, ...]]:
         raise DataError(f"{path}: {error}") from None
     key = [name for _, name in sorted((place, name) for _, name, *_, place in columns if place)]
     selected = ", ".join(quoted(name) for name in names if name not in binary) if binary else "*"
-    ordered = ", ".join(map(quoted, key)) or "rowid"
-    query = f"SELECT {selected} FROM {quoted(table)} ORDER BY {ordered}"
-    others = [name for name in rows if name != table]
-    remarks = [f"other tables are {listed(others, MOST_SHOWN)}"] if others else []
+    number = next((each for each in ROW_NUMBERS if each not in map(str.lower, names)), "")
+    # A view has no numbers of rows.
+    order = [number] if number and kinds[table] == "table" and not key else map(quoted, key or names)
+    others = [name for name in kinds if name != table]
+    remarks = []
+    if others:
+        other = f"data.source.sql.query=SELECT * FROM {quoted(others[0])} ORDER BY 1"
+        remarks.append(f"others are {listed(others, MOST_SHOWN)}: init --set {shlex.quote(other)}")
+    query = f"SELECT {selected} FROM {quoted(table)} ORDER BY {', '.join(order)}"
     remarks += [f"without the binary values of {listed(binary, MOST_SHOWN)}"] if binary else []
     return SqlSource(url=f"{SQLITE}{path}", query=query), tuple(remarks)
 

@@ -112,6 +112,12 @@ def class_draft(
     varied = f"{few:,} to {many:,} of each, {in_comment(most)} most often"
     names = in_comments(sorted(classes)) if many == few else varied
     title = f"{in_comment(Path(path).name)[1:-1]}: {examples} of {counted(len(classes), 'class')}, {names}."
+    if few == 1:
+        alone = "a class has one example only, and cannot be in every split"
+        data = [
+            (line.replace("}", ", stratify: false}"), alone) if line.startswith("split: ") else (line, comment)
+            for line, comment in data
+        ]
     training = training_lines(classes.total(), LOSS, "accuracy", length)
     return Draft(title, data, layers, training, "accuracy")
 
@@ -131,7 +137,7 @@ def draft_images(members: Members, found: Labelled, given: str) -> Draft:
         *parts_line(found),
         ("preprocessing:", ""),
         ("  - Rescaling: {scale: $(1 / 255)}", "from 0…255 to 0…1"),
-        *augmentation(classes, channels),
+        *augmentation(channels),
     ]
     filters = 32 if len(items) * size[0] * size[1] < 20_000_000 else 16
     examples = counted(sum(map(len, found.parts.values())), "image")
@@ -177,12 +183,14 @@ def contents_of(members: Members, items: Iterable[Item]) -> Iterator[bytes]:
             yield members.reader.read(item.member)
 
 
-def augmentation(classes: Counter[str], channels: int) -> Lines:
-    if channels == 1 or all(len(name) <= 2 for name in classes):
-        layer, why = "RandomTranslation: {height_factor: 0.1, width_factor: 0.1}", "a mirrored sign may be another one"
-    else:
-        layer, why = "RandomFlip: horizontal", "not for images that mean something else in a mirror"
-    return [("augmentation:", "in training only"), (f"  - {layer}", why)]
+def augmentation(channels: int) -> Lines:
+    lines = [
+        ("augmentation:", "in training only"),
+        ("  - RandomTranslation: {height_factor: 0.1, width_factor: 0.1}", ""),
+    ]
+    if channels > 1:
+        lines.append(("", "- RandomFlip: horizontal, if a mirrored image means the same: photos mostly gain by it"))
+    return lines
 
 
 def convolutions(size: tuple[int, int], filters: int, name: str = "") -> Lines:

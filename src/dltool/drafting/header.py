@@ -1,4 +1,4 @@
-"""The lines at the beginning of delimited text: what stands before the table, the names, units below them."""
+"""The lines around a table of delimited text: what stands before it, the names, units below them, what follows it."""
 
 import re
 from collections import Counter
@@ -31,6 +31,7 @@ MARKERS = {
 }
 MARKERS |= {"#null!", "#value!", "#div/0!", "#ref!", "#num!", "#name?"}
 MARKERS_AMONG_NUMBERS = MARKERS | {"missing", "unknown", "inf", "-inf", "undefined", "not available"}
+TOTAL = re.compile(r"(?:(?:grand|sub)[ -]?)?total:?|sums?:?|summe:?|gesamt:?|average:?|mean:?", re.IGNORECASE)
 LONGEST_UNIT = 12
 MOST_TITLES = 20
 
@@ -63,27 +64,53 @@ def usual_width(rows: Sequence[Sequence[str]]) -> int:
 def start_of(records: Records) -> int:
     """Return the first record that has as many fields as most, or one less, as names may have."""
     width = usual_width([fields for _, fields in records])
-    for number, (_, fields) in enumerate(records):
-        is_table = len(fields) == width or (len(fields) == width - 1 and number + 1 < len(records) and width > 2)
+    for number, (line, fields) in enumerate(records):
+        following = records[number + 1] if number + 1 < len(records) else (0, [])
+        has_one_less = len(fields) == width - 1 > 1 and (following[0], len(following[1])) == (line + 1, width)
+        is_table = len(fields) == width or (has_one_less and all(is_text(cell, ".") for cell in fields))
         if is_table and not SEPARATOR_LINE.fullmatch(fields[0]) and any(fields):
             return number + titles_of([fields for _, fields in records[number : number + MOST_TITLES + 1]])
     return 0
 
 
 def titles_of(rows: Sequence[Sequence[str]]) -> int:
-    """Return how many of the rows are titles, as spreadsheets have them: with few cells each, above one of names."""
-    names = next((index for index, row in enumerate(rows) if all(is_text(cell, ".") for cell in row) and all(row)), 0)
-    return names if all(2 * sum(map(bool, row)) <= len(row) for row in rows[:names]) else 0
+    """Return how many of the rows are titles, as spreadsheets have them: with empty cells, above a row of names without
+    any. Titles have few cells, or a blank row below them, or the names stand above numbers."""
+    names = next((index for index, row in enumerate(rows) if all(map(is_name, row))), 0)
+    above, below = rows[:names], rows[names + 1 :]
+    if not above or any(map(all, above)):
+        return 0
+    are_few = all(2 * sum(map(bool, row)) <= len(row) for row in above)
+    has_numbers = any(not is_text(cell, ".") for row in below for cell in row)
+    return names if are_few or has_numbers or not any(above[-1]) else 0
+
+
+def is_name(cell: str) -> bool:
+    return bool(cell) and is_text(cell, ".") and cell.lower() not in MARKERS_AMONG_NUMBERS
+
+
+def footers_of(records: Records, width: int) -> tuple[int, ...]:
+    """Return the lines of the last records that are no rows: notes without a delimiter, blank cells, totals."""
+    lines: list[int] = []
+    for line, fields in reversed(records):
+        is_note = len(fields) == 1 < width and is_text(fields[0], ".")
+        if not (is_note or not any(fields) or TOTAL.fullmatch(next(filter(None, fields)))):
+            break
+        lines.insert(0, line)
+    are_rows = all(len(fields) == width for line, fields in records if line not in lines)
+    return tuple(lines) if are_rows and len(lines) <= MOST_TITLES else ()
 
 
 def has_units(table: Records, decimal: str) -> bool:
     """Return whether the row below the names has a short text in every column of numbers, and such a text nowhere
     else."""
-    _, (_, units), *others = table
+    (_, names), (_, units), *others = table
     width = len(units)
     rows = [fields for _, fields in others if len(fields) == width]
     columns = [[row[index] for row in rows if row[index]] for index in range(width)]
     numeric = [index for index in range(width) if are_numbers(columns[index], decimal)]
+    # The index of a data frame has no name, and no unit.
+    numeric = [index for index in numeric if units[index] or (index < len(names) and names[index])]
     texts = [units[index] for index in numeric]
     return (
         bool(texts)

@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from dltool.data.arrays.time_steps import PARTS_OF_TIME, Step, moments_of, steps_of
+from dltool.data.arrays.rows import Coded
+from dltool.data.arrays.time_steps import PARTS_OF_TIME, Step, clock_of, moments_of, steps_of
 from dltool.data.dates import SECONDS_A_DAY
 from dltool.data.sources.tables import in_memory
-from dltool.data.split.by_column import numbered
+from dltool.data.split.by_column import Values, numbered
 from dltool.data.tables.typed_table import Column, Table
 from dltool.drafting.column_uses import Use, as_written, input_lines, present, scale_for, value_of, with_options
 from dltool.drafting.draft import Lines, scalar, training_lines
@@ -23,6 +24,7 @@ Declared = Mapping[str, tuple[Any, str]]
 """Columns that must be declared: how, and why."""
 HOURS = ("hour", "hr")
 DAY = PARTS_OF_TIME[:3]
+YEAR = 365 * SECONDS_A_DAY
 YEARS = ("year", "years", "yr", "date", "time")
 """Names of columns whose integers may be years."""
 PRICES = ("open", "high", "low", "close")
@@ -34,6 +36,7 @@ CORRELATED, CERTAIN = 0.2, 3.0
 """The least correlation of changes that is a pattern, and the least in its standard errors."""
 FEWEST_ROWS = 20
 """The fewest rows of a time series, or on average of each of several."""
+SPLITS = 3
 MOST_UNORDERED = 0.1
 """If the time goes back at no more than this share of the rows, it orders them."""
 MOST_KEYS = 30
@@ -90,6 +93,8 @@ def times_of(table: Table, target: str) -> TimeColumn | None:
     names, moments = parts_of_time(table, names) or (names, found[able[0]] if able else None)
     if moments is None or len(moments) < FEWEST_ROWS or (moments == np.iinfo(np.int64).min).any():
         return None
+    if len(np.unique(moments)) < SPLITS:
+        return None
     keys, series = keys_of(table, moments, {target, *names})
     rows = np.lexsort((moments, series))
     is_new_series = np.diff(series[rows]) != 0
@@ -105,25 +110,22 @@ def times_of(table: Table, target: str) -> TimeColumn | None:
 
 def parts_of_time(table: Table, dates: tuple[str, ...]) -> tuple[tuple[str, ...], np.ndarray] | None:
     """Return the columns that say together when the rows were, with the moments: one of days in `dates` and the column
-    of hours; without a date, a year, a month, a day and so on."""
+    of hours or of times; without a date, a year, a month, a day and so on."""
     wanted = HOURS if dates else (*PARTS_OF_TIME, *HOURS)
-    columns = {name: table.columns[name] for name in dates}
-    columns |= {
-        name: column
-        for name, column in table.columns.items()
-        if name.lower() in wanted and column.kind in ("number", "ignore")
-    }
-    # An ignored column has the same number in every row, and no values any more.
-    values = {
-        name: np.full(table.rows, 2000.0 if name.lower() == "year" else 1.0)
-        if column.kind == "ignore"
-        else np.asarray(column.values[:])
-        for name, column in columns.items()
-    }
-    if any((values[name] % SECONDS_A_DAY).any() for name in dates) or (not dates and len(columns) < len(DAY)):
+    values: dict[str, Values] = {name: np.asarray(table.columns[name].values[:]) for name in dates}
+    if any((np.asarray(days) % SECONDS_A_DAY).any() for days in values.values()):
         return None
-    moments = moments_of(values)
-    return None if moments is None else (tuple(columns), moments)
+    for name, column in table.columns.items():
+        texts = in_memory(column.values) if dates and column.kind in ("category", "text") else None
+        if isinstance(texts, Coded) and clock_of(texts) is not None:
+            values[name] = texts
+        elif name.lower() in wanted and column.kind == "number":
+            values[name] = np.asarray(column.values[:])
+        elif name.lower() in wanted and column.kind == "ignore":
+            # It has the same number in every row, and no values any more.
+            values[name] = np.full(table.rows, 2000.0 if name.lower() == "year" else 1.0)
+    moments = moments_of(values) if dates or len(values) >= len(DAY) else None
+    return None if moments is None else (tuple(values), moments)
 
 
 def are_ordered(moments: np.ndarray) -> bool:
@@ -264,9 +266,9 @@ def is_of_prices(table: Table) -> bool:
 
 def in_windows(column: Column, use: Use, declared: Declared, times: TimeColumn) -> Use:
     name = column.name
-    if name in times.keys:
+    if name in times.keys or (name in times.columns and column.kind in ("category", "text")):
         are_few = len(numbered(in_memory(column.values))[1]) <= MOST_KEYS
-        return replace(use, kind="category") if are_few else Use("ignore", "the key of the series")
+        return replace(use, kind="category") if are_few else Use("ignore", "separates or orders the rows")
     if use.kind != "ignore" and column.kind == "text":
         return Use("ignore", "text has no use in windows")
     if use.kind != "ignore" and (name.lower() == "year" or (name == times.column and column.kind == "number")):
@@ -274,8 +276,16 @@ def in_windows(column: Column, use: Use, declared: Declared, times: TimeColumn) 
     if use.kind != "ignore" and column.kind == "date" and times.column in (name, None):
         seconds = times.step.size if times.step and times.step.unit == "second" else SECONDS_A_DAY
         is_long = times.step is not None and times.step.unit == "month"
-        weekday = seconds <= SECONDS_A_DAY and not is_long
-        parts = ("month", *["weekday"] * weekday, *["hour"] * (seconds < SECONDS_A_DAY and name == times.column))
+        of_training = np.asarray(column.values[times.rows[times.is_early]])
+        wanted = {
+            # Otherwise the months of the test would be new.
+            "month": np.ptp(of_training) >= YEAR,
+            "weekday": seconds <= SECONDS_A_DAY and not is_long,
+            "hour": seconds < SECONDS_A_DAY and name == times.column,
+        }
+        parts = tuple(part for part, is_wanted in wanted.items() if is_wanted)
+        if not parts:
+            return Use("ignore", "the months of the test are not among those of the training")
         return replace(use, kind=with_options("date", {**as_written(declared.get(name), "date"), "parts": parts}))
     return use
 

@@ -18,7 +18,8 @@ from dltool.errors import ConfigError, Position, Problem
 FORM = "write --set data.source.KIND.OPTION=VALUE or --set data.inputs.COLUMN=TYPE; edit the config for all else"
 REQUIRED = {"sql": {"url": "sqlite:///FILE", "query": "SELECT 1 ORDER BY 1"}}
 OPTION = re.compile(r'\b(header|quote|encoding|delimiter|missing|skip_rows): (\[[^\]]*\]|"[^"]*"|[\w-]+)')
-COLUMN = re.compile(r"(write |it: |written: |categories, | or |^)([^;]+?: (?:\{(?:number|date): \{[^}]*\}\}|category))")
+BEFORE = r"(write |it: |say how its \w+ are written: |categories, | or |^)"
+COLUMN = re.compile(BEFORE + r"([^;]+?: (?:\{(?:number|date): \{[^}]*\}\}|category))")
 
 
 @dataclass(frozen=True)
@@ -51,12 +52,13 @@ def given_by(settings: Sequence[str]) -> GivenSettings:
             return GivenSettings(columns=columns)
         found = parse_source({kind: {**REQUIRED.get(kind, {"path": "FILE"}), **options}}).options
     except PydanticCustomError as error:
-        raise ConfigError(replace(problem, place=None, related=()) for problem in problems_in(error)) from None
+        raise ConfigError(in_terms_of_init(problem, kind, settings) for problem in problems_in(error)) from None
     return GivenSettings(kind, found.model_dump(include={*options}), columns)
 
 
-def in_terms_of_init(problem: Problem, kind: str) -> Problem:
-    """Return a problem whose hint names the options of `init` instead of keys of a config that is not written."""
+def in_terms_of_init(problem: Problem, kind: str, settings: Sequence[str] = ()) -> Problem:
+    """Return a problem whose hint names the options of `init` instead of keys of a config that is not written: perhaps
+    that one of its `settings` may be wrong."""
 
     def option(match: re.Match[str]) -> str:
         return f"--set {shlex.quote(f'data.source.{kind}.{match[1]}={match[2]}')}"
@@ -65,4 +67,5 @@ def in_terms_of_init(problem: Problem, kind: str) -> Problem:
         return f"{match[1]}--set {shlex.quote(f'data.inputs={{{match[2]}}}')}"
 
     hint = COLUMN.sub(column, OPTION.sub(option, problem.hint))
+    hint = hint or (f"without --set {shlex.quote(settings[-1])}, init decides itself" if settings else "")
     return replace(problem, place=None, related=(), hint=hint)

@@ -1,38 +1,34 @@
 """How a file of delimited text is written, inferred from its content: :func:`sniff_csv`."""
 
-import codecs
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from itertools import islice, product
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from dltool.config.choices import Choice
-from dltool.config.table_sources import WHITESPACE, CsvSource, ExcelSource, SqlSource, TableOptions
+from dltool.config.table_sources import CsvSource, ExcelSource, SqlSource, TableOptions
 from dltool.data.tables.builders import is_code
 from dltool.data.tables.cells import Cells, Texts, as_texts
 from dltool.data.tables.csv_file import CsvFile
-from dltool.data.tables.csv_parser import Unreadable, dialect_of, numbered_records
 from dltool.data.tables.date_format import DateWriting, formats_of
-from dltool.data.tables.decompression import BUFFER, BYTE_ORDER_MARKS, NotText, lines_of, open_text, reading, unpacked
+from dltool.data.tables.decompression import BUFFER, lines_of, open_text
 from dltool.data.tables.excel_file import read_sheet
 from dltool.data.tables.number_format import NumberFormat, Writing, number_in
 from dltool.data.tables.read import open_table
 from dltool.data.tables.records_file import text_of
 from dltool.data.tables.several_files import SeveralFiles
 from dltool.data.tables.typed_table import ColumnRequest, TableFile, Want
-from dltool.drafting.header import MARKERS, MARKERS_AMONG_NUMBERS, Records, is_text, options_of
+from dltool.drafting.draft import FEWEST
+from dltool.drafting.header import MARKERS, MARKERS_AMONG_NUMBERS, footers_of, options_of, usual_width
+from dltool.drafting.samples import SAMPLE, decimal_of, dialect_in, encoding_of, last_records
 from dltool.errors import ConfigPath, DataError
 
-SAMPLE = 500
-"""Records that decide on delimiter, quotes and header; the encoding and missing markers are looked for in all."""
-# The likelier ones last: commas stand in texts and decimals too.
-DELIMITERS = (",", "|", ";", "\t")
 MOST_TEXTS = 1_000
 MOST_ODD_TEXTS = 10
 RARE = 0.05
@@ -44,20 +40,21 @@ CALENDAR = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
 """Formats of integers in any column, which no other integers of so many digits have in all rows."""
 FIRST_YEAR, LAST_YEAR = -2_208_988_800, 4_102_444_800
 """Seconds from 1970 to 1900 and 2100: numbers are dates between them only."""
-DOUBTFUL = re.compile(r"[+-]?\d{1,3}[.,]\d{3}|\d\d?[.,](19|20)\d\d", re.ASCII)
+DOUBTFUL = re.compile(r"[+-]?[1-9]\d{0,2}[.,]\d{3}|\d\d?[.,](19|20)\d\d", re.ASCII)
 """Numbers that may have a mark of thousands, or be months."""
 WORD_MARKERS = {"na", "nan", "null", "none", "nil"}
 MANY_VALUES = 30
 CODE = 3
 """The most letters of a code such as that of a country."""
+CODES = "category", "integers with leading zeros or very many digits are codes"
 LEADING_ZERO = re.compile(rb"(?<![\w.:/-])0\d")
 """In no number, date or time of day behind its first digit. A block of a file may begin within one."""
 
 
 @dataclass
 class Seen:
-    """The cells of a column: how many are numbers, some of these, the other texts, whether it `has_more` of them
-    than are kept; whether it `has_doubtful` numbers, which may be read in another way."""
+    """The cells of a column: how many are numbers, some of these, the other texts, and whether it `has_more` of
+    them than are kept. `doubtful` says whether each number with a mark may be read in another way."""
 
     name: str
     numbers: int = 0
@@ -66,7 +63,7 @@ class Seen:
     is_whole: bool = True
     texts: Counter[str] = field(default_factory=Counter)
     has_more: bool = False
-    has_doubtful: bool = False
+    doubtful: set[bool] = field(default_factory=set)
 
     def note(self, numbers: np.ndarray) -> None:
         self.numbers += len(numbers)
@@ -79,7 +76,7 @@ class Seen:
         for text, count in counted_texts(texts):
             if not np.isnan(number := plain.number(text)):
                 self.note(np.full(count, number))
-                self.has_doubtful = self.has_doubtful or bool(DOUBTFUL.fullmatch(text))
+                self.doubtful |= {bool(DOUBTFUL.fullmatch(text))} if {".", ","} & {*text} else set()
             elif text in self.texts or len(self.texts) < MOST_TEXTS:
                 self.texts[text] += count
             else:
@@ -89,7 +86,7 @@ class Seen:
     def may_be_written(self) -> bool:
         """Return whether some of the texts may be numbers or dates that are not written plainly."""
         return (
-            self.has_doubtful
+            self.doubtful == {True}
             or bool(self.moments)
             or any(number_in(text) or any(formats_of(text)) for text in islice(self.texts, SAMPLE))
         )
@@ -132,28 +129,16 @@ def sniff_csv(
     encoding = given.get("encoding") or encoding_of(path, place)
     with open_text(path, place, encoding) as text:
         lines = list(islice(lines_of(text), SAMPLE))
-        # Where the first line may also be the names, it has to be a comment to make the rows alike.
-        comments = ("#", None) if lines and lines[0].startswith(b"#") else (None,)
-        candidates = [
-            CsvSource(path=str(path), delimiter=delimiter, quote=quote, encoding=encoding, comment=comment)
-            for comment, quote, delimiter in product(comments, (None, '"'), DELIMITERS)
-        ]
-        # As R writes tables, or with aligned columns.
-        spaced = [CsvSource(path=str(path), delimiter=each, encoding=encoding) for each in (" ", WHITESPACE)]
-        candidates += spaced
-        candidates = [options.model_copy(update=given) for options in candidates]
-        samples = [records_of(lines, options) for options in candidates]
-    best = max(range(len(candidates) - len(spaced)), key=lambda index: (regularity(samples[index]), index))
-    are_spaces = candidates[best].delimiter == "\t" and not holds_numbers(samples[best])
-    if (regularity(samples[best]) < 1 or are_spaces) and any(map(holds_numbers, samples[-len(spaced) :])):
-        best = -2 if holds_numbers(samples[-2]) and len(samples[-2][0][1]) == len(samples[-1][0][1]) else -1
-    elif not regularity(samples[best]):
-        best = -len(DELIMITERS) - len(spaced)
-    options, rows = candidates[best], samples[best]
+        options, rows = dialect_in(lines, {"encoding": encoding, **given})
     decimal = decimal_of([fields for _, fields in rows]) if options.delimiter != "," else "."
     found, remarks = options_of(rows, decimal)
     options = options.model_copy(update={"decimal": decimal, **found, **given, "path": str(whole or path)})
     kind = "tsv" if options.delimiter == "\t" else "csv"
+    if encoding in ("cp1252", "latin-1") and "encoding" not in given:
+        remarks = (*remarks, f"not UTF-8: if words look wrong, {encoding} is not its encoding")
+    if whole in (None, path) and "skip_rows" not in given:
+        footers = footers_of(last_records(path, place, options), usual_width([fields for _, fields in rows]))
+        options, remarks = without(options, footers), (*remarks, *(f"line {line:,} is no row" for line in footers))
     try:
         sniffed = surveyed(kind, options, place)
     except DataError:
@@ -166,93 +151,48 @@ def sniff_csv(
     return replace(sniffed, remarks=(*remarks, *sniffed.remarks))
 
 
+def without(options: CsvSource | ExcelSource, lines: Sequence[int]) -> Any:
+    """Return the options that skip further lines."""
+    skipped = tuple(sorted({*options.skipped_lines, *lines}))
+    return options.model_copy(update={"skip_rows": skipped}) if lines else options
+
+
 def sniff_sheet(path: Path, place: ConfigPath, whole: Path, given: Mapping[str, Any]) -> Sniffed:
     """Find the sheet, the names of columns, missing markers and formats of dates. Raises as :func:`sniff_csv`."""
     sheet = read_sheet(path, given.get("sheet"), place)
+    if "sheet" not in given and len(sheet.rows) < FEWEST:
+        # Rather a title page or notes.
+        sheet = max(
+            (sheet, *(read_sheet(path, other, place) for other in sheet.others)), key=lambda each: len(each.rows)
+        )
     rows = [(number, [text_of(value) for value in row]) for number, row in enumerate(sheet.rows, 1)]
     found, remarks = options_of([row for row in rows if any(row[1])][:SAMPLE], ".")
     if sheet.others:
         found["sheet"] = sheet.name
         remarks = (f"other sheets are {', '.join(sheet.others)}", *remarks)
-    sniffed = surveyed("excel", ExcelSource.model_validate({"path": str(whole), **found, **given}), place)
+    options = ExcelSource.model_validate({"path": str(whole), **found, **given})
+    if "skip_rows" not in given:
+        last = [row for row in rows if any(row[1])][-SAMPLE:]
+        footers = footers_of(last, len(rows[0][1]))
+        options, remarks = without(options, footers), (*remarks, *(f"row {row:,} is no row" for row in footers))
+    sniffed = surveyed("excel", options, place)
     return replace(sniffed, remarks=(*remarks, *sniffed.remarks))
-
-
-def encoding_of(path: Path, place: ConfigPath) -> str:
-    """UTF-8 if all of the file is, else UTF-16 by its mark, else that of Windows, which knows nearly every byte."""
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    with reading(path, place), unpacked(path) as raw:
-        piece = raw.read(BUFFER)
-        if mark := BYTE_ORDER_MARKS.get(piece[:2]):
-            return mark
-        if b"\0" in piece:
-            raise NotText
-        try:
-            while piece:
-                decoder.decode(piece)
-                piece = raw.read(BUFFER)
-            decoder.decode(b"", final=True)
-        except UnicodeDecodeError:
-            return "cp1252" if not {*piece} & {0x81, 0x8D, 0x8F, 0x90, 0x9D} else "latin-1"
-    return "utf-8"
-
-
-def records_of(lines: Sequence[bytes], options: CsvSource) -> list[tuple[int, list[str]]]:
-    """Return the records of some lines with the line of each, without a last one that goes on after them; none if these
-    are no records."""
-    records: list[tuple[int, list[str]]] = []
-    try:
-        records.extend(numbered_records(iter(lines), dialect_of(options)))
-    except Unreadable as error:
-        if len(lines) < SAMPLE or "never closed" not in error.what:
-            return []
-    return records
-
-
-def regularity(rows: Records) -> float:
-    """Return the share of rows with the most frequent number of fields; 0 if that is one."""
-    if not rows:
-        return 0.0
-    width, count = Counter(len(fields) for _, fields in rows).most_common(1)[0]
-    return count / len(rows) if width > 1 else 0.0
-
-
-def holds_numbers(rows: Records) -> bool:
-    """Return whether all records have as many fields, the names perhaps one less, and some column holds numbers: texts
-    with spaces do not."""
-    width, *others = [len(fields) for _, fields in rows] or [0]
-    is_regular = len({*others}) == 1 and others[0] > 1 and others[0] - 1 <= width <= others[0]
-    return is_regular and any(
-        all(not is_text(fields[index], ".") for _, fields in rows[1:]) for index in range(others[0])
-    )
-
-
-def decimal_of(rows: Sequence[Sequence[str]]) -> str:
-    cells = [cell for row in rows for cell in row]
-    by_comma, by_point = (
-        sum(mark in cell and not np.isnan(NumberFormat(mark).number(cell)) for cell in cells) for mark in (",", ".")
-    )
-    return "," if by_comma > by_point else "."
 
 
 def surveyed(kind: str, options: CsvSource | ExcelSource | SqlSource, place: ConfigPath) -> Sniffed:
     """Read all cells, for missing markers and for columns that need to be declared."""
     file = open_table(Choice(kind, options), place, ColumnRequest())
     seen = seen_in(file)
+    if again := repeated_names(file, seen):
+        assert not isinstance(options, SqlSource)
+        sniffed = surveyed(kind, without(options, again), place)
+        return replace(sniffed, remarks=(f"line {again[0]:,} has the names again", *sniffed.remarks))
     markers: dict[str, list[str]] = {}
     columns: dict[str, tuple[Any, str]] = {}
+    found = declared_in(file, seen)
     kept: set[tuple[str, str]] = set()
-    formats = formats_in(file, {name: column for name, column in seen.items() if column.may_be_written})
-    codes = columns_of_codes(file, {name: each for name, each in seen.items() if each.numbers and not each.texts})
     for name, column in seen.items():
-        declared: tuple[Any, str] | None = None
-        absent: Iterable[str] = ()
-        if name in formats:
-            declared, absent = formats[name]
-        elif name in codes:
-            declared = "category", "integers with leading zeros or very many digits are codes"
-        else:
-            declared, absent = declaration_of(column)
+        declared, absent = found[name] if name in found else declaration_of(column)
         columns |= {} if declared is None else {name: declared}
         kept |= {(text, name) for text in levels_of(column)} if declared is None else set()
         for text in sorted(absent):
@@ -262,6 +202,13 @@ def surveyed(kind: str, options: CsvSource | ExcelSource | SqlSource, place: Con
         for text, name in sorted(kept)
     )
     return Sniffed(kind, options.model_copy(update={"missing": tuple(markers)}), columns, markers, remarks)
+
+
+def repeated_names(file: TableFile, seen: Mapping[str, Seen]) -> list[int]:
+    """Return the lines that have the names of the columns again, as in files that were put together."""
+    is_likely = any(column.is_mostly_numbers and name in column.texts for name, column in seen.items())
+    records = file.records() if is_likely and isinstance(file, CsvFile) else ()
+    return [line for line, row in records if 2 * sum(map(str.__eq__, row, file.names)) > len(row)]
 
 
 def seen_in(file: TableFile) -> dict[str, Seen]:
@@ -311,12 +258,18 @@ def form_of(text: str) -> tuple[bool, bool, bool]:
     return text.isupper(), text[:1].isupper(), text.isupper() and len(text) > CODE
 
 
-def formats_in(file: TableFile, columns: Mapping[str, Seen]) -> dict[str, tuple[tuple[Any, str], Iterable[str]]]:
-    """Return how to declare the `columns` whose numbers or dates are not written plainly, as all of their cells show,
-    and the texts that mark a missing value."""
+def declared_in(file: TableFile, seen: Mapping[str, Seen]) -> dict[str, tuple[tuple[Any, str], Iterable[str]]]:
+    """Return how to declare the columns whose numbers or dates are not written plainly, as all of their cells show, and
+    the texts that mark a missing value; and columns of codes: integers with leading zeros, or of very many digits."""
+    columns = {name: column for name, column in seen.items() if column.may_be_written}
+    whole = [name for name, column in seen.items() if column.numbers and not column.texts]
+    are_large = any(seen[name].largest >= 2**53 for name in whole)
+    coded = whole if whole and (are_large or has_leading_zeros(file)) else []
     writings = {name: (Writing(file.decimal), DateWriting(*column.moments)) for name, column in columns.items()}
     markers: dict[str, set[str]] = {name: set() for name in columns}
-    for block in file.blocks(dict.fromkeys(columns, "text")) if columns else ():
+    codes: set[str] = set()
+    for block in file.blocks(dict.fromkeys((*columns, *coded), "text")) if columns or coded else ():
+        codes |= {name for name in coded if any(is_code(text) for text in as_texts(block.columns[name]).values)}
         for name, both in writings.items():
             for text, count in counted_texts(block.columns[name]):
                 if text.lower() in MARKERS:
@@ -324,7 +277,7 @@ def formats_in(file: TableFile, columns: Mapping[str, Seen]) -> dict[str, tuple[
                     continue
                 for writing in both:
                     writing.add(text, count)
-    found: dict[str, tuple[tuple[Any, str], Iterable[str]]] = {}
+    found: dict[str, tuple[tuple[Any, str], Iterable[str]]] = dict.fromkeys(codes, (CODES, ()))
     for name, (numbers, dates) in writings.items():
         is_plain = numbers.cells == numbers.read[NumberFormat(file.decimal)]
         is_dated = not is_plain or (dates.earliest >= FIRST_YEAR and dates.latest < LAST_YEAR)
@@ -339,19 +292,9 @@ def formats_in(file: TableFile, columns: Mapping[str, Seen]) -> dict[str, tuple[
             declared = "date" if formats[0] is None else {"date": {"format": formats[0]}}
             found[name] = (declared, f'dates such as "{dates.example}"{other}'), markers[name] | dates.odd.keys()
         elif numbers.is_ambiguous:
-            seen = f'numbers such as "{numbers.example}"'
-            found[name] = ("number", f'{seen}; thousands: "{file.decimal}" reads three digits behind as thousands'), ()
+            shown = f'numbers such as "{numbers.example}"'
+            found[name] = ("number", f'{shown}; thousands: "{file.decimal}" reads three digits behind as thousands'), ()
     return found
-
-
-def columns_of_codes(file: TableFile, columns: Mapping[str, Seen]) -> set[str]:
-    """Return the `columns` that hold integers with leading zeros, or too many digits to be numbers."""
-    are_large = any(column.largest >= 2**53 for column in columns.values())
-    names = list(columns) if columns and (are_large or has_leading_zeros(file)) else []
-    codes: set[str] = set()
-    for block in file.blocks(dict.fromkeys(names, "text")) if names else ():
-        codes |= {name for name in names if any(is_code(text) for text in as_texts(block.columns[name]).values)}
-    return codes
 
 
 def has_leading_zeros(file: TableFile) -> bool:

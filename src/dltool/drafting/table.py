@@ -1,22 +1,22 @@
 """Draft a config for a table: read it, choose the target, and write the sections of the config."""
 
+import json
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from dltool.config.columns import parse_column_type
 from dltool.config.sources import SOURCES, Source
 from dltool.config.table_sources import SQLITE, SqlSource
 from dltool.data.sources.tables import are_classes, table_in_reach
+from dltool.data.tables.json_lines import ONE_OBJECT, JsonLinesFile, conversion
 from dltool.data.tables.read import open_table
 from dltool.data.tables.several_files import ENDINGS, is_table
 from dltool.data.tables.typed_table import Column, ColumnRequest, Table
 from dltool.drafting.arff import sniff_arff
-from dltool.drafting.column_uses import Use, input_lines, telling, use_of, value_of
-from dltool.drafting.database import is_database, query_of
+from dltool.drafting.column_uses import MOST_LISTED, Use, input_lines, telling, use_of, value_of
+from dltool.drafting.database import query_of
 from dltool.drafting.draft import RANDOM, Draft, Lines, in_comment, in_comments, scalar, split_line, training_lines
 from dltool.drafting.folder import TEXT_LAYERS, TEXTS, words_of
 from dltool.drafting.goal import Goal, chosen, goal_of
@@ -30,9 +30,23 @@ from dltool.text import counted, listed
 
 QUOTE = '"'
 PREDICTED = ": dltool predict takes it after training"
-FIRST_INEXACT = 2**24
-"""The first integer that is equal to another in float32."""
 DELIMITED = ("csv", "tsv")
+ONE_COLUMN = (
+    "add columns to predict it from; or, if its lines have several fields, say what separates them: "
+    "--set data.source.csv.delimiter=CHARACTER; if these have fixed widths, in Python: import pandas; "
+    'pandas.read_fwf("{}", widths=[…], header=None).to_csv("data.csv", index=False)'
+)
+FLATTEN = "make columns of single values of it, in Python: pandas.json_normalize"
+FEWEST_MOMENTS = 3
+"""A split by time needs one for each part."""
+PIECES = 16
+PATIENCE = 8
+DENSE = (6_000, 200)
+"""The length of a training: steps in all, roughly, and the most epochs."""
+MANY_ROWS = 4_000
+"""Fewer rows are fitted better without pieces, and below FEW_ROWS by more weight decay: measured within the training
+rows of 25 tables."""
+FEW_ROWS = 1_000
 
 
 def draft_table(files: TableFiles, named: Callable[[Path], str], target: str | None, given: GivenSettings) -> Draft:
@@ -44,10 +58,10 @@ def draft_table(files: TableFiles, named: Callable[[Path], str], target: str | N
     sniffed, table, paths, name, why = read_with_target(sniffed_file(files, given), target)
     goal = goal_of(as_target(sniffed, table, name), sniffed.columns.get(name))
     times = None if paths else times_of(table, name)
-    uses = uses_of(table, sniffed, name) | said_uses(given, name)
+    is_series = times is not None and goal.is_number and times.may_be_windows(table)
+    uses = uses_of(table, sniffed, name, None if is_series else pieces_for(table)) | said_uses(given, name)
     size = f"{counted(table.rows, 'row')}, {counted(len(table.columns), 'column')}"
     title = f"{in_comment(files.path.name)[1:-1]}: {size}."
-    is_series = times is not None and goal.is_number and times.may_be_windows(table)
     others, unlike_it = other_files(sniffed, table, files, "" if is_series else PREDICTED)
     notes = (f'the target is "{name}": {why}', *unlike_it)
     sources = [
@@ -68,14 +82,16 @@ def draft_table(files: TableFiles, named: Callable[[Path], str], target: str | N
         *input_lines(uses, table),
         *division(others, split_line(table.rows), *split_options(table, goal, times)),
     ]
-    layers = dense_layers(table.rows, goal)
-    training = training_lines(table.rows, goal.loss, goal.metric, monitored=None if goal.is_number else "loss")
+    layers = dense_layers(goal)
+    monitored = None if goal.is_number else "loss"
+    optimizer = decaying(table.rows)
+    training = training_lines(table.rows, goal.loss, goal.metric, DENSE, monitored, optimizer, PATIENCE)
     used = [other for other, use in uses.items() if use.kind != "ignore"]
     if paths:
         layers = [*with_paths(paths, [other for other in used if other not in paths]), *layers]
     if [table.columns[other].kind for other in used] == ["text"]:
         data += words_of(table.columns[used[0]].values)
-        layers, training = TEXT_LAYERS, training_lines(table.rows, goal.loss, goal.metric, TEXTS)
+        layers, training = TEXT_LAYERS, training_lines(table.rows, goal.loss, goal.metric, TEXTS, patience=PATIENCE)
     return Draft(title, data, [*layers, *goal.layers], [*training, *goal.remarks], goal.metric, notes)
 
 
@@ -92,6 +108,14 @@ def read_with_target(sniffed: Sniffed, target: str | None) -> tuple[Sniffed, Tab
     """Read the table, choose its target, and read it again where that or columns of paths change how cells are read.
     Returns how it was read, the table, its columns of paths, the target, and why that one."""
     table = read(sniffed)
+    if table.rows == 1 and isinstance(table.file, JsonLinesFile) and table.file.unusable:
+        (_, text), *_ = table.file.texts()
+        raise DataError(f"{table.path.name}{ONE_OBJECT}", conversion(json.loads(text), table.path.name))
+    if len(table.columns) == 1:
+        hint = ONE_COLUMN if sniffed.kind in DELIMITED else "add columns to predict it from"
+        raise DataError(
+            f'{table.path.name} has one column, "{next(iter(table.columns))}"', hint.format(table.path.name)
+        )
     # Years, one after the other, are ignored as row numbers.
     hidden = [column.name for column in table.columns.values() if column.kind == "ignore" and may_be_years(column.name)]
     complete = read(sniffed, hidden) if hidden else table
@@ -118,12 +142,13 @@ def read_with_target(sniffed: Sniffed, target: str | None) -> tuple[Sniffed, Tab
 
 
 def sniffed_file(files: TableFiles, given: GivenSettings) -> Sniffed:
-    """Return how the files are written: by their name, and as delimited text by their content; as `--set` says."""
-    kind = next((kind for kind in ENDINGS if is_table(files.first.name, kind)), "csv")
-    kind = "sql" if files.path.is_file() and is_database(files.path) else kind
+    """Return how the files are written: by their content or their name, and as `--set` says."""
+    kind = files.kind or next((kind for kind in ENDINGS if is_table(files.first.name, kind)), "csv")
     is_delimited = kind in DELIMITED
     if given.kind and given.kind != kind and not (is_delimited and given.kind in DELIMITED):
-        raise ConfigError(f"{files.path.name} is read as {kind}, not {given.kind}", f"write --set data.source.{kind}.…")
+        known = ", ".join(name for name in SOURCES[kind].model_fields if name not in ("path", "url"))
+        hint = f"its options are --set data.source.{kind}.OPTION=VALUE: {known}" if known else "omit --set"
+        raise ConfigError(f"{files.path.name} is read as {kind}, not {given.kind}", hint)
     if kind == "sql":
         source, remarks = query_of(files.path)
         sniffed = replace(surveyed("sql", source.model_copy(update=given.options), ()), remarks=remarks)
@@ -161,15 +186,8 @@ def other_files(sniffed: Sniffed, table: Table, files: TableFiles, remark: str) 
 
 
 def read(sniffed: Sniffed, needed: Sequence[str] = ()) -> Table:
-    """Read the table. Numbers that float32 cannot tell apart are exact (float64): they may be keys or times."""
     types = {name: parse_column_type(value) for name, (value, _) in sniffed.columns.items()}
-    source, wanted = Source(sniffed.kind, sniffed.options), ColumnRequest(declared=types, needed=needed)
-    table = table_in_reach(source, (), wanted)
-    numbers = {name: column.values for name, column in table.columns.items() if column.kind == "number"}
-    large = [
-        name for name, each in numbers.items() if each.dtype == np.float32 and np.any(np.abs(each[:]) >= FIRST_INEXACT)
-    ]
-    return table_in_reach(source, (), replace(wanted, needed=(*needed, *large))) if large else table
+    return table_in_reach(Source(sniffed.kind, sniffed.options), (), ColumnRequest(declared=types, needed=needed))
 
 
 def source_lines(sniffed: Sniffed, named: str, role: str = "source") -> Lines:
@@ -194,9 +212,14 @@ def said_uses(given: GivenSettings, target: str) -> dict[str, Use]:
     return {name: Use(value_of(value), "as --set says") for name, value in given.columns.items() if name != target}
 
 
-def uses_of(table: Table, sniffed: Sniffed, target: str) -> dict[str, Use]:
+def pieces_for(table: Table) -> int | None:
+    """Return in how many pieces numbers are encoded: in none where few rows, or many columns, would be in each."""
+    return PIECES if table.rows >= MANY_ROWS and len(table.columns) <= MOST_LISTED else None
+
+
+def uses_of(table: Table, sniffed: Sniffed, target: str, pieces: int | None) -> dict[str, Use]:
     return {
-        name: use_of(column, table.rows, sniffed.columns.get(name))
+        name: use_of(column, table.rows, sniffed.columns.get(name), pieces)
         for name, column in table.columns.items()
         if name != target
     }
@@ -204,14 +227,11 @@ def uses_of(table: Table, sniffed: Sniffed, target: str) -> dict[str, Use]:
 
 def checked(table: Table, uses: dict[str, Use], target: str) -> dict[str, Use]:
     """Return the uses. Raises DataError: no column is used."""
-    if not uses:
-        raise DataError(f'{table.path.name} has one column, "{target}"', "add columns to predict it from")
     if all(use.kind == "ignore" for use in uses.values()):
         others = [f"{name} is ignored: {use.comment}" for name, use in uses.items()]
         message = f'{table.path.name} has no column to predict "{target}" from: {listed(others, 5, "; ")}'
-        raise DataError(
-            message, "choose another target, --target COLUMN, or use a column: --set data.inputs.COLUMN=TYPE"
-        )
+        way = "choose another target, --target COLUMN, or use a column: --set data.inputs.COLUMN=TYPE"
+        raise DataError(message, FLATTEN if table.file.unusable.keys() >= uses.keys() else way)
     return uses
 
 
@@ -229,6 +249,8 @@ def division(others: Collection[str], whole: str, options: str, comment: str) ->
 
 def split_options(table: Table, goal: Goal, times: TimeColumn | None) -> tuple[str, str]:
     """Return the options of the split besides its sizes, and a comment on them."""
+    if times is not None and times.column is not None and are_few(table.columns[times.column]):
+        return "", f"at random: {in_comment(times.column)} has too few values to divide the rows by it"
     if times is not None and (times.column is not None or (times.are_ordered and "time" not in table.columns)):
         order = scalar(times.column) if times.column is not None else "time"
         return f", order: {order}", "by time, not at random: the last rows are the test"
@@ -237,11 +259,20 @@ def split_options(table: Table, goal: Goal, times: TimeColumn | None) -> tuple[s
     return "", ""
 
 
-def dense_layers(rows: int, goal: Goal) -> Lines:
-    wide = 32 if rows < 1_000 else 64
+def are_few(column: Column) -> bool:
+    return column.distinct is not None and column.distinct < FEWEST_MOMENTS
+
+
+def decaying(rows: int) -> tuple[str, str]:
+    """Return an optimizer that keeps the weights small: without that, a few rows are learned by heart."""
+    decay = 1.0 if rows < FEW_ROWS else 0.3
+    return f"AdamW: {{learning_rate: 1e-3, weight_decay: {decay}}}", "small weights, so that no row is learned by heart"
+
+
+def dense_layers(goal: Goal) -> Lines:
     return [
-        (f"- Dense: {{units: {wide}, activation: relu}}", "all columns come as one vector"),
+        ("- Dense: {units: 64, activation: relu}", "all columns come as one vector"),
         # The mean of what units give is shifted by Dropout, which classes bear and numbers do not.
         *([] if goal.is_number else [("- Dropout: 0.2", "")]),
-        (f"- Dense: {{units: {wide // 2}, activation: relu}}", ""),
+        ("- Dense: {units: 32, activation: relu}", ""),
     ]

@@ -1,4 +1,4 @@
-"""The story of a training: check the config, read the data, build the model, create the run, complete it."""
+"""The story of a new run: check the config, read the data, build the model, create the run, complete it."""
 
 from collections import Counter
 from dataclasses import dataclass, replace
@@ -29,7 +29,7 @@ CHOICES = {
 
 @dataclass(frozen=True)
 class Terms:
-    """How a training differs from a plain one. `most_rows` limits the examples of each split.
+    """How a run differs from a plain one. `most_rows` limits the examples of each split.
 
     Without `is_kept`, the run's location is not shown, and it has neither figures nor a report. With `is_profiled`, the
     run holds a profile. Without `is_tested`, the test split is never looked at. For `read` see

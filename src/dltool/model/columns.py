@@ -3,7 +3,7 @@
 A column becomes numbers in two steps. Its preprocessing (fill, scale, look up) is fixed once fitted and can be computed
 once for all rows. Its encoding (one-hot vectors, embeddings) is part of the trained model."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -14,7 +14,7 @@ from dltool.data.arrays.rows import Coded, Rows
 from dltool.data.arrays.window_rows import values_once
 from dltool.data.dates import DATE_PARTS, SECONDS_A_DAY
 from dltool.data.facts import InputFacts
-from dltool.data.scales import scale_of
+from dltool.data.scales import scale_of, signed_log
 
 ColumnState = Mapping[str, Any]
 """The fitted state of a column as JSON: numbers by name; for texts and categories a list of words."""
@@ -52,8 +52,21 @@ def learn_number(options: NumberColumn, values: np.ndarray) -> ColumnState:
         fill = float(np.mean(present) if options.missing == "mean" else np.median(present))
     filled = np.where(np.isnan(values), fill, values.astype(np.float64))
     center, spread = scale_of(options.scale, filled) if len(filled) else (0.0, 1.0)
-    limits = {"low": float(present.min()), "high": float(present.max())} if len(present) else {}
+    limits: dict[str, Any] = {"low": float(present.min()), "high": float(present.max())} if len(present) else {}
+    if options.pieces is not None:
+        scaled = ((signed_log(filled) if options.scale == "log" else filled) - center) / spread
+        limits["edges"] = edges_of(options.pieces, scaled)
     return {"fill": fill, "center": center, "spread": spread, "missing": len(values) - len(present), **limits}
+
+
+def edges_of(pieces: int, values: np.ndarray) -> list[float]:
+    """Return at most `pieces` + 1 rising edges of intervals, float32 that differ: half of them quantiles of the values,
+    so that crowded ranges are told apart, and half of the distinct values, where most rows have the same one."""
+    shares = np.linspace(0, 1, pieces // 2 + 1)
+    values = values if len(values) else np.zeros(1)
+    edges = np.unique([np.quantile(values, shares), np.quantile(np.unique(values), shares)]).astype(np.float32)
+    edges = edges[np.diff(edges, prepend=-np.inf) > np.finfo(np.float32).tiny]
+    return [float(edge) for edge in (edges if len(edges) > 1 else [edges[0], edges[0] + 1])]
 
 
 def most_frequent_number(values: np.ndarray) -> float:
@@ -190,12 +203,23 @@ def preprocess_date(options: DateColumn, state: ColumnState, raw: Any) -> Any:
 def encode(column: ColumnType, state: ColumnState, prepared: Any, title: str) -> Any:
     """Return the encoded column as layers take it, with features on the last axis."""
     options = column.options
+    if isinstance(options, NumberColumn) and options.pieces is not None:
+        return in_pieces(state["edges"], prepared)
     if not isinstance(options, CategoryColumn):
         return prepared
     size = categories(options, state)
     if options.embedding is None:
         return keras.ops.one_hot(prepared, size)
     return keras.layers.Embedding(size, options.embedding, name=f"{title}_embedding")(prepared)
+
+
+def in_pieces(edges: Sequence[float], prepared: Any) -> Any:
+    """Return how far a scaled number is through each interval between `edges`, from 0 to 1, and the indicator behind
+    it, if any. It is the piecewise linear encoding of Gorishniy et al., "On Embeddings for Numerical Features in
+    Tabular Deep Learning", 2022."""
+    low, high = np.array(edges[:-1], np.float32), np.array(edges[1:], np.float32)
+    through = keras.ops.clip((prepared[..., :1] - low) / (high - low), 0, 1)
+    return through if prepared.shape[-1] == 1 else keras.ops.concatenate([through, prepared[..., 1:]], axis=-1)
 
 
 def categories(options: CategoryColumn, state: ColumnState) -> int:

@@ -120,9 +120,7 @@ def preprocessed_column(column: ColumnType, state: ColumnState, raw: Any, name: 
     try:
         prepared = prepare(column, state, raw, scope_title(name))
     except KERAS_ERRORS as error:
-        # A state that was just fitted cannot fail; only a saved one can.
-        message = f"the saved preprocessing does not fit the column {name[:100]}: {plain_message(error)}"
-        raise RunError(message) from error
+        raise unfit(name, error) from error
     names.name_operations(raw, prepared, f"{scope_title(name)}_")
     return prepared
 
@@ -172,6 +170,13 @@ def encoded_column(column: ColumnType, state: ColumnState, origin: Placed, name:
     except TooManyParametersError as error:
         place = (*origin.place, column.name, "embedding")
         raise ConfigError(Problem(place, f"the embedding makes the model too large: {error}")) from error
+    except KERAS_ERRORS as error:
+        raise unfit(name, error) from error
+
+
+def unfit(name: str, error: Exception) -> RunError:
+    """Return the error of a column's state: one that was just fitted cannot fail; only a saved one can."""
+    return RunError(f"the saved preprocessing does not fit the column {name[:100]}: {plain_message(error)}")
 
 
 def refuse_ignored(config: Config) -> None:

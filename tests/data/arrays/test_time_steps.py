@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from dltool.data.arrays.rows import coded
 from dltool.data.arrays.time_steps import moments_of, steps_of
 
 
@@ -87,6 +88,9 @@ def test_a_time_in_several_columns_is_that_of_pandas() -> None:
     np.testing.assert_array_equal(moments_of(months), seconds(hours.to_period("M").to_timestamp()))
     days = {"date": seconds(hours.normalize()), "hr": parts["hour"]}
     np.testing.assert_array_equal(moments_of(days), seconds(hours))
+    for written in ("%H:%M", "%H.%M.%S", "%I:%M %p"):
+        clock = coded(hours.strftime(written).tolist())
+        np.testing.assert_array_equal(moments_of({"Date": seconds(hours.normalize()), "Time": clock}), seconds(hours))
 
 
 @pytest.mark.parametrize(
@@ -101,7 +105,15 @@ def test_a_time_in_several_columns_is_that_of_pandas() -> None:
         {"date": [0], "other": [0]},
         {"hr": [1.0], "date": [0], "hour": [1.0]},
         {"year": [2020.0]},
+        {"date": [0], "time": ["18:30h"]},
+        {"date": [0], "time": ["18:30"], "other": ["18:31"]},
+        {"date": [0], "time": ["18:30"], "hour": [1.0]},
+        {"hour": [1.0], "time": ["18:30"]},
+        {"time": ["18:30"]},
     ],
 )
 def test_columns_that_are_no_time_together_are_none(columns) -> None:
-    assert moments_of({name: np.array(values) for name, values in columns.items()}) is None
+    given = {
+        name: coded(values) if isinstance(values[0], str) else np.array(values) for name, values in columns.items()
+    }
+    assert moments_of(given) is None

@@ -71,7 +71,7 @@ def test_integers_that_order_the_rows_are_exact_also_as_inputs(tmp_path, name, f
     in_force = data.model_copy(update=dict(found.inferred))
     new = load_new(in_force, found.facts, [str(tmp_path / "data.csv")]).examples
     assert (np.diff(new.inputs["y"][:], axis=1) == 0.5).all()
-    assert new.inputs[name].dtype == np.float32
+    assert new.inputs[name].dtype == found.inputs[name].dtype
 
 
 def test_a_time_in_several_columns_orders_rows_and_shows_gaps(tmp_path) -> None:

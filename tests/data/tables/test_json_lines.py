@@ -93,7 +93,16 @@ def test_what_is_no_table_is_refused(source, text, messages):
     assert problems_of(source(text)) == messages
 
 
+def test_a_file_without_any_object_is_one_problem(source):
+    for text, found in (
+        ("x\n" * 30, "no JSON: Expecting value at column 1"),
+        ("[1]\n[2]\n", "expected an object: {…}"),
+    ):
+        message = f"table.jsonl is no JSON with an object a line: line 1: {found}"
+        assert problems_of(source(text)) == [message]
+
+
 def test_many_wrong_lines_are_counted(source):
-    messages = problems_of(source("x\n" * 30))
+    messages = problems_of(source('{"a": 1}\n' + "x\n" * 30))
     assert len(messages) == 11
     assert messages[-1] == "table.jsonl: 30 lines in all are no objects"

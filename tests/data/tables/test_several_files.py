@@ -89,7 +89,7 @@ def test_files_of_other_columns_are_no_part_of_the_table(parts: Path) -> None:
     [
         ("nothing-*.csv", "no file matches {}/nothing-*.csv"),
         ("parts.zip/data/part-3.csv", "{}/parts.zip has no file data/part-3.csv"),
-        ("empty", "{}/empty holds no file that ends in .csv or .txt or .dat or .tsv"),
+        ("empty", "{}/empty holds no file that ends in .csv or .txt or .dat or .data or .tsv"),
     ],
 )
 def test_what_is_not_there_is_named(parts: Path, path: str, message: str) -> None:

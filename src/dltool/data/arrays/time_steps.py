@@ -1,11 +1,13 @@
 """The times of the rows of time series, the usual step between them, and what breaks it: seconds, business days, or
 months."""
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
+from dltool.data.arrays.rows import Coded
 from dltool.data.dates import SECONDS_A_DAY
 
 REGULAR = 0.9
@@ -13,6 +15,7 @@ REGULAR = 0.9
 UNITS = ((SECONDS_A_DAY, "day"), (3_600, "hour"), (60, "minute"), (1, "second"))
 PARTS_OF_TIME = ("year", "month", "day", "hour", "minute", "second")
 MOST_OF_PARTS = (9999, 12, 31, 24, 59, 60)
+CLOCK = re.compile(r"(\d{1,2})[:.](\d\d)(?:[:.](\d\d))?(?: ?([AaPp])[Mm])?", re.ASCII)
 OTHER_NAMES = {"hr": "hour"}
 CALENDAR = {3: (1, "quarter"), 12: (1, "year")}
 BUSINESS_DAYS, MOST_HOLIDAYS = 5, 4
@@ -54,12 +57,29 @@ class Step:
         return of_days.get(size, SECONDS_A_DAY // size if size < SECONDS_A_DAY and SECONDS_A_DAY % size == 0 else None)
 
 
-def moments_of(columns: Mapping[str, np.ndarray]) -> np.ndarray | None:
-    """Return (rows,) of int64 seconds that several `columns` (rows,) say together: a date (int64 seconds) and parts of
-    the time of day, or a year, a month and so on, of integers. Parts go by their names, in any case, from the largest
-    on without a gap. None if they are no time."""
-    parts = {OTHER_NAMES.get(name.lower(), name.lower()): values for name, values in columns.items()}
+def clock_of(texts: Coded) -> np.ndarray | None:
+    """Return (rows,) of int64 seconds since midnight of texts such as 18:30, 18.00.00 or 6:30 PM; None if there are
+    others."""
+    matches = [CLOCK.fullmatch(str(text)) for text in texts.values]
+    found = [match for match in matches if match is not None]
+    if not found or len(found) < len(matches):
+        return None
+    hours = [int(match[1]) % 12 + 12 * (match[4] in "Pp") if match[4] else int(match[1]) for match in found]
+    seconds = [3_600 * hour + 60 * int(match[2]) + int(match[3] or 0) for hour, match in zip(hours, found, strict=True)]
+    return np.asarray(np.array(seconds, np.int64)[texts.codes[:]])
+
+
+def moments_of(columns: Mapping[str, np.ndarray | Coded]) -> np.ndarray | None:
+    """Return (rows,) of int64 seconds that several `columns` (rows,) say together: a date (int64 seconds) and a time of
+    day as text or its parts, or a year, a month and so on, of integers. Parts go by their names, in any case, from the
+    largest on without a gap. None if they are no time."""
+    clocks = [clock_of(values) for values in columns.values() if isinstance(values, Coded)]
+    numbers = {name.lower(): values for name, values in columns.items() if isinstance(values, np.ndarray)}
+    parts = {OTHER_NAMES.get(name, name): values for name, values in numbers.items()}
     days = [parts.pop(name) for name, values in [*parts.items()] if values.dtype == np.int64]
+    if clocks:
+        is_time = len(clocks) == len(days) == 1 and not parts
+        return None if clocks[0] is None or not is_time else np.asarray(days[0] + clocks[0])
     first = PARTS_OF_TIME.index("hour") if days else 0
     names = PARTS_OF_TIME[first : first + len(parts)]
     if len(days) > 1 or {*names} != {*parts} or len(days) + len(parts) < len(columns) or len(columns) < 2:

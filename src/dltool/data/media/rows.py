@@ -135,4 +135,4 @@ def unusable(noun: str, faults: Sequence[Fault], files: Members) -> list[Problem
     """Return the problem that names the files that cannot be decoded, if any."""
     unread = [f"{printable(fault.name)} ({fault.message})" for fault in faults if fault.message]
     message = f"{counted(len(unread), noun)} in {files.path} cannot be used: {and_more(unread, SHOWN, '; ')}"
-    return [Problem(files.place, message)] if unread else []
+    return [Problem(files.place, message, "replace or remove them")] if unread else []

@@ -93,9 +93,8 @@ def read_tables(data: Data) -> Readable:
     if data.weights is not None:
         needed += (data.weights,)
         declared[data.weights] = ColumnType("number", NumberColumn())
-    for target, wanted_target in data.targets.items():
-        as_target = column_of(wanted_target.type)
-        columns = wanted_target.columns
+    for target, columns, kind in ((name, each.columns, each.type) for name, each in data.targets.items()):
+        as_target = column_of(kind)
         if as_target is not None:
             declared |= {name: as_target for name in columns if data.windows is None or name not in declared}
         places |= dict.fromkeys(columns, target_place(data, target))
@@ -103,8 +102,7 @@ def read_tables(data: Data) -> Readable:
     places |= {} if data.weights is None else {data.weights: WEIGHTS}
     tables: dict[str, Table] = {}
     for role in PARTS:
-        source = getattr(data, role)
-        if source is not None:
+        if (source := getattr(data, role)) is not None:
             # Tables after the first do without what is ignored.
             optional = [*absent, *(name for name, kind in declared.items() if tables and kind.name == "ignore")]
             wanted = ColumnRequest(declared, places, tables.get("source"), needed, optional)

@@ -95,10 +95,10 @@ def order_of(
     if not isinstance(order, tuple):
         return None if order is None else order_named(values, dates, order, (*PLACE, "order"))
     columns = {name: column_named(values, name, (*PLACE, "order")) for name in order}
-    moments = moments_of({name: values for name, values in columns.items() if isinstance(values, np.ndarray)})
+    moments = moments_of(columns)
     if moments is None:
         message = f"{listed(order, 6)} are no time together"
-        hint = "expected a date and hour, or year, month, day and so on by their names, in integers"
+        hint = "expected a date and a time such as 18:30 or hour, or year, month, day and so on by their names"
         raise DataError(Problem((*PLACE, "order"), message, hint))
     return ", ".join(order), moments
 
@@ -193,7 +193,7 @@ def new_windows(windows: Windows, table: Table, inputs: Collection[str], name: s
         message = f"{name} has {table.rows:,} rows, and a window takes {span:,} of one series without a gap"
         raise DataError(Problem(None, message))
     places = places_in(name, len(found.starts), found.rows_after(0) + 1)
-    windowed = {key: found.input_of(key, as_input(table.columns[key].values)) for key in inputs}
+    windowed = {key: found.input_of(key, as_input(table.columns[key].values, table.columns[key])) for key in inputs}
     return Examples(windowed, places=places), found.warnings
 
 

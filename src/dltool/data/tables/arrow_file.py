@@ -19,10 +19,10 @@ from dltool.data.tables.cells import (
     texts_of_dictionary,
     values_of,
 )
-from dltool.data.tables.decompression import reading, unpacked, zip_of
+from dltool.data.tables.decompression import opener_of, reading, unpacked, zip_of
 from dltool.data.tables.number_format import LARGEST
-from dltool.data.tables.several_files import PACKED, table_path
-from dltool.data.tables.typed_table import RowBlock, TableFile, Want
+from dltool.data.tables.several_files import table_path
+from dltool.data.tables.typed_table import NoRows, RowBlock, TableFile, Want
 from dltool.errors import ConfigPath, DataError, Problem
 
 if TYPE_CHECKING:
@@ -119,16 +119,16 @@ class ArrowFile(TableFile):
         twice = sorted({name for name in self.names if self.names.count(name) > 1})
         faults += [f': two columns are called "{name}"' for name in twice]
         faults += [": a column has no name"] * ("" in self.names)
-        if not faults and not (rows and self.names):
-            faults.append(" has no rows")
         DataError.refuse(Problem(place, f"{self.path}{fault}") for fault in faults)
+        if not (rows and self.names):
+            raise NoRows(Problem(place, f"{self.path} has no rows"))
 
     @contextmanager
     def opened(self) -> Iterator[OpenFile]:
         import pyarrow as pa
 
-        is_packed = zip_of(self.path) is not None or self.path.suffix.lower() in PACKED
         with reading(self.path, self.place):
+            is_packed = zip_of(self.path) is not None or opener_of(self.path) is not None
             stream = pa.BufferReader(unpacked(self.path).read()) if is_packed else pa.OSFile(str(self.path))
             try:
                 with stream, self.opener(stream) as file:

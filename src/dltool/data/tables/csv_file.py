@@ -28,7 +28,7 @@ from dltool.data.tables.decompression import (
 )
 from dltool.data.tables.number_format import PLAIN
 from dltool.data.tables.several_files import table_path
-from dltool.data.tables.typed_table import RowBlock, TableFile, Want, lines_at
+from dltool.data.tables.typed_table import NoRows, RowBlock, TableFile, Want, lines_at
 from dltool.errors import ConfigPath, DataError, Problem
 from dltool.machine import usable_cores
 
@@ -65,9 +65,9 @@ class CsvFile(TableFile):
         except Unreadable as error:
             raise DataError(self.problem_of(error)) from None
         if not first:
-            raise DataError(Problem(self.place, f"{self.path} has no rows: it is empty"))
+            raise NoRows(Problem(self.place, f"{self.path} has no rows: it is empty"))
         if self.options.has_header and len(first) == 1:
-            raise DataError(Problem(self.place, f"{self.path} has no rows: there is nothing after its first line"))
+            raise NoRows(Problem(self.place, f"{self.path} has no rows: there is nothing after its first line"))
         given = self.options.names
         # Names may be given because those of the file are too few.
         width = len(first[-1 if given else 0])
@@ -122,9 +122,9 @@ class CsvFile(TableFile):
         """Open the text, with blank lines instead of those to skip, so that the others keep their numbers."""
         skipped = self.options.skipped_lines
         with self.text() as stream:
-            first = list(islice(lines_of(stream), max(skipped, default=0)))
-            head = b"".join(b"\n" if number in skipped else line for number, line in enumerate(first, 1))
-            yield io.BufferedReader(cast("Any", Joined(head, stream)), BUFFER) if head else stream
+            first = enumerate(islice(lines_of(stream), max(skipped, default=0)), 1)
+            lines = (b"\n" if number in skipped else line for number, line in first)
+            yield io.BufferedReader(cast("Any", Joined(lines, stream)), BUFFER) if skipped else stream
 
     def blocks(self, wants: Mapping[str, Want]) -> Iterator[RowBlock]:
         """Yield the columns. Raises DataError: rows with too many or too few fields, all of them counted; quotes that
@@ -234,6 +234,8 @@ def whole_records(stream: io.BufferedReader, dialect: Dialect) -> Iterator[bytes
     rest, size = b"", FIRST_BYTES
     while piece := stream.read(size):
         size, block = BLOCK_BYTES, rest + piece
+        if dialect.escape is not None and dialect.escape.encode() in block:
+            raise Irregular(block)
         end = block.rfind(b"\n") + 1
         if quote is not None and quote in block:
             end = end_of_quoted(block, quote, dialect.delimiter.encode())

@@ -45,6 +45,7 @@ class Dialect:
     quote: str | None
     comment: bytes | None
     several: bytes | None
+    escape: str | None = None
 
     def plain(self, data: bytes) -> bytes:
         """Return lines with `delimiter` instead of `several`."""
@@ -68,7 +69,7 @@ def dialect_of(options: CsvSource) -> Dialect:
     if len(options.delimiter.encode()) > 1:
         quote = options.quote if options.delimiter == WHITESPACE else None
         return Dialect(UNIT, quote, comment, options.delimiter.encode())
-    return Dialect(options.delimiter, options.quote, comment, None)
+    return Dialect(options.delimiter, options.quote, comment, None, options.escape)
 
 
 def numbered_records(lines: Iterable[bytes], dialect: Dialect) -> Iterator[tuple[int, list[str]]]:
@@ -97,6 +98,7 @@ def numbered_records(lines: Iterable[bytes], dialect: Dialect) -> Iterator[tuple
         texts(),
         delimiter=dialect.delimiter,
         quotechar=dialect.quote,
+        escapechar=dialect.escape,
         quoting=csv.QUOTE_NONE if dialect.quote is None else csv.QUOTE_MINIMAL,
         # Otherwise a space is a delimiter, and two of them enclose an empty field.
         skipinitialspace=dialect.delimiter != " ",

@@ -5,6 +5,8 @@ import codecs
 import gzip
 import io
 import lzma
+import re
+import shlex
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -18,7 +20,7 @@ from dltool.errors import ConfigPath, DataError, Problem
 LONGEST_LINE = 64 << 20
 BUFFER = 1 << 20
 BYTE_ORDER_MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
-OPENERS: Mapping[str, Callable[[Path], Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+MOST_MAGIC = 16
 DAMAGED = (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile, zipfile.BadZipFile)
 
 
@@ -54,16 +56,21 @@ class Recoded(io.RawIOBase):
 
 
 class Joined(io.RawIOBase):
-    """Some bytes, and then those of a stream."""
+    """Some lines, and then the bytes of a stream."""
 
-    def __init__(self, head: bytes, rest: BinaryIO) -> None:
-        self.head, self.rest = io.BytesIO(head), rest
+    def __init__(self, lines: Iterator[bytes], rest: BinaryIO) -> None:
+        self.lines, self.rest, self.ready = lines, rest, b""
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:
-        return self.head.readinto(buffer) or cast("Any", self.rest).readinto(buffer)
+        self.ready = self.ready or next(self.lines, b"")
+        if not self.ready:
+            return int(cast("Any", self.rest).readinto(buffer))
+        count = min(len(buffer), len(self.ready))
+        buffer[:count], self.ready = self.ready[:count], self.ready[count:]
+        return count
 
 
 def decoded(data: bytes) -> str:
@@ -75,6 +82,17 @@ def decoded(data: bytes) -> str:
     if "\0" in text:
         raise NotText
     return text
+
+
+def wide_encoding(beginning: bytes) -> str | None:
+    """Return the encoding of text in UTF-16 or UTF-32, by its mark or its zero bytes; None if it is none."""
+    if beginning.startswith((b"\xff\xfe\0\0", b"\0\0\xfe\xff")):
+        return "utf-32"
+    if mark := BYTE_ORDER_MARKS.get(beginning[:2]):
+        return mark
+    first, second = beginning[::2].count(0), beginning[1::2].count(0)
+    is_wide = min(first, second) == 0 and 4 * max(first, second) > len(beginning)
+    return ("utf-16-be" if first else "utf-16-le") if is_wide else None
 
 
 def is_utf8(encoding: str) -> bool:
@@ -91,24 +109,55 @@ def stored_bytes(path: Path) -> int:
     return (zip_of(path) or path).stat().st_size
 
 
-def unpacked(path: Path) -> BinaryIO:
-    """Open the file, decompressed according to its name. It may be in a zip: `archive.zip/part.csv`."""
+def stored(path: Path) -> BinaryIO:
+    """Open the bytes of a file, which may be in a zip: `archive.zip/part.csv`."""
     archive = zip_of(path)
-    if archive is not None:
-        return cast("BinaryIO", zipfile.ZipFile(archive).open(path.relative_to(archive).as_posix()))
-    ending = path.suffix.lower()
-    if ending == ".zst":
-        import pyarrow as pa
+    if archive is None:
+        return cast("BinaryIO", path.open("rb", buffering=0))
+    return cast("BinaryIO", zipfile.ZipFile(archive).open(path.relative_to(archive).as_posix()))
 
-        return cast("BinaryIO", pa.CompressedInputStream(pa.OSFile(str(path)), "zstd"))
-    return cast("BinaryIO", OPENERS[ending](path)) if ending in OPENERS else path.open("rb", buffering=0)
+
+def open_zstd(source: Path | BinaryIO) -> Any:
+    import pyarrow as pa
+
+    file = pa.OSFile(str(source)) if isinstance(source, Path) else pa.PythonFile(source, "r")
+    return pa.CompressedInputStream(file, "zstd")
+
+
+PACKED: Mapping[str, tuple[re.Pattern[bytes], Callable[[Any], Any]]] = {
+    ".gz": (re.compile(rb"\x1f\x8b\x08"), gzip.open),
+    ".bz2": (re.compile(rb"BZh[1-9](1AY&SY|\x17rE8P\x90)"), bz2.open),
+    ".xz": (re.compile(rb"\xfd7zXZ\0"), lzma.open),
+    ".zst": (re.compile(rb"\x28\xb5\x2f\xfd"), open_zstd),
+}
+"""By the usual ending of compressed files: how they begin, and what opens them."""
+
+
+def opener_of(path: Path) -> Callable[[Any], Any] | None:
+    """Return what decompresses a file, by how it begins: names may be wrong. A damaged one is opened by its name."""
+    with stored(path) as file:
+        beginning = file.read(MOST_MAGIC)
+    by_name = (
+        PACKED.get(path.suffix.lower(), (None, None))[1] if not beginning.isascii() and beginning[:2] != b"PK" else None
+    )
+    return next((opener for magic, opener in PACKED.values() if magic.match(beginning)), by_name)
+
+
+def unpacked(path: Path) -> BinaryIO:
+    """Open the file, decompressed if it is compressed. It may be in a zip."""
+    opener = opener_of(path)
+    if opener is None:
+        return stored(path)
+    return cast("BinaryIO", opener(path if zip_of(path) is None else stored(path)))
 
 
 @contextmanager
-def open_text(path: Path, place: ConfigPath, encoding: str = "utf-8") -> Iterator[io.BufferedReader]:
+def open_text(path: Path, place: ConfigPath, declared: str | None = None) -> Iterator[io.BufferedReader]:
     """Open the text as UTF-8 bytes without a byte order mark, and with lone carriage returns as line ends. The bytes of
-    a UTF-8 file are not checked. Raises DataError: errors of reading, also those that the body of the `with` notes."""
-    with reading(path, place, encoding), unpacked(path) as raw:
+    a UTF-8 file, which is the default, are not checked. Raises DataError: errors of reading, also those that the body
+    of the `with` notes."""
+    encoding = declared or "utf-8"
+    with reading(path, place, declared), unpacked(path) as raw:
         start = io.BufferedReader(cast("Any", raw), BUFFER)
         beginning = start.peek(3)
         if is_utf8(encoding) and beginning.startswith(codecs.BOM_UTF8):
@@ -148,23 +197,30 @@ def first_bad_byte(path: Path, encoding: str) -> tuple[int, int, bytes]:
             line += piece.count(b"\n")
 
 
-def not_text(path: Path, place: ConfigPath, encoding: str) -> DataError:
+def not_text(path: Path, place: ConfigPath, encoding: str | None) -> DataError:
     """Return the problem of bytes invalid in the encoding, with their line."""
-    offset, line, byte = first_bad_byte(path, encoding)
+    usual = encoding or "utf-8"
+    offset, line, byte = first_bad_byte(path, usual)
     with unpacked(path) as raw:
-        mark = BYTE_ORDER_MARKS.get(raw.read(2))
-    if byte == b"\0":
-        what, likely = "is zero, which no text has", "utf-16"
+        beginning = raw.read(BUFFER)
+    likely = wide_encoding(beginning) or ("latin-1" if is_utf8(usual) else "utf-8")
+    what = (
+        "is zero, which no text has"
+        if byte == b"\0"
+        else f"(0x{byte.hex()}) is not {'UTF-8' if is_utf8(usual) else usual}"
+    )
+    if b"\0" in beginning and not wide_encoding(beginning):
+        hint = f"if it is text, remove its zero bytes: tr -d '\\0' < {shlex.quote(path.name)} > new{path.suffix}"
+    elif encoding is None:
+        hint = f"write it in UTF-8: iconv -f {likely} -t utf-8 {shlex.quote(path.name)} > new{path.suffix}"
     else:
-        what = f"(0x{byte.hex()}) is not {'UTF-8' if is_utf8(encoding) else encoding}"
-        likely = "latin-1" if is_utf8(encoding) else "utf-8"
-    hint = f"if it is text in another encoding, write it down: encoding: {mark or likely}"
+        hint = f"if it is text in another encoding, write it down: encoding: {likely}"
     return DataError(Problem(place, f"{path}, line {line:,}: byte {offset:,} {what}", hint))
 
 
 @contextmanager
-def reading(path: Path, place: ConfigPath, encoding: str = "utf-8") -> Iterator[None]:
-    """Turn errors of reading a file into a DataError."""
+def reading(path: Path, place: ConfigPath, encoding: str | None = None) -> Iterator[None]:
+    """Turn errors of reading a file into a DataError. Without an `encoding`, none can be declared."""
     try:
         yield
     except NotText:

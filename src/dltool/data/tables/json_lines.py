@@ -1,6 +1,7 @@
 """JSON: one object a line, or an array of objects; single values are read."""
 
 import json
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
@@ -16,6 +17,11 @@ from dltool.errors import ConfigPath, DataError, Problem
 RECORDS_PER_BLOCK = 10_000
 MOST_SHOWN = 10
 ONE_OBJECT = ' is one JSON object; a table has one for each row, which is orient="records" in pandas'
+OTHER_ITEMS = (
+    ' is an array of other values than objects; a table has one for each row, which is orient="records" in pandas'
+)
+NO_OBJECT = "expected an object: {…}"
+TO_CSV = '.to_csv("data.csv", index=False)'
 NESTED = "lists or objects"
 PEEKED = 1 << 16
 
@@ -38,6 +44,7 @@ class JsonLinesFile(TableFile):
 
     def find_names(self) -> tuple[str, ...]:
         names: dict[str, None] = {}
+        record: dict[str, Any] = {}
         wrong: list[tuple[int, str]] = []
         rows = 0
         for line, text in self.texts():
@@ -49,6 +56,12 @@ class JsonLinesFile(TableFile):
             rows += 1
             names |= dict.fromkeys(record)
             self.unusable |= {name: NESTED for name, value in record.items() if isinstance(value, list | dict)}
+        if wrong and not rows:
+            message = f"{self.path} is no JSON with an object a line: line {wrong[0][0]:,}: {wrong[0][1]}"
+            rewritten = f"write one object a line: jq -c . {shlex.quote(self.path.name)} > new.jsonl"
+            made = f'pandas.DataFrame(map(json.loads, open("{self.path.name}")))'
+            of_lists = f"in Python: import json, pandas; {made}{TO_CSV}"
+            raise DataError(Problem(self.place, message, of_lists if wrong[0][1] == NO_OBJECT else rewritten))
         faults = [f", {self.row_word} {line:,}: {what}" for line, what in wrong[:MOST_SHOWN]]
         if len(wrong) > MOST_SHOWN:
             faults.append(f": {len(wrong):,} {self.row_word}s in all are no objects")
@@ -57,7 +70,7 @@ class JsonLinesFile(TableFile):
         if not faults and not names:
             faults.append(f" has no rows: {'its objects are' if rows else 'it is'} empty")
         if rows == 1 and not faults and names.keys() <= self.unusable.keys():
-            faults.append(ONE_OBJECT)
+            raise DataError(Problem(self.place, f"{self.path}{ONE_OBJECT}", conversion(record, self.path.name)))
         DataError.refuse(Problem(self.place, f"{self.path}{fault}") for fault in faults)
         return tuple(names)
 
@@ -86,8 +99,9 @@ class JsonLinesFile(TableFile):
                 return None
             what = "nested too deeply" if isinstance(error, RecursionError) else f"no JSON: {error}"
             raise DataError(Problem(self.place, f"{self.path}: {what}")) from None
-        if isinstance(value, dict):
-            raise DataError(Problem(self.place, f"{self.path}{ONE_OBJECT}"))
+        if isinstance(value, dict) or not all(isinstance(item, dict) for item in value[:1]):
+            what = ONE_OBJECT if isinstance(value, dict) else OTHER_ITEMS
+            raise DataError(Problem(self.place, f"{self.path}{what}", conversion(value, self.path.name)))
         return [json.dumps(item, ensure_ascii=False) for item in value]
 
     def blocks(self, wants: Mapping[str, Want]) -> Iterator[RowBlock]:
@@ -127,8 +141,24 @@ def parsed(text: str) -> dict[str, Any]:
     except RecursionError:
         raise ValueError("nested too deeply") from None
     if not isinstance(record, dict):
-        raise ValueError("expected an object: {…}")
+        raise ValueError(NO_OBJECT)
     return record
+
+
+def conversion(value: Mapping[str, Any] | Sequence[Any], name: str) -> str:
+    """Return a line of Python that makes a table of JSON of another form: that of pandas, or with rows below a key."""
+    made = f'pandas.DataFrame(json.load(open("{name}")))'
+    if isinstance(value, Mapping):
+        lists = {key: rows[0] for key, rows in value.items() if isinstance(rows, list) and rows}
+        key = next((key for key, row in lists.items() if isinstance(row, dict)), None)
+        first = next(iter(value.values()), None)
+        if key is not None:
+            made = f'pandas.DataFrame(json.load(open("{name}"))[{json.dumps(key)}])'
+        elif isinstance(lists.get("data"), list):
+            made = f'pandas.read_json("{name}", orient="split")'
+        elif isinstance(first, Mapping) and not all(map(str.isdecimal, first)):
+            made = f'pandas.read_json("{name}", orient="index")'
+    return f"in Python: import json, pandas; {made}{TO_CSV}"
 
 
 def without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 :mod:`dltool.data.tables.inference` infers the kind of undeclared columns."""
 
+import json
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -279,7 +281,7 @@ class TableReader:
         if not declared:
             what, declared = "dates that are not in ISO 8601", date_declaration(name, texts)
         message = f"{self.file.path}: {name} holds {what}, such as {quoted(texts[0])}"
-        hint = f"write {declared}; or, for categories, {name}: category"
+        hint = f"write {declared}; or, for categories, {yaml_key(name)}: category"
         return Problem(self.wanted.places.get(name, self.place), message, hint)
 
     def hint_for(self, name: str, builder: Builder) -> str:
@@ -295,10 +297,10 @@ class TableReader:
         if self.wanted.like is not None:
             hints.append(f"{self.wanted.like.path.name} has {NOUNS[type(builder)]} there")
         elif isinstance(builder, DateBuilder) and builder.written is None:
-            usual = f'{name}: {{date: {{format: "%d.%m.%Y"}}}}'
+            usual = f'{yaml_key(name)}: {{date: {{format: "%d.%m.%Y"}}}}'
             hints.append(f"say how its dates are written: {date_declaration(name, [*invalid.rows]) or usual}")
         elif name not in self.wanted.declared:
-            hints.append(f"if the column holds categories, declare it: {name}: category")
+            hints.append(f"if the column holds categories, declare it: {yaml_key(name)}: category")
         return "; ".join(hints)
 
 
@@ -306,12 +308,17 @@ def number_declaration(name: str, texts: Sequence[str], decimal: str) -> str:
     """Return how to declare a column whose numbers are not written plainly; empty if they are something else."""
     options = format_of(texts, decimal)
     written = ", ".join(f"{key}: {quoted(value.replace(chr(36), 2 * chr(36)))}" for key, value in options.items())
-    return f"{name}: {{number: {{{written}}}}}" if options else ""
+    return f"{yaml_key(name)}: {{number: {{{written}}}}}" if options else ""
+
+
+def yaml_key(name: str) -> str:
+    """Return a name as a key within braces."""
+    return name if re.fullmatch(r"[^\W\d][\w .-]*", name) else json.dumps(name, ensure_ascii=False)
 
 
 def date_declaration(name: str, texts: Sequence[str]) -> str:
     """Return how to declare a column of dates, and how else if its cells do not say it; empty if they are no dates."""
-    declared = [f"{name}: {{date: {{format: {quoted(each)}}}}}" for each in date_formats(texts)]
+    declared = [f"{yaml_key(name)}: {{date: {{format: {quoted(each)}}}}}" for each in date_formats(texts)]
     return " or ".join(declared[:2])
 
 

@@ -3,9 +3,10 @@
 import glob
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
+from urllib.parse import unquote
 
 import numpy as np
 
@@ -13,14 +14,13 @@ from dltool.data.files.archives import list_zip
 from dltool.data.files.listing import NOT_DATA, natural_key
 from dltool.data.files.paths import require
 from dltool.data.tables.cells import Texts
-from dltool.data.tables.decompression import zip_of
-from dltool.data.tables.typed_table import RowBlock, TableFile, Want
+from dltool.data.tables.decompression import PACKED, zip_of
+from dltool.data.tables.typed_table import NoRows, RowBlock, TableFile, Want
 from dltool.errors import ConfigPath, DataError, Problem
 from dltool.text import did_you_mean, listed, near
 
-PACKED = (".gz", ".bz2", ".xz", ".zst")
 ENDINGS: Mapping[str, tuple[str, ...]] = {
-    "csv": (".csv", ".txt", ".dat", ".tsv"),
+    "csv": (".csv", ".txt", ".dat", ".data", ".tsv"),
     "tsv": (".tsv", ".tab", ".txt"),
     "json_lines": (".jsonl", ".ndjson", ".json"),
     "excel": (".xlsx", ".xlsm"),
@@ -29,6 +29,12 @@ ENDINGS: Mapping[str, tuple[str, ...]] = {
     "orc": (".orc",),
 }
 """The files that belong to the table, of those in a folder or a zip."""
+NO_PART = re.compile(
+    r"""(?:^|/)(?:_|(?:readme|licen[cs]e|copying|citation|changelog|notes?|about|index|description)(?:\.\w+)?$)
+    |[-_](?:names|readme|info|description)\.txt$|\.(?:md|rst|names|html?|pdf|docx?|crc)$""",
+    re.IGNORECASE | re.VERBOSE,
+)
+"""Files beside tables that describe them, or that programs leave there."""
 PARTITION = re.compile(r"([^=/]+)=([^/]*)")
 """A folder that holds the rows with one value of a column, as Hive names it."""
 MOST_SHOWN = 5
@@ -61,21 +67,33 @@ def parts_in(path: str, kind: str, place: ConfigPath) -> list[Part]:
     if not tables:
         raise DataError(Problem(place, f"{found} holds no file that ends in {' or '.join(ENDINGS[kind])}"))
     return [
-        (found / name, dict(PARTITION.findall(name.rpartition("/")[0]))) for name in sorted(tables, key=natural_key)
+        (found / name, {key: value_of(text) for key, text in PARTITION.findall(name.rpartition("/")[0])})
+        for name in sorted(tables, key=natural_key)
     ]
 
 
+def value_of(text: str) -> str:
+    """Return the value that the name of a folder has, empty if it is missing."""
+    return "" if text == "__HIVE_DEFAULT_PARTITION__" else unquote(text)
+
+
 def names_in(path: Path, place: ConfigPath) -> list[str]:
-    """Return the files in a folder, at any depth, or in a zip, without hidden ones. Raises DataError: a damaged zip."""
+    """Return the files in a folder, at any depth, or in a zip, without hidden files and descriptions. Raises DataError:
+    a damaged zip."""
     if path.is_dir():
         names = [each.relative_to(path).as_posix() for each in sorted(path.rglob("*")) if each.is_file()]
     else:
         names = [member.name for member in list_zip(path, place)[0]]
-    return [name for name in names if not NOT_DATA.search(name)]
+    return [name for name in names if not (NOT_DATA.search(name) or NO_PART.search(name))]
 
 
 def is_table(name: str, kind: str) -> bool:
-    return unpacked_name(name).endswith(ENDINGS[kind])
+    return unpacked_name(name).endswith(ENDINGS[kind]) or (kind == "csv" and is_numbered_part(name))
+
+
+def is_numbered_part(name: str) -> bool:
+    """Return whether a file without an ending is one of those that Hadoop and Spark write, `part-00000`."""
+    return re.fullmatch(r"part-[mr]?-?\d+", unpacked_name(name).rpartition("/")[2]) is not None
 
 
 def unpacked_name(name: str) -> str:
@@ -105,18 +123,31 @@ def joined(parts: Sequence[Part], opened: Callable[[Path], TableFile], place: Co
     """Open the parts of a table. Raises DataError: their columns differ, or the errors of opening them."""
     if len(parts) == 1 and not parts[0][1]:
         return opened(parts[0][0])
-    files = [opened(path) for path, _ in parts]
+    found = [(opened_if_any(path, opened, parts[0][0]), constants) for path, constants in parts]
+    # Programs that write parts write empty ones too; without any rows, the first says so.
+    files = [file for file, _ in found if file is not None] or [opened(parts[0][0])]
+    parts = [part for part, (file, _) in zip(parts, found, strict=True) if file is not None]
     first = {*files[0].names, *parts[0][1]}
     for file, (_, constants) in zip(files, parts, strict=True):
         if first != {*file.names, *constants}:
             others = sorted(first ^ {*file.names, *constants})
             message = f"{file.path} has other columns than {files[0].path.name}: {listed(others, MOST_SHOWN)}"
-            raise DataError(
-                Problem(
-                    place, message, "the files of one table have the same columns; name one of them, or those that have"
-                )
-            )
+            hint = "the files of one table have the same columns: name one of them instead of the folder, or a list"
+            raise DataError(Problem(place, message, hint))
     return SeveralFiles(files, [constants for _, constants in parts])
+
+
+def opened_if_any(path: Path, opened: Callable[[Path], TableFile], first: Path) -> TableFile | None:
+    """Return the file, or None if it has no rows. Raises DataError: unlike the first, it cannot be read."""
+    try:
+        return opened(path)
+    except NoRows:
+        return None
+    except DataError as error:
+        hint = (
+            f"{first.name} is read without errors; the files of one table are written alike: correct it, or remove it"
+        )
+        raise DataError(error.problems if path == first else [replace(p, hint=hint) for p in error.problems]) from None
 
 
 @dataclass(frozen=True)
@@ -157,8 +188,11 @@ class SeveralFiles(TableFile):
             self.rows[index] = 0
             for block in file.blocks(Others(wants, constants, file.names[0])):
                 self.rows[index] += block.rows
-                codes = np.zeros(block.rows, np.int32)
-                values = {name: Texts(codes, [value]) for name, value in constants.items() if name in wants}
+                constant = {name: value for name, value in constants.items() if name in wants}
+                values = {
+                    name: Texts(np.full(block.rows, 0 if value else -1, np.int32), [value])
+                    for name, value in constant.items()
+                }
                 yield RowBlock(block.rows, {**block.columns, **values})
 
     def places_of(self, rows: Sequence[int]) -> list[tuple[Path, int]]:

@@ -12,9 +12,13 @@ from dltool.config.columns import ColumnType
 from dltool.data.arrays.rows import Rows
 from dltool.data.tables.cells import Cells
 from dltool.data.tables.decompression import zip_of
-from dltool.errors import ConfigPath
+from dltool.errors import ConfigPath, DataError
 
 Want = Literal["number", "text"]
+
+
+class NoRows(DataError):
+    """A table without rows."""
 
 
 @dataclass(frozen=True)
