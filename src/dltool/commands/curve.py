@@ -107,7 +107,8 @@ def carried_out(folder: Path, curve_runs: CurveRuns) -> CurveOutcome:
             return found
         except (DltoolError, StopNow) as error:
             error.kept = str(folder)
-            error.can_resume = isinstance(error, Interrupted | MachineError | StopNow)
+            can_go_on = not places_outside(curve_runs.config, RESUMED_PARTS)
+            error.can_resume = can_go_on and isinstance(error, Interrupted | MachineError | StopNow)
             raise
 
 
