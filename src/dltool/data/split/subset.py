@@ -11,8 +11,8 @@ from dltool.data.split.by_column import Values, column_named, numbered, position
 from dltool.data.split.divide import Strata, values_in_order
 from dltool.data.split.sizes import SPLIT, used_size
 
-STREAM = 2**64 - 2
-"""A stream of random numbers that neither an epoch nor the split uses."""
+STREAM = 2**63
+"""A stream of random numbers that neither epochs, which count from 0, nor splits, which count down, use."""
 
 
 def used_rows(split: Split, rule: SplitOptions, source: SourceExamples, strata: Strata | None, seed: int) -> Split:
