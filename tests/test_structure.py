@@ -30,7 +30,7 @@ ROWS = [
     {"evaluation"},
     {"report"},
     {"experiment"},
-    {"search"},
+    {"search", "curve"},
     {"commands"},
     {"cli", "console", "notebook"},
     {"__main__"},

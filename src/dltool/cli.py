@@ -15,6 +15,7 @@ import typer
 from typer import Argument, Option
 
 from dltool import __version__
+from dltool.console.curve_app import curve
 from dltool.console.frame import frame
 from dltool.console.options import (
     AllowedCode,
@@ -77,12 +78,11 @@ def train(
     quiet: Quiet = False,
 ) -> None:
     """Train, validate and test the model of a config; create a run directory."""
-    folder = runs or Path("runs")
     with frame(as_json, allow_code) as within:
         document = within.read(config, settings, name=name, seed=seed)
         from dltool.commands import train as command
 
-        trained = partial(command.train, document, runs=folder, is_profiled=profile)
+        trained = partial(command.train, document, runs=runs or Path("runs"), is_profiled=profile)
         work = partial(command.smoke, document) if smoke else trained
         within.carry_out(work, is_silent=quiet or as_json, is_quiet=quiet)
 
@@ -213,6 +213,7 @@ def check(
 
 
 app.add_typer(runs_app, name="runs")
+app.command()(curve)
 
 
 @app.command()
@@ -273,9 +274,8 @@ def init(
             sys.stdout.write(drafted.text)
         else:
             write_new(drafted.text, out)
-        console = stderr_console()
         for sentence in drafted.notes:
-            console.print(data_text(sentence))
+            stderr_console().print(data_text(sentence))
 
 
 @app.command()

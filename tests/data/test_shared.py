@@ -48,7 +48,7 @@ def readings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 @pytest.mark.parametrize(
     "setting",
-    ["seed=5", "data.split.seed=5", "data.split.test=0.4", "data.split.stratify=false", "data.preprocessing=[Flatten]"],
+    ["seed=5", "data.split.seed=5", "data.split.test=0.4", "data.split.use=0.5", "data.preprocessing=[Flatten]"],
 )
 def test_another_division_of_the_same_rows_needs_no_second_reading(config, readings, setting):
     read = SharedSource()

@@ -16,7 +16,7 @@ from rich.text import Text
 from dltool.config.text.tree import format_path
 from dltool.console.consoles import StreamConsole, data_text, show_json, stderr_console, stdout_console
 from dltool.console.problems import problems_as_json, render_error
-from dltool.console.table_layout import aligned_table, plain_table
+from dltool.console.table_layout import aligned_table, plain_table, show_curve
 from dltool.errors import DltoolError
 from dltool.runs.repeats import repeats
 from dltool.text import counted, duration, joined, number, numbers, shape, short, size_text, value_text
@@ -328,5 +328,6 @@ IN_WORDS: Mapping[str, Callable[[Any, StreamConsole], None]] = {
     "ReportOutcome": show_report,
     "PredictionOutcome": show_predictions,
     "CheckOutcome": show_check,
+    "CurveOutcome": show_curve,
 }
 """By class name: importing all classes would be slow."""

@@ -25,6 +25,7 @@ from dltool.data.sources.catalog import published
 from dltool.data.split.at_random import Split, few_rows
 from dltool.data.split.divide import divide_parts, order_warnings, ranges_of, sizes_of, strata_of
 from dltool.data.split.sizes import check_parts, check_stratify
+from dltool.data.split.subset import used_rows
 from dltool.data.tables.typed_table import Column
 from dltool.environment import concealed
 from dltool.errors import ConfigPath, DataError, Problem
@@ -116,11 +117,12 @@ def load_data(data: Data, seed: int, most_rows: int | None = None, read: Read | 
     strata = strata_of(described, targets)
     split = source.divided or divide_parts(data.split, source, sizes, ranges, strata, seed)
     check_unknown(examples.inputs, types, split)
+    split, types = used_rows(split, data.split, source, strata, seed), lenient(types) if data.split.use < 1 else types
     starts = tuple((ranges[name][0], part.name) for name, part in parts.items())
     if most_rows is not None:
         rows, split = few_rows(split, None if strata is None else strata[1], most_rows)
         examples, ranges, starts = examples.take(rows), {"training": (0, len(rows))}, ()
-        types = {name: lenient(kind) for name, kind in types.items()}
+        types = lenient(types)
     for each in labels:
         scale = target_scale(each, values_to_scale(data, examples, each.name, split.train))
         described[each.name] = replace(described[each.name], scale=scale)
@@ -130,8 +132,7 @@ def load_data(data: Data, seed: int, most_rows: int | None = None, read: Read | 
     dataset = Dataset(
         examples, split, facts, contents, source.warnings, source.inferred, source.columns, starts, source.season
     )
-    place_of = dataset.place_of if most_rows is None else None
-    repeated = duplicate_warnings(examples, split, place_of) if may_repeat(data) else ()
+    repeated = duplicate_warnings(examples, split, None if most_rows else dataset.place_of) if may_repeat(data) else ()
     release_memory()
     warnings = (*source.warnings, *spelling_warnings(labels), *order_warnings(data.split, source, sizes), *repeated)
     return replace(dataset, warnings=tuple(map(concealed, warnings)))
@@ -233,11 +234,15 @@ def check_unknown(inputs: Mapping[str, Rows], types: Mapping[str, ColumnType], s
     DataError.refuse(problems)
 
 
-def lenient(kind: ColumnType) -> ColumnType:
-    """Allow missing values in other splits, even where no training row has one."""
-    if not isinstance(kind.options, CategoryColumn):
-        return kind
-    return ColumnType(kind.name, kind.options.model_copy(update={"unknown": "as_category"}))
+def lenient(types: Mapping[str, ColumnType]) -> dict[str, ColumnType]:
+    """Allow categories in other splits that no training row has, since some training rows are left out."""
+    update = {"unknown": "as_category"}
+    return {
+        name: ColumnType(kind.name, kind.options.model_copy(update=update))
+        if isinstance(kind.options, CategoryColumn)
+        else kind
+        for name, kind in types.items()
+    }
 
 
 def dtype_name(rows: Rows) -> str:

@@ -31,8 +31,9 @@ CHOICES = {
 class Terms:
     """How a run differs from a plain one. `most_rows` limits the examples of each split.
 
-    Without `is_kept`, the run's location is not shown. With `is_profiled`, the run holds a profile. Without
-    `is_tested`, the test split is never looked at. For `read` see :func:`dltool.data.dataset.load_data`."""
+    Without `is_kept`, the run's location is not shown, and it has neither figures nor a report. With `is_profiled`, the
+    run holds a profile. Without `is_tested`, the test split is never looked at. For `read` see
+    :func:`dltool.data.dataset.load_data`."""
 
     most_rows: int | None = None
     is_kept: bool = True
