@@ -30,7 +30,7 @@ ROWS = [
     {"evaluation"},
     {"report"},
     {"experiment"},
-    {"folds"},
+    {"curve", "folds", "search"},
     {"commands"},
     {"cli", "console", "notebook"},
     {"__main__"},

@@ -14,6 +14,7 @@ import typer
 from typer import Argument, Option
 
 from dltool import __version__
+from dltool.console.curve_app import curve
 from dltool.console.frame import frame
 from dltool.console.inspecting import describe, doctor, schema
 from dltool.console.options import (
@@ -22,6 +23,7 @@ from dltool.console.options import (
     FoldCount,
     Json,
     MovedData,
+    OtherMetrics,
     Quiet,
     RunFolder,
     RunsFolder,
@@ -31,6 +33,7 @@ from dltool.console.options import (
 )
 from dltool.console.runs_app import runs_app
 from dltool.console.safe_streams import safe_streams
+from dltool.console.search_command import resumed_search, search
 from dltool.environment import concealed
 from dltool.imports import begin_own_process
 from dltool.text import os_words
@@ -80,12 +83,11 @@ def train(
     quiet: Quiet = False,
 ) -> None:
     """Train, validate and test the model of a config; create a run directory."""
-    folder = runs or Path("runs")
     with frame(as_json, allow_code) as within:
         document = within.read(config, with_counts(settings, folds, seeds), name=name, seed=seed)
         from dltool.commands import train as command
 
-        trained = partial(command.train, document, runs=folder, is_profiled=profile)
+        trained = partial(command.train, document, runs=runs or Path("runs"), is_profiled=profile)
         work = partial(command.smoke, document) if smoke else trained
         within.carry_out(work, is_silent=quiet or as_json, is_quiet=quiet)
 
@@ -106,8 +108,12 @@ def resume(
     with frame(as_json, allow_code) as within:
         from dltool.commands.resume import resume as run_resume
 
-        work = partial(run_resume, run, epochs=epochs, allow_change=allow_change, settings=moved or ())
+        again = partial(run_resume, run, epochs=epochs, allow_change=allow_change, settings=moved or ())
+        work = resumed_search(run, epochs or allow_change or moved) or again
         within.carry_out(work, is_silent=quiet or as_json, is_quiet=quiet)
+
+
+app.command()(search)
 
 
 @app.command()
@@ -133,13 +139,7 @@ def evaluate(
     data: Annotated[
         Path | None, Option(metavar="FILE", help="New labelled data in the format of the run's source.")
     ] = None,
-    metrics: Annotated[
-        list[str] | None,
-        Option(
-            metavar="METRICS",
-            help="Metrics that replace the config's: accuracy,AUC or, as YAML, {F1Score: {average: macro}}.",
-        ),
-    ] = None,
+    metrics: OtherMetrics = None,
     moved: MovedData = None,
     allow_code: AllowedCode = None,
     as_json: Json = False,
@@ -218,6 +218,7 @@ def check(
 
 
 app.add_typer(runs_app, name="runs")
+app.command()(curve)
 
 
 @app.command()
@@ -278,9 +279,8 @@ def init(
             sys.stdout.write(drafted.text)
         else:
             write_new(drafted.text, out)
-        console = stderr_console()
         for sentence in drafted.notes:
-            console.print(data_text(sentence))
+            stderr_console().print(data_text(sentence))
 
 
 for inspecting in (describe, schema, doctor):

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from dltool.config.load import build_config, read_document, read_recorded
-from dltool.config.schema import Config
+from dltool.config.schema import Config, Data
 from dltool.config.text.dump import dump_yaml
 from dltool.data import shared
 from dltool.data.dataset import load_data, load_sources
+from dltool.data.examples import SourceExamples
 from dltool.data.shared import SharedSource
 
 CONFIG = """\
@@ -36,13 +37,18 @@ def config(tmp_path: Path) -> Callable[..., Config]:
 @pytest.fixture
 def readings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     found: list[str] = []
-    monkeypatch.setattr(shared, "load_sources", lambda data: (found.append(data.source.name), load_sources(data))[1])
+
+    def counted(data: Data) -> SourceExamples:
+        found.append(data.source.name)
+        return load_sources(data)
+
+    monkeypatch.setattr(shared, "load_sources", counted)
     return found
 
 
 @pytest.mark.parametrize(
     "setting",
-    ["seed=5", "data.split.seed=5", "data.split.test=0.4", "data.split.stratify=false", "data.preprocessing=[Flatten]"],
+    ["seed=5", "data.split.seed=5", "data.split.test=0.4", "data.split.use=0.5", "data.preprocessing=[Flatten]"],
 )
 def test_another_division_of_the_same_rows_needs_no_second_reading(config, readings, setting):
     read = SharedSource()

@@ -130,6 +130,10 @@ def check(
         if needed >= there:
             text = f"training needs about {size_text(needed)} of memory; this machine has {size_text(there)}"
             warnings = (*warnings, text)
+    if "search" in document.root.value:
+        from dltool.commands.search import checked_search
+
+        checked_search(document, facts)
     return CheckOutcome(
         document.shown_as,
         plain_config(config),

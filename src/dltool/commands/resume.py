@@ -1,16 +1,19 @@
 """`dltool resume RUN`: resume an interrupted run; the result is bit-identical to an uninterrupted one."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dltool.errors import ConfigError
 from dltool.experiment.signals import StopNow, stop_requests
-from dltool.runs.directory import open_run
+from dltool.runs.directory import CURVE_RECORD, open_run
 from dltool.runs.files import Run
 
 if TYPE_CHECKING:
+    from dltool.curve.outcome import CurveOutcome
     from dltool.experiment.finishing import TrainingOutcome
     from dltool.experiment.listener import Progress
 
@@ -31,14 +34,21 @@ class AlreadyComplete:
 
 def resume(
     path: Path, *, epochs: int | None, allow_change: bool, settings: Sequence[str] = (), progress: "Progress"
-) -> "TrainingOutcome | AlreadyComplete":
-    """Resume from the newest valid checkpoint, unless the run is complete.
+) -> "TrainingOutcome | CurveOutcome | AlreadyComplete":
+    """Resume from the newest valid checkpoint, unless the run is complete. A learning curve trains what is left.
 
     `epochs` changes the number of epochs. `allow_change` resumes on a different machine. `settings`
     are `--set` arguments with locations of the data.
 
     Raises DataError: the data has changed; MachineError: the machine differs in a way that can change result bits;
     RunError: the run is in use, or damaged; DltoolError: training fails."""
+    if os.path.lexists(path / CURVE_RECORD):
+        if epochs is not None or allow_change or settings:
+            message = f"{path} is a learning curve, which resumes as it began"
+            raise ConfigError(message, "leave out --epochs, --allow-change and --set")
+        from dltool.commands.curve import resume_curve
+
+        return resume_curve(path, progress)
     run = open_run(path)
     # Before the lock: a completed run may be read-only.
     if epochs is None and run.is_complete():

@@ -270,4 +270,4 @@ def in_force(config: Config, facts: Mapping[str, Any] | None) -> Config:
     data = config.data.model_copy(update={"split": split, **layers})
     model = config.model.model_copy(update={"blocks": {}, "layers": tuple(map(independent, config.model.layers))})
     training = config.training.model_copy(update={"checkpoint": checkpoint})
-    return config.model_copy(update={"data": data, "model": model, "training": training})
+    return config.model_copy(update={"data": data, "model": model, "training": training, "search": None})

@@ -13,6 +13,7 @@ from dltool.config.data_options import Data
 from dltool.config.keras.fields import Callback, Entry, Loss, Metric, Optimizer, schema_of
 from dltool.config.keras.objects import UNKNOWN, shared_layers
 from dltool.config.pydantic_errors import refuse
+from dltool.config.search_options import SearchOptions
 from dltool.config.section import FORM, PASS_UNKNOWN, Section
 from dltool.config.split_options import MOST_FOLDS, SplitOptions
 from dltool.config.window_options import Windows
@@ -227,6 +228,8 @@ class Config(Section):
     """The layers and outputs of the model."""
     training: Training
     """Optimizer, loss, epochs and everything else about the training."""
+    search: SearchOptions | None = None
+    """The values that `dltool search` tries. It is no part of an experiment: runs do not record it."""
     track: Annotated[tuple[Literal["tensorboard", "mlflow"], ...], Field(strict=False)] = ()
     """Additional trackers of the epochs. `tensorboard` writes event files into the run; `mlflow` writes to the server
     of MLFLOW_TRACKING_URI, or to mlflow.db beside the runs."""

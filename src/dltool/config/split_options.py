@@ -45,6 +45,10 @@ class SplitOptions(Section):
     """The number of a fold, which this run alone trains and tests."""
     repeat: Annotated[int, Field(ge=1)] | None = None
     """The number of the repeat that `fold` is of."""
+    use: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """The fraction of the training examples that is used; validation and test stay. A smaller fraction is a part of a
+    larger one. Classes keep their shares, groups stay whole, and of an order the latest rows are used. Otherwise the
+    config's seed draws the examples."""
     seed: Annotated[int, Field(ge=0, lt=2**32)] | None = None
     """The random seed of the split. Default: the config's seed."""
 

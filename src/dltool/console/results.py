@@ -16,7 +16,7 @@ from rich.text import Text
 from dltool.config.text.tree import format_path
 from dltool.console.consoles import StreamConsole, data_text, show_json, stderr_console, stdout_console
 from dltool.console.problems import problems_as_json, render_error
-from dltool.console.table_layout import aligned_table, plain_table
+from dltool.console.table_layout import aligned_table, plain_table, show_curve
 from dltool.errors import DltoolError
 from dltool.runs.files import Run
 from dltool.runs.repeats import repeats
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from dltool.config.load import Document
     from dltool.data.summary import ColumnRow
     from dltool.experiment.finishing import TrainingOutcome
+    from dltool.search.finish import SearchOutcome
 
 NARROW = 60
 MOST_CLASSES = 20
@@ -71,7 +72,7 @@ def show(outcome: Any, *, as_json: bool, is_quiet: bool = False) -> None:
         stderr_console().print(Text("warning: ", "yellow") + data_text(warning))
     if as_json:
         show_json(outcome.record())
-    elif not (is_quiet and kind == "TrainingOutcome"):
+    elif not (is_quiet and kind in ("TrainingOutcome", "SearchOutcome")):
         IN_WORDS[kind](outcome, stdout_console())
 
 
@@ -331,13 +332,35 @@ def class_table(outcome: "CheckOutcome") -> Table:
     return table
 
 
+def show_search(outcome: "SearchOutcome", console: StreamConsole) -> None:
+    """Print the winner of a search, its values, its test, and what to do with it. A worker has none of these."""
+    found = outcome.result
+    if found:
+        best, written = numbers([found["value"], found["as_written"]])
+        trial = f"trial {found['winner']} of {found['trials']}" if found["winner"] else "the config as written"
+        console.print(data_text(f"best  {trial}: {outcome.metric} {best}, as written {written}"))
+        for name, value in found["values"].items() if found["winner"] else ():
+            console.print(data_text(f"      {name}: {value}"))
+        for line in metric_lines(found, console.width):
+            console.print(data_text(line), soft_wrap=True)
+        if compared := found["against_written"]:
+            written = number(compared["as_written"])
+            console.print(data_text(f"      {compared['metric']} as written {written}: {compared['verdict']}"))
+        if found["failed"]:
+            console.print(data_text(f"      {counted(len(found['failed']), 'trial')} failed: see search.json"))
+        console.print(data_text(f"see   {outcome.folder / 'search.html'}"), soft_wrap=True)
+        console.next_step(f"dltool train {with_code(found['best'])}")
+
+
 IN_WORDS: Mapping[str, Callable[[Any, StreamConsole], None]] = {
     "TrainingOutcome": show_training,
+    "SearchOutcome": show_search,
     "AlreadyComplete": show_complete,
     "Reproduction": show_reproduction,
     "EvaluationOutcome": show_evaluation,
     "ReportOutcome": show_report,
     "PredictionOutcome": show_predictions,
     "CheckOutcome": show_check,
+    "CurveOutcome": show_curve,
 }
 """By class name: importing all classes would be slow."""

@@ -1,4 +1,4 @@
-"""Tables, and the output of init --list, describe and doctor."""
+"""Tables, and the output of init --list, curve, describe and doctor."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
-from dltool.console.consoles import data_text, show_json, stdout_console
+from dltool.console.consoles import StreamConsole, data_text, show_json, stdout_console
 
 if TYPE_CHECKING:
     from dltool.commands.doctor import Check
     from dltool.config.describe import Description
+    from dltool.curve.outcome import CurveOutcome
 
 STATUS_STYLES = {"ok": "green", "warning": "yellow"}
 
@@ -41,6 +42,19 @@ def show_templates(templates: Mapping[str, str]) -> None:
         table.add_row(name, data_text(text.partition("\n")[0].removeprefix("# ")))
     console.print(table)
     console.next_step("dltool init digits > digits.yaml")
+
+
+def show_curve(outcome: "CurveOutcome", console: StreamConsole) -> None:
+    """Print the mean and the range of each size, and what more rows would bring."""
+    quantity = outcome.last.quantity
+    table = aligned_table(numbers=("training rows", quantity.label, "lowest", "highest", "seeds"))
+    for size in outcome.sizes:
+        cells = quantity.texts(size.mean, min(size.values), max(size.values))
+        table.add_row(f"{size.rows:,}", *cells, str(len(size.values)))
+    console.print(table)
+    console.print(data_text(outcome.measured), soft_wrap=True)
+    console.print(data_text(outcome.words), style="bold", soft_wrap=True)
+    console.print(data_text(f"see   {outcome.folder / 'curve.html'}"), soft_wrap=True)
 
 
 def show_descriptions(descriptions: Iterable["Description"]) -> None:

@@ -25,6 +25,7 @@ from dltool.data.sources.catalog import published
 from dltool.data.split.at_random import Split, few_rows
 from dltool.data.split.divide import divide_parts, order_warnings, ranges_of, sizes_of, strata_of
 from dltool.data.split.sizes import check_parts, check_stratify
+from dltool.data.split.subset import used_rows
 from dltool.data.tables.typed_table import Column
 from dltool.data.unseen import lenient, types_in_force
 from dltool.environment import concealed
@@ -115,12 +116,13 @@ def load_data(data: Data, seed: int, most_rows: int | None = None, read: Read | 
     check_stratify(data.split, described)
     strata = strata_of(described, targets)
     split = source.divided or divide_parts(data.split, source, sizes, ranges, strata, seed)
+    split = used_rows(split, data.split, source, strata, seed)
     types, inferred, unseen = types_in_force(data, source, examples.inputs, split)
     starts = tuple((ranges[name][0], part.name) for name, part in parts.items())
     if most_rows is not None:
         rows, split = few_rows(split, None if strata is None else strata[1], most_rows)
         examples, ranges, starts = examples.take(rows), {"training": (0, len(rows))}, ()
-        types = {name: lenient(kind) for name, kind in types.items()}
+        types = lenient(types)
     for each in labels:
         scale = target_scale(each, values_to_scale(data, examples, each.name, split.train))
         described[each.name] = replace(described[each.name], scale=scale)
@@ -130,8 +132,7 @@ def load_data(data: Data, seed: int, most_rows: int | None = None, read: Read | 
     dataset = Dataset(
         examples, split, facts, contents, source.warnings, inferred, source.columns, starts, source.season
     )
-    place_of = None if most_rows else dataset.place_of
-    repeated = duplicate_warnings(examples, split, place_of) if may_repeat(data) else ()
+    repeated = duplicate_warnings(examples, split, None if most_rows else dataset.place_of) if may_repeat(data) else ()
     release_memory()
     found = (*spelling_warnings(labels), *order_warnings(data.split, source, sizes), *repeated, *unseen)
     return replace(dataset, warnings=tuple(map(concealed, (*source.warnings, *found))))

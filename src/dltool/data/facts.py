@@ -10,7 +10,7 @@ from dltool.config.sources import Source
 from dltool.config.tasks import TargetFacts
 from dltool.data.arrays.npz_header import header_of_npz
 from dltool.data.sources.catalog import Published, published
-from dltool.data.split.sizes import check_parts, check_stratify, part_sizes
+from dltool.data.split.sizes import check_parts, check_stratify, part_sizes, used_size
 from dltool.text import shape
 
 ONE_INPUT = "input"
@@ -135,7 +135,7 @@ def known_facts(data: Data) -> Facts | None:
     check_stratify(data.split, targets)
     sizes = part_sizes(data.split, examples, validation, test)
     inputs = {ONE_INPUT: InputFacts(known.input_shape, known.input_dtype)}
-    return Facts(inputs, targets, sizes.training, sizes.validation, sizes.test)
+    return Facts(inputs, targets, used_size(data.split, sizes.training), sizes.validation, sizes.test)
 
 
 def known_targets(known: Published, given: Target) -> dict[str, TargetFacts] | None:

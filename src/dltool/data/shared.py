@@ -29,7 +29,8 @@ class SharedSource:
 
 def what_is_read(data: Data) -> Data:
     """Return the section without keys that do not change what is read. Windows are divided when they are read."""
-    found = data.model_copy(update={"preprocessing": (), "augmentation": ()})
+    split = data.split.model_copy(update={"use": 1.0, "seed": None})
+    found = data.model_copy(update={"preprocessing": (), "augmentation": (), "split": split})
     if data.windows is not None:
         return found
     columns = {key: getattr(data.split, key) for key in NAMES_COLUMNS}

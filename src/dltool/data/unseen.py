@@ -20,17 +20,18 @@ UNUSED = "unused"
 def types_in_force(
     data: Data, source: SourceExamples, inputs: Mapping[str, Rows], split: Split
 ) -> tuple[Mapping[str, ColumnType], Mapping[str, Any], tuple[str, ...]]:
-    """Return the types of the columns, the inferred keys of `data`, and warnings. In a fold, a column with values that
-    training has not seen allows them: a value in one fold alone must not end the training of all.
+    """Return the types of the columns, the inferred keys of `data`, and warnings. In a fold, and if
+    some training rows are left out, a column with values that training has not seen allows them: a value in one fold
+    alone must not end the training of all.
 
     Raises DataError: such values elsewhere, in columns in which they are an error."""
     unseen = dict(unseen_problems(inputs, source.types, split))
     problems = [problem for (_, part), problem in unseen.items() if part != UNUSED]
-    if data.split.fold is None:
+    if data.split.fold is None and data.split.use == 1:
         DataError.refuse(problems)
     if not unseen:
         return source.types, source.inferred, ()
-    allowed = {name: lenient(source.types[name]) for name, _ in unseen}
+    allowed = lenient({name: source.types[name] for name, _ in unseen})
     inferred = {**source.inferred, "inputs": {**source.inferred["inputs"], **allowed}}
     return {**source.types, **allowed}, inferred, tuple(problem.message for problem in problems)
 
@@ -57,8 +58,12 @@ def unseen_problems(
                 yield (name, part), Problem(("data", "inputs", name), message, "unknown: as_category takes them")
 
 
-def lenient(kind: ColumnType) -> ColumnType:
-    """Allow missing values in other splits, even where no training row has one."""
-    if not isinstance(kind.options, CategoryColumn):
-        return kind
-    return ColumnType(kind.name, kind.options.model_copy(update={"unknown": "as_category"}))
+def lenient(types: Mapping[str, ColumnType]) -> dict[str, ColumnType]:
+    """Allow categories in other splits that no training row has, since some training rows are left out."""
+    update = {"unknown": "as_category"}
+    return {
+        name: ColumnType(kind.name, kind.options.model_copy(update=update))
+        if isinstance(kind.options, CategoryColumn)
+        else kind
+        for name, kind in types.items()
+    }

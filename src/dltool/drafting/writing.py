@@ -51,4 +51,21 @@ model:
 
 training:
 {block(draft.training, 2)}
-{expect}"""
+{expect}{space_of(draft, command)}"""
+
+
+def space_of(draft: Draft, command: str) -> str:
+    """Return a search space in comments for a network of dense layers, which trains in seconds; empty for others."""
+    lines = (text for text, _ in draft.training)
+    optimizer = next(filter(None, (re.match(r"optimizer: \{(\w+): \{learning_rate:", text) for text in lines)), None)
+    first = re.match(r"- Dense: \{units: (\d+),", draft.layers[0][0])
+    if first is None or optimizer is None:
+        return ""
+    units = int(first[1])
+    return f"""
+# Without the "# " before these lines, {command.replace("dltool train", "dltool search")} finds better values:
+# search:
+#   space:
+#     training.optimizer.{optimizer[1]}.learning_rate: {{log: [1e-4, 1e-2]}}
+#     model.layers[0].Dense.units: {{integer: [{max(2, units // 4)}, {4 * units}], log: true}}
+"""

@@ -19,6 +19,9 @@ class Progress(Observer, Protocol):
     def warn(self, message: str) -> None:
         """Report a warning."""
 
+    def say(self, text: str) -> None:
+        """Report a line that stays on the screen."""
+
     def prepared(self, config: Config, facts: Facts, parameters: int, settings: Sequence[str] = ()) -> None:
         """Report that data and model are ready. `settings` describe overridden and inferred config values."""
 

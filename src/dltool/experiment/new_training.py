@@ -34,9 +34,10 @@ CHOICES = {
 class Terms:
     """How a run differs from a plain one. `most_rows` limits the examples of each split.
 
-    Without `is_kept`, the run's location is not shown. With `is_profiled`, the run holds a profile. Without
-    `is_tested`, the test split is never looked at. For `read` see :func:`dltool.data.dataset.load_data`. `parts` are
-    those of the run; `part` is the path of the run if it is itself one, with the `threads` of the whole."""
+    Without `is_kept`, the run's location is not shown, and it has neither figures nor a report. With `is_profiled`, the
+    run holds a profile. Without `is_tested`, the test split is never looked at. For `read` see
+    :func:`dltool.data.dataset.load_data`. `parts` are those of the run; `part` is the path of the run if it is itself
+    one, with the `threads` of the whole."""
 
     most_rows: int | None = None
     is_kept: bool = True
@@ -104,4 +105,6 @@ def overrides(document: Document, config: Config) -> list[str]:
     ]
     lines = [f"overridden by {', '.join(arguments)}"] if arguments else []
     lines += [f"{counted(count, 'value')} from {name}, which the config extends" for name, count in others.items()]
+    if "search" in document.root.value:
+        lines.append(f"trained as written; dltool search {document.shown_as} tries the values of its search space")
     return lines + ([f"inferred: {', '.join(chosen)}"] if chosen else [])

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 def resume_locked(
     run: Run, epochs: int | None, allow_change: bool, settings: Sequence[str], stages: Stages, terms: Terms = PLAIN
 ) -> TrainingOutcome:
-    """Resume as :func:`dltool.commands.resume.resume`; of `terms`, `read`, `is_tested` and `parts` count."""
+    """Resume as :func:`dltool.commands.resume.resume`; of `terms`, `read`, `is_kept`, `is_tested` and `parts` count."""
     progress = stages.progress
     require_code(run, f"resume {run.path}" + (f" --epochs {epochs}" if epochs else ""))
     record = read_record(run)
@@ -62,19 +62,19 @@ def resume_locked(
 
     with stages.building():
         model = recorded_model(run, config, dataset.facts, is_pretrained=checkpoint is None)
-        experiment = Experiment(config, dataset, *model, is_tested=terms.is_tested)
+        experiment = Experiment(config, dataset, *model, terms.is_kept, terms.is_tested)
         if checkpoint:
             refuse_other_model(checkpoint, experiment.built.core)
         changes = refuse_changes(record, experiment.pinned, allow_change, progress)
         fitting = prepared_steps(experiment, recorded_strategy(run))
     progress.prepared(config, dataset.facts, experiment.built.full.count_params())
-    progress.run_created(run, is_kept=True)
+    progress.run_created(run, is_kept=terms.is_kept)
     state = None if checkpoint is None else {**checkpoint.state, "position": position}
     noted = noted_resumption(record, changes, experiment.pinned)
     go_back_to(run, noted, state, None if epochs is None else config, progress)
     start = None if checkpoint is None or state is None else TrainingState(list(checkpoint.arrays), state)
     outcome = complete(run, experiment, fitting, stages, start, parts)
-    if run.whole is None:
+    if terms.is_kept and run.whole is None:
         report_of_training(run, experiment, outcome.assessment, stages, parts)
     return outcome
 

@@ -36,6 +36,10 @@ DEEPEST = 10
 NUMBER = re.compile(r"[0-9]{4}|[1-9][0-9]{4,8}")
 LATEST = "latest"
 RECORD = "run.json"
+SEARCH_RECORD = "search.json"
+"""The record of a search, whose folder stands beside the runs of its name."""
+CURVE_RECORD = "curve.json"
+"""In the folder with the runs of a learning curve, which is no run itself."""
 PREPROCESSING = "preprocessing/"
 UNFINISHED = ".new"
 """The folder, beside the runs of a name, of runs that are being created."""

@@ -46,8 +46,11 @@ def resolve(
     entries = {key: entry for key, entry in root.value.items() if key not in NOT_EXPERIMENT}
     entries.setdefault("name", MappingEntry(root.position, Node(name.replace("$", "$$"), root.position)))
     noted = without_notes(Node(entries, root.position))
-    model = noted.value.pop("model", None)
+    model, search = noted.value.pop("model", None), noted.value.pop("search", None)
     resolved = substitution.resolve(noted, ())
+    if search is not None:
+        # Its values are resolved where a trial has them.
+        resolved.value["search"] = search
     written: tuple[WrittenLayer, ...] = ()
     if model is not None:
         source = find(resolved, ("data", "source"))

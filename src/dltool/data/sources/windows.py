@@ -65,7 +65,9 @@ def load_window_examples(data: Data) -> SourceExamples:
     targets = {ONE_TARGET: labels_of_windows(labels, read.targets[ONE_TARGET])}
     inputs = {name: found.input_of(name, as_input(columns[name], first.columns[name])) for name in read.types}
     places = places_of(read.tables, after[0], order)
-    examples = Examples(inputs, targets, first.path.name, ("data", "source"), places=places)
+    own_order = np.arange(len(after[0])) if series is None else positions(series[after[0]])
+    times = {"time": own_order if order is None else order[1].take(after[0])}
+    examples = Examples(inputs, targets, first.path.name, ("data", "source"), times, places=places)
     return SourceExamples(
         {"training": examples},
         types=read.types,

@@ -10,9 +10,9 @@ from dltool.config.tasks import TargetFacts
 from dltool.data.examples import Examples, SourceExamples
 from dltool.data.files.class_folders import PartName
 from dltool.data.split.at_random import Folds, Split, divide, divide_by_groups, divide_by_names, divide_in_order
-from dltool.data.split.by_column import SplitColumns, column_named, order_named
+from dltool.data.split.by_column import SplitColumns, Values, column_named, order_named
 from dltool.data.split.folds import FoldRows, check_fold_classes, folds_of, rows_of_fold
-from dltool.data.split.sizes import SPLIT, PartSizes, named_sizes, part_sizes
+from dltool.data.split.sizes import SPLIT, PartSizes, named_sizes, part_sizes, used_size
 from dltool.errors import ConfigPath, DataError, Problem
 from dltool.text import listed
 
@@ -49,15 +49,19 @@ def divide_rows(
     if named is not None:
         return named
     if options.order is not None:
-        place = (*SPLIT, "order")
-        own_order = ("the rows' own order", np.arange(rows))
-        name, values = order_named(columns.values, columns.dates, options.order, place) or own_order
-        return divide_in_order(values, validation, test, name, place)
+        name, values = values_in_order(options.order, rows, columns)
+        return divide_in_order(values, validation, test, name, (*SPLIT, "order"))
     if options.group is not None:
         place = (*SPLIT, "group")
         groups = column_named(columns.values, options.group, place)
         return divide_by_groups(groups, validation, test, seed, options.group, place, classes)
     return divide(rows, validation, test, seed, classes)
+
+
+def values_in_order(order: str, rows: int, columns: SplitColumns) -> tuple[str, Values]:
+    """Return the name and the values of the column that orders the rows, or of their own order."""
+    own_order = ("the rows' own order", np.arange(rows))
+    return order_named(columns.values, columns.dates, order, (*SPLIT, "order")) or own_order
 
 
 def sizes_of(data: Data, source: SourceExamples) -> PartSizes:
@@ -115,7 +119,7 @@ def divide_parts(
             for fold in range(1, rule.folds + 1)
         )
         every = [divide_fold(each, given, folds, own, seed) for each in alone]
-        counts = tuple((len(each.train), len(each.validation), len(each.test)) for each in every)
+        counts = tuple((used_size(rule, len(each.train)), len(each.validation), len(each.test)) for each in every)
         split = replace(split, folds=replace(folds, sizes=counts))
     return replace(split, validation=own.get("validation", split.validation), test=own.get("test", split.test))
 

@@ -57,6 +57,15 @@ def named_sizes(data: Data, named: tuple[int, int, int], given_validation: int, 
     return PartSizes(training, validation or given_validation, test or given_test, validation > 0, test > 0)
 
 
+def used_size(split: SplitOptions, training: int) -> int:
+    """Return how many of the training examples are used. Raises ConfigError: none."""
+    used = round(split.use * training)
+    if not used:
+        message = f"{split.use:g} of {training} training examples is no example at all"
+        raise ConfigError(Problem((*SPLIT, "use"), message, "write a larger fraction"))
+    return used
+
+
 def part_sizes(split: SplitOptions, examples: int, given_validation: int, given_test: int) -> PartSizes:
     """Return the rows of each split.
 

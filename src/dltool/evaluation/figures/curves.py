@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
 from dltool.evaluation.figures.drawing import COLOURS, INK, drawn, fitting
@@ -87,12 +88,17 @@ def rate_figure(rates: list[tuple[int, float]]) -> Figure:
         epochs(axes[0], points)
         if min(values) > 0 and max(values) > 20 * min(values):
             axes[0].set_yscale("log")
-            axes[0].yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-            axes[0].yaxis.set_minor_formatter(NullFormatter())
+            plain_powers(axes[0].yaxis)
         else:
             axes[0].set_ylim(bottom=0)
 
     return drawn("curve_learning_rate", "Learning rate by epoch", description, draw, size=(5.0, 2.6))
+
+
+def plain_powers(axis: Axis) -> None:
+    """Label the ticks of a logarithmic axis with plain numbers: 0.001, 0.01."""
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def epochs(axes: Axes, points: list[tuple[int, float]]) -> None:

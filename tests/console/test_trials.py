@@ -1,0 +1,47 @@
+"""The rows of a search, and what is said about the rest of it."""
+
+import io
+
+from dltool.console.capture import Capture
+from dltool.console.progress import TrainingProgress
+from dltool.console.trials import SearchProgress
+from dltool.search.rungs import Trial
+from dltool.search.search_folder import Measured, SearchRecord
+
+RECORD = SearchRecord(
+    name="iris",
+    study="iris-1",
+    config="iris.yaml",
+    seed=0,
+    metric="val_loss",
+    trials=4,
+    minutes=None,
+    factor=3,
+    first=None,
+    seeds=1,
+    workers=1,
+    threads=None,
+    storage=None,
+    keep_all=False,
+    measured=Measured(mode="min", rungs=(2, 6), threads=1),
+)
+ROWS = """\
+4 trials, compared after 2 of 6 epochs
+trial  epochs   val_loss  state      values
+    0       6     0.8833  completed  the config as written
+    1       2     0.5012  paused     units 4, learning_rate 0.03541
+    2       0             failed     the loss is NaN in epoch 1
+"""
+
+
+def test_each_trial_has_a_row_and_the_live_line_names_the_best_and_the_time_left():
+    terminal = io.StringIO()
+    shown = SearchProgress(TrainingProgress(Capture(terminal, io.StringIO())))
+    shown.begins(RECORD, "min")
+    assert shown.outlook() == ""
+    shown.row(Trial(0, {}, (1.0, 0.9, 0.8833, 0.9, 0.95, 1.0), True))
+    shown.row(Trial(1, {"vars.units": 4, "training.optimizer.Adam.learning_rate": 0.03541}, (0.6, 0.5012)))
+    shown.row(Trial(2, {"vars.units": 5}, reason="the loss is NaN in epoch 1"))
+    assert terminal.getvalue() == ROWS
+    shown.began -= 120
+    assert shown.outlook() == "; best val_loss 0.5012 (trial 1); about 1 min 00 s left"

@@ -1,0 +1,93 @@
+"""The config that trials read, and the best one: the same experiment in any folder, in the user's own text."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dltool.config.load import build_config, read_document, with_option
+from dltool.config.text.dump import plain_config
+from dltool.search.best_config import refuse_another, whole_config, write_best
+from dltool.search.space import read_space
+
+BASE = """\
+data:
+  source: {csv: flats.csv}
+  target: price
+  split: {validation: 0.2, test: 0.2}
+training: {optimizer: {Adam: {learning_rate: 1e-3}}, loss: mse, epochs: 3}
+"""
+FLATS = """\
+# Flats of the city
+vars: {units: 8, file: flats.csv}  # sizes
+data: {source: {csv: $file}, target: price, split: {validation: 0.2}}
+model:
+  layers:
+    - Dense: {units: $units, activation: relu}
+    - Dense: 1   # price
+training: {optimizer: {Adam: {learning_rate: 1e-3}}, loss: mse, epochs: 3}
+
+# What to try
+search:
+  space:
+    vars.units: {integer: [2, 32]}
+    training.optimizer.Adam.learning_rate: {log: [1e-4, 1e-1]}
+"""
+VALUES: dict[str, Any] = {"vars.units": 16, "training.optimizer.Adam.learning_rate": 0.01}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A project with a config, its data, and a folder below it."""
+    (tmp_path / "flats.csv").write_text("rooms,price\n" + "".join(f"{n},{n * 7 % 10}\n" for n in range(40)))
+    (tmp_path / "runs/x").mkdir(parents=True)
+    return tmp_path
+
+
+def best_of(folder: Path, text: str, *settings: str) -> str:
+    """Write the best config of a search, check that it is the trial's experiment, and return its text."""
+    (folder / "flats.yaml").write_text(text)
+    document = read_document(folder / "flats.yaml", settings)
+    whole = folder / "runs/x/config.yaml"
+    whole.write_bytes(whole_config(document))
+    again = read_document(whole)
+    refuse_another(document, again)
+    trial = with_option(read_space(again).applied(again, VALUES), "name", "flats")
+    best = folder / "runs/x/best.yaml"
+    write_best(best, document.content, document.path, trial, "The best")
+    assert plain_config(build_config(read_document(best))) == plain_config(build_config(trial))
+    return best.read_text()
+
+
+def test_the_best_config_keeps_the_text_and_its_comments(folder):
+    found = best_of(folder, FLATS)
+    expected = FLATS.partition("\n\n# What to try")[0].replace("units: 8", "units: 16")
+    expected = expected.replace("csv: $file", "csv: ../../flats.csv").replace("rate: 1e-3", "rate: 0.01")
+    assert found == f"# The best\n{expected}\nname: flats\n"
+
+
+def test_arguments_and_bases_are_in_it(folder):
+    (folder / "base.yaml").write_text(BASE)
+    text = "extends: base.yaml  # the data\n" + FLATS.replace(FLATS.splitlines(keepends=True)[2], "")
+    found = best_of(folder, text, "training.batch_size=4")
+    assert "extends: ../../base.yaml  # the data\n" in found
+    assert "batch_size: 4" in found
+    assert "csv" not in found.partition("vars:")[2].partition("\n")[2]
+
+
+def test_an_absolute_path_and_one_from_the_environment_stay(folder, monkeypatch):
+    monkeypatch.setenv("FLATS", str(folder))
+    assert f"csv: {folder}/flats.csv" in best_of(folder, FLATS.replace("$file", str(folder / "flats.csv")))
+    assert "csv: $(env.FLATS)/flats.csv" in best_of(folder, FLATS.replace("$file", "$(env.FLATS)/flats.csv"))
+
+
+def test_a_text_that_cannot_be_edited_is_written_anew(folder):
+    found = best_of(folder, "{" + ", ".join(line for line in (
+        "data: {source: {csv: flats.csv}, target: price, split: {validation: 0.2}}",
+        "vars: {units: 8}", "model: {layers: [{Dense: $units}, {Dense: 1}]}",
+        "training: {optimizer: {Adam: {learning_rate: 1e-3}}, loss: mse, epochs: 3}",
+        "search: {space: {vars.units: {integer: [2, 32]}, training.optimizer.Adam.learning_rate: {log: [1e-4, 1]}}}",
+    )) + "}\n")  # fmt: skip
+    assert "units: 16" in found
+    assert os.path.isabs(str(folder))

@@ -1,0 +1,329 @@
+"""Whole searches: the best config has the bits of the winner, and no kill, worker or database changes what is found."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.in_process import command
+from tests.search.search_configs import IRIS, with_space
+
+from dltool.commands.reproduce import found_differences
+from dltool.runs.directory import open_run
+from dltool.runs.files import Run
+from dltool.search import search_folder
+from dltool.search.search_folder import SearchFolder, open_search
+from dltool.search.searching import WORKER
+
+PATIENCE = 600.0  # seconds for all of a search, on a machine with other work
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the config, and a finished search of six trials."""
+    folder = tmp_path_factory.mktemp("project")
+    (folder / "iris.yaml").write_text(IRIS)
+    assert command("search", folder / "iris.yaml", "--runs", folder / "runs", "--quiet") == 0
+    return folder
+
+
+def search_in(folder: Path) -> SearchFolder:
+    return open_search(folder / "runs/iris/search-0001")
+
+
+def result_of(folder: Path) -> dict[str, Any]:
+    result = search_in(folder).record().result
+    assert result is not None
+    return {key: value for key, value in result.items() if key not in ("run", "best")}
+
+
+def metrics_of(folder: Path) -> dict[str, list[dict[str, Any]]]:
+    """The epochs of every run of a search, without their times."""
+    runs = sorted(search_in(folder).trials.glob("*/0*/metrics.jsonl"))
+    lines = {str(file.parent.relative_to(folder)): open_run(file.parent).read_metrics() for file in runs}
+    return {run: [{**line, "seconds": 0} for line in found] for run, found in lines.items()}
+
+
+def start(folder: Path, *options: str, **environment: str) -> "subprocess.Popen[str]":
+    arguments = [sys.executable, "-m", "dltool", "search", "iris.yaml", "--quiet", *options]
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen(arguments, cwd=folder, env={**os.environ, **environment}, **pipes)
+
+
+def resume(folder: Path, expected: int = 0) -> str:
+    arguments = [sys.executable, "-m", "dltool", "resume", "runs/iris/search-0001"]
+    done = subprocess.run(arguments, cwd=folder, capture_output=True, text=True, timeout=PATIENCE)
+    assert done.returncode == expected, done.stderr
+    return done.stdout
+
+
+def wait_for(path: Path, process: "subprocess.Popen[str]") -> None:
+    give_up = time.monotonic() + PATIENCE
+    while not path.exists():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < give_up
+        time.sleep(0.005)
+
+
+@pytest.mark.slow
+def test_a_better_learning_rate_is_found(project):
+    result = result_of(project)
+    assert result["winner"] > 0
+    assert result["value"] < result["as_written"] / 2
+    assert result["values"]["training.optimizer.Adam.learning_rate"] > 1e-3
+    assert result["failed"] == {}
+    compared = result["against_written"]
+    assert (compared["metric"], compared["verdict"]) == ("loss", "the winner is better")
+    assert compared["winner"] == pytest.approx(result["test"]["loss"], rel=1e-5)
+    assert compared["difference"][0] == pytest.approx(compared["winner"] - compared["as_written"], rel=1e-5)
+
+
+@pytest.mark.slow
+def test_the_best_config_trains_to_the_bits_of_the_winner(project):
+    """Whose training was paused at two rungs and resumed."""
+    search = search_in(project)
+    winner = search.run(result_of(project)["winner"])
+    assert winner is not None
+    assert len(winner.read_json(winner.record)["resumed"]) == 2
+    assert command("train", search.best, "--runs", project / "again") == 0
+    assert list(found_differences(winner, open_run(project / "again/iris/0001"))) == []
+
+
+@pytest.mark.slow
+def test_the_test_split_is_measured_once_on_the_winner_alone(project):
+    search = search_in(project)
+    tested = [file for file in search.trials.rglob("results.json") if json.loads(file.read_text())["test"]]
+    assert [file.parent.parent.name for file in tested] == [f"{result_of(project)['winner']:04d}"]
+    assert [folder.parents[2].name for folder in search.trials.rglob("evaluation/test")] == [
+        file.parent.parent.name for file in tested
+    ]
+
+
+@pytest.mark.slow
+def test_only_the_winner_keeps_its_weights_and_all_keep_their_metrics(project):
+    search, winner = search_in(project), result_of(project)["winner"]
+    assert {file.parents[2].name for file in search.trials.rglob("*.ckpt")} == {f"{winner:04d}"}
+    assert {file.parents[2].name for file in search.trials.rglob("*.weights.h5")} == {f"{winner:04d}"}
+    assert len(metrics_of(project)) == 6
+    assert all(metrics_of(project).values())
+
+
+@pytest.mark.slow
+def test_a_finished_search_is_shown_again_and_its_page_loads_nothing(project, dltool):
+    search = search_in(project)
+    outcome = dltool("resume", search.path, "--json")
+    assert outcome.code == 0
+    assert json.loads(outcome.stdout)["winner"] == result_of(project)["winner"]
+    refused = dltool("resume", search.path, "--epochs", 20)
+    assert refused.code == 2
+    page = search.page.read_text()
+    assert "default-src" in page
+    assert page.count('<tr><th scope="row">') == 6
+    assert "With fewer than 30 trials this is mostly chance" in page
+    assert dltool("runs", "--runs", project / "runs").code == 0
+
+
+@pytest.mark.slow
+def test_killed_in_trial_4_of_8_and_resumed_is_as_never_killed(tmp_path):
+    folders = [tmp_path / name for name in ("whole", "killed")]
+    for folder in folders:
+        folder.mkdir()
+        (folder / "iris.yaml").write_text(IRIS)
+        process = start(folder, "--trials", "8")
+        if folder.name == "killed":
+            wait_for(folder / "runs/iris/search-0001/trials/0004/0001", process)
+            process.kill()
+        process.communicate(timeout=PATIENCE)
+    resume(folders[1])
+    assert metrics_of(folders[0]) == metrics_of(folders[1])
+    assert result_of(folders[0]) == result_of(folders[1])
+    best = [(folder / "runs/iris/search-0001/best.yaml").read_text() for folder in folders]
+    assert best[0] == best[1]
+
+
+@pytest.mark.slow
+def test_an_interrupted_search_says_how_to_go_on(tmp_path):
+    (tmp_path / "iris.yaml").write_text(IRIS)
+    process = start(tmp_path)
+    wait_for(tmp_path / "runs/iris/search-0001/trials/0002/0001", process)
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 143
+    assert "next  dltool resume runs/iris/search-0001" in said.replace(f"{tmp_path}/", "")
+    assert "best  trial" in resume(tmp_path)
+
+
+def workers_of(process: "subprocess.Popen[str]") -> list[int]:
+    """The processes that a search has started, by /proc."""
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    return [int(each) for each in children if WORKER in Path(f"/proc/{each}/environ").read_text()]
+
+
+def check_whole(folder: Path, trials: int) -> None:
+    """Check that no trial was lost or begun twice, and that all stopped where trials are compared."""
+    search = search_in(folder)
+    record = search.record()
+    assert record.measured is not None
+    runs = [open_run(path) for path in sorted(search.trials.glob("*/0*"))]
+    assert [run.path.parent.name for run in runs] == [f"{number:04d}" for number in range(trials)]
+    configs = {run.read(run.resolved).decode().partition("\n")[2] for run in runs}
+    assert len(configs) == trials
+    for run in runs:
+        epochs = [line["epoch"] for line in run.read_metrics()]
+        assert epochs == list(range(1, len(epochs) + 1))
+        assert len(epochs) in record.measured.rungs
+        assert len(run.read_json(run.record).get("resumed", [])) <= record.measured.rungs.index(len(epochs)) + 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [2, 4])
+def test_workers_share_the_trials_also_when_one_is_killed(workers, tmp_path):
+    (tmp_path / "iris.yaml").write_text(IRIS)
+    process = start(tmp_path, "--trials", "10", "--workers", str(workers))
+    wait_for(tmp_path / "runs/iris/search-0001/trials/0005/0001", process)
+    os.kill(workers_of(process)[0], signal.SIGKILL)
+    _, said = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0, said
+    assert "worker 2 ended with exit code -9" in said
+    check_whole(tmp_path, 10)
+    assert search_in(tmp_path).record().threads == max(1, len(os.sched_getaffinity(0)) // workers)
+
+
+@pytest.mark.slow
+def test_another_process_joins_a_running_search_and_one_of_them_finishes_it(tmp_path):
+    (tmp_path / "iris.yaml").write_text(IRIS)
+    process = start(tmp_path, "--trials", "8")
+    wait_for(tmp_path / "runs/iris/search-0001/trials/0001/0001", process)
+    said = resume(tmp_path)
+    process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0
+    check_whole(tmp_path, 8)
+    assert f"best  trial {result_of(tmp_path)['winner']} of 8" in said
+
+
+@pytest.fixture
+def postgres(tmp_path: Path) -> Iterator[str]:
+    """A server of its own without a network; the URL of its database."""
+    pytest.importorskip("psycopg", reason="the driver of PostgreSQL is not installed")
+    if shutil.which("initdb") is None or shutil.which("postgres") is None:
+        pytest.skip("PostgreSQL is not installed")
+    # It does not run as root.
+    options: dict[str, Any] = {"cwd": "/", "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    folder = Path(subprocess.run(["mktemp", "-d"], check=True, capture_output=True, text=True).stdout.strip())
+    if os.getuid() == 0:
+        shutil.chown(folder, "nobody")
+        options["user"] = "nobody"
+    data = str(folder / "data")
+    subprocess.run(["initdb", "-D", data, "-U", "dltool", "-A", "trust", "-N"], check=True, **options)
+    server = subprocess.Popen(["postgres", "-D", data, "-k", str(folder), "-c", "listen_addresses=", "-F"], **options)
+    try:
+        wait_for(folder / ".s.PGSQL.5432", server)
+        yield f"postgresql+psycopg://dltool@/postgres?host={folder}"
+    finally:
+        server.send_signal(signal.SIGINT)
+        server.wait(timeout=60)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [2, 4])
+def test_workers_share_a_database(workers, postgres, tmp_path):
+    (tmp_path / "iris.yaml").write_text(IRIS)
+    process = start(tmp_path, "--trials", "8", "--workers", str(workers), "--storage", postgres)
+    wait_for(tmp_path / "runs/iris/search-0001/trials/0003/0001", process)
+    os.kill(workers_of(process)[0], signal.SIGKILL)
+    _, said = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0, said
+    check_whole(tmp_path, 8)
+    import optuna
+
+    record = search_in(tmp_path).record()
+    study = optuna.load_study(study_name=record.study, storage=postgres)
+    assert {trial.state.name for trial in study.trials} <= {"COMPLETE", "PRUNED"}
+    assert study.best_value == record.result["value"] if record.result else False
+
+
+@pytest.mark.slow
+def test_a_storage_that_cannot_be_used_is_refused(project, dltool):
+    for url, words in (
+        ("sqlite:////nowhere/a.db", "the storage cannot be opened"),
+        ("postgresql://me:secret@host/db", "the password would be written into search.json"),
+        ("nonsense", "the storage cannot be opened"),
+    ):
+        outcome = dltool("search", project / "iris.yaml", "--runs", project / "refused", "--storage", url)
+        assert outcome.code in (2, 5)
+        assert words in outcome.stderr
+        assert "secret" not in outcome.stdout + outcome.stderr.replace("postgresql://me:secret@host/db", "")
+
+
+@pytest.mark.slow
+def test_failed_trials_are_shown_with_their_reasons_and_never_win(tmp_path):
+    space = ["training.optimizer.Adam.learning_rate: {choice: [0.01, 1e30]}"]
+    space += ["model.layers[1]: {choice: {none: Identity, huge: {Dense: {units: 1000000000}}}}"]
+    (tmp_path / "iris.yaml").write_text(with_space(*space).replace("epochs: 9", "epochs: 2"))
+    assert command("search", tmp_path / "iris.yaml", "--runs", tmp_path / "runs", "--quiet") == 0
+    result = result_of(tmp_path)
+    reasons = " ".join(result["failed"].values())
+    assert "the loss is NaN" in reasons
+    assert "too large" in reasons
+    assert str(result["winner"]) not in result["failed"]
+    # All four combinations were tried, none twice; the config as written has none of them.
+    assert result["trials"] == 5
+
+
+@pytest.mark.slow
+def test_other_seeds_tell_how_lucky_the_winner_is(tmp_path):
+    text = IRIS.replace("trials: 6", "trials: 4\n  seeds: 2").replace("epochs: 9", "epochs: 3")
+    (tmp_path / "iris.yaml").write_text(text)
+    assert command("search", tmp_path / "iris.yaml", "--runs", tmp_path / "runs", "--quiet") == 0
+    result, search = result_of(tmp_path), search_in(tmp_path)
+    assert len(result["other_seeds"]) == 2
+    splits = []
+    for number in result["other_seeds"]:
+        first, second = search.run(int(number)), search.run(int(number), 2)
+        assert first is not None
+        assert second is not None
+        assert (first.read_json(first.record)["seed"], second.read_json(second.record)["seed"]) == (0, 1)
+        splits += [first.read(first.split), second.read(second.split)]
+    assert all(a == b for a, b in pairwise(splits))
+    assert "with 1 other seed" in search.page.read_text()
+
+
+@pytest.mark.slow
+def test_after_its_time_no_trial_begins_and_the_best_is_trained_to_its_end(tmp_path):
+    (tmp_path / "iris.yaml").write_text(IRIS)
+    assert command("search", tmp_path / "iris.yaml", "--runs", tmp_path / "runs", "--quiet", "--minutes", "0.05") == 0
+    result = result_of(tmp_path)
+    assert result["trials"] < 6
+    winner = search_in(tmp_path).run(result["winner"])
+    assert winner is not None
+    assert winner.is_complete()
+
+
+@pytest.mark.slow
+def test_without_optuna_the_message_says_what_to_install(project, dltool, monkeypatch):
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    outcome = dltool("search", project / "iris.yaml", "--runs", project / "none")
+    assert outcome.code == 5
+    assert "needs Optuna, which is not installed" in outcome.stderr
+    assert "optuna>=5.0" in outcome.stderr or "make setup" in outcome.stderr
+
+
+def test_the_run_of_a_trial_is_found_also_if_its_first_number_is_missing(tmp_path, monkeypatch):
+    """A process that is stopped while it creates a run removes it; the next run has another number."""
+    monkeypatch.setattr(search_folder, "open_run", Run)
+    folder = SearchFolder(tmp_path)
+    assert folder.run(7) is None
+    for name in ("0002", "0003"):
+        (folder.trial_folder(7) / name).mkdir(parents=True)
+    assert folder.run(7) == Run(folder.trial_folder(7) / "0002")
+    assert folder.run(7, 2) == Run(folder.trial_folder(7) / "0003")
+    assert folder.run(7, 3) is None

@@ -1,0 +1,79 @@
+"""Optuna: what it suggests is a function of the trials, never repeats one, and outlives the process."""
+
+from pathlib import Path
+
+import pytest
+from tests.search.search_configs import IRIS, with_space
+
+from dltool.config.load import read_document
+from dltool.search.rungs import Trial
+from dltool.search.space import Space, Values, read_space
+from dltool.search.study import StoredStudy, importances, suggested
+
+
+@pytest.fixture
+def space(tmp_path: Path) -> Space:
+    (tmp_path / "iris.yaml").write_text(IRIS)
+    return read_space(read_document(tmp_path / "iris.yaml"))
+
+
+def reached(number: int, values: Values) -> Trial:
+    """A trial that is the better, the nearer its learning rate is to 0.01."""
+    distance = abs(float(values["training.optimizer.Adam.learning_rate"]) - 0.01)
+    return Trial(number, values, (distance + 1, distance), number % 2 == 0)
+
+
+def trials_of(space: Space, count: int, seed: int) -> list[Trial]:
+    trials: list[Trial] = []
+    for number in range(count):
+        values = suggested(space.parameters, trials, "min", seed, ())
+        assert values is not None
+        trials.append(reached(number, values))
+    return trials
+
+
+def test_suggestions_depend_on_the_trials_and_the_seed_alone(space):
+    assert trials_of(space, 14, 3) == trials_of(space, 14, 3)
+    assert trials_of(space, 2, 3) != trials_of(space, 2, 4)
+
+
+def test_numbers_have_four_figures(space):
+    for trial in trials_of(space, 6, 1):
+        for value in trial.values.values():
+            assert float(f"{value:.4g}") == value
+
+
+def test_a_space_is_exhausted_when_each_of_its_values_was_tried(tmp_path):
+    (tmp_path / "iris.yaml").write_text(with_space("training.batch_size: {choice: [8, 16, 32]}"))
+    space, trials = read_space(read_document(tmp_path / "iris.yaml")), list[Trial]()
+    while (values := suggested(space.parameters, trials, "min", 0, ())) is not None:
+        trials.append(Trial(len(trials), values, (1.0,), True))
+    assert sorted(str(each.values["training.batch_size"]) for each in trials) == ["16", "32", "8"]
+
+
+def test_the_journal_remembers_trials_and_how_they_ended(space, tmp_path):
+    journal = tmp_path / "journal.log"
+    values = [each.values for each in trials_of(space, 4, 0)]
+    study = StoredStudy(journal, None, "iris", space.parameters, "min")
+    for number, each in enumerate(values):
+        assert study.add(each) == Trial(number, each)
+    study.end(Trial(0, values[0], (0.5, 0.4), True))
+    study.end(Trial(1, values[1], (), reason="the loss is NaN"))
+    study.end(Trial(2, values[2], (0.7,)))
+    study.end(Trial(2, values[2], (0.1,), True))
+    with journal.open("ab") as file:
+        file.write(b'{"op_code": 4, "worker')
+    again = StoredStudy(journal, None, "iris", space.parameters, "min")
+    assert [each.values for each in again.trials()] == values
+    assert [each.reason for each in again.trials()] == ["", "the loss is NaN", "", ""]
+    assert [each.state.name for each in again.study.trials] == ["COMPLETE", "FAIL", "PRUNED", "RUNNING"]
+    assert again.study.best_value == 0.4
+    assert again.add(values[0]).number == 4
+
+
+@pytest.mark.slow  # The evaluator of Optuna imports scikit-learn and pandas.
+def test_the_parameter_that_decides_is_the_most_important(space):
+    found = importances(space.parameters, trials_of(space, 40, 0), "min", 2)
+    assert max(found, key=lambda name: found[name]) == "training.optimizer.Adam.learning_rate"
+    assert sum(found.values()) == pytest.approx(1)
+    assert importances(space.parameters, [], "min", 2) == {}
