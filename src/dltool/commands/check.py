@@ -120,9 +120,7 @@ def check(
         config = dataset.in_force(checked_with(document, facts))
         found = {"columns": tuple(column_rows(config, dataset)), "classes": class_counts(dataset)}
         if asks_for_parts(config):
-            # Raises if the config does not fit a fold.
-            list(part_configs(document, config, dataset))
-            found["folds"] = () if dataset.split.folds is None else dataset.split.folds.sizes
+            found["folds"] = checked_folds(document, config, dataset)
     if build and facts:
         layers, plan = built_plan(document, config, facts, dataset, svg)
         found |= {"layers": layers, "plan": plan}
@@ -146,6 +144,12 @@ def check(
         lists_origins,
         **found,
     )
+
+
+def checked_folds(document: Document, config: Config, dataset: "Dataset") -> tuple[tuple[int, int, int], ...]:
+    """Return the examples of each split of each fold. Raises ConfigError: the config does not fit a fold."""
+    list(part_configs(document, config, dataset))
+    return () if dataset.split.folds is None else dataset.split.folds.sizes
 
 
 def without_unknown(value: Any) -> Any:

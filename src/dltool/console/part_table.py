@@ -1,14 +1,15 @@
 """The rows of the folds or seeds of a run: one for each that is complete, and the time left for the others."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from rich.cells import cell_len
 
 from dltool.console.epochs import heading
 from dltool.console.live import cropped, fitting
 from dltool.runs.repeats import repeats
-from dltool.text import duration, number
+from dltool.text import duration, number, numbers
 
 WIDTH = 8
 """Least width of a column of numbers."""
@@ -68,3 +69,28 @@ class PartTable:
         """Return the live row: the part, what happens `inside` it, and the time left."""
         left = self.left(now)
         return cropped("  ".join(filter(None, (self.name(), left, inside))), room)
+
+
+def part_lines(results: Mapping[str, Any]) -> list[str]:
+    """Return the metrics of all folds or seeds, a line each: the value, its interval, and how far the parts spread."""
+    from dltool.runs.part_records import part_results
+
+    parts = part_results(results)
+    if parts is None:
+        return []
+    hidden = repeats([{name: each.shown or 0.0 for name, each in parts.metrics.items()}])
+    found = {name: each for name, each in parts.metrics.items() if name not in hidden and each.shown is not None}
+    lines = []
+    for name, each in found.items():
+        value, sd, *ends = numbers([each.shown or 0.0, each.sd or 0.0, *(each.interval or ())])
+        between = f" ({' to '.join(ends)})" if ends else ""
+        lines.append(f"{name} {value}{between}, standard deviation {sd} over {parts.words}")
+    return [f"{'' if index else 'all':<4}  {line}" for index, line in enumerate(lines)]
+
+
+def fold_sizes(folds: Sequence[Sequence[int]]) -> Iterator[str]:
+    """Yield "247 to 248 training", and the same of validation and test."""
+    for name, sizes in zip(("training", "validation", "test"), zip(*folds, strict=True), strict=True):
+        least, most = min(sizes), max(sizes)
+        if most:
+            yield f"{least:,} {name}" if least == most else f"{least:,} to {most:,} {name}"

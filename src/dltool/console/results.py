@@ -2,7 +2,7 @@
 
 import shlex
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from rich.text import Text
 
 from dltool.config.text.tree import format_path
 from dltool.console.consoles import StreamConsole, data_text, show_json, stderr_console, stdout_console
+from dltool.console.part_table import fold_sizes, part_lines
 from dltool.console.problems import problems_as_json, render_error
 from dltool.console.table_layout import aligned_table, plain_table, show_curve
 from dltool.errors import DltoolError
@@ -121,23 +122,6 @@ def metric_lines(results: Mapping[str, Any], width: int) -> list[str]:
         else:
             lines.append(f"{'' if lines else 'test':<4}  {words}")
     return lines
-
-
-def part_lines(results: Mapping[str, Any]) -> list[str]:
-    """Return the metrics of all folds or seeds, a line each: the value, its interval, and how far the parts spread."""
-    from dltool.runs.part_records import part_results
-
-    parts = part_results(results)
-    if parts is None:
-        return []
-    hidden = repeats([{name: each.shown or 0.0 for name, each in parts.metrics.items()}])
-    found = {name: each for name, each in parts.metrics.items() if name not in hidden and each.shown is not None}
-    lines = []
-    for name, each in found.items():
-        value, sd, *ends = numbers([each.shown or 0.0, each.sd or 0.0, *(each.interval or ())])
-        between = f" ({' to '.join(ends)})" if ends else ""
-        lines.append(f"{name} {value}{between}, standard deviation {sd} over {parts.words}")
-    return [f"{'' if index else 'all':<4}  {line}" for index, line in enumerate(lines)]
 
 
 def threshold_lines(thresholds: Mapping[str, Any]) -> list[str]:
@@ -281,14 +265,6 @@ def fact_lines(outcome: "CheckOutcome") -> list[str]:
         lines.append(f"memory for training about {size_text(plan.memory.total)}: {parts}")
     seconds = None if plan is None else plan.seconds
     return [*lines, f"{counted(steps, 'step')} an epoch{time_text(seconds, steps)}"]
-
-
-def fold_sizes(folds: Sequence[Sequence[int]]) -> Iterator[str]:
-    """Yield "247 to 248 training", and the same of validation and test."""
-    for name, sizes in zip(("training", "validation", "test"), zip(*folds, strict=True), strict=True):
-        least, most = min(sizes), max(sizes)
-        if most:
-            yield f"{least:,} {name}" if least == most else f"{least:,} to {most:,} {name}"
 
 
 def time_text(seconds: float | None, steps: int) -> str:

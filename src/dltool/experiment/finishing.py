@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dltool.config.expectations import missed_expectations
-from dltool.config.schema import Config
 from dltool.durable_files import disk_errors, sync
 from dltool.environment import concealed
 from dltool.errors import DltoolError, Interrupted, MachineError
@@ -82,7 +81,7 @@ def complete(
             with stages.timed("parts"):
                 found, together = parts.carry_out(run, experiment, stages, results)
             results, assessment = {**results, **found}, assessment or together
-        results, missed = concluded(run, experiment.config, results, stages.total())
+        results, missed = concluded(run, experiment.config.expect, results, stages.total())
         profile = None
         if fitting.profile.is_wanted:
             profile = profile_times(fitting, results["seconds"])
@@ -261,11 +260,10 @@ def tested_model(
 
 
 def concluded(
-    run: Run, config: Config, results: dict[str, Any], seconds: Mapping[str, float]
+    run: Run, expect: Mapping[str, str], results: dict[str, Any], seconds: Mapping[str, float]
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
     """Check the expectations and write results.json, the last file of a run. Return it, and what was missed. Without a
     test split, the metrics are those of the folds together."""
-    expect = config.expect
     values = {
         **{name: each["value"] for name, each in results.get("folds", {}).get("metrics", {}).items()},
         **results["test"],
@@ -277,7 +275,7 @@ def concluded(
     expectations = {
         name: {"bound": bound, "value": values.get(name), "met": name not in missed} for name, bound in expect.items()
     }
-    run.refuse_missing(has_model(config))
+    run.refuse_missing(has_model=results["epochs"] > 0)
     whole = {"status": "completed", **results, "seconds": seconds, "expectations": expectations}
     run.write_json(run.results, whole)
     run.update("completed")
