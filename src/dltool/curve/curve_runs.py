@@ -89,7 +89,7 @@ class Quiet:
         """Ignore an event."""
 
     stage = warn = say = prepared = run_created = run_resumed = ended_early = nothing
-    epoch_begins = steps_done = validation_begins = epoch_ends = nothing
+    epoch_begins = steps_done = validation_begins = epoch_ends = part_begins = part_ends = nothing
 
 
 @dataclass(frozen=True)
