@@ -10,7 +10,7 @@ from dltool.config.schema import Windows
 from dltool.data.arrays.rows import Coded, Rows, Taken
 from dltool.data.arrays.time_steps import Step, steps_of
 from dltool.data.split.at_random import PART_NAMES
-from dltool.data.split.by_column import Values, numbered
+from dltool.data.split.by_column import Values, is_missing, numbered
 from dltool.errors import ConfigPath, DataError, Problem
 from dltool.text import counted, listed
 
@@ -115,6 +115,11 @@ def make_windows(
     step, is_gap = None, np.zeros(len(is_new_series), dtype=bool)
     if order is not None:
         name, times = order
+        lost = is_missing(times)[rows]
+        # Each row without a time is on its own.
+        is_new_series |= lost[1:] | lost[:-1]
+        if lost.any():
+            warnings.append(f'{counted(lost.sum(), "row")} without a "{name}" left out of the windows')
         check_moments(moments[rows], is_new_series, name, has_key=keys is not None)
         if not isinstance(times, Coded) and times.dtype.kind in "iuf":
             step, is_gap = steps_of(times[rows], is_new_series)
