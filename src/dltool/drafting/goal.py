@@ -22,8 +22,20 @@ from dltool.errors import ConfigError
 from dltool.text import counted, did_you_mean, listed, near
 
 TARGETS = (
-    *("target", "label", "labels", "y", "outcome", "survived", "species", "income", "diagnosis", "churn", "churned"),
-    *("default", "fraud", "is_fraud", "sentiment", "quality", "price", "medv", "class", "category", "saleprice"),
+    *("target", "label", "labels", "y", "outcome", "survived", "species", "income", "diagnosis", "dx", "churn"),
+    *(
+        "churned",
+        "default",
+        "fraud",
+        "is_fraud",
+        "sentiment",
+        "quality",
+        "price",
+        "medv",
+        "class",
+        "category",
+        "saleprice",
+    ),
     *("sale_price", "charges", "mpg", "tip", "fare", "cnt", "attrition", "exited", "loan_status", "tags", "genres"),
 )
 """Names of columns that mostly are the target, in this order."""

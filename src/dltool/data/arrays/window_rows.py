@@ -115,11 +115,11 @@ def make_windows(
     step, is_gap = None, np.zeros(len(is_new_series), dtype=bool)
     if order is not None:
         name, times = order
-        lost = is_missing(times)[rows]
+        is_lost = is_missing(times)[rows]
         # Each row without a time is on its own.
-        is_new_series |= lost[1:] | lost[:-1]
-        if lost.any():
-            warnings.append(f'{counted(lost.sum(), "row")} without a "{name}" left out of the windows')
+        is_new_series |= is_lost[1:] | is_lost[:-1]
+        if is_lost.any():
+            warnings.append(f'{counted(is_lost.sum(), "row")} without a "{name}" left out of the windows')
         check_moments(moments[rows], is_new_series, name, has_key=keys is not None)
         if not isinstance(times, Coded) and times.dtype.kind in "iuf":
             step, is_gap = steps_of(times[rows], is_new_series)
