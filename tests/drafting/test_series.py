@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from PIL import Image
 
 
 @pytest.fixture(autouse=True)
@@ -292,6 +293,15 @@ def test_several_lines_of_names_as_pandas_writes_them_are_found(drafted, dltool)
     assert config["source"]["csv"]["skip_rows"] == [2, 3]
     assert config["source"]["csv"]["names"][0] == "Date"
     assert config["windows"]["order"] == "Date"
+
+
+def test_numbers_of_rows_are_no_names_of_a_few_images_beside_the_table(drafted) -> None:
+    Path("plots").mkdir()
+    for number in range(5):
+        Image.new("RGB", (8, 8)).save(f"plots/{number}.png")
+    table = pd.DataFrame({"row": range(100), "date": pd.date_range("2020-01-01", periods=100), "level": walk(100)})
+    config, _ = drafted(table)
+    assert config["data"]["inputs"]["row"] == "ignore"
 
 
 def prices(days: int) -> pd.DataFrame:
