@@ -244,6 +244,19 @@ def test_what_adds_up_to_the_target_or_holds_it_is_left_out_with_a_reason(dltool
     assert "it is a total that holds the target" in dltool("init", "data.csv", "--target", "fare").stdout
 
 
+def test_columns_that_are_one_hot_labels_with_the_target_are_left_out(dltool) -> None:
+    generator = np.random.default_rng(0)
+    kind = generator.integers(0, 3, 200)
+    one_hot = {name: (kind == number).astype(int) for number, name in enumerate(("cat", "dog", "fox"))}
+    numbers(size=generator.normal(size=200).round(3), tame=generator.integers(0, 2, 200), **one_hot)
+    text = dltool("init", "data.csv").stdout
+    assert text.count('gives the target away: exactly one of "cat", "dog", "fox" is 1') == 2
+    assert [name for name, kind in yaml.safe_load(text)["data"]["inputs"].items() if kind != "ignore"] == [
+        "size",
+        "tame",
+    ]
+
+
 @pytest.mark.parametrize(
     ("names", "split"), [(("train", "Val", "test"), {"column": "fold"}), (("train", "test"), None)]
 )

@@ -16,7 +16,7 @@ from dltool.errors import ConfigPath, DataError, Problem
 from dltool.text import and_more, counted, joined, listed
 
 PartName = Literal["training", "validation", "test"]
-PART_NAMES: Mapping[str, PartName] = {
+PART_SPELLINGS: Mapping[str, PartName] = {
     "train": "training",
     "training": "training",
     "val": "validation",
@@ -183,8 +183,8 @@ def level_of_splits(below: Sequence[Sequence[str]], path: str, place: ConfigPath
 def split_in(name: str) -> tuple[PartName | None, tuple[str, ...]]:
     """Return the split that a name means, None if it means none or several, and its other words."""
     words = [word for word in WORDS.split(name.lower()) if word]
-    named = [PART_NAMES[word] for word in words if word in PART_NAMES]
-    return named[0] if len(named) == 1 else None, tuple(word for word in words if word not in PART_NAMES)
+    named = [PART_SPELLINGS[word] for word in words if word in PART_SPELLINGS]
+    return named[0] if len(named) == 1 else None, tuple(word for word in words if word not in PART_SPELLINGS)
 
 
 def split_folders(folders: set[str], path: str, place: ConfigPath) -> dict[str, PartName]:
@@ -269,7 +269,7 @@ def by_pattern(files: Sequence[Member], pattern: str, place: ConfigPath) -> Part
     if bad_parts:
         shown = and_more([f'"{part}" ({name})' for part, name in bad_parts.items()], SHOWN)
         message = f"{{split}} is no split: {shown}"
-        problems.append(Problem(place, message, f"splits are called {joined(list(PART_NAMES), 'and')}"))
+        problems.append(Problem(place, message, f"splits are called {joined(list(PART_SPELLINGS), 'and')}"))
     DataError.refuse(problems)
     return result
 
