@@ -23,24 +23,12 @@ from dltool.text import counted, did_you_mean, listed, near
 
 TARGETS = (
     *("target", "label", "labels", "y", "outcome", "survived", "species", "income", "diagnosis", "dx", "churn"),
-    *(
-        "churned",
-        "default",
-        "fraud",
-        "is_fraud",
-        "sentiment",
-        "quality",
-        "price",
-        "medv",
-        "class",
-        "category",
-        "saleprice",
-    ),
-    *("sale_price", "charges", "mpg", "tip", "fare", "cnt", "attrition", "exited", "loan_status", "tags", "genres"),
+    *("churned", "default", "fraud", "is_fraud", "sentiment", "quality", "price", "medv", "class", "category"),
+    *("saleprice", "sale_price", "charges", "mpg", "tip", "fare", "cnt", "attrition", "exited", "loan_status"),
+    *("tags", "genres"),
 )
 """Names of columns that mostly are the target, in this order."""
 WORDS = ("sales", "demand", "price", "fare")
-"""Words in the name of the number that a table with dates is mostly about, in this order."""
 WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 SEPARATORS = ("|", ";", ",")
 LONGEST_LABEL = 40
@@ -113,13 +101,10 @@ def name_with_word(table: Table, able: Sequence[str]) -> str | None:
     if the last column is not another quantity."""
     if not any(column.kind == "date" for column in table.columns.values()):
         return None
-    numbers = [name for name in able if is_quantity(table.columns[name])]
+    columns = {name: table.columns[name] for name in able if table.columns[name].kind == "number"}
+    numbers = [name for name, each in columns.items() if each.distinct is None or each.distinct > FEW_VALUES]
     words = WORDS if able[-1] in numbers else (*WORDS, "count")
     return next((name for word in words for name in numbers if word in map(str.lower, WORD.findall(name))), None)
-
-
-def is_quantity(column: Column) -> bool:
-    return column.kind == "number" and (column.distinct is None or column.distinct > FEW_VALUES)
 
 
 def unable(column: Column, rows: int) -> str:

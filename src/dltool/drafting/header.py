@@ -53,7 +53,6 @@ def options_of(records: Records, decimal: str) -> tuple[dict[str, Any], tuple[st
         seen.append(f"line {table[1][0]} has units")
         table = [table[0], *table[2:]]
     if options.get("header") is not False and len(table) > 2 and names_rows(table[1][1], table[2:]):
-        # As pandas writes columns of several levels.
         skipped.append(table[1][0])
         options |= {"header": True, "names": distinct_names([table[1][1][0], *table[0][1][1:]])}
         seen.append(f"line {table[1][0]} names the first column")
@@ -129,7 +128,7 @@ def has_units(table: Records, decimal: str) -> bool:
 
 
 def names_rows(fields: Sequence[str], others: Records) -> bool:
-    """Return whether a row below the names has a name for the first column and nothing else, as no other row."""
+    """Return whether a row below the names, as pandas writes it, names the first column and has nothing else."""
     are_full = all(any(following[1:]) and fields[0] != following[0] for _, following in others)
     return len(fields) > 1 and is_name(fields[0]) and not any(fields[1:]) and are_full
 

@@ -158,9 +158,8 @@ def years_in(table: Table, name: str) -> np.ndarray | None:
 def keys_of(
     table: Table, known: np.ndarray, moments: np.ndarray, others: Collection[str]
 ) -> tuple[tuple[str, ...], np.ndarray]:
-    """Return the columns that separate rows of the same moment into series, one or else two, and (rows,) of int64, the
-    number of the series of each of the rows `known`, whose `moments` are given. They hold categories or else integers,
-    and have the fewest series."""
+    """Return the columns that separate rows of the same moment into series, one or else two, and the number of the
+    series of each of the rows `known` of `moments`. They hold categories or else integers, and have the fewest."""
     _, times = np.unique(moments, return_inverse=True)
     rows = len(known)
     one = np.zeros(rows, dtype=np.int64)

@@ -40,9 +40,8 @@ def order_named(
 ) -> tuple[str, Values] | None:
     """Return the column that `name` means as an order, with its name; None is the rows' own order.
 
-    If no column is called `time`, it means the only one of `dates`, the columns of dates. Dates may be missing: these
-    are before all others. Raises DataError: no such column, other rows without a value, or several columns that `time`
-    may mean."""
+    If no column is called `time`, it means the only one of `dates`, the columns of dates. Missing dates come first.
+    Raises DataError: no such column, other rows without a value, or several columns that `time` may mean."""
     if name == "time" and name not in columns:
         if not dates:
             return None

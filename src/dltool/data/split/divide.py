@@ -101,8 +101,7 @@ def divide_parts(
 
 
 def order_warnings(rule: SplitOptions, source: SourceExamples, sizes: PartSizes) -> tuple[str, ...]:
-    """Return a warning if rows are divided at random although a date orders them in the file, or by a date that some
-    lack."""
+    """Return a warning if a date orders the rows in the file, and they are divided at random; or if some lack it."""
     columns = source.split_columns
     if rule.order is not None:
         name, values = order_named(columns.values, columns.dates, rule.order, (*SPLIT, "order")) or ("", np.arange(0))
