@@ -23,7 +23,7 @@ from dltool.data.media.audio import headers_of
 from dltool.data.media.clip import ClipHeader
 from dltool.data.media.image_decode import opened, size_of, used_bits
 from dltool.data.sources.folders import load_texts
-from dltool.data.tables.cells import word_count
+from dltool.data.tables.cells import SEQUENCE, word_count
 from dltool.data.tables.decompression import BYTE_ORDER_MARKS
 from dltool.drafting.draft import Draft, Lines, in_comment, in_comments, scalar, split_line, training_lines
 from dltool.drafting.name_patterns import pattern_in
@@ -322,5 +322,8 @@ def words_of(texts: Rows) -> Lines:
 
 
 def are_unspaced(texts: Iterable[Any]) -> bool:
-    """Return whether most texts are of a script without spaces between words."""
-    return bool(np.median([word_count(text) > 2 * len(text.split()) for text in map(str, texts)] or [False]))
+    """Return whether most texts are of a script without spaces between words, or sequences such as of DNA."""
+    counts = ((len(text), word_count(text), len(text.split())) for text in map(str, texts))
+    return bool(
+        np.median([words > 2 * parts or length > SEQUENCE * parts for length, words, parts in counts] or [False])
+    )
