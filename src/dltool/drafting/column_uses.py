@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from dltool.data.arrays.rows import Coded
-from dltool.data.dates import SECONDS_A_DAY
+from dltool.data.dates import SECONDS_A_DAY, day
 from dltool.data.sources.tables import in_memory
 from dltool.data.split.by_column import Values, is_missing, numbered
-from dltool.data.tables.cells import number_text
+from dltool.data.tables.cells import NO_DATE, number_text
 from dltool.data.tables.typed_table import Column, Table
 from dltool.drafting.draft import in_comments, scalar
 from dltool.drafting.folder import are_unspaced
@@ -94,8 +94,10 @@ def type_of(column: Column, rows: int, declared: tuple[Any, str] | None, pieces:
         return with_options("text", {"max_tokens": 1000, **of_characters}), why
     if column.kind == "date":
         times = np.asarray(column.values[:])
-        has_hours = bool((times[times != np.iinfo(np.int64).min] % SECONDS_A_DAY).any())
-        parts = ("year", "month", "weekday", "hour") if has_hours else ("year", "month", "day", "weekday")
+        times = times[times != NO_DATE]
+        has_hours, are_months = bool((times % SECONDS_A_DAY).any()), bool((day(times) == 1).all())
+        smaller = ("weekday", "hour") if has_hours else () if are_months else ("day", "weekday")
+        parts = ("year", "month", *smaller)
         seen = f"{column.low} to {column.high}" + (f", {why}" if written else "")
         if (column.high or "").startswith("9999"):
             seen += f'; if {column.high} stands for a missing date, add missing: ["{column.high}"] to the source'
