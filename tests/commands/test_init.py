@@ -244,6 +244,34 @@ def test_what_adds_up_to_the_target_or_holds_it_is_left_out_with_a_reason(dltool
     assert "it is a total that holds the target" in dltool("init", "data.csv", "--target", "fare").stdout
 
 
+def test_columns_that_are_one_hot_labels_with_the_target_are_left_out(dltool) -> None:
+    generator = np.random.default_rng(0)
+    kind = generator.integers(0, 3, 200)
+    one_hot = {name: (kind == number).astype(int) for number, name in enumerate(("cat", "dog", "fox"))}
+    numbers(size=generator.normal(size=200).round(3), tame=generator.integers(0, 2, 200), **one_hot)
+    text = dltool("init", "data.csv").stdout
+    assert text.count('gives the target away: exactly one of "cat", "dog", "fox" is 1') == 2
+    assert [name for name, kind in yaml.safe_load(text)["data"]["inputs"].items() if kind != "ignore"] == [
+        "size",
+        "tame",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("names", "split"), [(("train", "Val", "test"), {"column": "fold"}), (("train", "test"), None)]
+)
+def test_a_column_that_names_the_split_of_each_row_is_no_input(drafted, names, split) -> None:
+    table("x,fold,y", "{x},{n},{k}")
+    lines = Path("data.csv").read_text("utf-8").splitlines()
+    for i in range(1, len(lines)):
+        x, _, k = lines[i].split(",")
+        lines[i] = f"{x},{names[i % len(names)]},{k}"
+    Path("data.csv").write_text("\n".join(lines), encoding="utf-8")
+    data = drafted("data.csv")["data"]
+    assert data["inputs"]["fold"] == "ignore"
+    assert data["split"] == (split or {"validation": 0.15, "test": 0.2})
+
+
 def test_a_total_with_fees_is_left_out_though_it_hardly_goes_with_the_target(dltool) -> None:
     generator = np.random.default_rng(0)
     fare, tip, fees = generator.lognormal(size=(3, 300)).round(2)
@@ -491,7 +519,7 @@ def test_classes_in_the_names_of_files_for_training(drafted, test, found) -> Non
     assert data["split"] == ({"validation": 0.1} if found else {"validation": 0.15, "test": 0.2})
 
 
-@pytest.mark.parametrize("name", ["{i}", "review-{i}", "notes of {j}"])
+@pytest.mark.parametrize("name", ["{i}", "review-{i}", "doc{i}", "notes of {j}"])
 def test_files_of_one_text_each_are_no_classes(dltool, name) -> None:
     for i in range(20):
         file = name.format(i=i, j="abcdefghijklmnopqrst"[i])
@@ -515,17 +543,19 @@ def test_texts_with_classes_in_their_names_are_no_classes_of_one_file(drafted) -
     assert drafted("texts")["data"]["source"] == {"text": {"path": "texts", "pattern": "{class}_{number}.txt"}}
 
 
-def make_masks(top: str = "it", lossless: bool = True) -> None:
+def make_masks(
+    top: str = "it", lossless: bool = True, names: tuple[str, str] = ("images/{i}.jpg", "masks/{i}.png")
+) -> None:
     generator = np.random.default_rng(3)
     for i in range(30):
         image, mask = generator.integers(0, 90, (20, 24, 3), np.uint8), np.zeros((20, 24), np.uint8)
         y, x = generator.integers(0, 12, 2)
         image[y : y + 8, x : x + 8] += 150
         mask[y : y + 8, x : x + 8] = 255
-        kind = ("PNG", "png") if lossless else ("JPEG", "jpg")
-        write_all(
-            {f"{top}/images/{i}.jpg": encoded(image, "JPEG"), f"{top}/masks/{i}.{kind[1]}": encoded(mask, kind[0])}
-        )
+        image_name, mask_name = (name.format(i=i, j=i % 3, s="test" if i % 4 else "train") for name in names)
+        kind = "PNG" if lossless else "JPEG"
+        mask_name = mask_name if lossless else mask_name.replace(".png", ".jpg")
+        write_all({f"{top}/{image_name}": encoded(image, "JPEG"), f"{top}/{mask_name}": encoded(mask, kind)})
 
 
 def test_a_folder_of_masks_beside_the_images_is_a_segmentation(dltool, drafted) -> None:
@@ -534,9 +564,62 @@ def test_a_folder_of_masks_beside_the_images_is_a_segmentation(dltool, drafted) 
     assert config["data"]["source"] == {"images": {"path": "it", "masks": "masks", "size": [20, 24], "channels": 3}}
     assert any("UpSampling2D" in layer for layer in config["model"]["layers"])
     Path("it/masks/7.png").unlink()
+    assert drafted("it")["data"]["source"]["images"]["on_error"] == "skip"
+    outcome = dltool("init", "it")
+    assert "left out: 1 image without exactly one mask: images/7.jpg (none)" in " ".join(outcome.stderr.split())
+    for number in range(8, 20):
+        Path(f"it/masks/{number}.png").unlink()
     outcome = dltool("init", "it")
     assert outcome.code == 3
-    assert "1 image without exactly one mask: images/7.jpg (none)" in " ".join(outcome.stderr.split())
+    assert "13 images without exactly one mask" in " ".join(outcome.stderr.split())
+
+
+@pytest.mark.parametrize(
+    ("image", "mask", "masks"),
+    [
+        ("{i}.jpg", "{i}_mask.png", "{image}_mask"),
+        ("p{j}/img_{i}.jpg", "p{j}/img_{i}_seg.png", "{image}_seg"),
+        ("train/a{i}.jpg", "train_masks/a{i}_mask.png", "train_masks"),
+        ("{s}/{i}.jpg", "{s}_labels/{i}_L.png", "../{folder}_labels/{image}_L"),
+        ("images/{i}.jpg", "annotations/trimaps/{i}.png", "../annotations/trimaps/{image}"),
+        ("In_Input/X_{i}.jpg", "GroundTruth/X_{i}_segmentation.png", "GroundTruth"),
+    ],
+)
+def test_masks_are_found_by_how_they_are_called(drafted, image, mask, masks) -> None:
+    make_masks("it", names=(image, mask))
+    source = drafted("it")["data"]["source"]["images"]
+    assert source == {"path": "it", "masks": masks, "size": [20, 24], "channels": 3}
+
+
+def test_several_masks_of_each_image_are_no_images(dltool, drafted) -> None:
+    make_masks(names=("img/{i}.jpg", "masks_human/{i}.png"))
+    for file in list(Path("it/masks_human").iterdir()):
+        write_all({f"it/masks_machine/{file.name}": file.read_bytes()})
+    outcome = dltool("init", "it")
+    assert outcome.code == 3
+    assert "it is unclear what images they belong to" in " ".join(outcome.stderr.split())
+    Path("it/masks_human").rename("masks")
+    assert drafted("it")["data"]["source"]["images"]["masks"] == "masks_machine"
+
+
+def test_masks_that_no_pattern_joins_with_their_images_are_to_be_moved(dltool) -> None:
+    make_masks(names=("img_{i}.jpg", "mask_{i}.png"))
+    outcome = dltool("init", "it")
+    assert (outcome.code, "keep one for each image, in a folder called masks" in outcome.stderr) == (3, True)
+    Path("it/masks").mkdir()
+    for file in Path("it").glob("mask_*"):
+        file.rename(file.parent / "masks" / file.name)
+    assert "masks: masks" in dltool("init", "it").stdout
+
+
+@pytest.mark.parametrize("names", [("images/{i}.jpg", "masks/{i}.png"), ("d/{i}.jpg", "d/{i}_mask.png")])
+def test_a_table_of_images_and_masks_names_the_folder_to_draft_from(dltool, drafted, names) -> None:
+    make_masks(names=names)
+    lines = [",".join(name.format(i=i) for name in names) for i in range(30)]
+    Path("it/data.csv").write_text("\n".join(["image,mask", *lines]), encoding="utf-8")
+    outcome = dltool("init", "it/data.csv")
+    assert (outcome.code, "draft from their folder: dltool init it;" in outcome.stderr) == (3, True)
+    assert "masks" in drafted("it")["data"]["source"]["images"]
 
 
 def test_masks_of_too_many_values_are_no_classes_of_pixels_or_images(dltool) -> None:
@@ -548,9 +631,12 @@ def test_masks_of_too_many_values_are_no_classes_of_pixels_or_images(dltool) -> 
 
 def test_photos_in_a_folder_called_mask_are_a_class(drafted) -> None:
     write_all(
-        {f"faces/{'no_mask' if i % 2 else 'mask'}/{i // 2}.jpg": encoded(pixels(90, 99, seed=i)) for i in range(20)}
+        {
+            f"images/{'no_mask' if i % 2 else 'with_mask'}/{i // 2}.jpg": encoded(pixels(90, 99, seed=i))
+            for i in range(20)
+        }
     )
-    assert "masks" not in drafted("faces")["data"]["source"]["images"]
+    assert "masks" not in drafted("images")["data"]["source"]["images"]
 
 
 def test_recordings_in_a_zip_get_a_spectrogram_and_a_remark_on_speakers(dltool, drafted) -> None:
@@ -564,13 +650,129 @@ def test_recordings_in_a_zip_get_a_spectrogram_and_a_remark_on_speakers(dltool, 
     assert 'begin with "anna", "ben"' in dltool("init", "sounds.zip").stdout
 
 
-def test_a_damaged_picture_is_named_before_anything_is_written(dltool) -> None:
+def test_few_damaged_pictures_are_left_out_and_many_are_named(dltool, drafted) -> None:
     write_all(class_folders(2, 10, top="images/"))
     Path("images/a/3.png").write_bytes(b"no image")
+    assert drafted("images")["data"]["source"]["images"]["on_error"] == "skip"
+    assert "1 image cannot be read and is left out: a/3.png" in dltool("init", "images").stderr
+    for number in range(4, 7):
+        Path(f"images/a/{number}.png").write_bytes(b"")
     outcome = dltool("init", "images", "--out", "mine.yaml")
     assert (outcome.code, outcome.stdout) == (3, "")
     assert "a/3.png" in outcome.stderr
+    assert "replace or remove them\n" in outcome.stderr
     assert not Path("mine.yaml").exists()
+
+
+IMAGE = encoded(pixels(8, 8))
+
+
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        ({"it/train.zip": b"PK", "it/test.zip": b"PK", "it/ids.csv": b"a"}, "dltool init it/train.zip"),
+        ({"it/train.rar": b"Rar!", "it/ids.txt": b"a"}, "unpack it/train.rar first"),
+        ({f"it/{k}/{i}.heic": b"\0\0ftypheic" for k in "ab" for i in range(6)}, "it holds 12 .heic"),
+        (
+            {f"it/{part}/images/{i}.jpg": IMAGE for part in ("train", "val") for i in range(6)}
+            | {f"it/{part}/labels/{i}.txt": b"0 0.5 0.5 0.2 0.1\n" for part in ("train", "val") for i in range(6)},
+            "train/labels/0.txt has boxes around objects",
+        ),
+        (
+            {f"it/{part}/{i}.jpg": IMAGE for part in ("train", "valid") for i in range(6)}
+            | {"it/train/_annotations.coco.json": b"{}"},
+            "train/_annotations.coco.json has boxes around objects",
+        ),
+        (
+            {f"it/JPEGImages/{i}.jpg": IMAGE for i in range(6)}
+            | {f"it/Annotations/{i}.xml": b"<a/>" for i in range(6)},
+            "Annotations/0.xml has boxes around objects",
+        ),
+        (
+            {f"it/audio/{i}.png": IMAGE for i in range(6)} | {"it/meta/classes.csv": b"file,y\n"},
+            "dltool init it/meta/classes.csv",
+        ),
+    ],
+)
+def test_folders_that_are_something_else_are_said_to_be_that(dltool, files, words) -> None:
+    write_all(files)
+    outcome = dltool("init", "it")
+    assert outcome.code == 3
+    assert words in " ".join(outcome.stderr.split())
+
+
+def test_texts_may_have_no_ending(dltool, drafted) -> None:
+    parts = {"train": 12, "test": 4}
+    write_all(
+        {
+            f"news/{part}/{kind}/{5000 + i}": f"news of {kind} {part} {i}".encode()
+            for part, count in parts.items()
+            for kind in ("sci.space", "alt.atheism")
+            for i in range(count)
+        }
+        | {"news/README": b"about it", "news/train/sci.space/00001.7c53336b37003a9286aba55d2945844c": b"one more"}
+    )
+    config = drafted("news")
+    assert config["data"]["source"] == {"text": {"path": "news"}}
+    assert "33 texts of 2 classes" in dltool("init", "news").stdout
+
+
+def test_a_class_with_one_image_is_not_stratified(drafted) -> None:
+    write_all(class_folders(2, 10, top="images/") | {"images/c/1.png": IMAGE})
+    assert drafted("images")["data"]["split"] == {"validation": 0.15, "test": 0.2, "stratify": False}
+
+
+def test_classes_in_the_folder_of_each_patient_are_split_by_patient(drafted) -> None:
+    write_all(
+        {
+            f"it/patient{i % 6}/{kind}/{i}.png": encoded(pixels(8, 8, seed=i + 50 * (kind == "ill")))
+            for kind in ("ill", "well")
+            for i in range(18)
+        }
+    )
+    data = drafted("it")["data"]
+    assert data["source"]["images"]["pattern"] == "{group}/{class}/{file}.{ending}"
+    assert data["split"]["group"] == "group"
+
+
+def test_the_parts_of_a_dataset_are_no_classes(dltool, drafted) -> None:
+    write_all({f"it/part_{i % 2}/im{i}.png": encoded(pixels(8, 8, seed=i)) for i in range(20)})
+    lines = [f"im{i},{'ab'[i // 10]}" for i in range(20)]
+    Path("it/labels.csv").write_text("\n".join(["image,y", *lines]), encoding="utf-8")
+    outcome = dltool("init", "it")
+    assert (outcome.code, "dltool init it/labels.csv" in " ".join(outcome.stderr.split())) == (3, True)
+    options = {"folder": "*", "ending": ".png", "size": [8, 8], "channels": 3}
+    assert drafted("it/labels.csv")["data"]["inputs"] == {"image": {"image": options}}
+
+
+def test_a_validation_split_of_the_data_is_kept(drafted) -> None:
+    write_all(class_folders(2, 10, top="images/train/") | class_folders(2, 3, top="images/val/"))
+    assert drafted("images")["data"]["split"] == {"test": 0.2}
+
+
+def test_folders_in_the_classes_are_remarked_on(dltool) -> None:
+    write_all({f"images/{kind}/v{i % 3}/{i}.png": encoded(pixels(8, 8, seed=i)) for kind in "ab" for i in range(9)})
+    outcome = dltool("init", "images")
+    assert 'The classes have folders in them, "v0", "v1", "v2"' in outcome.stdout
+    Path("grouped.yaml").write_text(
+        outcome.stdout.replace("path: images,", 'path: images, pattern: "{class}/{scene}/{file}.{ending}",').replace(
+            "test: 0.2}", "test: 0.2, group: scene}"
+        ),
+        encoding="utf-8",
+    )
+    checked = dltool("check", "grouped.yaml", "--data")
+    assert checked.code == 0, checked.stderr
+
+
+def test_images_of_8_bits_in_16_are_no_black_images(drafted) -> None:
+    write_all(
+        {
+            f"scans/{kind}/{i}.png": encoded(np.full((8, 8), most - i, np.uint16))
+            for kind, most in {"dim": 90, "bright": 250}.items()
+            for i in range(10)
+        }
+    )
+    assert drafted("scans")["data"]["source"]["images"]["bits"] == 8
 
 
 def test_folders_have_no_target_column(dltool) -> None:
@@ -749,9 +951,34 @@ def test_clips_are_found_by_names_with_endings(drafted) -> None:
     assert drafted("labels.csv")["data"]["inputs"] == {"file": {"audio": options}}
 
 
-def test_paths_of_files_that_are_not_there_are_texts_like_others(drafted) -> None:
-    table("photo,x,y", "{i}.png,{n},{k}")
+@pytest.mark.parametrize(
+    ("path", "options"),
+    [
+        ("sub/{i}.png", {"folder": "data"}),
+        ("/home/ann/pets/{i}.png", {"folder": "data/sub", "remove": "/home/ann/pets/"}),
+        ("C:\\pets\\sub\\{i}.png", {"folder": "data/sub", "remove": "C:/pets/sub/"}),
+        ("data\\sub\\{i}.png", {}),
+        ("https://example.com//x/{i}.png", {"folder": "sub", "remove": "https://example.com//x/"}),
+        ("sub/{i}.png", {"folder": ".."}),
+        ("{i}.png", {"folder": "../photos"}),
+    ],
+)
+def test_files_are_found_by_paths_of_another_machine(drafted, path, options) -> None:
+    for i in range(20):
+        name = path.replace("\\", "/").format(i=i).removeprefix(options.get("remove", ""))
+        write_all({f"meta/{options.get('folder', '.')}/{name}": encoded(pixels(8, 9, seed=i))})
+    lines = [f"{path.format(i=i)},{'ab'[i % 2]}" for i in range(20)]
+    Path("meta/data.csv").write_text("\n".join(["photo,y", *lines]), encoding="utf-8")
+    expected = {"image": {**options, "size": [8, 9], "channels": 3}}
+    assert drafted("meta/data.csv")["data"]["inputs"] == {"photo": expected}
+
+
+def test_names_of_files_that_are_not_there_are_no_categories(dltool, drafted) -> None:
+    table("photo,x,y", "{i}.png,{n},{k}", rows=20)
     assert drafted("data.csv")["data"]["inputs"]["photo"] == "ignore"
+    table("photo,y", "{n}.png,{k}", rows=20)
+    outcome = dltool("init", "data.csv", "--target", "y")
+    assert (outcome.code, 'names of files that are not there, such as "0.png"' in outcome.stderr) == (3, True)
 
 
 # --- it trains ---
@@ -784,6 +1011,23 @@ def make_pictures() -> None:
                 for i in range(40)
             }
         )
+
+
+def make_masks_beside() -> None:
+    """Masks beside their images, one of which is damaged."""
+    make_masks(names=("p{j}/{i}.jpg", "p{j}/{i}_mask.png"))
+    Path("it/p1/7.jpg").write_bytes(b"")
+
+
+def make_pictures_of_a_table() -> None:
+    """Images in several folders, named by paths of another machine, with a column that names the splits."""
+    generator = np.random.default_rng(1)
+    lines = ["photo,fold,y"]
+    for i in range(80):
+        image = generator.integers(80 * (i % 2), 80 * (i % 2) + 130, (16, 16, 3), np.uint8)
+        write_all({f"part_{i // 40}/x/{i}.png": encoded(image)})
+        lines.append(f"D:\\data\\x\\{i}.png,{('train', 'train', 'val', 'test')[i // 2 % 4]},{'ab'[i % 2]}")
+    Path("it").write_text("\n".join(lines), encoding="utf-8")
 
 
 def make_recordings() -> None:
@@ -827,8 +1071,8 @@ def make_cars() -> None:
 @pytest.mark.parametrize(
     "make",
     [
-        *(make_table, make_numbers, make_series, make_pictures, make_masks, make_recordings, make_texts),
-        *(make_messages, make_cars),
+        *(make_table, make_numbers, make_series, make_pictures, make_masks, make_masks_beside),
+        *(make_pictures_of_a_table, make_recordings, make_texts, make_messages, make_cars),
     ],
 )
 def test_what_is_drafted_trains_as_it_stands_and_beats_the_baseline_that_it_names(dltool, make) -> None:

@@ -490,7 +490,6 @@ FOLDERS = [
         "source: {images: {path: pets, on_error: skip}}",
         {**images("pets/{k}/{i}.png"), "pets/cat/13.png": b"no image"},
         PETS,
-        is_found=False,
     ),
     Case(
         "images and masks of the same names",
@@ -499,6 +498,20 @@ FOLDERS = [
         | {f"cells/masks/{i}.png": image(i % 2, "L") for i in range(12)},
         {"shape": (12, 8, 8, 3)},
         given="cells",
+    ),
+    Case(
+        "`7.png` and `7_mask.png` in one folder",
+        'source: {images: {path: cells, masks: "{image}_mask"}}',
+        {f"cells/{i}.png": image(i) for i in range(12)} | {f"cells/{i}_mask.png": image(i % 2, "L") for i in range(12)},
+        {"shape": (12, 8, 8, 3)},
+        given="cells",
+    ),
+    Case(
+        "a table of paths of another machine, the files in several folders",
+        'source: {csv: labels.csv}, inputs: {id: {image: {folder: "*", remove: "C:/all/", size: [8, 8]}}}, target: "y"',
+        {"labels.csv": "id,y\n" + "".join(f"C:\\all\\{i}.png,{'cat' if i % 2 else 'dog'}\n" for i in range(24))}
+        | {f"part_{i % 3}/{i}.png": image(i) for i in range(24)},
+        {"shape": (24, 8, 8, 3)},
     ),
     Case(
         "a table of names without ending",

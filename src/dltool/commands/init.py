@@ -2,13 +2,20 @@
 
 import os
 import shlex
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dltool.errors import ConfigError, DataError, MachineError
 from dltool.text import did_you_mean, near, os_words
 
+if TYPE_CHECKING:
+    from dltool.drafting.draft import Draft
+
+Written = tuple[str, tuple[str, ...]]
+"""The text of a config, and warnings about its data."""
 PACKAGE = Path(__file__).resolve().parents[1]
 
 
@@ -56,8 +63,6 @@ def config_for(what: str, target: str | None, out: Path | None, settings: Sequen
 def draft_for(given: Path, target: str | None, out: Path | None, settings: Sequence[str]) -> Drafted:
     from dltool.drafting.content import kind_of_content
     from dltool.drafting.draft import path_scalar
-    from dltool.drafting.folder import draft_folder
-    from dltool.drafting.segmentation import draft_masks, mask_folder
     from dltool.drafting.settings import given_by, in_terms_of_init
     from dltool.drafting.table import draft_table
     from dltool.drafting.table_files import table_files
@@ -79,20 +84,45 @@ def draft_for(given: Path, target: str | None, out: Path | None, settings: Seque
         files = table_files(path, kind)
         if files is not None:
             draft = draft_table(files, named, target, said)
+            text, warnings = written(draft, stem, command, folder)
         elif target is None and not settings:
-            masks = mask_folder(path)
-            draft = draft_folder(path, named) if masks is None else draft_masks(path, masks, named(path))
+            draft, (text, warnings) = draft_files(path, named, lambda draft: written(draft, stem, command, folder))
         else:
             raise ConfigError(
                 f"{given} has no columns: its folders or files are the classes", "omit --target and --set"
             )
-        text, warnings = written(draft, stem, command, folder)
     except (ConfigError, DataError) as error:
         # The config is not written, so locations in it mean nothing.
         raise type(error)(
             [in_terms_of_init(problem, said.kind or kind or "csv", settings) for problem in error.problems]
         ) from None
     return Drafted(text, (*draft.notes, *warnings, *(() if out is None else (f"next  {command}",))))
+
+
+def draft_files(
+    path: Path, named: Callable[[Path], str], write: Callable[["Draft"], Written]
+) -> tuple["Draft", Written]:
+    """Return the draft for a folder or an archive of files, and its text and warnings by `write`. If all that is wrong
+    are a few files that cannot be read, it leaves them out."""
+    from dltool.drafting.folder import draft_folder
+    from dltool.drafting.segmentation import draft_masks, masks_in
+
+    masks = masks_in(path)
+
+    def attempt(on_error: str) -> tuple["Draft", Written]:
+        draft = (
+            draft_folder(path, named, on_error) if masks is None else draft_masks(path, masks, named(path), on_error)
+        )
+        return draft, write(draft)
+
+    try:
+        return attempt("refuse")
+    except DataError as error:
+        with suppress(ConfigError, DataError):
+            return attempt("skip")
+        way = "replace or remove them"
+        problems = [replace(each, hint=way if "on_error" in each.hint else each.hint) for each in error.problems]
+        raise DataError(problems) from None
 
 
 def write_new(text: str, out: Path) -> None:

@@ -13,7 +13,8 @@ from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from dltool.config.choices import Choice, Choices
-from dltool.config.image_size import Count, ImageSize, refuse_giant
+from dltool.config.file_columns import AudioColumn, ImageColumn
+from dltool.config.image_size import Count
 from dltool.config.pydantic_errors import problems_in, refusal, refuse, relocated
 from dltool.config.section import Section
 from dltool.config.tasks import TASKS, Task
@@ -21,9 +22,6 @@ from dltool.config.wording import named
 from dltool.errors import Problem
 from dltool.text import quoted
 
-MOST_RATE = 1_000_000
-"""Samples a second; the filter that resamples grows with the rate."""
-Rate = Annotated[int, Field(ge=1, le=MOST_RATE)]
 MOST_NGRAMS = 100
 """The number of n-grams of a text is proportional to it."""
 MOST_WORDS = 100_000
@@ -153,47 +151,6 @@ class TextColumn(Section):
     """The standardization of the text before it is split into words."""
     split: Literal["whitespace", "character"] = "whitespace"
     """Whether tokens are separated by whitespace or are single characters."""
-
-
-class ImageColumn(Section):
-    """Paths of image files, relative to the table."""
-
-    size: ImageSize
-    """Height and width in pixels."""
-    channels: Literal[1, 3, 4] = 3
-    """1 is grey, 3 is colour, 4 is colour with transparency."""
-    resize: Literal["stretch", "crop", "pad"] = "stretch"
-    """How images of another aspect ratio are fitted: stretched, cropped, or padded with the background."""
-    background: Literal["black", "white"] = "black"
-    """The colour behind transparent pixels and of the padding."""
-    bits: Annotated[int, Field(ge=9, le=16)] = 16
-    """The bits of a value in grey images with more than 8: cameras and scanners may use 10, 12 or 14 of 16 bits."""
-    folder: str = ""
-    """The folder of the files, relative to the table. Default: that of the table."""
-    ending: str = ""
-    """The ending of the file names, such as ".jpg", if the column has none."""
-
-    @model_validator(mode="after")
-    def is_no_giant(self) -> Self:
-        if self.is_known:
-            refuse_giant(self.size, self.channels)
-        return self
-
-
-class AudioColumn(Section):
-    """Paths of audio files (WAV, FLAC, Ogg or MP3), relative to the table."""
-
-    seconds: Annotated[float, Field(gt=0)]
-    """The length of a clip. Longer audio clips are cut, shorter ones padded with silence."""
-    rate: Rate | None = None
-    """The sample rate in Hz, to which files of other rates are resampled. Default: that of the first file."""
-    folder: str = ""
-    """The folder of the files, relative to the table. Default: that of the table."""
-    ending: str = ""
-    """The ending of the file names, such as ".wav", if the column has none."""
-
-
-FileColumn = ImageColumn | AudioColumn
 
 
 class IgnoredColumn(Section):

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from dltool.config.columns import Rate
+from dltool.config.file_columns import Rate
 from dltool.config.image_size import ImageSize, refuse_giant
 from dltool.config.pydantic_errors import refusal, refuse
 from dltool.config.section import Section
@@ -67,6 +67,15 @@ def checked_pattern(text: str) -> str:
 Pattern = Annotated[str, AfterValidator(checked_pattern)]
 
 
+def checked_masks(text: str) -> str:
+    """Refuse braces that are no pattern for the path of a mask."""
+    names = FIELD.findall(text)
+    if re.search("[{}]", FIELD.sub("", text)) or {*names} - {"image", "folder"} or (names and "image" not in names):
+        message = f'expected the name of a folder, or a pattern with {{image}}, found "{text}"'
+        refuse(Problem((), message, 'for example "{image}_mask" or "../{folder}_masks/{image}"'))
+    return text
+
+
 class ImagesSource(Section):
     """Images in a folder per class; the folders may be in a zip or tar archive."""
 
@@ -80,16 +89,19 @@ class ImagesSource(Section):
     """How images of another aspect ratio are fitted: stretched, cropped, or padded with the background."""
     background: Literal["black", "white"] = "black"
     """The colour behind transparent pixels and of the padding."""
-    bits: Annotated[int, Field(ge=9, le=16)] = 16
+    bits: Annotated[int, Field(ge=8, le=16)] = 16
     """The bits of a value in grey images with more than 8: cameras and scanners may use 10, 12 or 14 of 16 bits."""
     pattern: Pattern | None = None
     """A pattern for the end of a path, such as "{class}/{scene}_{number}.jpg". {class} is the class, {split} the split;
     other names become columns."""
     on_error: Literal["refuse", "skip"] = "refuse"
-    """Whether files that cannot be read are an error, or left out with a warning that names them."""
-    masks: str | None = None
-    """The name of the folders in `path` that hold a mask for each image: an image file of the same name whose pixels
-    are classes, by their value, index or colour. They become the target."""
+    """Whether files that cannot be read, and images without a mask, are an error, or left out with a warning that
+    names them."""
+    masks: Annotated[str, AfterValidator(checked_masks)] | None = None
+    """The name of the folders in `path` that hold a mask for each image, an image file of the same name, or a pattern
+    for the path of a mask from the folder of its image: "{image}_mask", "../{folder}_masks/{image}". {image} is the
+    name of the image without ending, {folder} its folder. The pixels of a mask are classes, by their value, index or
+    colour. They become the target."""
 
     @model_validator(mode="after")
     def is_no_giant(self) -> Self:

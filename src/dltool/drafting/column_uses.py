@@ -16,7 +16,7 @@ from dltool.data.tables.cells import NO_DATE, number_text
 from dltool.data.tables.typed_table import Column, Table
 from dltool.drafting.draft import in_comments, scalar
 from dltool.drafting.folder import are_unspaced
-from dltool.text import counted
+from dltool.text import counted, listed
 
 IDENTIFIER = re.compile(r"(?:.*[_ .-])?(?:id|uuid|guid|key|index|idx|nr|rowid)|.*[a-z]I[Dd]|Unnamed: 0", re.ASCII)
 MOST_LISTED = 100
@@ -177,6 +177,9 @@ def telling(table: Table, uses: dict[str, Use], target: str) -> dict[str, Use]:
         why = tells(in_memory(column.values), goal, is_number=table.columns[target].kind == "number")
         if why:
             found[name] = Use("ignore", f"gives the target away: {why}")
+    one_of = one_hot_with(table, [name for name, use in uses.items() if use.kind != "ignore"], target)
+    group = listed([f'"{name}"' for name in (*one_of, target)], 5)
+    found |= {name: Use("ignore", f"gives the target away: exactly one of {group} is 1") for name in one_of}
     rest = [name for name, use in uses.items() if use.kind != "ignore" and name not in found]
     totals = totals_of(table, rest, target)
     found |= {name: Use("ignore", "gives the target away: it is a total that holds the target") for name in totals}
@@ -197,6 +200,24 @@ def totals_of(table: Table, names: Sequence[str], target: str) -> list[str]:
         is_sum = abs(factors[-1] - 1) < PART_OF_TOTAL and rest.var() < (1 - EXPLAINED) * known[number].var()
         found += [name] if is_sum and TOTAL.fullmatch(name) else []
     return found
+
+
+def one_hot_with(table: Table, names: Sequence[str], target: str) -> list[str]:
+    """Return the columns of 0 and 1 that make a one-hot encoding with the target: in each row exactly one is 1."""
+    goal = zeros_and_ones(table.columns[target].values)
+    if goal is None:
+        return []
+    encoded = {name: zeros_and_ones(table.columns[name].values) for name in names}
+    apart = {name: values for name, values in encoded.items() if values is not None and not (values & goal).any()}
+    is_whole = bool(apart) and bool((np.sum([goal, *apart.values()], axis=0) == 1).all())
+    return [*apart] if is_whole else []
+
+
+def zeros_and_ones(values: Any) -> np.ndarray | None:
+    """Return (rows,) of bool for the first rows of a column of 0 and 1; None if it holds anything else."""
+    codes, distinct = numbered(in_memory(values))
+    found = [str(value).removesuffix(".0") for value in distinct]
+    return (codes == 1)[:MOST_COMPARED] if found == ["0", "1"] else None
 
 
 def numbers_known(table: Table, names: Sequence[str], target: str) -> tuple[list[str], np.ndarray]:

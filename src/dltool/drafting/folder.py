@@ -1,7 +1,6 @@
 """A config for a folder or an archive of class folders: images, audio clips, texts."""
 
 import contextlib
-import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -16,18 +15,22 @@ from dltool.config.columns import ONE_TARGET
 from dltool.config.folder_sources import TextSource
 from dltool.data.arrays.rows import Rows
 from dltool.data.examples import SourceExamples
-from dltool.data.files.class_folders import Item, Labelled, labelled, split_in
+from dltool.data.files.class_folders import Item, Labelled, split_in
 from dltool.data.files.file_tree import Members, UnreadableMember, open_members
+from dltool.data.files.listing import natural_key
 from dltool.data.media import codecs, image_decode
-from dltool.data.media.audio import headers_of
+from dltool.data.media.audio import CLIPS, headers_of
 from dltool.data.media.clip import ClipHeader
 from dltool.data.media.image_decode import opened, size_of, used_bits
+from dltool.data.media.images import IMAGES
+from dltool.data.media.load import Medium
+from dltool.data.media.skipping import without_faulty
 from dltool.data.sources.folders import load_texts
 from dltool.data.tables.cells import SEQUENCE, word_count
 from dltool.data.tables.decompression import BYTE_ORDER_MARKS
 from dltool.drafting.draft import Draft, Lines, in_comment, in_comments, scalar, split_line, training_lines
-from dltool.drafting.name_patterns import pattern_in
-from dltool.drafting.table_files import ENDINGS
+from dltool.drafting.name_patterns import pattern_in, ways_to_classes, with_classes
+from dltool.drafting.refused_folders import refuse_folder
 from dltool.errors import DataError
 from dltool.text import counted
 
@@ -43,62 +46,57 @@ TEXT_LAYERS: Lines = (
 LOSS = "sparse_categorical_crossentropy"
 MEDIA, TEXTS = (2_000, 60), (2_500, 40)
 """The length of a training: steps in all, roughly, and the most epochs."""
-NAMING = re.compile("(?i)(train|label|class)[^/]*$")
-"""Names of tables that probably name files with their classes."""
+NUMBER = re.compile(r"\d+")
 MOST_NUMBERED = 10
 """More files than digits that are called by numbers are no classes."""
 SAMPLE = 1_000
+MOST_LEFT_OUT = 0.1
+"""The most files that cannot be read and are left out of a draft, as a share of all."""
 LARGEST_SIDE = 96
 SMALLEST_SIDE = 8
 MEL_BANDS = 64
 
 
-def draft_folder(path: Path, named: Callable[[Path], str]) -> Draft:
-    """Draft a config for a folder or an archive. `named` gives a path as YAML.
+def draft_folder(path: Path, named: Callable[[Path], str], on_error: str = "refuse") -> Draft:
+    """Draft a config for a folder or an archive. `named` gives a path as YAML. `on_error` is that of the source.
 
     Raises DataError: its files are refused, damaged, or not in classes."""
     members = open_members(str(path), ())
+    refuse_folder(members)
     names = [member.name.lower() for member in members.members]
     images = sum(name.endswith(image_decode.EXTENSIONS) for name in names)
     clips = sum(name.endswith(codecs.EXTENSIONS) for name in names)
     if max(images, clips) * 2 <= len(names):
         return draft_texts(path, named(path))
-    are_images = images >= clips
-    extensions, noun = (image_decode.EXTENSIONS, "image") if are_images else (codecs.EXTENSIONS, "audio clip")
-    members, pattern, found = with_classes(members, extensions, noun)
+    medium = IMAGES if images >= clips else CLIPS
+    members, pattern, found = with_classes(members, medium.extensions, medium.noun)
+    if on_error == "skip":
+        found = with_few_left_out(found, members, medium)
     given = f"path: {named(Path(members.path))}"
     given += f", pattern: {scalar(pattern)}" if pattern else ""
-    return (draft_images if are_images else draft_audio)(members, found, given)
+    return (draft_images if medium is IMAGES else draft_audio)(members, found, given + said(on_error))
 
 
-def with_classes(members: Members, extensions: tuple[str, ...], noun: str) -> tuple[Members, str | None, Labelled]:
-    """Return the files, the pattern that reads their classes from their names, None if folders are the classes, and the
-    classes. If only the files for training have any, these are the files. Raises DataError: there are no classes."""
-    try:
-        return members, None, labelled(members, extensions, None, (), noun)
-    except DataError as error:
-        problems = error.problems
-    path = Path(members.path)
-    below = [path / folder for folder in members.folders if "/" not in folder and split_in(folder)[0] == "training"]
-    for each in (members, *(open_members(str(folder), ()) for folder in below if path.is_dir())):
-        pattern = pattern_in([member.name for member in each.members if member.name.lower().endswith(extensions)])
-        if pattern is not None:
-            return each, pattern, labelled(each, extensions, pattern, (), noun)
-    hint = ways_to_classes(path, noun)
-    raise DataError([replace(each, hint=hint if "pattern" in each.hint else each.hint) for each in problems])
+def said(on_error: str) -> str:
+    """Return the option as part of a source, unless it is the default."""
+    return "" if on_error == "refuse" else f", on_error: {on_error}"
 
 
-def ways_to_classes(path: Path, noun: str) -> str:
-    """Return how to say what the classes of the files in a folder or an archive are."""
-    beside = [each for folder in (path, path.parent) if folder.is_dir() for each in sorted(folder.iterdir())]
-    tables = [os.path.relpath(each) for each in beside if each.name.lower().endswith(ENDINGS)]
-    table = next((each for each in tables if NAMING.search(each)), [*tables, "TABLE.csv"][0])
-    way = f"draft from the table that names them: dltool init {table}"
-    return f"put the {noun}s of each class in a folder, name them like cat_1 and dog_1, or {way}"
+def with_few_left_out(found: Labelled, members: Members, medium: Medium) -> Labelled:
+    """Return the files that can be read. Raises DataError: many cannot."""
+    kept = without_faulty(found, members, medium.decode_one, medium.noun, cache=1)
+    few, many = (sum(map(len, each.parts.values())) for each in (kept, found))
+    if many - few > MOST_LEFT_OUT * many:
+        raise DataError(f"{many - few:,} of {counted(many, medium.noun)} of {members.path} cannot be read")
+    return kept
 
 
 def parts_line(found: Labelled | SourceExamples) -> list[tuple[str, str]]:
     """Return the line of the split, as far as the source does not divide itself."""
+    if "test" not in found.parts and "validation" in found.parts:
+        return [("split: {test: 0.2}", "the validation split is the data's own")]
+    if isinstance(found, Labelled) and "group" in found.parts["training"][0].columns:
+        return [(split_line(len(found.parts["training"])).replace("}", ", group: group}"), "a person is in one split")]
     if "test" not in found.parts:
         return [(split_line(len(found.parts["training"])), "")]
     return [] if "validation" in found.parts else [("split: {validation: 0.1}", "the test split is the data's own")]
@@ -125,15 +123,14 @@ def class_draft(
 def draft_images(members: Members, found: Labelled, given: str) -> Draft:
     items = found.parts["training"]
     classes = Counter(item.label for item in items)
-    images = survey_images(contents_of(members, items[:: -(-len(items) // SAMPLE)]))
-    if images is None:
-        raise DataError(f"none of the images of {members.path} can be read")
+    images = images_of(members, items)
     size, channels = images.size, images.channels
     if images.bits < 16:
         given += f", bits: {images.bits}"
     seen = images.seen + ("" if images.are_of_size else ", all are stretched to this")
     data = [
         (f"source: {{images: {{{given}, size: [{size[0]}, {size[1]}], channels: {channels}}}}}", seen),
+        *inner_folders(items),
         *parts_line(found),
         ("preprocessing:", ""),
         ("  - Rescaling: {scale: $(1 / 255)}", "from 0…255 to 0…1"),
@@ -155,6 +152,15 @@ class ImageSurvey:
     bits: int
 
 
+def images_of(members: Members, items: Sequence[Item]) -> ImageSurvey:
+    """Return what images are like, by some of them. Raises DataError: none can be read."""
+    images = survey_images(contents_of(members, items[:: -(-len(items) // SAMPLE)]))
+    if images is None:
+        why = "they are damaged, or of a kind that is not read"
+        raise DataError(f"no image of {members.path} can be read, such as {items[0].member.name}: {why}")
+    return images
+
+
 def survey_images(contents: Iterable[bytes]) -> ImageSurvey | None:
     """Return what images are like, None where none can be read; damaged ones are found later."""
     sizes: Counter[tuple[int, int]] = Counter()
@@ -174,7 +180,7 @@ def survey_images(contents: Iterable[bytes]) -> ImageSurvey | None:
     seen = f"{'all' if most == all_of_them else 'most'} are {height} × {width}"
     channels = 1 if grey == all_of_them else 3
     are_of_size = most == all_of_them and size == (height, width)
-    return ImageSurvey(size, channels, seen, are_of_size, bits if 8 < bits < 16 else 16)
+    return ImageSurvey(size, channels, seen, are_of_size, bits if 8 <= bits < 16 else 16)
 
 
 def contents_of(members: Members, items: Iterable[Item]) -> Iterator[bytes]:
@@ -217,7 +223,7 @@ def draft_audio(members: Members, found: Labelled, given: str) -> Draft:
     median = f"half last up to {np.median(lengths):.2g} s, nine of ten {seconds:g} s: longer ones are cut"
     data = [
         (f"source: {{audio: {{{given}, seconds: {seconds:g}, rate: {rate}}}}}", median),
-        *speakers(items),
+        *(speakers(items) or inner_folders(items)),
         *parts_line(found),
         ("preprocessing:", ""),
         (f"  - MelSpectrogram: {{{layer}}}", "below 1e-5 is silence"),
@@ -262,16 +268,33 @@ def speakers(items: tuple[Item, ...]) -> Lines:
     ]
 
 
+def inner_folders(items: Sequence[Item]) -> Lines:
+    """Return a remark on folders below the classes, which may be the classes, or belong together."""
+    inner = {Path(item.member.name).parent.name for item in items} - {item.label for item in items}
+    if len(inner) < 2 or any(split_in(folder)[0] for folder in inner):
+        return []
+    shown = in_comments(sorted(inner, key=natural_key))
+    return [
+        ("", f"The classes have folders in them, {shown}. If these are the classes, take"),
+        ("", '  pattern: "{class}/{file}.{ending}" in the source; if each is one scene, or of one person, take'),
+        ("", '  pattern: "{class}/{scene}/{file}.{ending}", and group: scene in the split.'),
+    ]
+
+
 def draft_texts(path: Path, named: str) -> Draft:
     options, found, are_classes = read_texts(path)
     given = f"path: {named}" + (f", encoding: {options.encoding}" if options.encoding != "utf-8" else "")
     given += f", pattern: {scalar(options.pattern)}" if options.pattern else ""
     classes = Counter(map(str, found.training.targets[ONE_TARGET][:]))
-    are_numbered = len(classes) > MOST_NUMBERED and all(map(str.isdecimal, classes))
+    are_numbered = len(classes) > MOST_NUMBERED and len({NUMBER.sub("", name) for name in classes}) == 1
     if are_classes and (are_numbered or 2 * [*classes.values()].count(1) > len(classes)):
         message = f"the files of {path} are no classes: they are numbered, or most of them have one line"
         raise DataError(message, ways_to_classes(path, "text"))
-    data = [(f"source: {{text: {{{given}}}}}", ""), *parts_line(found), *words_of(found.training.inputs["text"])]
+    data = [
+        (f"source: {{text: {{{given}}}}}", ""),
+        *parts_line(found),
+        *words_of(found.training.inputs["text"]),
+    ]
     examples = counted(sum(map(len, found.parts.values())), "text")
     return class_draft(path, examples, classes, data, [*TEXT_LAYERS, CLASSES], TEXTS)
 

@@ -2,10 +2,13 @@
 
 import os
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
+from fnmatch import fnmatch
+from itertools import product
+from os.path import commonprefix
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
@@ -14,15 +17,19 @@ from dltool.data.arrays.rows import Coded
 from dltool.data.files.listing import NOT_DATA
 from dltool.data.media import codecs, image_decode
 from dltool.data.media.clip import BadClip, ClipHeader
+from dltool.data.media.load import slashed
 from dltool.data.tables.inference import ROW_NUMBERS
 from dltool.data.tables.typed_table import Column, Table
-from dltool.drafting.draft import Lines, scalar
+from dltool.drafting.draft import Lines, in_comment, scalar
 from dltool.drafting.folder import convolutions, length_of, spectrogram, survey_images
 
 SAMPLE = 200
 """Files that are looked at, of those that a column names."""
+LOOKED_FOR = 20
+"""Files whose existence decides where all are."""
+ENDINGS = (*image_decode.EXTENSIONS, *codecs.EXTENSIONS)
 MOST_FOLDERS = 100
-DEEPEST = 2
+DEEPEST = 3
 
 
 @dataclass(frozen=True)
@@ -44,41 +51,107 @@ def may_be_names(column: Column) -> bool:
     return column.kind in ("category", "text") or column.why == ROW_NUMBERS or "distinct texts" in column.why
 
 
-def paths_in(table: Table, places: Sequence[tuple[str, str]]) -> dict[str, Paths]:
-    """Return the columns of paths by name. `places` are the folders of files, with their endings. Columns whose files
-    do not exist are left out."""
+def paths_in(table: Table, places: Sequence[tuple[str, str]], target: str) -> dict[str, Paths]:
+    """Return the columns of paths by name, without the target. `places` are the folders of files, with their endings.
+    Columns whose files do not exist are left out."""
     found: dict[str, Paths] = {}
     for name, column in table.columns.items():
-        values = column.values
-        if not isinstance(values, Coded):
+        if name == target or not isinstance(column.values, Coded):
             continue
-        texts = [str(text) for text in values.values if text]
+        texts = [slashed(str(text)) for text in column.values.values if text]
         sample = texts[:: max(1, len(texts) // SAMPLE)]
+        where = where_files_are(sample, table.path.parent, places)
+        if where is None:
+            continue
+        names = [text.removeprefix(where.get("remove", "")) + where.get("ending", "") for text in sample]
+        folders = [table.path.parent / folder for folder in alike(where.get("folder", ""), places)]
+        contents = list(contents_of(names, folders))
         features = unlike((*table.columns, *(paths.features for paths in found.values())), "features")
-        for folder, ending in ("", ""), *((folder, "") for folder, _ in places), *places:
-            contents = list(contents_of([text + ending for text in sample], table.path.parent / folder))
-            for extensions, kind in (image_decode.EXTENSIONS, of_images), (codecs.EXTENSIONS, of_clips):
-                if contents and all((text + ending).lower().endswith(extensions) for text in texts):
-                    where = {key: value for key, value in (("folder", folder), ("ending", ending)) if value}
-                    paths = kind(contents, name, features, where)
-                    found |= {} if paths is None else {name: paths}
-            if name in found:
-                break
+        for extensions, kind in (image_decode.EXTENSIONS, of_images), (codecs.EXTENSIONS, of_clips):
+            if all((text + where.get("ending", "")).lower().endswith(extensions) for text in texts):
+                paths = kind(contents, name, features, where)
+                found |= {} if paths is None else {name: paths}
     return found
 
 
-def media_places(folder: Path) -> list[tuple[str, str]]:
+def where_files_are(names: Sequence[str], beside: Path, places: Sequence[tuple[str, str]]) -> dict[str, str] | None:
+    """Return the options with which most of the files called `names` exist: `places` are beside the table. If no folder
+    there has any, all may be above it, or in a folder beside that of the table. None if they are nowhere."""
+    shown = names[:: max(1, len(names) // LOOKED_FOR)]
+    # A prefix of characters: paths with // keep it.
+    start = commonprefix(shown).rpartition("/")  # noqa: RUF071
+    removable = dict.fromkeys(("", start[0] + start[1]))
+
+    def best_of(options: Iterable[tuple[str, str]]) -> tuple[int, dict[str, str]]:
+        best: tuple[int, dict[str, str]] = 0, {}
+        for remove, (folder, ending) in product(removable, dict.fromkeys(options)):
+            inside = alike(folder, places)
+            names = [name.removeprefix(remove) + ending for name in shown]
+            count = sum(any(is_file(beside / each / name) for each in inside) for name in names)
+            if count > best[0]:
+                best = count, {"folder": folder, "ending": ending, "remove": remove}
+            if count == len(shown):
+                break
+        return best
+
+    count, options = best_of(likely(places))
+    if not count and not places and shown and all(name.lower().endswith(ENDINGS) for name in shown):
+        outer = ("..", *(f"../{folder}" for folder, _ in media_places(beside.parent, deepest=1)))
+        count, options = best_of((folder, "") for folder in outer)
+        count = count if count == len(shown) else 0
+    return {key: value for key, value in options.items() if value} if count else None
+
+
+def likely(places: Sequence[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """Yield folders with the ending that their files lack: none, then those of `places`; above these, and patterns."""
+    paths = [PurePath(folder) for folder, _ in places]
+    above = (str(folder) for path in paths for folder in path.parents if folder.name)
+    yield from ((folder, "") for folder in ("", *map(str, paths), *above))
+    yield from places
+    for is_short in (False, True):
+        for path, (_, ending) in zip(paths, places, strict=True):
+            for level in range(len(path.parts)):
+                pattern = "/".join((*path.parts[:level], "*", *path.parts[level + 1 :]))
+                yield pattern, ending if is_short else ""
+
+
+def alike(folder: str, places: Sequence[tuple[str, str]]) -> list[str]:
+    """Return the folders among `places` that a pattern means, or the folder itself."""
+    pattern = PurePath(folder).parts
+    if "*" not in pattern:
+        return [folder]
+    matching = (each for each, _ in places if len(PurePath(each).parts) == len(pattern))
+    return [each for each in dict.fromkeys(matching) if all(map(fnmatch, PurePath(each).parts, pattern))]
+
+
+def is_file(path: Path) -> bool:
+    with suppress(OSError, ValueError):
+        return path.is_file()
+    return False
+
+
+def lost_files(table: Table) -> dict[str, tuple[str, str]]:
+    """Return how to declare columns that name files which are not there: ignored, and why."""
+    lost: dict[str, tuple[str, str]] = {}
+    for name, column in table.columns.items():
+        texts = [str(text) for text in column.values.values if text] if isinstance(column.values, Coded) else []
+        if column.kind != "ignore" and texts and all(text.lower().endswith(ENDINGS) for text in texts):
+            lost[name] = "ignore", f"names of files that are not there, such as {in_comment(texts[0])}"
+    return lost
+
+
+def media_places(folder: Path, deepest: int = DEEPEST) -> list[tuple[str, str]]:
     """Return the folders below `folder` that hold images or audio clips, with the endings of these."""
     found: Counter[tuple[str, str]] = Counter()
     for path, folders, files in os.walk(folder):
-        below = os.path.relpath(path, folder)
+        below = PurePath(os.path.relpath(path, folder))
         folders[:] = sorted(each for each in folders if not NOT_DATA.search(each))[:MOST_FOLDERS]
-        if below.count(os.sep) == DEEPEST:
+        if len(below.parts) == deepest:
             folders.clear()
         for file in files:
             ending = os.path.splitext(file)[1]
-            if ending.lower() in (*image_decode.EXTENSIONS, *codecs.EXTENSIONS):
-                found["" if below == os.curdir else Path(below).as_posix(), ending] += 1
+            if ending.lower() in ENDINGS:
+                found[below.as_posix() if below.parts else "", ending] += 1
     return [place for place, _ in found.most_common(MOST_FOLDERS)]
 
 
@@ -89,9 +162,9 @@ def unlike(names: Collection[str], name: str) -> str:
     return name
 
 
-def contents_of(paths: Iterable[str], folder: Path) -> Iterable[tuple[str, bytes]]:
+def contents_of(paths: Sequence[str], folders: Iterable[Path]) -> Iterable[tuple[str, bytes]]:
     """Yield the names and contents of the files that can be read."""
-    for path in paths:
+    for folder, path in product(folders, paths):
         with suppress(OSError, ValueError):
             if (folder / path).is_file():
                 yield path, (folder / path).read_bytes()

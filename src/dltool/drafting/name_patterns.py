@@ -1,11 +1,19 @@
-"""Classes in the names of files, as in `cat.12.jpg`: the pattern that reads them."""
+"""The classes of files: their folders, a pattern that reads them from names as in `cat.12.jpg`, or other ways."""
 
+import os
+import re
+import shlex
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import PurePath
+from dataclasses import replace
+from pathlib import Path, PurePath
 
 from dltool.config.folder_sources import file_pattern
-from dltool.data.files.class_folders import split_folders
+from dltool.data.files.class_folders import Item, Labelled, labelled, split_folders, split_in
+from dltool.data.files.file_tree import Members, open_members
+from dltool.drafting.table_files import ENDINGS
+from dltool.errors import DataError
+from dltool.text import listed
 
 FORMS = (
     *(f"{{class}}{separator}{{number}}" for separator in "._- "),
@@ -13,6 +21,11 @@ FORMS = (
     *(f"{{number}}{separator}{{class}}" for separator in "._- "),
 )
 """The usual ways to write a class and a number into a name."""
+PERSON = re.compile(r"(?i)(?:patient|subject|person|actor|speaker|case|user|session)[ _-]*\d+|\d{3,}")
+"""Names of folders with the files of one person each."""
+PIECE = re.compile(r"(?i)(?:^|[^a-z])(?:fold|part|batch|chunk|shard)[ _-]?\d+$")
+NAMING = re.compile("(?i)(train|label|class|meta)[^/]*$")
+"""Names of tables that probably name files with their classes."""
 
 
 def pattern_in(names: Sequence[str]) -> str | None:
@@ -30,3 +43,56 @@ def pattern_in(names: Sequence[str]) -> str | None:
             classes = Counter(each["class"] for each in found if each)
             return pattern if len(classes) > 1 and min(classes.values()) > 1 else None
     return None
+
+
+def with_classes(members: Members, extensions: tuple[str, ...], noun: str) -> tuple[Members, str | None, Labelled]:
+    """Return the files, the pattern that reads their classes from their names, None if folders are the classes, and the
+    classes. If only the files for training have any, these are the files. Raises DataError: there are no classes."""
+    path = Path(members.path)
+    tables = [path / member.name for member in members.members]
+    try:
+        found = labelled(members, extensions, None, (), noun)
+        pattern = inner_classes(found.parts["training"])
+        if pattern is None:
+            refuse_pieces(path, found, ways_to_classes(path, noun, tables))
+            return members, None, found
+        return members, pattern, labelled(members, extensions, pattern, (), noun)
+    except DataError as error:
+        problems = error.problems
+    below = [path / folder for folder in members.folders if "/" not in folder and split_in(folder)[0] == "training"]
+    for each in (members, *(open_members(str(folder), ()) for folder in below if path.is_dir())):
+        pattern = pattern_in([member.name for member in each.members if member.name.lower().endswith(extensions)])
+        if pattern is not None:
+            return each, pattern, labelled(each, extensions, pattern, (), noun)
+    hint = ways_to_classes(path, noun, tables)
+    raise DataError([replace(each, hint=hint if "pattern" in each.hint else each.hint) for each in problems])
+
+
+def inner_classes(items: Sequence[Item]) -> str | None:
+    """Return the pattern of classes in the numbered folder of each person, `patient3/ill/1.png`; None for others."""
+    paths = [PurePath(item.member.name).parts for item in items]
+    people = {item.label for item in items}
+    if not all(map(PERSON.fullmatch, people)):
+        return None
+    if not all(len(path) > 2 and path[-3] == item.label for path, item in zip(paths, items, strict=True)):
+        return None
+    folders = Counter(folder for _, folder in {path[-3:-1] for path in paths})
+    is_shared = 1 < len(folders) < len(people) and 2 * min(folders.values()) >= len(people)
+    return "{group}/{class}/{file}.{ending}" if is_shared else None
+
+
+def refuse_pieces(path: Path, found: Labelled, hint: str) -> None:
+    """Raise DataError if the class folders are pieces of a dataset."""
+    classes = sorted({item.label for item in found.parts["training"]})
+    if all(map(PIECE.search, classes)):
+        raise DataError(f"the folders of {path} are pieces of a dataset, not classes: {listed(classes, 3)}", hint)
+
+
+def ways_to_classes(path: Path, noun: str, inner: Sequence[Path] = ()) -> str:
+    """Return how to say what the classes of the files in a folder or an archive are. `inner` are files in it."""
+    inside = sorted(inner, key=lambda each: "train" not in str(each).lower()) if path.is_dir() else []
+    beside = [*inside, *sorted(path.parent.iterdir())]
+    tables = [os.path.relpath(each) for each in beside if each.name.lower().endswith(ENDINGS)]
+    table = next((each for each in tables if NAMING.search(each)), [*tables, "TABLE.csv"][0])
+    way = f"draft from the table that names them: dltool init {shlex.quote(table)}"
+    return f"put the {noun}s of each class in a folder, name them like cat_1 and dog_1, or {way}"

@@ -1,7 +1,7 @@
 """Draft a config for a table: read it, choose the target, and write the sections of the config."""
 
 import json
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,9 @@ from typing import Any
 from dltool.config.columns import parse_column_type
 from dltool.config.sources import SOURCES, Source
 from dltool.config.table_sources import SQLITE, SqlSource
+from dltool.data.arrays.rows import Coded
 from dltool.data.sources.tables import are_classes, table_in_reach
+from dltool.data.split.at_random import PART_NAMES, SPELLINGS
 from dltool.data.tables.json_lines import ONE_OBJECT, JsonLinesFile, conversion
 from dltool.data.tables.read import open_table
 from dltool.data.tables.several_files import ENDINGS, is_table
@@ -20,7 +22,8 @@ from dltool.drafting.database import query_of
 from dltool.drafting.draft import RANDOM, Draft, Lines, in_comment, in_comments, scalar, split_line, training_lines
 from dltool.drafting.folder import TEXT_LAYERS, TEXTS, words_of
 from dltool.drafting.goal import Goal, chosen, goal_of
-from dltool.drafting.media_columns import Paths, may_be_names, media_places, paths_in, with_paths
+from dltool.drafting.media_columns import Paths, lost_files, may_be_names, media_places, paths_in, with_paths
+from dltool.drafting.segmentation import refuse_masks
 from dltool.drafting.series import SPLIT, TimeColumn, are_random, may_be_years, series_parts, times_of, years_in
 from dltool.drafting.settings import GivenSettings
 from dltool.drafting.sniff import Sniffed, sniff_csv, sniff_sheet, surveyed
@@ -29,6 +32,7 @@ from dltool.errors import ConfigError, DataError
 from dltool.text import counted, listed
 
 QUOTE = '"'
+SPLIT_OF_ROWS = "names the split of each row"
 PREDICTED = ": dltool predict takes it after training"
 DELIMITED = ("csv", "tsv")
 ONE_COLUMN = (
@@ -75,12 +79,13 @@ def draft_table(files: TableFiles, named: Callable[[Path], str], target: str | N
         doubt = RANDOM if are_random(table, name, times) else ""
         return Draft(title, data, layers, training, goal.metric, notes, doubt)
     notes += times.notes() if times is not None and goal.is_number else ()
-    uses = checked(table, uses | telling(table, uses, name) | said_uses(given, name), name)
+    by_name = split_columns(table, name)
+    uses = checked(table, uses | telling(table, uses, name) | by_name | said_uses(given, name), name)
     data = [
         *sources,
         (f"target: {{{scalar(name, is_key=True)}: {goal.type}}}", f"{why}; {goal.seen}"),
         *input_lines(uses, table),
-        *division(others, split_line(table.rows), *split_options(table, goal, times)),
+        *(named_split(by_name) or division(others, split_line(table.rows), *split_options(table, goal, times))),
     ]
     layers = dense_layers(goal)
     monitored = None if goal.is_number else "loss"
@@ -120,6 +125,13 @@ def read_with_target(sniffed: Sniffed, target: str | None) -> tuple[Sniffed, Tab
     hidden = [column.name for column in table.columns.values() if column.kind == "ignore" and may_be_years(column.name)]
     complete = read(sniffed, hidden) if hidden else table
     table = complete if any(years_in(complete, each) is not None for each in hidden) else table
+    places = media_places(table.path.parent)
+    names = [column.name for column in table.columns.values() if may_be_names(column)]
+    texts: Table | None = None
+    if (places or lost_files(table)) and names:
+        as_texts = replace(sniffed, columns={**sniffed.columns, **dict.fromkeys(names, ("category", ""))})
+        texts = read(as_texts, names)
+        refuse_masks(texts)
     name, why = chosen(table, target)
     if table.columns[name].kind != "number" and [name] in sniffed.markers.values():
         # A marker that stands in no other column is a class.
@@ -127,15 +139,10 @@ def read_with_target(sniffed: Sniffed, target: str | None) -> tuple[Sniffed, Tab
         options = sniffed.options.model_copy(update={"missing": tuple(markers)})
         sniffed = replace(sniffed, options=options, markers=markers)
         table = read(sniffed)
-    places = media_places(table.path.parent)
-    names = [column.name for column in table.columns.values() if column.name != name and may_be_names(column)]
-    if places and names:
-        as_texts = replace(sniffed, columns={**sniffed.columns, **dict.fromkeys(names, ("category", ""))})
-        paths = paths_in(read(as_texts, names), places)
-    else:
-        paths = {}
-    if paths:
-        declared = {column: (each.declared, each.why) for column, each in paths.items()}
+    paths = {} if texts is None else paths_in(texts, places, name)
+    lost = {column: why for column, why in lost_files(table).items() if column not in (name, *paths)}
+    if paths or lost:
+        declared = lost | {column: (each.declared, each.why) for column, each in paths.items()}
         sniffed = replace(sniffed, columns={**sniffed.columns, **declared})
         table = read(sniffed)
     return sniffed, table, paths, name, why
@@ -233,6 +240,23 @@ def checked(table: Table, uses: dict[str, Use], target: str) -> dict[str, Use]:
         way = "choose another target, --target COLUMN, or use a column: --set data.inputs.COLUMN=TYPE"
         raise DataError(message, FLATTEN if table.file.unusable.keys() >= uses.keys() else way)
     return uses
+
+
+def split_columns(table: Table, target: str) -> dict[str, Use]:
+    """Return the uses of the columns whose values are names of splits."""
+    found: dict[str, Use] = {}
+    for name, column in table.columns.items():
+        if name != target and column.kind == "category" and isinstance(column.values, Coded):
+            parts = {SPELLINGS.get(str(value).strip().lower()) for value in column.values.values}
+            if len(parts) > 1 and None not in parts:
+                found[name] = Use("ignore", SPLIT_OF_ROWS if len(parts) == len(PART_NAMES) else "names two splits")
+    return found
+
+
+def named_split(by_name: Mapping[str, Use]) -> Lines:
+    """Return the line of the split by a column that names all splits, if there is one."""
+    names = [name for name, use in by_name.items() if use.comment == SPLIT_OF_ROWS]
+    return [(f"split: {{column: {scalar(name)}}}", "") for name in names[:1]]
 
 
 def division(others: Collection[str], whole: str, options: str, comment: str) -> Lines:

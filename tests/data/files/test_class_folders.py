@@ -43,7 +43,12 @@ def test_a_folder_that_everything_is_in_is_looked_through(tmp_path):
 
 @pytest.mark.parametrize(
     ("train", "validation", "test"),
-    [("train", "val", "test"), ("Training", "valid", "testing"), ("train", "validation", "Test")],
+    [
+        ("train", "val", "test"),
+        ("Training", "valid", "testing"),
+        ("train", "validation", "Test"),
+        ("train", "dev", "eval"),
+    ],
 )
 def test_folders_for_the_parts_are_known_by_their_names(tmp_path, train, validation, test):
     names = [f"top/{train}/cat/1.jpg", f"top/{train}/dog/1.jpg", f"top/{test}/cat/1.jpg", f"top/{validation}/dog/2.jpg"]
@@ -66,7 +71,7 @@ SPLITS = {"training": ["cat", "dog"], "test": ["dog"]}
 )
 def test_splits_are_found_at_any_level_and_by_a_word_of_their_names(tmp_path, names):
     result = found(tmp_path, names)
-    assert (classes(result), result.warnings) == (SPLITS, ())
+    assert (classes(result), result.warnings) == (SPLITS, ("the test split has no image of cat",))
 
 
 def test_a_split_in_some_classes_only_is_a_folder_like_others(tmp_path):
@@ -79,7 +84,7 @@ def test_folders_without_classes_beside_the_splits_are_left_out_with_a_warning(t
     names = ["seg_train/cat/1.jpg", "seg_train/dog/1.jpg", "seg_test/dog/2.jpg", other]
     result = found(tmp_path, names)
     assert classes(result) == SPLITS
-    assert result.warnings == (f"1 file in {other.split('/')[0]} left out: no class folders",)
+    assert result.warnings[0] == f"1 file in {other.split('/')[0]} left out: no class folders"
 
 
 def test_a_test_folder_without_classes_is_no_split(tmp_path):
@@ -102,6 +107,20 @@ def test_other_folders_beside_the_parts_are_an_error(tmp_path):
 def test_two_folders_for_one_part_are_an_error(tmp_path):
     (problem,) = problems_of(tmp_path, ["train/cat/1.jpg", "val/dog/1.jpg", "valid/cat/1.jpg"])
     assert problem.message.endswith("has several folders for the validation split: val and valid")
+
+
+def test_a_copy_of_the_folders_beside_it_is_left_out_with_a_warning(tmp_path):
+    result = found(tmp_path, ["yes/1.jpg", "no/1.jpg", "it/yes/1.jpg", "it/no/1.jpg", "it/no/2.jpg"])
+    assert classes(result) == {"training": ["no", "yes"]}
+    assert result.warnings == ("3 files in it left out: it holds folders like those beside it",)
+    names = ["train/cat/1.jpg", "train/dog/1.jpg", "test/dog/1.jpg"]
+    assert classes(found(tmp_path, [*names, *(f"it/{name}" for name in names)])) == SPLITS
+
+
+def test_few_files_in_no_class_folder_are_left_out_with_a_warning(tmp_path):
+    result = found(tmp_path, [*(f"{kind}/{i}.jpg" for kind in ("cat", "dog") for i in range(5)), "cover.jpg"])
+    assert classes(result) == {"training": ["cat"] * 5 + ["dog"] * 5}
+    assert result.warnings == (f"1 file is in no class folder of {tmp_path / 'a.zip'}: cover.jpg: left out",)
 
 
 def test_files_in_no_class_folder_are_listed(tmp_path):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from tests.wav_files import sound, wav
 
-from dltool.config.columns import AudioColumn
+from dltool.config.file_columns import AudioColumn
 from dltool.config.folder_sources import AudioSource
 from dltool.data.examples import SourceExamples
 from dltool.data.media import audio

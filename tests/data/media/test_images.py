@@ -11,7 +11,7 @@ import pytest
 from tests.data.hostile_archives import write_folder, write_tar, write_zip
 from tests.data.pictures import class_folders, encoded, pixels, tree
 
-from dltool.config.columns import ImageColumn
+from dltool.config.file_columns import ImageColumn
 from dltool.config.folder_sources import ImagesSource
 from dltool.data.examples import SourceExamples
 from dltool.data.files.digests import file_digests
@@ -33,10 +33,10 @@ def load(path: Path, budget: int = 10**9, **options: Any) -> SourceExamples:
     return load_class_folders(IMAGES, ImagesSource(path=str(path), **options), SOURCE, budget)
 
 
-def load_column(paths: list[str], folder: Path, digests: bool = True) -> DecodedFiles:
-    options = ImageColumn(size=(4, 5))
-    files = files_named(np.array(paths, dtype=object), folder, options, COLUMN, "image")
-    return IMAGES.decode(files, options, len(paths), 10**9, digests)
+def load_column(paths: list[str], beside: Path, digests: bool = True, **options: Any) -> DecodedFiles:
+    column_options = ImageColumn.model_validate({"size": [4, 5], **options})
+    files = files_named(np.array(paths, dtype=object), beside, column_options, COLUMN, "image")
+    return IMAGES.decode(files, column_options, len(paths), 10**9, digests)
 
 
 def problems_of(path: Path, budget: int = 10**9, **options: Any) -> tuple[Problem, ...]:
@@ -322,6 +322,19 @@ def test_a_column_of_paths(cache, tmp_path):
     np.testing.assert_array_equal(found, EXPECTED[[0, 1, 0, 0]])
 
 
+def test_a_column_of_paths_of_another_machine_in_several_folders(cache, tmp_path):
+    write_folder(tmp_path, {"part_1/x/a.png": encoded(EXPECTED[0]), "part_2/x/b.png": encoded(EXPECTED[1])})
+    options: dict[str, Any] = {"remove": "D:\\data\\", "folder": "part_*", "ending": ".png"}
+    found = load_column(["D:\\data\\x\\b", "D:/data/x/a", "x/a"], tmp_path, **options)
+    np.testing.assert_array_equal(found.rows[:], EXPECTED[[1, 0, 0]])
+    write_folder(tmp_path, {"part_2/x/a.png": encoded(EXPECTED[0])})
+    with pytest.raises(DataError) as error:
+        load_column(["x/a", "x/c"], tmp_path, **options)
+    assert error.value.problems[0].message == (
+        "2 rows name no image: row 0: x/a.png is in part_1/x/a.png and part_2/x/a.png; row 1: no such file: x/c.png"
+    )
+
+
 def test_all_rows_without_a_picture_are_listed(cache, tmp_path):
     write_folder(tmp_path, {"cats.png": encoded(EXPECTED[0]), "folder/x": b""})
     with pytest.raises(DataError) as error:
@@ -343,7 +356,8 @@ def test_the_cache_is_the_users_alone(cache, written):
 
 
 def test_unused_bits_and_transparency_are_warned_of_unless_the_config_decides(tmp_path):
-    grey = {f"{kind}/{i}.png": encoded(np.full((4, 4), 900 + i, np.uint16)) for kind in "ab" for i in range(3)}
+    values = 900 + np.arange(3, dtype=np.uint16)[:, None, None] - 800 * np.eye(4, dtype=np.uint16)
+    grey = {f"{kind}/{i}.png": encoded(np.roll(values[i], i)) for kind in "ab" for i in range(3)}
     path = write_folder(tmp_path / "grey", grey)
     bits = "images have 16 bits, and those that were looked at fit in 10: bits: 10 makes them brighter"
     assert load(path).warnings == (bits,)
@@ -354,6 +368,20 @@ def test_unused_bits_and_transparency_are_warned_of_unless_the_config_decides(tm
     (warning,) = load(path).warnings
     assert warning.endswith("transparent pixels, which become black: background: white, or channels: 4, changes that")
     assert load(path, background="black").warnings == load(path, channels=4).warnings == ()
+
+
+def test_images_that_tell_nothing_apart_as_they_are_read_are_warned_of(tmp_path):
+    small = np.random.default_rng(0).integers(0, 100, (6, 4, 4)).astype(np.uint16)
+    dark = write_folder(tmp_path / "dark", {f"{'ab'[i % 2]}/{i}.png": encoded(small[i]) for i in range(6)})
+    (bits, alike) = load(dark).warnings
+    assert bits == "images have 16 bits, and those that were looked at fit in 8: bits: 8 makes them brighter"
+    assert alike == "the 6 images that were looked at are the same, as they are read: no class can differ"
+    brighter = load(dark, bits=8, channels=1)
+    assert brighter.warnings == ()
+    assert image(brighter).max() == small.max()
+    plain = {f"{'ab'[i % 2]}/{i}.png": encoded(np.full((4, 4, 3), 9 * i, np.uint8)) for i in range(6)}
+    blank = write_folder(tmp_path / "blank", plain)
+    assert load(blank).warnings == ("6 of 6 images that were looked at have one colour all over, as they are read",)
 
 
 def test_damaged_images_are_left_out_and_named_if_the_config_says_so(tmp_path):

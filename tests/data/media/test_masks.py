@@ -43,11 +43,11 @@ def load(
     return load_data(data_of(tmp_path / "it", more, split), 1)
 
 
-def data_of(path: Path, more: str, split: str = "", target: str = "") -> Data:
+def data_of(path: Path, more: str, split: str = "", target: str = "", masks: str = "masks") -> Data:
     text = f"""
 name: x
 data:
-  source: {{images: {{path: {path}, masks: masks{more}}}}}
+  source: {{images: {{path: {path}, masks: "{masks}"{more}}}}}
   {split}
   {target}
 model: {{layers: [{{Conv2D: {{filters: $classes, kernel_size: 1, activation: softmax}}}}]}}
@@ -102,6 +102,45 @@ def test_classes_are_values_indices_or_colours(tmp_path, masks, names):
 def test_a_mask_belongs_to_the_image_of_its_name(tmp_path, mask, image):
     dataset = load(tmp_path, files(GREY, mask, image))
     np.testing.assert_array_equal(classes_of(dataset), CLASSES)
+
+
+@pytest.mark.parametrize(
+    ("image", "mask", "masks"),
+    [
+        ("{}.jpg", "{}_mask.png", "{image}_mask"),
+        ("a.b/{}.jpg", "a.b/seg.{}.png", "seg.{image}.png"),
+        ("top/one/{}.jpg", "top/one_labels/{}_L.png", "../{folder}_labels/{image}_L"),
+        ("top/images/{}.jpg", "top/annotations/trimaps/{}.png", "../annotations/trimaps/{image}"),
+    ],
+)
+def test_masks_are_found_by_the_pattern_of_their_path(tmp_path, image, mask, masks):
+    write_folder(tmp_path / "it", files(GREY, mask, image))
+    dataset = load_data(data_of(tmp_path / "it", "", "split: {test: 0.2}", masks=masks), 1)
+    np.testing.assert_array_equal(classes_of(dataset), CLASSES)
+    assert dataset.warnings == ()
+
+
+def test_further_masks_and_images_without_one_are_left_out_and_named(tmp_path):
+    content = files(GREY, "{}_mask.png", "{}.png") | {"3_mask_1.png": GREY[0], "x.png": GREY[0]}
+    write_folder(tmp_path / "it", content)
+    further = "1 further mask of an image: left out: 3_mask_1.png"
+    with pytest.raises(DataError) as error:
+        load_data(data_of(tmp_path / "it", "", "split: {test: 0.2}", masks="{image}_mask"), 1)
+    assert error.value.problems[0].message == "1 image without exactly one mask: x.png (none)"
+    data = data_of(tmp_path / "it", ", on_error: skip", "split: {test: 0.2}", masks="{image}_mask")
+    dataset = load_data(data, 1)
+    assert dataset.warnings == (further, "left out: 1 image without exactly one mask: x.png (none)")
+    np.testing.assert_array_equal(classes_of(dataset), CLASSES)
+
+
+@pytest.mark.parametrize("masks", ["{folder}_masks", "{name}_mask", "{image}_{", "image}"])
+def test_a_pattern_of_masks_without_an_image_is_refused(tmp_path, masks):
+    with pytest.raises(ConfigError) as error:
+        data_of(tmp_path, "", masks=masks)
+    assert (
+        error.value.problems[0].message
+        == f'expected the name of a folder, or a pattern with {{image}}, found "{masks}"'
+    )
 
 
 def test_masks_of_splits_are_in_their_folders_also_in_a_zip(tmp_path):

@@ -164,11 +164,12 @@ def test_a_column_names_the_parts_in_any_case():
 
 def test_values_that_name_no_part_are_listed_with_their_counts():
     with pytest.raises(DataError) as error:
-        divide_by_names(coded(["train", "dev", "dev", "holdout"]), "part", PLACE)
+        divide_by_names(coded(["train", "pilot", "pilot", "holdout"]), "part", PLACE)
     (problem,) = error.value.problems
-    message = 'the column "part" has values that are no split: "dev" (2 rows), "holdout" (1 row)'
+    message = 'the column "part" has values that are no split: "holdout" (1 row), "pilot" (2 rows)'
     assert problem.message == message
-    assert problem.hint == "the splits are train, training, val, valid, validation, test"
+    names = "train, training, val, valid, validation, dev, test, testing, eval, evaluation"
+    assert problem.hint == f"the splits are {names}"
 
 
 def test_a_column_that_names_no_training_rows_is_refused():

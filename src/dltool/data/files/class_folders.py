@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import takewhile
+from itertools import compress, takewhile
 from os.path import splitext
 from types import MappingProxyType
 from typing import Literal, NamedTuple
@@ -16,16 +16,20 @@ from dltool.errors import ConfigPath, DataError, Problem
 from dltool.text import and_more, counted, joined, listed
 
 PartName = Literal["training", "validation", "test"]
-PART_NAMES: Mapping[str, PartName] = {
+PART_SPELLINGS: Mapping[str, PartName] = {
     "train": "training",
     "training": "training",
     "val": "validation",
     "valid": "validation",
     "validation": "validation",
+    "dev": "validation",
     "test": "test",
     "testing": "test",
+    "eval": "test",
+    "evaluation": "test",
 }
-
+MOST_STRAY = 0.1
+"""The most files that are left out because they are in no class folder, as a share of all."""
 
 WORDS = re.compile("[^a-z]+")
 
@@ -69,9 +73,12 @@ def labelled(
         raise DataError(Problem((*place, "pattern"), message))
     labels = {item.label for item in parts["training"]}
     if len(labels) == 1:
-        message = f'all {len(parts["training"]):,} {noun}s for training are of one class, "{labels.pop()}"'
+        message = f'all {len(parts["training"]):,} {noun}s for training are of one class, "{next(iter(labels))}"'
         hint = "each class is a folder of its own" if pattern is None else "the pattern says where the class stands"
         raise DataError(Problem((*place, "path"), message, hint))
+    for name, items in parts.items():
+        if absent := sorted(labels - {item.label for item in items}, key=natural_key):
+            warnings.append(f"the {name} split has no {noun} of {and_more(absent, SHOWN)}")
     return Labelled({name: tuple(items) for name, items in parts.items()}, tuple(warnings))
 
 
@@ -114,10 +121,17 @@ def by_folders(
     below = [member.name.split("/")[len(top) :] for member in files]
     if all(len(folders) == 1 for folders in below):
         raise no_classes(path, place)
+    warnings = []
+    classes: set[str] = set()
+    for folder in copies_in(below):
+        classes.add("/".join([*top, folder]))
+        is_kept = [folders[0] != folder for folders in below]
+        files, below = [*compress(files, is_kept)], [*compress(below, is_kept)]
+        left_out = counted(len(is_kept) - len(below), "file")
+        warnings.append(f"{left_out} in {folder} left out: it holds folders like those beside it")
     level, splits = level_of_splits(below, path, place)
     depths = class_depths(below, splits, path, place) if splits and level == 0 else {}
     result: Parts = {}
-    classes: set[str] = set()
     stray: list[str] = []
     unlabelled: Counter[str] = Counter()
     for member, folders in zip(files, below, strict=True):
@@ -132,11 +146,23 @@ def by_folders(
             result.setdefault(part, []).append(Item(member, folders[depth]))
     if stray:
         files_are = counted(len(stray), "file is", "files are")
-        raise DataError(Problem(place, f"{files_are} in no class folder of {path}: {and_more(stray, SHOWN)}"))
-    warnings = [
+        message = f"{files_are} in no class folder of {path}: {and_more(stray, SHOWN)}"
+        if len(stray) > MOST_STRAY * len(files):
+            raise DataError(Problem(place, message, "move them into the folders of their classes, or away"))
+        warnings.append(f"{message}: left out")
+    warnings += [
         f"{counted(count, 'file')} in {folder} left out: no class folders" for folder, count in unlabelled.items()
     ]
     return result, classes, warnings
+
+
+def copies_in(below: Sequence[Sequence[str]]) -> list[str]:
+    """Return the top folders that hold folders called like all others beside them, as archives repeat their files."""
+    inner: dict[str, set[str]] = {}
+    for folders in below:
+        if len(folders) > 1:
+            inner.setdefault(folders[0], set()).update(folders[1:2] if len(folders) > 2 else ())
+    return [folder for folder, names in inner.items() if len(inner) > 2 and inner.keys() - {folder} <= names]
 
 
 def no_classes(path: str, place: ConfigPath) -> DataError:
@@ -157,8 +183,8 @@ def level_of_splits(below: Sequence[Sequence[str]], path: str, place: ConfigPath
 def split_in(name: str) -> tuple[PartName | None, tuple[str, ...]]:
     """Return the split that a name means, None if it means none or several, and its other words."""
     words = [word for word in WORDS.split(name.lower()) if word]
-    named = [PART_NAMES[word] for word in words if word in PART_NAMES]
-    return named[0] if len(named) == 1 else None, tuple(word for word in words if word not in PART_NAMES)
+    named = [PART_SPELLINGS[word] for word in words if word in PART_SPELLINGS]
+    return named[0] if len(named) == 1 else None, tuple(word for word in words if word not in PART_SPELLINGS)
 
 
 def split_folders(folders: set[str], path: str, place: ConfigPath) -> dict[str, PartName]:
@@ -243,7 +269,7 @@ def by_pattern(files: Sequence[Member], pattern: str, place: ConfigPath) -> Part
     if bad_parts:
         shown = and_more([f'"{part}" ({name})' for part, name in bad_parts.items()], SHOWN)
         message = f"{{split}} is no split: {shown}"
-        problems.append(Problem(place, message, f"splits are called {joined(list(PART_NAMES), 'and')}"))
+        problems.append(Problem(place, message, f"splits are called {joined(list(PART_SPELLINGS), 'and')}"))
     DataError.refuse(problems)
     return result
 

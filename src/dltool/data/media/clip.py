@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from dltool.config.columns import MOST_RATE
+from dltool.config.file_columns import MOST_RATE
 from dltool.data.files.file_tree import UnreadableMember
 
 

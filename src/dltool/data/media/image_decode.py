@@ -25,6 +25,7 @@ FORMATS = {
 }
 """Pillow's formats by file extension. A new format needs one line here."""
 EXTENSIONS = tuple(FORMATS)
+PILLOW_FORMATS = tuple(dict.fromkeys(FORMATS.values()))
 # Some 10,000 × 9,000. Pillow warns from this number on.
 MOST_PIXELS = 89_478_485
 USUAL_BITS = (8, 10, 12, 14)
@@ -119,7 +120,7 @@ def opened(content: bytes) -> Image.Image:
     if not content:
         raise BadImage("the file is empty")
     try:
-        image = Image.open(io.BytesIO(content), formats=tuple(dict.fromkeys(FORMATS.values())))
+        image = Image.open(io.BytesIO(content), formats=PILLOW_FORMATS)
     except UnidentifiedImageError:
         raise BadImage(
             "no JPEG, PNG, GIF, BMP, WebP, AVIF, TIFF, PPM or JPEG 2000 image, or a damaged header"

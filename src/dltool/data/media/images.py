@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 import PIL
 
+from dltool.data.arrays.rows import Rows
 from dltool.data.files.digests import file_digests, names_and_times
 from dltool.data.files.file_tree import Members, UnreadableMember
 from dltool.data.files.listing import Member, printable
@@ -39,6 +40,8 @@ FORMAT = 1
 NOUN = "image"
 AS_STORED = ImageForm(None, 4, "stretch")
 SAMPLE = 50
+FEWEST_ALIKE = 4
+"""The least number of images of which it is said that all are the same."""
 PLAIN = (".jpg", ".jpeg", ".jpe", ".jfif", ".bmp")
 """Endings of formats without transparency or more than 8 bits."""
 
@@ -89,7 +92,7 @@ def decode_images(files: Members, options: Any, training: int, cache: int, diges
     form = ImageForm(size, options.channels, options.resize, options.background, options.bits)
     rows, warnings = image_rows(files, form, cache)
     if digests:
-        warnings = (*warnings, *sampled_warnings(files, form, options.model_fields_set))
+        warnings = (*warnings, *sampled_warnings(files, form, options.model_fields_set), *alike_warnings(rows))
     found = file_digests(files, use_cache=cache > 0) if digests else None
     return DecodedFiles(rows, {"size": rows.shape[1:3]}, found, warnings)
 
@@ -106,11 +109,23 @@ def sampled_warnings(files: Members, form: ImageForm, given: Collection[str]) ->
             bits = max(bits, used_bits(image))
             if form.channels != 4 and has_transparency(image):
                 transparent += int(np.asarray(image.convert("RGBA"))[..., 3].min() < 255)
-    if 8 < bits < 16 and "bits" not in given:
+    if 8 <= bits < 16 and "bits" not in given:
         yield f"images have 16 bits, and those that were looked at fit in {bits}: bits: {bits} makes them brighter"
     if transparent and "background" not in given:
         are = counted(transparent, "image that was looked at has", "images that were looked at have")
         yield f"{are} transparent pixels, which become black: background: white, or channels: 4, changes that"
+
+
+def alike_warnings(images: Rows) -> Iterator[str]:
+    """Yield a warning if images, of which some are read, cannot tell anything apart."""
+    looked_at = min(len(images), SAMPLE)
+    if looked_at < FEWEST_ALIKE:
+        return
+    sample = images[np.linspace(0, len(images) - 1, looked_at).astype(int)]
+    if (sample == sample[0]).all():
+        yield f"the {looked_at} images that were looked at are the same, as they are read: no class can differ"
+    elif (blank := int((sample == sample[:, :1, :1]).all(axis=(1, 2, 3)).sum())) > looked_at / 2:
+        yield f"{blank} of {looked_at} images that were looked at have one colour all over, as they are read"
 
 
 IMAGES = Medium("images", "image", NOUN, EXTENSIONS, decode_images, lambda name, content: decode(content, AS_STORED))

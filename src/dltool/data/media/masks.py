@@ -1,9 +1,11 @@
-"""Masks: image files that give the class of every pixel of the image of the same name."""
+"""Masks: image files that give the class of every pixel of an image, found by its name."""
 
+import posixpath
 import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import PurePath
+from posixpath import splitext
 from typing import Any
 
 import numpy as np
@@ -32,6 +34,9 @@ from dltool.text import and_more, counted
 WORDS_OF_MASKS = frozenset({"mask", "masks", "label", "labels", "seg", "segmentation", "gt", "image", "images", "img"})
 """Words in the name of an image or a mask that the other one lacks."""
 WORD = re.compile(r"[^\W_]+")
+IMAGE, FOLDER = "{image}", "{folder}"
+"""In a pattern, the name of the image without ending, and the name of its folder."""
+NUMBERED = re.compile(r"[_ -]?\d+$")
 LOSSY = (".jpg", ".jpeg", ".jpe", ".jfif")
 MOST_COLOURS = 1_000
 PLAIN = {"1": "L", "LA": "L", "La": "L", "PA": "P"}
@@ -39,45 +44,80 @@ PLAIN = {"1": "L", "LA": "L", "La": "L", "PA": "P"}
 Key = tuple[tuple[str, ...], str]
 
 
-def paired(members: Members, folder: str, place: ConfigPath) -> Labelled:
-    """Return the images with the paths of their masks as labels. Masks are the images in folders called `folder`; the
-    image is beside that folder, or in one beside it. Folders such as `train` and `test` are splits.
+def paired(members: Members, masks: str, place: ConfigPath, on_error: str = "refuse") -> Labelled:
+    """Return the images with the paths of their masks as labels. `masks` is the name of the folders of masks, or the
+    pattern of their paths. Folders such as `train` and `test` are splits.
 
-    Raises DataError: there are no masks, or images without exactly one."""
-    images: list[Member] = []
-    masks: dict[Key, list[str]] = {}
-    levels: set[int] = set()
-    for member in members.members:
-        if member.name.lower().endswith(EXTENSIONS):
-            folders = PurePath(member.name).parts[:-1]
-            if folder in folders:
-                level = folders.index(folder)
-                levels.add(level)
-                key = (*folders[:level], *folders[level + 1 :]), stem_of(member.name)
-                masks.setdefault(key, []).append(member.name)
-            else:
-                images.append(member)
-    if not masks or not images:
-        what = "masks in a folder of that name" if not masks else "images beside the masks"
+    Raises DataError: there are no masks, or images without exactly one, unless `on_error` is "skip"."""
+    images, masks_of, warnings = images_with_masks(members, masks)
+    if not images or not any(masks_of.values()):
+        of_masks = f"masks called {masks}" if IMAGE in masks else "masks in a folder of that name"
+        what = of_masks if images else "images beside the masks"
         raise DataError(Problem((*place, "masks"), f"{members.path} has no {what}"))
-    found: list[Item] = []
-    faults: list[str] = []
-    for image in images:
-        folders, stem = PurePath(image.name).parts[:-1], stem_of(image.name)
-        beside = {folders, *((*folders[:level], *folders[level + 1 :]) for level in levels if level < len(folders))}
-        of_image = [name for each in beside for name in masks.get((each, stem), [])]
-        if len(of_image) == 1:
-            found.append(Item(image, of_image[0]))
-        else:
-            faults.append(f"{image.name} ({' and '.join(of_image) or 'none'})")
+    found = [Item(image, masks_of[image.name][0]) for image in images if len(masks_of[image.name]) == 1]
+    faults = [f"{name} ({' and '.join(each) or 'none'})" for name, each in masks_of.items() if len(each) != 1]
     if faults:
         message = f"{counted(len(faults), 'image')} without exactly one mask: {and_more(faults, SHOWN)}"
-        raise DataError(Problem((*place, "masks"), message, "a mask is called like its image, in the same folders"))
-    unused = sum(map(len, masks.values())) - len({item.label for item in found})
-    warnings = [f"{counted(unused, 'mask')} without an image: left out"] if unused else []
+        if on_error == "refuse" or not found:
+            hint = "a mask is called like its image, in the same folders; on_error: skip leaves out images without"
+            raise DataError(Problem((*place, "masks"), message, hint))
+        warnings.append(f"left out: {message}")
     if any(item.label.lower().endswith(LOSSY) for item in found):
         warnings.append("masks are JPEG files, which change pixels, and each value is a class: save them as PNG")
     return Labelled({part: tuple(items) for part, items in divided(found, members.path, place).items()}, (*warnings,))
+
+
+def images_with_masks(members: Members, masks: str) -> tuple[list[Member], dict[str, list[str]], list[str]]:
+    """Return the images, the masks of each by its name, and warnings of masks that are left out."""
+    files = [member for member in members.members if member.name.lower().endswith(EXTENSIONS)]
+    return by_pattern(files, masks) if IMAGE in masks else by_folder(files, masks)
+
+
+def by_folder(files: Sequence[Member], folder: str) -> tuple[list[Member], dict[str, list[str]], list[str]]:
+    """Find masks in folders called `folder`; the image is beside that folder, or in one beside it."""
+    images: list[Member] = []
+    masks: dict[Key, list[str]] = {}
+    levels: set[int] = set()
+    for member in files:
+        folders = PurePath(member.name).parts[:-1]
+        if folder in folders:
+            level = folders.index(folder)
+            levels.add(level)
+            key = (*folders[:level], *folders[level + 1 :]), stem_of(member.name)
+            masks.setdefault(key, []).append(member.name)
+        else:
+            images.append(member)
+    found: dict[str, list[str]] = {}
+    for image in images:
+        folders, stem = PurePath(image.name).parts[:-1], stem_of(image.name)
+        beside = {folders, *((*folders[:level], *folders[level + 1 :]) for level in levels if level < len(folders))}
+        found[image.name] = [name for each in beside for name in masks.get((each, stem), [])]
+    unused = sum(map(len, masks.values())) - len({name for each in found.values() for name in each})
+    return images, found, [f"{counted(unused, 'mask')} without an image: left out"] if unused else []
+
+
+def by_pattern(files: Sequence[Member], pattern: str) -> tuple[list[Member], dict[str, list[str]], list[str]]:
+    """Find masks by the pattern of their path from the folder of the image."""
+    named: dict[str, list[str]] = {}
+    for member in files:
+        for name in (member.name, splitext(member.name)[0]):
+            named.setdefault(name, []).append(member.name)
+    found = {member.name: named.get(mask_path(member.name, pattern), []) for member in files}
+    masks = {name for each in found.values() for name in each}
+    # Masks of other objects in the same image are called "1_mask_1".
+    stems = {splitext(name)[0] for name in masks}
+    further = {name for name in found if NUMBERED.sub("", splitext(name)[0]) in stems} - masks
+    images = [member for member in files if member.name not in masks | further]
+    names = and_more(sorted(further), SHOWN)
+    warnings = [f"{counted(len(further), 'further mask')} of an image: left out: {names}"] if further else []
+    return images, {image.name: found[image.name] for image in images}, warnings
+
+
+def mask_path(image: str, pattern: str) -> str:
+    """Return the path of the mask of an image, without ending if the pattern has none."""
+    folder, name = posixpath.split(image)
+    path = pattern.replace(FOLDER, posixpath.basename(folder)).replace(IMAGE, splitext(name)[0])
+    return posixpath.normpath(posixpath.join(folder, path))
 
 
 def stem_of(name: str) -> str:

@@ -37,6 +37,7 @@ class CacheRows(Rows):
         self.entry, self.path = entry, path
         self._numbers = np.arange(entry.shape[0])
         self._is_checked = np.zeros(entry.shape[0], bool)
+        self._checksums: list[int] = []
         self._times: tuple[int, int] | None = None
         self._descriptor = os.open(entry.path, os.O_RDONLY | os.O_CLOEXEC)
         weakref.finalize(self, os.close, self._descriptor)
@@ -65,15 +66,18 @@ class CacheRows(Rows):
         status = os.fstat(self._descriptor)
         if (times := (status.st_mtime_ns, status.st_ctime_ns)) != self._times:
             self._times = times
-            self._is_checked[:] = False
+            self._is_checked[:], self._checksums = False, []
 
     def _check(self, indices: np.ndarray, pixels: np.ndarray) -> None:
-        for position in np.flatnonzero(~self._is_checked[indices]).tolist():
-            stored = bytearray(CHECKSUM_BYTES)
-            self._read_at(memoryview(stored), self.entry.checksums + CHECKSUM_BYTES * int(indices[position]))
-            if zlib.crc32(pixels[position]) != int.from_bytes(stored, "little"):
+        unchecked = np.flatnonzero(~self._is_checked[indices])
+        if len(unchecked) and not self._checksums:
+            stored = bytearray(CHECKSUM_BYTES * len(self))
+            self._read_at(memoryview(stored), self.entry.checksums)
+            self._checksums = np.frombuffer(stored, "<u4").tolist()
+        for position, row in zip(unchecked.tolist(), indices[unchecked].tolist(), strict=True):
+            if zlib.crc32(pixels[position]) != self._checksums[row]:
                 remove(self.path)
-                message = f"{self.path} is damaged: the checksum of image {indices[position]:,} is wrong"
+                message = f"{self.path} is damaged: the checksum of image {row:,} is wrong"
                 raise MachineError(message, "start again: it will be made anew")
         self._is_checked[indices] = True
 
@@ -86,6 +90,9 @@ class CacheRows(Rows):
             if not count:
                 raise MachineError(f"{self.path} has been cut short", "start again: it will be made anew")
             view, position = view[count:], position + count
+
+
+REPLACE = "replace or remove them"
 
 
 @dataclass(frozen=True)
@@ -135,4 +142,4 @@ def unusable(noun: str, faults: Sequence[Fault], files: Members) -> list[Problem
     """Return the problem that names the files that cannot be decoded, if any."""
     unread = [f"{printable(fault.name)} ({fault.message})" for fault in faults if fault.message]
     message = f"{counted(len(unread), noun)} in {files.path} cannot be used: {and_more(unread, SHOWN, '; ')}"
-    return [Problem(files.place, message, "replace or remove them")] if unread else []
+    return [Problem(files.place, message, REPLACE)] if unread else []

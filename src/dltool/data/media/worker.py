@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import groupby
 from typing import NamedTuple
 
 from dltool.data.files.file_tree import Reader, UnreadableMember
@@ -43,6 +44,7 @@ class ImageWork:
 def decode_rows(work: ImageWork, rows: Iterable[tuple[int, Member]]) -> list[Fault]:
     """Write the pixels of some members to their rows of the output. Raises OSError: writing failed."""
     faults = []
+    checksums: list[tuple[int, bytes]] = []
     with open(work.output, "r+b") as output:
         for row, member in rows:
             try:
@@ -53,10 +55,14 @@ def decode_rows(work: ImageWork, rows: Iterable[tuple[int, Member]]) -> list[Fau
             if size == work.size:
                 output.seek(work.offset + row * len(pixels))
                 output.write(pixels)
-                output.seek(work.checksums + CHECKSUM_BYTES * row)
-                output.write(zlib.crc32(pixels).to_bytes(CHECKSUM_BYTES, "little"))
+                checksums.append((row, zlib.crc32(pixels).to_bytes(CHECKSUM_BYTES, "little")))
             else:
                 faults.append(Fault(row, member.name, "", size))
+        # Apart from the pixels: each seek flushes what was written.
+        for _, run in groupby(enumerate(checksums), lambda each: each[1][0] - each[0]):
+            (_, (first, _)), *_ = numbered = [*run]
+            output.seek(work.checksums + CHECKSUM_BYTES * first)
+            output.write(b"".join(checksum for _, (_, checksum) in numbered))
     return faults
 
 

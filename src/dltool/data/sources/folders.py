@@ -27,6 +27,7 @@ from dltool.data.files.listing import SHOWN, Member, printable, times_of
 from dltool.data.files.paths import require
 from dltool.data.media.audio import CLIPS
 from dltool.data.media.images import IMAGES
+from dltool.data.media.masks import images_with_masks
 from dltool.errors import ConfigError, ConfigPath, DataError, Problem
 from dltool.text import and_more, counted
 
@@ -34,6 +35,7 @@ STDIN_NAME = "standard input"
 MEDIA = {medium.source: medium for medium in (IMAGES, CLIPS)}
 """The sources whose files are one example each."""
 TEXTS = (".txt", ".text")
+ENDING = re.compile(r"\.(?!\d+$)\w{1,6}")
 LINE_END = re.compile("\r\n|\r|\n")
 SEPARATOR = re.compile(r"([._\-\s]+)")
 # Files that often accompany data.
@@ -60,7 +62,11 @@ def read_texts(members: Members, encoding: str, files: Sequence[Member]) -> list
     if faults:
         files_of = f"{counted(len(faults), 'file')} of {members.path}"
         message = f"{files_of} cannot be read as {encoding}: {and_more(faults, SHOWN, '; ')}"
-        hint = "if they are older texts of western Europe, write encoding: latin-1" if is_utf8 else ""
+        hint = (
+            "if they are older texts of western Europe, write encoding: latin-1"
+            if is_utf8
+            else "convert all of them to UTF-8"
+        )
         raise DataError(Problem(members.place, message, hint))
     return texts
 
@@ -93,7 +99,8 @@ def load_texts(options: TextSource, place: ConfigPath) -> SourceExamples:
 
 def files_of(members: Members, options: TextSource, place: ConfigPath) -> SourceExamples:
     """Return a text for each file."""
-    found = labelled(members, TEXTS, options.pattern, place, "text")
+    members, endings = text_files(members)
+    found = labelled(members, endings, options.pattern, place, "text")
     parts: dict[PartName, Examples] = {}
     blank: list[str] = []
     files = [item.member for items in found.parts.values() for item in items]
@@ -109,6 +116,14 @@ def files_of(members: Members, options: TextSource, place: ConfigPath) -> Source
     names = and_more(list(map(printable, blank)), SHOWN)
     warnings = (f"{counted(len(blank), 'file is', 'files are')} blank and skipped: {names}",) if blank else ()
     return SourceExamples(parts, warnings=(*found.warnings, *warnings))
+
+
+def text_files(members: Members) -> tuple[Members, tuple[str, ...]]:
+    """Return the files and the endings of texts: if no file has one of these, those without any ending are texts."""
+    plain = tuple(member for member in members.members if not ENDING.fullmatch(Path(member.name).suffix))
+    if not plain or any(member.name.lower().endswith(TEXTS) for member in members.members):
+        return members, TEXTS
+    return replace(members, members=plain), ("",)
 
 
 def lines_of(members: Members, encoding: str, files: dict[PartName, list[Member]]) -> SourceExamples:
@@ -178,9 +193,10 @@ def new_files(options: Any, paths: Sequence[str], cache: int) -> tuple[Examples,
         return new_texts(options.encoding, paths[0])
     medium = IMAGES if isinstance(options, ImagesSource) else CLIPS
     members, names, warnings = single_files(paths, medium.extensions, medium.noun)
-    folder = getattr(options, "masks", None)
-    if folder is not None:
-        kept = [row for row, member in enumerate(members.members) if folder not in Path(member.name).parts[:-1]]
+    masks = getattr(options, "masks", None)
+    if masks is not None:
+        images = {image.name for image in images_with_masks(members, masks)[0]}
+        kept = [row for row, member in enumerate(members.members) if member.name in images]
         members = replace(members, members=tuple(members.members[row] for row in kept))
         names = [names[row] for row in kept]
     decoded = medium.decode(members, options, len(names), cache, False)
@@ -196,6 +212,7 @@ def single_files(
         return named_files(paths), list(map(named_by, paths)), ()
     (path,) = paths
     found = open_members(path, ())
+    found, endings = text_files(found) if endings == TEXTS else (found, endings)
     files = [member for member in found.members if member.name.lower().endswith(endings)]
     if not files:
         raise DataError(Problem(None, f"{path} holds no {noun}s", what_is_there(found)))

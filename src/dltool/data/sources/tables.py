@@ -9,12 +9,10 @@ import numpy as np
 
 from dltool.config.columns import (
     COLUMN_TYPES,
-    AudioColumn,
     CategoryColumn,
     CategoryTarget,
     ColumnTarget,
     ColumnType,
-    FileColumn,
     IndexTarget,
     MultiLabelTarget,
     NumberColumn,
@@ -23,6 +21,7 @@ from dltool.config.columns import (
     TargetType,
     WrittenNumber,
 )
+from dltool.config.file_columns import AudioColumn, FileColumn
 from dltool.config.schema import Data
 from dltool.config.sources import Source
 from dltool.config.window_options import columns_in

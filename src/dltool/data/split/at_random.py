@@ -6,18 +6,15 @@ from operator import itemgetter
 
 import numpy as np
 
+from dltool.data.files.class_folders import PART_SPELLINGS
 from dltool.data.split.by_column import Values, numbered, positions
 from dltool.errors import ConfigPath, DataError, Problem
 from dltool.text import and_more, counted, joined
 
 TRAINING, VALIDATION, TEST = range(3)
 PART_NAMES = ("training", "validation", "test")
-SPELLINGS = {
-    **dict.fromkeys(("train", "training"), TRAINING),
-    **dict.fromkeys(("val", "valid", "validation"), VALIDATION),
-    "test": TEST,
-}
-"""Names of splits in a column, in upper or lower case."""
+SPELLINGS = {written: PART_NAMES.index(part) for written, part in PART_SPELLINGS.items()}
+"""Names of splits in a column, in upper or lower case: those of folders."""
 SHOWN = 10
 PARTS = 3
 MOST_EXCHANGES = 100
