@@ -355,7 +355,7 @@ def test_one_of_three_coordinates_is_not_the_target(dltool) -> None:
     assert 'the target is "y"' in dltool("init", "data.csv").stderr
 
 
-@pytest.mark.parametrize("separator", ["|", ";", ","])
+@pytest.mark.parametrize("separator", ["|", ";", ",", "/"])
 def test_lists_of_labels_become_a_target_of_several_labels(drafted, separator: str) -> None:
     names, generator = np.array(["action", "drama", "sci-fi"]), np.random.default_rng(0)
     rows = [f'{i % 7}.5,{i % 5},"{separator.join(names[generator.random(3) < 0.6])}"' for i in range(90)]

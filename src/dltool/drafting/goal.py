@@ -26,7 +26,7 @@ TARGETS = (
     *("sale_price", "charges", "mpg", "tip", "fare", "cnt", "attrition", "exited", "loan_status", "tags", "genres"),
 )
 """Names of columns that mostly are the target, in this order."""
-SEPARATORS = ("|", ";", ",")
+SEPARATORS = ("|", ";", ",", "/")
 LONGEST_LABEL = 40
 LEAST_SHARED = 5
 """The least number of rows that a label has on average, where a column lists labels."""
