@@ -26,7 +26,7 @@ from dltool.data.media.images import IMAGES
 from dltool.data.media.load import Medium
 from dltool.data.media.skipping import without_faulty
 from dltool.data.sources.folders import load_texts
-from dltool.data.tables.cells import SEQUENCE, word_count
+from dltool.data.tables.cells import is_unspaced
 from dltool.data.tables.decompression import BYTE_ORDER_MARKS
 from dltool.drafting.draft import Draft, Lines, in_comment, in_comments, scalar, split_line, training_lines
 from dltool.drafting.name_patterns import pattern_in, ways_to_classes, with_classes
@@ -346,7 +346,4 @@ def words_of(texts: Rows) -> Lines:
 
 def are_unspaced(texts: Iterable[Any]) -> bool:
     """Return whether most texts are of a script without spaces between words, or sequences such as of DNA."""
-    counts = ((len(text), word_count(text), len(text.split())) for text in map(str, texts))
-    return bool(
-        np.median([words > 2 * parts or length > SEQUENCE * parts for length, words, parts in counts] or [False])
-    )
+    return bool(np.median([is_unspaced(str(text)) for text in texts] or [False]))

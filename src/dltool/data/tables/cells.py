@@ -82,6 +82,12 @@ def word_count(text: str) -> int:
     return len(text.split()) if text.isascii() else max(len(text.split()), len(UNSPACED.findall(text)))
 
 
+def is_unspaced(text: str) -> bool:
+    """Return whether its characters rather than its words mean something: of a script without spaces, or a sequence."""
+    parts = len(text.split())
+    return word_count(text) > 2 * parts or len(text) > SEQUENCE * parts
+
+
 def is_prose(text: str) -> bool:
     """Return whether the text has two words at least, which codes such as "AB 123 C" and "SKU 12" have not, or is a
     sequence of letters, as of DNA and proteins: identifiers of so many characters have digits."""

@@ -113,11 +113,12 @@ class DateWriting(TextSurvey):
         if self.read[None] == most:
             return [None]
         best = [each for each, count in self.read.items() if count == most and each is not None]
-        begins_as_usual = {each: each.startswith("%d") != ("/" in each) for each in best}
-        ends = {each: not each.startswith("%y") for each in best}
-        return sorted(
-            best, key=lambda each: (each in UNIX, len(self.years[each]), -ends[each], -begins_as_usual[each], len(each))
-        )
+
+        def rank(each: str) -> tuple[bool, int, bool, bool, int]:
+            years, is_usual = len(self.years[each]), each.startswith("%d") != ("/" in each)
+            return each in UNIX, years, each.startswith("%y"), not is_usual, len(each)
+
+        return [*sorted(best, key=rank)]
 
 
 def date_formats(texts: Iterable[str]) -> list[str]:
