@@ -3,6 +3,7 @@
 import re
 import shlex
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,15 @@ from dltool.data.labels import LIST, listed_labels
 from dltool.data.sources.tables import in_memory
 from dltool.data.split.by_column import is_missing, numbered
 from dltool.data.tables.typed_table import Column, Table
-from dltool.drafting.column_uses import MANY_VALUES, as_written, present, scale_for, with_options
+from dltool.drafting.column_uses import (
+    FEW_VALUES,
+    MANY_VALUES,
+    as_written,
+    present,
+    scale_for,
+    stand_in,
+    with_options,
+)
 from dltool.drafting.draft import Lines, in_comment
 from dltool.drafting.folder import CLASSES, LOSS
 from dltool.drafting.series import PRICES, spread
@@ -21,12 +30,15 @@ from dltool.errors import ConfigError
 from dltool.text import counted, did_you_mean, listed, near
 
 TARGETS = (
-    *("target", "label", "labels", "y", "outcome", "survived", "species", "income", "diagnosis", "churn", "churned"),
-    *("default", "fraud", "is_fraud", "sentiment", "quality", "price", "medv", "class", "category", "saleprice"),
-    *("sale_price", "charges", "mpg", "tip", "fare", "cnt", "attrition", "exited", "loan_status", "tags", "genres"),
+    *("target", "label", "labels", "y", "outcome", "survived", "species", "income", "diagnosis", "dx", "churn"),
+    *("churned", "default", "fraud", "is_fraud", "sentiment", "quality", "price", "medv", "class", "category"),
+    *("saleprice", "sale_price", "charges", "mpg", "tip", "fare", "cnt", "attrition", "exited", "loan_status"),
+    *("tags", "genres"),
 )
 """Names of columns that mostly are the target, in this order."""
-SEPARATORS = ("|", ";", ",")
+WORDS = ("sales", "demand", "price", "fare")
+WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
+SEPARATORS = ("|", ";", ",", "/")
 LONGEST_LABEL = 40
 LEAST_SHARED = 5
 """The least number of rows that a label has on average, where a column lists labels."""
@@ -81,6 +93,7 @@ def chosen(table: Table, target: str | None) -> tuple[str, str]:
         # One of three coordinates.
         by_name.pop("y", None)
     known = next((by_name[name] for name in TARGETS if name in by_name), None)
+    known = known or name_with_word(table, able)
     if known is not None:
         return known, "chosen by its name"
     # Many strings are rather texts that repeat than classes.
@@ -89,6 +102,17 @@ def chosen(table: Table, target: str | None) -> tuple[str, str]:
     name = (filled or few or able)[-1]
     last = "the last column" if name == list(table.columns)[-1] else "the last column that can be predicted"
     return name, f"chosen as {last}"
+
+
+def name_with_word(table: Table, able: Sequence[str]) -> str | None:
+    """Return the column of numbers that a table with dates is about, by a word in its name; a count of something only
+    if the last column is not another quantity."""
+    if not any(column.kind == "date" for column in table.columns.values()):
+        return None
+    columns = {name: table.columns[name] for name in able if table.columns[name].kind == "number"}
+    numbers = [name for name, each in columns.items() if each.distinct is None or each.distinct > FEW_VALUES]
+    words = WORDS if able[-1] in numbers else (*WORDS, "count")
+    return next((name for word in words for name in numbers if word in map(str.lower, WORD.findall(name))), None)
 
 
 def unable(column: Column, rows: int) -> str:
@@ -111,7 +135,7 @@ def goal_of(column: Column, declared: tuple[Any, str] | None) -> Goal:
         values = present(column)
         spread(values, column.name)
         written = f"; {declared[1]}" if declared else ""
-        seen = f"{column.low} to {column.high}, median {np.median(values):.4g}{absent}{written}"
+        seen = f"{column.low} to {column.high}, median {np.median(values):.4g}{absent}{written}{stand_in(values)}"
         kind = with_options("number", {**as_written(declared, "number"), **options, "scale": scale_for(values)})
         loss = "mean_absolute_error"
         return Goal(kind, seen, loss, loss, [("- Dense: 1", "in the scale of the target")])

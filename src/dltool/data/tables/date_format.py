@@ -1,18 +1,22 @@
 """How the dates of a column are written: :func:`date_of` reads one, `DateWriting` finds the format of a column."""
 
 import re
+import time
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from itertools import product
 
 from dltool.config.columns import UNIX
-from dltool.data.tables.cells import EPOCH, FIRST_DATE, LAST_DATE, NO_DATE, SECOND
+from dltool.data.dates import SECONDS_A_DAY
+from dltool.data.tables.cells import EPOCH, FIRST_DATE, LAST_DATE, NO_DATE
 from dltool.data.tables.number_format import MOST_ODD, SAMPLE, USUAL_SHARE, TextSurvey
 
 CLOCK = r"\d{2}:\d{2}(:\d{2}([.,]\d{1,9})?)?( ?(Z|[+-]\d{2}(:?\d{2})?))?"
 ISO_DATE = re.compile(rf"\d{{4}}-(\d{{2}}(-\d{{2}}([T ]({CLOCK}|\d{{2}}))?)?|W\d{{2}}(-\d)?)|\d{{4}}W\d{{2}}", re.ASCII)
-ISO_MONTH = 7
-"""Characters of a month, such as 1949-01."""
+ISO_MONTH, ISO_MINUTE = 7, 16
+"""Characters of 1949-01, and of 1949-01-01 00:00, which has no zone."""
+PLAIN_EPOCH = EPOCH.replace(tzinfo=None)
 INTEGER = re.compile(r"-?\d{1,19}(\.\d*)?", re.ASCII)
 QUARTER = re.compile(r"(?<=[Qq])[1-4](?!\d)|(?<!\d)[1-4](?=[Qq])", re.ASCII)
 TIME = re.compile(
@@ -51,14 +55,15 @@ def date_of(text: str, written: str | None = None) -> int:
             moment = datetime.strptime(in_months(SPOKEN.sub("", text), written), of_month)  # noqa: DTZ007 - it may have a zone
         elif ISO_DATE.fullmatch(text):
             whole = f"{text}-01" if len(text) == ISO_MONTH and "W" not in text else text
-            moment = datetime.fromisoformat(whole.replace(" Z", "Z").replace(" +", "+").replace(" -", "-"))
+            if len(whole) > ISO_MINUTE:
+                whole = whole.replace(" Z", "Z").replace(" +", "+").replace(" -", "-")
+            moment = datetime.fromisoformat(whole)
         else:
             return NO_DATE
     except ValueError:
         return NO_DATE
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    seconds = (moment - EPOCH) // SECOND
+    since = moment - (PLAIN_EPOCH if moment.tzinfo is None else EPOCH)
+    seconds = since.days * SECONDS_A_DAY + since.seconds
     return seconds if FIRST_DATE <= seconds <= LAST_DATE else NO_DATE
 
 
@@ -79,6 +84,7 @@ class DateWriting(TextSurvey):
         self.read: dict[str | None, int] = dict.fromkeys((None, *formats), 0)
         self.texts = 0
         self.earliest, self.latest = LAST_DATE, FIRST_DATE
+        self.years: defaultdict[str | None, set[int]] = defaultdict(set)
 
     def add(self, text: str, count: int = 1) -> None:
         self.cells += count
@@ -94,20 +100,28 @@ class DateWriting(TextSurvey):
         for each in fitting:
             self.read[each] += count
             self.earliest, self.latest = min(self.earliest, moments[each]), max(self.latest, moments[each])
+            if "%y" in (each or ""):
+                self.years[each].add(time.gmtime(moments[each]).tm_year)
         self.example = self.example or (text if fitting else "")
         if not fitting:
             self.add_odd(text, count)
 
     def formats(self) -> list[str | None]:
         """Return the formats that read nearly all cells: several if the cells do not say what is the day and what the
-        month; those with points or hyphens begin with the day, others with the month."""
+        month; those with points or hyphens begin with the day, others with the month. Days taken for years of two
+        digits would be many years: the format of the fewest comes first, of as many the one that ends with it."""
         most = max(self.read.values())
         if not most or most < USUAL_SHARE * self.cells or len(self.odd) > MOST_ODD:
             return []
         if self.read[None] == most:
             return [None]
         best = [each for each, count in self.read.items() if count == most and each is not None]
-        return [*sorted(best, key=lambda each: (each in UNIX, each.startswith("%d") == ("/" in each), len(each)))]
+
+        def rank(each: str) -> tuple[bool, int, bool, bool, int]:
+            years, is_usual = len(self.years[each]), each.startswith("%d") != ("/" in each)
+            return each in UNIX, years, each.startswith("%y"), not is_usual, len(each)
+
+        return [*sorted(best, key=rank)]
 
 
 def date_formats(texts: Iterable[str]) -> list[str]:
