@@ -16,17 +16,7 @@ from typer import Argument, Option
 
 from dltool import __version__
 from dltool.console.frame import frame
-from dltool.console.options import (
-    AllowedCode,
-    ConfigFile,
-    Json,
-    MovedData,
-    OtherMetrics,
-    Quiet,
-    RunFolder,
-    RunsFolder,
-    Settings,
-)
+from dltool.console.options import AllowedCode, ConfigFile, Json, MovedData, Quiet, RunFolder, RunsFolder, Settings
 from dltool.console.runs_app import runs_app
 from dltool.console.safe_streams import safe_streams
 from dltool.console.search_command import resumed_search, search
@@ -77,12 +67,11 @@ def train(
     quiet: Quiet = False,
 ) -> None:
     """Train, validate and test the model of a config; create a run directory."""
-    folder = runs or Path("runs")
     with frame(as_json, allow_code) as within:
         document = within.read(config, settings, name=name, seed=seed)
         from dltool.commands import train as command
 
-        trained = partial(command.train, document, runs=folder, is_profiled=profile)
+        trained = partial(command.train, document, runs=runs or Path("runs"), is_profiled=profile)
         work = partial(command.smoke, document) if smoke else trained
         within.carry_out(work, is_silent=quiet or as_json, is_quiet=quiet)
 
@@ -108,9 +97,6 @@ def resume(
         within.carry_out(work, is_silent=quiet or as_json, is_quiet=quiet)
 
 
-app.command()(search)
-
-
 @app.command()
 def reproduce(
     run: RunFolder,
@@ -131,10 +117,14 @@ def reproduce(
 def evaluate(
     run: RunFolder,
     split: Annotated[str | None, Option(help="train, validation or test. Default: test.")] = None,
-    data: Annotated[
-        Path | None, Option(metavar="FILE", help="New labelled data in the format of the run's source.")
+    data: Annotated[Path | None, Option(metavar="FILE", help="New labelled data in the format of the source.")] = None,
+    metrics: Annotated[
+        list[str] | None,
+        Option(
+            metavar="METRICS",
+            help="Metrics that replace the config's: accuracy,AUC or, as YAML, {F1Score: {average: macro}}.",
+        ),
     ] = None,
-    metrics: OtherMetrics = None,
     moved: MovedData = None,
     allow_code: AllowedCode = None,
     as_json: Json = False,
@@ -213,6 +203,7 @@ def check(
 
 
 app.add_typer(runs_app, name="runs")
+app.command()(search)
 
 
 @app.command()
@@ -273,9 +264,8 @@ def init(
             sys.stdout.write(drafted.text)
         else:
             write_new(drafted.text, out)
-        console = stderr_console()
         for sentence in drafted.notes:
-            console.print(data_text(sentence))
+            stderr_console().print(data_text(sentence))
 
 
 @app.command()

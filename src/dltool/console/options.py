@@ -43,11 +43,4 @@ Filters = Annotated[
 Sort = Annotated[
     str | None, Option("--sort", metavar="KEY[:desc]", help="A column, or a metric such as accuracy or val_loss.")
 ]
-OtherMetrics = Annotated[
-    list[str] | None,
-    Option(
-        metavar="METRICS",
-        help="Metrics that replace the config's: accuracy,AUC or, as YAML, {F1Score: {average: macro}}.",
-    ),
-]
 Yes = Annotated[bool, Option("--yes", help="Do not ask for confirmation.")]
