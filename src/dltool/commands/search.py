@@ -61,6 +61,7 @@ def search(
     metric = checked_search(document, dataset.facts)
     options = search_options(document)
     prune = options.prune if isinstance(options.prune, PruneOptions) else None
+    given = {"workers": workers, "storage": storage, "keep_all": keep_all}
     folder = create_search(
         runs,
         config.name,
@@ -74,7 +75,7 @@ def search(
         first=prune.first if prune else None,
         seeds=options.seeds,
         threads=max(1, usable_cores() // workers) if workers > 1 else None,
-        **{"workers": workers, "storage": storage, "keep_all": keep_all},
+        **given,
     )
     refuse_another(document, read_document(folder.config))
     return continue_search(folder, watch, read)
