@@ -162,6 +162,11 @@ SHAPES = [
     shape("a title or notes above the table", "skip_rows: 2", "Report\nof today\n" + lines("{x},{k},q", "x,y,z")),
     shape("`sep=;` above the table", 'skip_rows: 1, delimiter: ";"', "sep=;\n" + lines("{x};{k}", "x;y")),
     shape("a row of units below the names", "skip_rows: [2]", lines("{x},{k}", "x,y", "km,")),
+    shape(
+        "several lines of names, the last for the index, as pandas writes them",
+        "header: true, names: [x, y], skip_rows: [2, 3]",
+        lines("{x},{k}", "level,y", "km,kg", "x,"),
+    ),
     shape("a total or notes below the table", "skip_rows: [26]", lines("{x},{k},q", "x,y,z") + "Total: 24 rows\n"),
     shape("no names", "header: false", lines("{x},{k}"), column_1=X, column_2=Y),
     shape("no names, and you know them", "names: [x, y]", lines("{x},{k}"), is_found=False),

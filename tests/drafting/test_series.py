@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from PIL import Image
 
 
 @pytest.fixture(autouse=True)
@@ -232,6 +233,75 @@ def test_rows_at_the_time_of_another_are_named_where_they_prevent_windows(dltool
     table["time"] = hours.strftime("%Y-%m-%d %H:%M%z")
     table.to_csv("data.csv", index=False)
     assert yaml.safe_load(dltool("init", "data.csv").stdout)["data"]["windows"]["order"] == "time"
+
+
+def test_a_rare_row_without_a_date_is_in_no_window_and_the_others_are_as_without_it(dltool) -> None:
+    dates = [f"{day:%d/%m/%Y}" for day in pd.date_range("2020-01-01", periods=100)]
+    table = pd.DataFrame({"date": dates, "visitors": walk(100)})
+    table.loc[37, "date"] = "00/00/0000"
+    table.to_csv("data.csv", index=False)
+    outcome = dltool("init", "data.csv", "--out", "draft.yaml")
+    assert outcome.code == 0, outcome.stderr
+    config = yaml.safe_load(Path("draft.yaml").read_text())
+    assert config["data"]["windows"]["order"] == "date"
+    assert '1 row without a "date" left out of the windows' in outcome.stderr
+    outcome = dltool("check", "draft.yaml", "--data")
+    assert outcome.code == 0, outcome.stderr
+
+
+def test_rows_without_a_date_are_for_training_where_the_others_are_split_by_it(dltool) -> None:
+    dates = [f"{day:%Y-%m-%d}" for day in pd.date_range("2020-01-01", periods=50)]
+    table = pd.DataFrame({"date": sorted(dates * 2), "size": walk(100), "rent": walk(100, 1)})
+    table.loc[[90, 95], "date"] = ""
+    table.to_csv("data.csv", index=False)
+    outcome = dltool("init", "data.csv", "--out", "draft.yaml")
+    assert yaml.safe_load(Path("draft.yaml").read_text())["data"]["split"]["order"] == "date"
+    assert '2 rows without a "date" for training only' in outcome.stderr
+
+
+def test_a_counter_is_no_input_of_a_series(drafted) -> None:
+    hours = pd.date_range("2020-01-01", periods=200, freq="h")[::-1]
+    table = pd.DataFrame({"unix": hours.astype("datetime64[s]").astype(np.int64), "date": hours, "level": walk(200)})
+    config, _ = drafted(table)
+    assert config["data"]["windows"]["order"] == "date"
+    assert config["data"]["inputs"]["unix"] == "ignore"
+
+
+@pytest.mark.parametrize(
+    ("quantity", "other", "target"),
+    [
+        ("Weekly_Sales", walk(60, 1), "Weekly_Sales"),
+        ("AveragePrice", ["north", "south"] * 30, "AveragePrice"),
+        ("Rented Bike Count", ["Yes", "No"] * 30, "Rented Bike Count"),
+        ("passenger_count", walk(60, 1), "other"),
+        ("temperature", ["Yes", "No"] * 30, "other"),
+    ],
+)
+def test_a_table_with_dates_predicts_the_number_that_it_is_called_for(drafted, quantity, other, target) -> None:
+    dates = pd.date_range("2020-01-01", periods=60)
+    config, _ = drafted(pd.DataFrame({"date": dates, quantity: walk(60), "other": other}))
+    assert [*config["data"]["target"]] == [target]
+
+
+def test_several_lines_of_names_as_pandas_writes_them_are_found(drafted, dltool) -> None:
+    table = prices(60).set_index("Date")
+    table.columns = pd.MultiIndex.from_product([table.columns, ["ACME"]], names=["Price", "Ticker"])
+    table.to_csv("data.csv")
+    outcome = dltool("init", "data.csv")
+    assert outcome.code == 0, outcome.stderr
+    config = yaml.safe_load(outcome.stdout)["data"]
+    assert config["source"]["csv"]["skip_rows"] == [2, 3]
+    assert config["source"]["csv"]["names"][0] == "Date"
+    assert config["windows"]["order"] == "Date"
+
+
+def test_numbers_of_rows_are_no_names_of_a_few_images_beside_the_table(drafted) -> None:
+    Path("plots").mkdir()
+    for number in range(5):
+        Image.new("RGB", (8, 8)).save(f"plots/{number}.png")
+    table = pd.DataFrame({"row": range(100), "date": pd.date_range("2020-01-01", periods=100), "level": walk(100)})
+    config, _ = drafted(table)
+    assert config["data"]["inputs"]["row"] == "ignore"
 
 
 def prices(days: int) -> pd.DataFrame:

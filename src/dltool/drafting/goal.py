@@ -3,6 +3,7 @@
 import re
 import shlex
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,7 @@ from dltool.data.labels import LIST, listed_labels
 from dltool.data.sources.tables import in_memory
 from dltool.data.split.by_column import is_missing, numbered
 from dltool.data.tables.typed_table import Column, Table
-from dltool.drafting.column_uses import MANY_VALUES, as_written, present, scale_for, with_options
+from dltool.drafting.column_uses import FEW_VALUES, MANY_VALUES, as_written, present, scale_for, with_options
 from dltool.drafting.draft import Lines, in_comment
 from dltool.drafting.folder import CLASSES, LOSS
 from dltool.drafting.series import PRICES, spread
@@ -21,11 +22,14 @@ from dltool.errors import ConfigError
 from dltool.text import counted, did_you_mean, listed, near
 
 TARGETS = (
-    *("target", "label", "labels", "y", "outcome", "survived", "species", "income", "diagnosis", "churn", "churned"),
-    *("default", "fraud", "is_fraud", "sentiment", "quality", "price", "medv", "class", "category", "saleprice"),
-    *("sale_price", "charges", "mpg", "tip", "fare", "cnt", "attrition", "exited", "loan_status", "tags", "genres"),
+    *("target", "label", "labels", "y", "outcome", "survived", "species", "income", "diagnosis", "dx", "churn"),
+    *("churned", "default", "fraud", "is_fraud", "sentiment", "quality", "price", "medv", "class", "category"),
+    *("saleprice", "sale_price", "charges", "mpg", "tip", "fare", "cnt", "attrition", "exited", "loan_status"),
+    *("tags", "genres"),
 )
 """Names of columns that mostly are the target, in this order."""
+WORDS = ("sales", "demand", "price", "fare")
+WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 SEPARATORS = ("|", ";", ",")
 LONGEST_LABEL = 40
 LEAST_SHARED = 5
@@ -81,6 +85,7 @@ def chosen(table: Table, target: str | None) -> tuple[str, str]:
         # One of three coordinates.
         by_name.pop("y", None)
     known = next((by_name[name] for name in TARGETS if name in by_name), None)
+    known = known or name_with_word(table, able)
     if known is not None:
         return known, "chosen by its name"
     # Many strings are rather texts that repeat than classes.
@@ -89,6 +94,17 @@ def chosen(table: Table, target: str | None) -> tuple[str, str]:
     name = (filled or few or able)[-1]
     last = "the last column" if name == list(table.columns)[-1] else "the last column that can be predicted"
     return name, f"chosen as {last}"
+
+
+def name_with_word(table: Table, able: Sequence[str]) -> str | None:
+    """Return the column of numbers that a table with dates is about, by a word in its name; a count of something only
+    if the last column is not another quantity."""
+    if not any(column.kind == "date" for column in table.columns.values()):
+        return None
+    columns = {name: table.columns[name] for name in able if table.columns[name].kind == "number"}
+    numbers = [name for name, each in columns.items() if each.distinct is None or each.distinct > FEW_VALUES]
+    words = WORDS if able[-1] in numbers else (*WORDS, "count")
+    return next((name for word in words for name in numbers if word in map(str.lower, WORD.findall(name))), None)
 
 
 def unable(column: Column, rows: int) -> str:

@@ -51,6 +51,11 @@ def options_of(records: Records, decimal: str) -> tuple[dict[str, Any], tuple[st
     if options.get("header") is not False and len(table) > 2 and has_units(table, decimal):
         skipped.append(table[1][0])
         seen.append(f"line {table[1][0]} has units")
+        table = [table[0], *table[2:]]
+    if options.get("header") is not False and len(table) > 2 and names_rows(table[1][1], table[2:]):
+        skipped.append(table[1][0])
+        options |= {"header": True, "names": distinct_names([table[1][1][0], *table[0][1][1:]])}
+        seen.append(f"line {table[1][0]} names the first column")
     if skipped:
         is_beginning = skipped == [*range(1, len(skipped) + 1)]
         options["skip_rows"] = len(skipped) if is_beginning else tuple(skipped)
@@ -120,6 +125,12 @@ def has_units(table: Records, decimal: str) -> bool:
         )
         and not any(units[index] in columns[index] for index in numeric)
     )
+
+
+def names_rows(fields: Sequence[str], others: Records) -> bool:
+    """Return whether a row below the names, as pandas writes it, names the first column and has nothing else."""
+    are_full = all(any(following[1:]) and fields[0] != following[0] for _, following in others)
+    return len(fields) > 1 and is_name(fields[0]) and not any(fields[1:]) and are_full
 
 
 def is_text(cell: str, decimal: str) -> bool:

@@ -99,7 +99,9 @@ def where_files_are(names: Sequence[str], beside: Path, places: Sequence[tuple[s
         outer = ("..", *(f"../{folder}" for folder, _ in media_places(beside.parent, deepest=1)))
         count, options = best_of((folder, "") for folder in outer)
         count = count if count == len(shown) else 0
-    return {key: value for key, value in options.items() if value} if count else None
+    # Numbers of rows are the names of a few files by chance.
+    least = len(shown) // 2 + 1 if options.get("ending") else 1
+    return {key: value for key, value in options.items() if value} if count >= least else None
 
 
 def likely(places: Sequence[tuple[str, str]]) -> Iterator[tuple[str, str]]:

@@ -12,7 +12,7 @@ from dltool.data.arrays.rows import Coded
 from dltool.data.arrays.time_steps import PARTS_OF_TIME, Step, clock_of, moments_of, steps_of
 from dltool.data.dates import SECONDS_A_DAY
 from dltool.data.sources.tables import in_memory
-from dltool.data.split.by_column import Values, numbered
+from dltool.data.split.by_column import Values, is_missing, numbered
 from dltool.data.tables.typed_table import Column, Table
 from dltool.drafting.column_uses import Use, as_written, input_lines, present, scale_for, value_of, with_options
 from dltool.drafting.draft import Lines, scalar, training_lines
@@ -88,24 +88,30 @@ def times_of(table: Table, target: str) -> TimeColumn | None:
     dates = {name: np.asarray(column.values[:]) for name, column in table.columns.items() if column.kind == "date"}
     found = dates or {name: years for name in table.columns if (years := years_in(table, name)) is not None}
     able = [name for name in found if len(found) == 1 or are_ordered(found[name])]
-    able += [name for name in dates if (dates[name] % SECONDS_A_DAY).any()]
+    able += [name for name in dates if have_hours(dates[name])]
     names = tuple(able[:1])
     names, moments = parts_of_time(table, names) or (names, found[able[0]] if able else None)
-    if moments is None or len(moments) < FEWEST_ROWS or (moments == np.iinfo(np.int64).min).any():
+    known = np.flatnonzero(~is_missing(moments)) if moments is not None else np.arange(0)
+    if moments is None or len(known) < max(FEWEST_ROWS, (1 - MOST_UNORDERED) * len(moments)):
         return None
+    moments = moments[known]
     if len(np.unique(moments)) < SPLITS:
         return None
-    keys, series = keys_of(table, moments, {target, *names})
+    keys, series = keys_of(table, known, moments, {target, *names})
     rows = np.lexsort((moments, series))
     is_new_series = np.diff(series[rows]) != 0
     repeated = int(np.sum((np.diff(moments[rows]) == 0) & ~is_new_series))
-    happened = len(names) == 1 and bool((moments % SECONDS_A_DAY).any())
+    happened = len(names) == 1 and have_hours(moments)
     if repeated and not happened and not (len(names) == 1 and are_ordered(moments)):
         return None
     step = steps_of(moments[rows], is_new_series)[0]
     is_early = moments[rows] <= np.quantile(moments, TRAINING)
     is_ordered = bool((np.diff(moments) >= 0).all())
-    return TimeColumn(names, keys, rows, is_new_series, is_early, step, repeated, is_ordered)
+    return TimeColumn(names, keys, known[rows], is_new_series, is_early, step, repeated, is_ordered)
+
+
+def have_hours(moments: np.ndarray) -> bool:
+    return bool((moments[~is_missing(moments)] % SECONDS_A_DAY).any())
 
 
 def parts_of_time(table: Table, dates: tuple[str, ...]) -> tuple[tuple[str, ...], np.ndarray] | None:
@@ -113,7 +119,7 @@ def parts_of_time(table: Table, dates: tuple[str, ...]) -> tuple[tuple[str, ...]
     of hours or of times; without a date, a year, a month, a day and so on."""
     wanted = HOURS if dates else (*PARTS_OF_TIME, *HOURS)
     values: dict[str, Values] = {name: np.asarray(table.columns[name].values[:]) for name in dates}
-    if any((np.asarray(days) % SECONDS_A_DAY).any() for days in values.values()):
+    if any(have_hours(days) or is_missing(days).any() for days in map(np.asarray, values.values())):
         return None
     for name, column in table.columns.items():
         texts = in_memory(column.values) if dates and column.kind in ("category", "text") else None
@@ -149,12 +155,15 @@ def years_in(table: Table, name: str) -> np.ndarray | None:
     return np.asarray((years.astype(np.int64) - 1970).astype("datetime64[Y]").astype("datetime64[s]").astype(np.int64))
 
 
-def keys_of(table: Table, moments: np.ndarray, others: Collection[str]) -> tuple[tuple[str, ...], np.ndarray]:
-    """Return the columns that separate rows of the same moment into series, one or else two, and (rows,) of int64, the
-    number of each row's series. They hold categories or else integers, and have the fewest series."""
+def keys_of(
+    table: Table, known: np.ndarray, moments: np.ndarray, others: Collection[str]
+) -> tuple[tuple[str, ...], np.ndarray]:
+    """Return the columns that separate rows of the same moment into series, one or else two, and the number of the
+    series of each of the rows `known` of `moments`. They hold categories or else integers, and have the fewest."""
     _, times = np.unique(moments, return_inverse=True)
-    one = np.zeros(table.rows, dtype=np.int64)
-    if times.max() + 1 == table.rows:
+    rows = len(known)
+    one = np.zeros(rows, dtype=np.int64)
+    if times.max() + 1 == rows:
         return (), one
     # Most columns fail at one moment already.
     busiest = np.flatnonzero(times == np.bincount(times).argmax())
@@ -166,8 +175,8 @@ def keys_of(table: Table, moments: np.ndarray, others: Collection[str]) -> tuple
         if isinstance(values, np.ndarray) and not (values == np.round(values)).all():
             continue
         codes, distinct = numbered(values)
-        if FEWEST_ROWS * len(distinct) <= table.rows:
-            able[name] = (column.kind, codes, len(distinct))
+        if FEWEST_ROWS * len(distinct) <= rows:
+            able[name] = (column.kind, codes[known], len(distinct))
     for count in (1, 2):
         found = []
         for names in combinations([*able][:MOST_KEY_COLUMNS], count):
@@ -175,8 +184,8 @@ def keys_of(table: Table, moments: np.ndarray, others: Collection[str]) -> tuple
             if len({*zip(*(code[busiest].tolist() for code in codes), strict=True)}) < len(busiest):
                 continue
             series, distinct = numbered(sum(code * prod(sizes[:place]) for place, code in enumerate(codes)))
-            are_long = FEWEST_ROWS * len(distinct) <= table.rows
-            if are_long and len(np.unique(series * table.rows + times)) == table.rows:
+            are_long = FEWEST_ROWS * len(distinct) <= rows
+            if are_long and len(np.unique(series * rows + times)) == rows:
                 found.append((kinds, len(distinct), names, series))
         if found:
             return min(found, key=lambda each: each[:3])[2:]
@@ -204,7 +213,7 @@ def series_parts(
     scale = {"scale": scale_for(present(column, times.rows[times.is_early]))}
     kind = with_options("number", {**as_written(declared.get(target), "number"), **scale})
     uses = {**uses, target: Use(kind, f"{column.low} to {column.high}{lost}")}
-    uses = {name: in_windows(table.columns[name], uses[name], declared, times) for name in table.columns}
+    uses |= {name: in_windows(table.columns[name], uses[name], declared, times) for name in uses if name != target}
     named = [("key", times.keys), ("order", times.columns)]
     options = "".join(f", {option}: {names_of(names)}" for option, names in named if names)
     every = "" if step is None else f"a row every {step.name.removeprefix('1 ')}, "
@@ -271,6 +280,8 @@ def in_windows(column: Column, use: Use, declared: Declared, times: TimeColumn) 
         return replace(use, kind="category") if are_few else Use("ignore", "separates or orders the rows")
     if use.kind != "ignore" and column.kind == "text":
         return Use("ignore", "text has no use in windows")
+    if use.kind != "ignore" and column.kind == "number" and is_counter(column, times):
+        return Use("ignore", "a counter: its values in the test are beyond those of the training")
     if use.kind != "ignore" and (name.lower() == "year" or (name == times.column and column.kind == "number")):
         return Use("ignore", "the years of the test are not among those of the training")
     if use.kind != "ignore" and column.kind == "date" and times.column in (name, None):
@@ -288,6 +299,12 @@ def in_windows(column: Column, use: Use, declared: Declared, times: TimeColumn) 
             return Use("ignore", "the months of the test are not among those of the training")
         return replace(use, kind=with_options("date", {**as_written(declared.get(name), "date"), "parts": parts}))
     return use
+
+
+def is_counter(column: Column, times: TimeColumn) -> bool:
+    """Return whether the values of each series only rise, or only fall."""
+    steps = np.diff(np.asarray(column.values[times.rows]))[~times.is_new_series]
+    return bool((steps > 0).all() or (steps < 0).all())
 
 
 def names_of(names: tuple[str, ...]) -> str:

@@ -10,7 +10,7 @@ from dltool.config.schema import Windows
 from dltool.data.arrays.rows import Coded, Rows, Taken
 from dltool.data.arrays.time_steps import Step, steps_of
 from dltool.data.split.at_random import PART_NAMES
-from dltool.data.split.by_column import Values, numbered
+from dltool.data.split.by_column import Values, is_missing, numbered
 from dltool.errors import ConfigPath, DataError, Problem
 from dltool.text import counted, listed
 
@@ -115,12 +115,12 @@ def make_windows(
     step, is_gap = None, np.zeros(len(is_new_series), dtype=bool)
     if order is not None:
         name, times = order
+        is_lost = is_missing(times)[rows]
+        is_new_series |= is_lost[1:] | is_lost[:-1]  # each row without a time is on its own
         check_moments(moments[rows], is_new_series, name, has_key=keys is not None)
         if not isinstance(times, Coded) and times.dtype.kind in "iuf":
             step, is_gap = steps_of(times[rows], is_new_series)
-        if step is not None and is_gap.any():
-            steps = counted(is_gap.sum(), "step is", "steps are")
-            warnings.append(f'{steps} not {step.name} in "{name}": no window goes across')
+        warnings += broken_by(name, int(is_lost.sum()), step, int(is_gap.sum()))
     span = span_of(options, is_new=is_new)
     starts = starts_between(is_new_series | is_gap | (np.diff(parts[rows]) != 0), span, options.stride, has_last=is_new)
     starts = starts[parts[rows[starts]] >= 0]
@@ -132,6 +132,14 @@ def make_windows(
         table = replace(table, starts=table.starts[has], parts=table.parts[has])
     check_parts_have_windows(parts, table)
     return replace(table, warnings=tuple(warnings))
+
+
+def broken_by(name: str, lost: int, step: Step | None, gaps: int) -> list[str]:
+    """Return warnings of rows that lack the column `name` of their order, and of gaps in it."""
+    warnings = [f'{counted(lost, "row")} without a "{name}" left out of the windows'] if lost else []
+    if step is not None and gaps:
+        warnings.append(f'{counted(gaps, "step is", "steps are")} not {step.name} in "{name}": no window goes across')
+    return warnings
 
 
 def span_of(options: Windows, *, is_new: bool = False) -> int:

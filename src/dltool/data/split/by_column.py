@@ -40,8 +40,8 @@ def order_named(
 ) -> tuple[str, Values] | None:
     """Return the column that `name` means as an order, with its name; None is the rows' own order.
 
-    If no column is called `time`, it means the only one of `dates`, the columns of dates. Raises DataError: no such
-    column, rows without a value, or several columns that `time` may mean."""
+    If no column is called `time`, it means the only one of `dates`, the columns of dates. Missing dates come first.
+    Raises DataError: no such column, other rows without a value, or several columns that `time` may mean."""
     if name == "time" and name not in columns:
         if not dates:
             return None
@@ -50,7 +50,9 @@ def order_named(
             message = f'"time" may be any of the {len(dates)} columns of dates: {shown}'
             raise DataError(Problem(place, message, "name one of them"))
         (name,) = dates
-    return name, column_named(columns, name, place)
+    values = columns.get(name)
+    is_date = isinstance(values, np.ndarray) and values.dtype == np.int64
+    return name, values if values is not None and is_date else column_named(columns, name, place)
 
 
 def is_missing(values: Values) -> np.ndarray:

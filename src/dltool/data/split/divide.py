@@ -9,10 +9,10 @@ from dltool.config.tasks import TargetFacts
 from dltool.data.examples import Examples, SourceExamples
 from dltool.data.files.class_folders import PartName
 from dltool.data.split.at_random import Split, divide, divide_by_groups, divide_by_names, divide_in_order
-from dltool.data.split.by_column import SplitColumns, column_named, order_named
+from dltool.data.split.by_column import SplitColumns, column_named, is_missing, order_named
 from dltool.data.split.sizes import SPLIT, PartSizes, named_sizes, part_sizes
 from dltool.errors import ConfigPath, DataError, Problem
-from dltool.text import listed
+from dltool.text import counted, listed
 
 Strata = tuple[TargetFacts, np.ndarray]
 """A target with classes, and the class (rows,) of each example, for stratification."""
@@ -101,8 +101,12 @@ def divide_parts(
 
 
 def order_warnings(rule: SplitOptions, source: SourceExamples, sizes: PartSizes) -> tuple[str, ...]:
-    """Return a warning if rows are divided at random although a date orders them in the file."""
+    """Return a warning if a date orders the rows in the file, and they are divided at random; or if some lack it."""
     columns = source.split_columns
+    if rule.order is not None:
+        name, values = order_named(columns.values, columns.dates, rule.order, (*SPLIT, "order")) or ("", np.arange(0))
+        lost = int(is_missing(values).sum())
+        return (f'{counted(lost, "row")} without a "{name}" for training only',) * bool(lost)
     if rule.rules or source.divided is not None or not (sizes.taken_validation or sizes.taken_test):
         return ()
     steps = {name: np.diff(values) for name, values in columns.values.items() if name in columns.dates}
