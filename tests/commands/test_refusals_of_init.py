@@ -175,7 +175,7 @@ OUTSIDE: Mapping[str, Mapping[str, Content]] = {
     "few rows": {"a.csv": "x,y\n1.5,a\n2,b\n1,a\n4,b\n"},
     "an empty database": {"a.db": lambda: database([])},
     "nothing but lists": {"a.json": json.dumps([{"m": [i], "y": "ab"[i % 2]} for i in range(30)])},
-    "damaged images": {**class_folders(2, 10, top="im/"), "im/a/3.png": b"no image"},
+    "damaged images": {**class_folders(2, 10, top="im/"), **{f"im/a/{n}.png": b"no image" for n in range(6)}},
 }
 """What something else than `init` has to change."""
 

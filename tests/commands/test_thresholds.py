@@ -48,6 +48,7 @@ def probabilities(run: Path, dltool, split: str) -> tuple[np.ndarray, np.ndarray
     return are, predicted, np.array([row["probability of ill"] for row in rows], np.float32)
 
 
+@pytest.mark.slow
 def test_the_threshold_is_chosen_on_validation_and_used_everywhere(run, dltool, tmp_path) -> None:
     record = results(run)["thresholds"]["output"]
     threshold = np.float32(record["value"])

@@ -166,7 +166,7 @@ def test_values_that_name_no_part_are_listed_with_their_counts():
     with pytest.raises(DataError) as error:
         divide_by_names(coded(["train", "pilot", "pilot", "holdout"]), "part", PLACE)
     (problem,) = error.value.problems
-    message = 'the column "part" has values that are no split: "pilot" (2 rows), "holdout" (1 row)'
+    message = 'the column "part" has values that are no split: "holdout" (1 row), "pilot" (2 rows)'
     assert problem.message == message
     names = "train, training, val, valid, validation, dev, test, testing, eval, evaluation"
     assert problem.hint == f"the splits are {names}"
