@@ -22,7 +22,7 @@ GROWTH: Mapping[str, int] = {
     "the program as it was first put in order": 31_000,
     "numbers that are right or refused, decisions, weights, own code, secrets, runs under attack": 4_000,
     "files as people have them": 4_600,
-    "folds, seeds, search and learning curves": 3_500,
+    "folds, seeds, search and learning curves": 5_000,
 }
 """What the source is for, and the most lines of each: a capability that is added gets a bound of its own."""
 MOST_LINES = sum(GROWTH.values())

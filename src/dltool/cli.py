@@ -23,7 +23,6 @@ from dltool.console.options import (
     FoldCount,
     Json,
     MovedData,
-    OtherMetrics,
     Quiet,
     RunFolder,
     RunsFolder,
@@ -113,9 +112,6 @@ def resume(
         within.carry_out(work, is_silent=quiet or as_json, is_quiet=quiet)
 
 
-app.command()(search)
-
-
 @app.command()
 def reproduce(
     run: RunFolder,
@@ -136,10 +132,14 @@ def reproduce(
 def evaluate(
     run: RunFolder,
     split: Annotated[str | None, Option(help="train, validation or test. Default: test.")] = None,
-    data: Annotated[
-        Path | None, Option(metavar="FILE", help="New labelled data in the format of the run's source.")
+    data: Annotated[Path | None, Option(metavar="FILE", help="New labelled data in the format of the source.")] = None,
+    metrics: Annotated[
+        list[str] | None,
+        Option(
+            metavar="METRICS",
+            help="Metrics that replace the config's: accuracy,AUC or, as YAML, {F1Score: {average: macro}}.",
+        ),
     ] = None,
-    metrics: OtherMetrics = None,
     moved: MovedData = None,
     allow_code: AllowedCode = None,
     as_json: Json = False,
@@ -219,6 +219,7 @@ def check(
 
 app.add_typer(runs_app, name="runs")
 app.command()(curve)
+app.command()(search)
 
 
 @app.command()

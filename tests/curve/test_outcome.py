@@ -107,6 +107,11 @@ def test_the_console_shows_each_size_and_the_sentence(capsys):
     assert "see   runs/iris/curve-0001/curve.html" in printed
 
 
+def test_a_quiet_curve_prints_nothing(capsys):
+    show(found(LAW), as_json=False, is_quiet=True)
+    assert capsys.readouterr() == ("", "")
+
+
 def test_the_numbers_are_one_document(capsys):
     show(found(LAW), as_json=True)
     record = json.loads(capsys.readouterr().out)

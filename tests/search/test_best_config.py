@@ -9,8 +9,9 @@ import pytest
 from dltool.config.load import build_config, read_document, with_option
 from dltool.config.text.dump import plain_config
 from dltool.search.best_config import refuse_another, whole_config, write_best
-from dltool.search.space import read_space
+from dltool.search.space import read_space, with_values_at
 
+CONFIGS = Path(__file__).parents[2] / "configs"
 BASE = """\
 data:
   source: {csv: flats.csv}
@@ -91,3 +92,19 @@ def test_a_text_that_cannot_be_edited_is_written_anew(folder):
     )) + "}\n")  # fmt: skip
     assert "units: 16" in found
     assert os.path.isabs(str(folder))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("file", sorted(CONFIGS.glob("*.yaml")), ids=lambda file: file.stem)
+def test_the_text_of_every_config_can_be_changed(file, tmp_path):
+    document = read_document(file)
+    whole = tmp_path / "config.yaml"
+    whole.write_bytes(whole_config(document))
+    again = read_document(whole)
+    refuse_another(document, again)
+    trial = with_option(with_values_at(again, {"training.batch_size": 7}), "name", build_config(document).name)
+    best = tmp_path / "best.yaml"
+    write_best(best, document.content, file, trial, "The best")
+    assert plain_config(build_config(read_document(best))) == plain_config(build_config(trial))
+    comments = [line.partition("#")[2] for line in file.read_text().splitlines() if "#" in line]
+    assert comments == [each for each in comments if each in best.read_text()]

@@ -50,10 +50,7 @@ def search(
     with quiet_optuna():
         refuse_password(storage)
     config, _ = checked_config(document)
-    for place, hint in SEVERAL.items():
-        node = find(document.root, place)
-        if node is not None and node.value is not None:
-            raise ConfigError(Problem(place, "a search trains each trial once, on one split", hint, at_key=True))
+    refuse_several(document)
     checked_search(document)
     refuse_unwritable(runs / config.name)
     read = SharedSource()
@@ -64,6 +61,7 @@ def search(
     metric = checked_search(document, dataset.facts)
     options = search_options(document)
     prune = options.prune if isinstance(options.prune, PruneOptions) else None
+    given = {"workers": workers, "storage": storage, "keep_all": keep_all}
     folder = create_search(
         runs,
         config.name,
@@ -76,13 +74,19 @@ def search(
         factor=prune.factor if prune else None,
         first=prune.first if prune else None,
         seeds=options.seeds,
-        workers=workers,
         threads=max(1, usable_cores() // workers) if workers > 1 else None,
-        storage=storage,
-        keep_all=keep_all,
+        **given,
     )
     refuse_another(document, read_document(folder.config))
     return continue_search(folder, watch, read)
+
+
+def refuse_several(document: Document) -> None:
+    """Raise ConfigError for a config whose runs train several models."""
+    for place, hint in SEVERAL.items():
+        node = find(document.root, place)
+        if node is not None and node.value is not None:
+            raise ConfigError(Problem(place, "a search trains each trial once, on one split", hint, at_key=True))
 
 
 def refuse_password(storage: str | None) -> None:

@@ -48,13 +48,6 @@ FoldCount = Annotated[
 ]
 SeedCount = Annotated[int | None, Option("--seeds", metavar="S", help="Train with S seeds; overrides training.seeds.")]
 Folds = Annotated[bool, Option("--folds", help="List the runs of folds and seeds too.")]
-OtherMetrics = Annotated[
-    list[str] | None,
-    Option(
-        metavar="METRICS",
-        help="Metrics that replace the config's: accuracy,AUC or, as YAML, {F1Score: {average: macro}}.",
-    ),
-]
 Yes = Annotated[bool, Option("--yes", help="Do not ask for confirmation.")]
 
 

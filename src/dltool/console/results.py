@@ -65,7 +65,7 @@ def resume_command(error: DltoolError) -> str | None:
 
 def show(outcome: Any, *, as_json: bool, is_quiet: bool = False) -> None:
     """Print an outcome on stdout: its `record()` as one JSON document, or text with the next step. With `is_quiet`, a
-    training run has no text. Missed expectations and warnings go to stderr."""
+    training run or a curve has no text. Missed expectations and warnings go to stderr."""
     kind = type(outcome).__name__
     for line in getattr(outcome, "missed", ()):
         stderr_console().print(Text("expectation missed: ", "bold red") + data_text(line))
@@ -73,7 +73,7 @@ def show(outcome: Any, *, as_json: bool, is_quiet: bool = False) -> None:
         stderr_console().print(Text("warning: ", "yellow") + data_text(warning))
     if as_json:
         show_json(outcome.record())
-    elif not (is_quiet and kind in ("TrainingOutcome", "SearchOutcome")):
+    elif not (is_quiet and kind in ("TrainingOutcome", "SearchOutcome", "CurveOutcome")):
         IN_WORDS[kind](outcome, stdout_console())
 
 

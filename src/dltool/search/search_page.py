@@ -32,7 +32,7 @@ def search_page(record: SearchRecord, space: Space, trials: Sequence[Trial], res
     mode, metric = record.measured.mode, record.metric
     rows = sorted(trials, key=lambda each: (bool(each.reason), not each.is_complete, each.rank(mode)))
     compared = result["against_written"]
-    is_better = result["winner"] != 0 and not (compared and compared["verdict"] == WORSE)
+    is_better = result["winner"] != 0 and (compared is None or compared["verdict"] == BETTER)
     header = render(
         "search_header.html",
         record=record,
