@@ -17,7 +17,7 @@ from dltool.data.tables.typed_table import Column, Table
 from dltool.drafting.column_uses import FEW_VALUES, MANY_VALUES, as_written, present, scale_for, with_options
 from dltool.drafting.draft import Lines, in_comment
 from dltool.drafting.folder import CLASSES, LOSS
-from dltool.drafting.series import PRICES, spread
+from dltool.drafting.series import PRICES, is_static, spread
 from dltool.errors import ConfigError
 from dltool.text import counted, did_you_mean, listed, near
 
@@ -78,6 +78,35 @@ def chosen(table: Table, target: str | None) -> tuple[str, str]:
             raise ConfigError(f'"{target}" cannot be predicted: {unable(column, table.rows)}', way)
         names = did_you_mean(near(target, table.columns)) or f"its columns are {listed([*table.columns], 12)}"
         raise ConfigError(f'{table.path.name} has no column "{target}"', f"{names}; {way}")
+    remarks: list[str] = []
+    while True:
+        name, why = best(table, able)
+        unfit = unfitness(table, name, why) if len(able) > 1 else ""
+        if not unfit:
+            return name, "; ".join([why, *remarks])
+        able.remove(name)
+        remarks.append(unfit)
+
+
+def unfitness(table: Table, name: str, why: str) -> str:
+    """Return why a column is rather not the target: it does not change in a time series, or repeats another column."""
+    if is_static(table, name):
+        return f'"{name}" is constant within each series'
+    column = table.columns[name]
+    if "name" in why or column.kind != "number" or column.distinct is not None:
+        return ""
+    values = np.asarray(column.values[:])
+    copies = (
+        other
+        for other, each in table.columns.items()
+        if other != name and each.kind == "number" and np.array_equal(each.values[:], values, equal_nan=True)
+    )
+    copy = next(copies, None)
+    return "" if copy is None else f'"{name}" is a copy of "{copy}"'
+
+
+def best(table: Table, able: Sequence[str]) -> tuple[str, str]:
+    """Choose the target among the columns that can be one, and say why."""
     by_name = {name.lower().strip(): name for name in reversed(able)}
     if {*PRICES} <= by_name.keys():
         return by_name[PRICES[-1]], "chosen by its name, among prices"

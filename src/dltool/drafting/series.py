@@ -110,6 +110,17 @@ def times_of(table: Table, target: str) -> TimeColumn | None:
     return TimeColumn(names, keys, known[rows], is_new_series, is_early, step, repeated, is_ordered)
 
 
+def is_static(table: Table, name: str) -> bool:
+    """Return whether numbers are constant within each of several time series."""
+    times = times_of(table, name) if table.columns[name].kind == "number" else None
+    if times is None or not times.keys:
+        return False
+    values = np.asarray(table.columns[name].values[times.rows])
+    known = ~np.isnan(values)
+    series = np.concatenate([[0], np.cumsum(times.is_new_series)])[known]
+    return not np.any(np.diff(values[known])[np.diff(series) == 0])
+
+
 def have_hours(moments: np.ndarray) -> bool:
     return bool((moments[~is_missing(moments)] % SECONDS_A_DAY).any())
 
