@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,11 +13,13 @@ from dltool.data.dates import SECONDS_A_DAY
 from dltool.data.sources.tables import in_memory
 from dltool.data.split.by_column import Values, is_missing, numbered
 from dltool.data.tables.typed_table import Column, Table
-from dltool.drafting.draft import in_comments, scalar
+from dltool.drafting.draft import FEWEST, in_comments, scalar
 from dltool.drafting.folder import are_unspaced
 from dltool.text import counted, listed
 
 IDENTIFIER = re.compile(r"(?:.*[_ .-])?(?:id|uuid|guid|key|index|idx|nr|rowid)|.*[a-z]I[Dd]|Unnamed: 0", re.ASCII)
+REPEATED = re.compile(r"(?i:(?:.*[_ .-])?(?:id|uuid|guid))|.*[a-z]I[Dd]", re.ASCII)
+"""Names of columns whose values identify what several rows belong to."""
 MOST_LISTED = 100
 """Columns in a config that people still read."""
 MOST_COMPARED = 100_000
@@ -260,6 +262,27 @@ def tells(values: Values, goal: Values, *, is_number: bool) -> str:
             correlation = float(np.corrcoef(values[both].astype(float), goal[both].astype(float))[0, 1])
             return f"the correlation is {correlation:.4f}" if abs(correlation) >= TELLING else ""
     return ""
+
+
+def repeated_ids(table: Table, uses: Mapping[str, Use], said: Collection[str]) -> dict[str, Use]:
+    """Return the identifiers, such as of patients, that have few rows a value, those with the fewest values first, and
+    none if these are the only inputs. They are no inputs, unless they are `said` to be, but rows of one belong to the
+    same split."""
+    counts: dict[str, int] = {}
+    for name in uses.keys() - said:
+        column = table.columns[name]
+        if column.missing or column.kind not in ("number", "category", "ignore") or not REPEATED.fullmatch(name):
+            continue
+        count = column.distinct or 0
+        if column.kind == "number":
+            values = np.asarray(column.values[:])
+            count = len(np.unique(values)) if (values == np.round(values)).all() else 0
+        if FEWEST <= count < table.rows < FEW_ROWS_A_VALUE * count:
+            counts[name] = count
+    why = "an identifier: {:,} values in {:,} rows; all rows of one are in the same split"
+    are_alone = all(use.kind == "ignore" for name, use in uses.items() if name not in counts)
+    names = [] if are_alone else sorted(counts, key=lambda name: (counts[name], name))
+    return {name: Use("ignore", why.format(counts[name], table.rows)) for name in names}
 
 
 def input_lines(uses: dict[str, Use], table: Table) -> Iterator[tuple[str, str]]:

@@ -19,7 +19,7 @@ from dltool.data.tables.typed_table import Table
 from dltool.drafting.draft import Draft, Lines, in_comment, scalar, training_lines
 from dltool.drafting.folder import LOSS, MEDIA, images_of, parts_line, said
 from dltool.errors import DataError
-from dltool.text import counted
+from dltool.text import counted, listed
 
 MASKS = frozenset(
     {"mask", "masks", "label", "labels", "annotation", "annotations", "segmentation", "segmentations", "trimaps"}
@@ -35,6 +35,8 @@ IMAGES = frozenset({"image", "images", "img", "imgs", "jpegimages", "photos", "i
 MOST_VALUES, FEW_VALUES = 64, 4
 """Masks of classes have fewer values, in a lossless format and in JPEG; a photo in a folder called `mask` has more."""
 LOOKED_AT = 5
+LEAST_OF_CLASS, FARTHEST = 0.01, 24
+"""The least share of the pixels that a value of a class has, and how far JPEG may change it."""
 METRICS = "[accuracy, {MeanIoU: {num_classes: $classes, sparse_y_pred: false}}]"
 SAME = "kernel_size: 3, padding: same, activation: relu"
 SHALLOW = 64
@@ -64,7 +66,7 @@ def masks_in(path: Path) -> str | None:
             unpaired = unpaired or masks
         elif (are_named and masks.lower() in MASKS) or MASK_WORD.search(PurePath(paired[0]).stem):
             message = f"the masks of {members.path}, such as {paired[0]}, have {values:,} values: too many for masks"
-            problem = DataError(message, "each value is a class: save the masks as PNG, because JPEG changes pixels")
+            problem = DataError(message, way_to_classes(members, masks, paired))
     if unpaired is None:
         if problem is not None:
             raise problem
@@ -72,17 +74,43 @@ def masks_in(path: Path) -> str | None:
     return unpaired
 
 
-def values_in(members: Members, names: Sequence[str]) -> int:
-    """Return the number of different pixels in some of the masks, reduced to a few thousand pixels; damaged ones are
-    found later."""
-    values = np.empty((0, 3))
+def pixels_in(members: Members, names: Sequence[str]) -> np.ndarray:
+    """Return (pixels, 3) of uint8 of some of the masks, a few thousand of each; damaged ones are found later."""
+    found = [np.empty((0, 3), np.uint8)]
     by_name = {member.name: member for member in members.members}
     for name in names[:: max(1, len(names) // LOOKED_AT)]:
         with suppress(UnreadableMember):
             content = members.reader.read(by_name[name])
             pixels, _ = mask_values(content, (SHALLOW, SHALLOW), "stretch", is_coloured=True)
-            values = np.unique(np.concatenate([values, pixels.reshape(-1, 3)]), axis=0)
-    return len(values)
+            found.append(pixels.reshape(-1, 3))
+    return np.concatenate(found)
+
+
+def values_in(members: Members, names: Sequence[str]) -> int:
+    """Return the number of different pixels in some of the masks."""
+    return len(np.unique(pixels_in(members, names), axis=0))
+
+
+def way_to_classes(members: Members, masks: str, names: Sequence[str]) -> str:
+    """Return how to give masks few values: a command if their grey values lie around a few."""
+    reason = "each value is a class, and JPEG changes pixels: save the masks as PNG"
+    pixels = pixels_in(members, names)
+    counts = np.bincount(pixels[:, 0], minlength=256)
+    levels: list[int] = []
+    for level in np.argsort(-counts, kind="stable")[: np.sum(counts >= LEAST_OF_CLASS * len(pixels))].tolist():
+        if all(abs(level - other) >= FARTHEST for other in levels):
+            levels.append(level)
+    if len(levels) < 2 or (pixels != pixels[:, :1]).any() or not Path(members.path).is_dir():
+        return reason
+    files = f"**/{masks}/**/*" if IMAGE not in masks else f"**/{PurePath(masks.replace(IMAGE, '*')).name}"
+    code = (
+        f"import pathlib, PIL.Image as I; [I.open(f.rename(f'{{f}}.old')).convert('L')"
+        f".point(lambda v: min({(*sorted(levels),)}, key=lambda level: abs(level - v))).save(f.with_suffix('.png')) "
+        f"for f in [*pathlib.Path({relpath(members.path)!r}).glob({files + PurePath(names[0]).suffix!r})]]"
+    )
+    command = f"python -c {shlex.quote(code)}"
+    values = listed([*map(str, sorted(levels))], 5)
+    return f"{reason}; this gives them the values {values}, and renames the old ones: {command}"
 
 
 def most_values(names: Sequence[str]) -> int:

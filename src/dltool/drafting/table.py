@@ -17,7 +17,7 @@ from dltool.data.tables.read import open_table
 from dltool.data.tables.several_files import ENDINGS, is_table
 from dltool.data.tables.typed_table import Column, ColumnRequest, Table
 from dltool.drafting.arff import sniff_arff
-from dltool.drafting.column_uses import MOST_LISTED, Use, input_lines, telling, use_of, value_of
+from dltool.drafting.column_uses import MOST_LISTED, Use, input_lines, repeated_ids, telling, use_of, value_of
 from dltool.drafting.database import query_of
 from dltool.drafting.draft import RANDOM, Draft, Lines, in_comment, in_comments, scalar, split_line, training_lines
 from dltool.drafting.folder import TEXT_LAYERS, TEXTS, words_of
@@ -81,11 +81,16 @@ def draft_table(files: TableFiles, named: Callable[[Path], str], target: str | N
     notes += times.notes() if times is not None and goal.is_number else ()
     by_name = split_columns(table, name)
     uses = checked(table, uses | telling(table, uses, name) | by_name | said_uses(given, name), name)
+    ids = {} if times is not None or by_name else repeated_ids(table, uses, given.columns)
+    uses |= ids
     data = [
         *sources,
         (f"target: {{{scalar(name, is_key=True)}: {goal.type}}}", f"{why}; {goal.seen}"),
         *input_lines(uses, table),
-        *(named_split(by_name) or division(others, split_line(table.rows), *split_options(table, goal, times))),
+        *(
+            named_split(by_name)
+            or division(others, split_line(table.rows), *split_options(table, goal, times, [*ids][:1]))
+        ),
     ]
     layers = dense_layers(goal)
     monitored = None if goal.is_number else "loss"
@@ -271,13 +276,15 @@ def division(others: Collection[str], whole: str, options: str, comment: str) ->
     return [(whole.replace("}", f"{options}}}"), comment)]
 
 
-def split_options(table: Table, goal: Goal, times: TimeColumn | None) -> tuple[str, str]:
-    """Return the options of the split besides its sizes, and a comment on them."""
+def split_options(table: Table, goal: Goal, times: TimeColumn | None, ids: Sequence[str]) -> tuple[str, str]:
+    """Return the options of the split besides its sizes, and a comment on them. `ids` group the rows."""
     if times is not None and times.column is not None and are_few(table.columns[times.column]):
         return "", f"at random: {in_comment(times.column)} has too few values to divide the rows by it"
     if times is not None and (times.column is not None or (times.are_ordered and "time" not in table.columns)):
         order = scalar(times.column) if times.column is not None else "time"
         return f", order: {order}", "by time, not at random: the last rows are the test"
+    if ids:
+        return f", group: {scalar(ids[0])}", "rows of one are never in two splits"
     if goal.fewest == 1:
         return ", stratify: false", "a class has one row only, and cannot be in every split"
     return "", ""
