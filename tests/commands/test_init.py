@@ -387,7 +387,7 @@ def test_one_of_three_coordinates_is_not_the_target(dltool) -> None:
     assert 'the target is "y"' in dltool("init", "data.csv").stderr
 
 
-@pytest.mark.parametrize("separator", ["|", ";", ","])
+@pytest.mark.parametrize("separator", ["|", ";", ",", "/"])
 def test_lists_of_labels_become_a_target_of_several_labels(drafted, separator: str) -> None:
     names, generator = np.array(["action", "drama", "sci-fi"]), np.random.default_rng(0)
     rows = [f'{i % 7}.5,{i % 5},"{separator.join(names[generator.random(3) < 0.6])}"' for i in range(90)]
@@ -446,6 +446,15 @@ def test_rows_in_irregular_order_of_time_are_divided_by_it(drafted) -> None:
     Path("data.csv").write_text("\n".join(["when,x,sales", *lines]), encoding="utf-8")
     config = drafted("data.csv")
     assert config["data"]["split"] == {"validation": 0.15, "test": 0.2, "order": "when"}
+
+
+def test_months_have_no_days(drafted) -> None:
+    lines = [
+        f"{2000 + row * 7 % 9} {['Jan', 'Feb', 'Mar', 'Apr'][row * 3 % 4]},{row * 5 % 13},{'pq'[row % 2]}"
+        for row in range(60)
+    ]
+    Path("data.csv").write_text("\n".join(["when,x,k", *lines]), encoding="utf-8")
+    assert drafted("data.csv")["data"]["inputs"]["when"] == {"date": {"format": "%Y %b", "parts": ["year", "month"]}}
 
 
 # --- folders ---

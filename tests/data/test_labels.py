@@ -127,6 +127,7 @@ def test_text_labels_do_not_match_numbers():
         (("a b", "a  b", "x"), '"a b", "a  b"', 'replace: {"a b": "a  b"}'),
         (("ham", "ham\u200b", "spam"), '"ham", "ham\\u200b"', 'replace: {"ham": "ham\\u200b"}'),
         (("caf\u00e9", "cafe\u0301", "x"), '"café", "cafe\u0301"', 'replace: {"café": "cafe\u0301"}'),
+        (("0", "0.0", "01", "1", "2.50"), '"0", "0.0"', 'replace: {"0": "0.0"}'),
     ],
 )
 def test_classes_that_differ_in_spelling_alone_are_warned_of(names: tuple[str, ...], alike: str, way: str) -> None:

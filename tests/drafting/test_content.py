@@ -147,6 +147,18 @@ def test_folders_name_values_as_hive_writes_them() -> None:
     assert [*read_table(parse_source({"csv": "p"}), ()).columns["k"].values[:]] == [""] * 30 + ["a b"] * 30
 
 
+def test_folders_whose_names_no_column_has_are_said(dltool: Callable[..., Any]) -> None:
+    for name in ("p/run/1.csv", "p/walk/1.csv", "q/1.csv"):
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).write_bytes(BASE)
+    said = "no column has the names of the folders run, walk: rename each, such as run to class=run, to have one"
+    assert said in dltool("init", "p").stderr
+    assert "folders" not in dltool("init", "q").stderr
+    for name in ("run", "walk"):
+        Path(f"p/{name}").rename(f"p/class={name}")
+    assert "folders" not in dltool("init", "p").stderr
+
+
 def test_the_rows_of_a_view_are_drafted_if_there_is_no_table() -> None:
     rows = " UNION ALL ".join(f"SELECT {x} AS x, '{y}' AS y" for x, y in ROWS)
     with closing(sqlite3.connect("a.db")) as opened:

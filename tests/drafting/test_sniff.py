@@ -38,6 +38,9 @@ def given(sniffed: Sniffed) -> dict[str, Any]:
     [
         (rows("{i},{k}", "number,letter"), {}),
         (rows("{i},{k}", "# made today\n#\nnumber,letter"), {"comment": "#"}),
+        (rows("{i} {i}.5 {k}", "! made today\n! by us\nx y  z"), {"delimiter": "whitespace", "comment": "!"}),
+        (rows("{i},{k}", "% made today\nnumber,letter"), {"comment": "%"}),
+        (rows("{i},{k}", "%number,letter"), {}),
         (rows("{i},{k}", "#number,letter"), {}),
         (rows("{i};{k}", "number;letter"), {"delimiter": ";"}),
         (rows("{i}\ta, b and c\t{k}", "number\ttext\tletter"), {"delimiter": "\t"}),

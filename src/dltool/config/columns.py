@@ -36,8 +36,8 @@ class WrittenNumber(Section):
     decimal: Literal[".", ","] | None = None
     """The decimal separator. Default: that of the file, or the other one where it separates groups of digits."""
     strip: str = ""
-    """Characters to remove around a number, besides spaces, such as "$" or "kg". With "()", a number in parentheses is
-    negative; with "-", one with a minus sign behind it."""
+    """Characters to remove around a number, besides spaces, such as "$", "kg" or "m2". With "()", a number in
+    parentheses is negative; with "-", one with a minus sign behind it."""
 
     @model_validator(mode="after")
     def marks_differ(self) -> Self:

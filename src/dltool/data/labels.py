@@ -200,7 +200,7 @@ READERS: Mapping[str, Callable[[SourceExamples, str, Any], Labels]] = {
 
 
 def spelling_warnings(labels: Sequence[Labels]) -> tuple[str, ...]:
-    """Return a warning for each target whose classes differ in case or spaces alone, or are the same truth value."""
+    """Return a warning for each target whose classes differ in case or spaces alone, or are one number or truth."""
     warnings = []
     for each in labels:
         are_boolean = all(name.lower() in BOOLEANS for name in each.class_names)
@@ -208,6 +208,7 @@ def spelling_warnings(labels: Sequence[Labels]) -> tuple[str, ...]:
         for name in each.class_names:
             visible = "".join(letter for letter in name if unicodedata.category(letter) != "Cf")
             folded = " ".join(unicodedata.normalize("NFKC", visible).casefold().split())
+            folded = re.sub(r"^(-?\d+)\.0+$", r"\1", folded)
             alike.setdefault(BOOLEANS[name.lower()] if are_boolean else folded, []).append(name)
         same = [names for names in alike.values() if len(names) > 1]
         if same:

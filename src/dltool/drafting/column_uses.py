@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from dltool.data.arrays.rows import Coded
-from dltool.data.dates import SECONDS_A_DAY
+from dltool.data.dates import SECONDS_A_DAY, day
 from dltool.data.sources.tables import in_memory
 from dltool.data.split.by_column import Values, is_missing, numbered
+from dltool.data.tables.cells import NO_DATE, number_text
 from dltool.data.tables.typed_table import Column, Table
 from dltool.drafting.draft import FEWEST, in_comments, scalar
 from dltool.drafting.folder import are_unspaced
@@ -95,8 +96,10 @@ def type_of(column: Column, rows: int, declared: tuple[Any, str] | None, pieces:
         return with_options("text", {"max_tokens": 1000, **of_characters}), why
     if column.kind == "date":
         times = np.asarray(column.values[:])
-        has_hours = bool((times[times != np.iinfo(np.int64).min] % SECONDS_A_DAY).any())
-        parts = ("year", "month", "weekday", "hour") if has_hours else ("year", "month", "day", "weekday")
+        times = times[times != NO_DATE]
+        has_hours, are_months = bool((times % SECONDS_A_DAY).any()), bool((day(times) == 1).all())
+        smaller = ("weekday", "hour") if has_hours else () if are_months else ("day", "weekday")
+        parts = ("year", "month", *smaller)
         seen = f"{column.low} to {column.high}" + (f", {why}" if written else "")
         if (column.high or "").startswith("9999"):
             seen += f'; if {column.high} stands for a missing date, add missing: ["{column.high}"] to the source'
@@ -138,13 +141,17 @@ def scale_for(values: np.ndarray) -> str:
 
 
 def stand_in(values: np.ndarray) -> str:
-    """Return a remark on a number such as -999, far from all others, that stands for a missing value in some rows."""
+    """Return a remark on a number that may stand for a missing value in some rows: one such as -999, far from all
+    others, or the only negative one."""
     for odd in (values.min(), values.max()):
         others = values[values != odd]
-        is_odd = len(others) and {*f"{abs(odd):g}"} == {"9"} and abs(odd) >= FIRST_STAND_IN
-        if is_odd and np.abs(others - odd).min() > np.ptp(others):
-            rows = counted(len(values) - len(others), "row")
-            return f'; {odd:g} in {rows}: if it stands for a missing value, add missing: ["{odd:g}"] to the source'
+        count = len(values) - len(others)
+        is_far = len(others) and np.abs(others - odd).min() > np.ptp(others)
+        is_nines = {*number_text(abs(odd))} == {"9"} and abs(odd) >= FIRST_STAND_IN
+        is_alone = odd < 0 <= min(others, default=-1) and count > 1 and len(np.unique(others)) > FEW_VALUES
+        if (is_far and is_nines) or is_alone:
+            text, rows = number_text(odd), counted(count, "row")
+            return f'; {text} in {rows}: if it stands for a missing value, add missing: ["{text}"] to the source'
     return ""
 
 

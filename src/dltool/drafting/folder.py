@@ -26,7 +26,7 @@ from dltool.data.media.images import IMAGES
 from dltool.data.media.load import Medium
 from dltool.data.media.skipping import without_faulty
 from dltool.data.sources.folders import load_texts
-from dltool.data.tables.cells import word_count
+from dltool.data.tables.cells import is_unspaced
 from dltool.data.tables.decompression import BYTE_ORDER_MARKS
 from dltool.drafting.draft import Draft, Lines, in_comment, in_comments, scalar, split_line, training_lines
 from dltool.drafting.name_patterns import note_of_people, pattern_in, ways_to_classes, with_classes
@@ -347,5 +347,5 @@ def words_of(texts: Rows) -> Lines:
 
 
 def are_unspaced(texts: Iterable[Any]) -> bool:
-    """Return whether most texts are of a script without spaces between words."""
-    return bool(np.median([word_count(text) > 2 * len(text.split()) for text in map(str, texts)] or [False]))
+    """Return whether most texts are of a script without spaces between words, or sequences such as of DNA."""
+    return bool(np.median([is_unspaced(str(text)) for text in texts] or [False]))

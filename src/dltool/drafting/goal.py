@@ -14,7 +14,15 @@ from dltool.data.labels import LIST, listed_labels
 from dltool.data.sources.tables import in_memory
 from dltool.data.split.by_column import is_missing, numbered
 from dltool.data.tables.typed_table import Column, Table
-from dltool.drafting.column_uses import FEW_VALUES, MANY_VALUES, as_written, present, scale_for, with_options
+from dltool.drafting.column_uses import (
+    FEW_VALUES,
+    MANY_VALUES,
+    as_written,
+    present,
+    scale_for,
+    stand_in,
+    with_options,
+)
 from dltool.drafting.draft import Lines, in_comment
 from dltool.drafting.folder import CLASSES, LOSS
 from dltool.drafting.series import PRICES, is_static, spread
@@ -30,7 +38,7 @@ TARGETS = (
 """Names of columns that mostly are the target, in this order."""
 WORDS = ("sales", "demand", "price", "fare")
 WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
-SEPARATORS = ("|", ";", ",")
+SEPARATORS = ("|", ";", ",", "/")
 LONGEST_LABEL = 40
 LEAST_SHARED = 5
 """The least number of rows that a label has on average, where a column lists labels."""
@@ -156,7 +164,7 @@ def goal_of(column: Column, declared: tuple[Any, str] | None) -> Goal:
         values = present(column)
         spread(values, column.name)
         written = f"; {declared[1]}" if declared else ""
-        seen = f"{column.low} to {column.high}, median {np.median(values):.4g}{absent}{written}"
+        seen = f"{column.low} to {column.high}, median {np.median(values):.4g}{absent}{written}{stand_in(values)}"
         kind = with_options("number", {**as_written(declared, "number"), **options, "scale": scale_for(values)})
         loss = "mean_absolute_error"
         return Goal(kind, seen, loss, loss, [("- Dense: 1", "in the scale of the target")])

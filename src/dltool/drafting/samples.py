@@ -50,7 +50,7 @@ def dialect_in(lines: Sequence[bytes], given: Mapping[str, Any]) -> tuple[CsvSou
     """Return the delimiter, quotes, escapes and comments that make the first lines of a file most regular, and their
     records. `given` options stay."""
     # Where the first line may also be the names, it has to be a comment to make the rows alike.
-    comments = ("#", None) if lines and lines[0].startswith(b"#") else (None,)
+    comments = (lines[0][:1].decode(), None) if lines and lines[0].startswith((b"#", b"%", b"!")) else (None,)
     quotes = ("'", None, '"') if any(map(SINGLE_QUOTED.search, lines)) else (None, '"')
     escapes = (None, "\\") if any(map(ESCAPED.search, lines)) else (None,)
     usual = [

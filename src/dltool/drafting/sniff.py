@@ -33,7 +33,7 @@ MOST_TEXTS = 1_000
 MOST_ODD_TEXTS = 10
 RARE = 0.05
 """Other texts are predicted as missing numbers where they make up no more of a column."""
-MOMENT = re.compile(r"(?i:.*(time|date|stamp|epoch|day|month|period)|(.*[_ ])?(at|ts|on|dt))|.*[a-z](At|On)")
+MOMENT = re.compile(r"(?i:.*(time|date|stamp|epoch|day|month|period|yyyymm)|(.*[_ ])?(at|ts|on|dt))|.*[a-z](At|On)")
 MOMENTS = {6: "%Y%m", 9: "unix", 10: "unix", 12: "unix_ms", 13: "unix_ms", 15: "unix_us", 16: "unix_us", 19: "unix_ns"}
 """Formats of numbers in columns of such names, by the digits of the largest."""
 CALENDAR = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}

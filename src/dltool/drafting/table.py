@@ -14,7 +14,7 @@ from dltool.data.sources.tables import are_classes, table_in_reach
 from dltool.data.split.at_random import PART_NAMES, SPELLINGS
 from dltool.data.tables.json_lines import ONE_OBJECT, JsonLinesFile, conversion
 from dltool.data.tables.read import open_table
-from dltool.data.tables.several_files import ENDINGS, is_table
+from dltool.data.tables.several_files import ENDINGS, is_table, parts_in
 from dltool.data.tables.typed_table import Column, ColumnRequest, Table
 from dltool.drafting.arff import sniff_arff
 from dltool.drafting.column_uses import MOST_LISTED, Use, input_lines, repeated_ids, telling, use_of, value_of
@@ -67,7 +67,7 @@ def draft_table(files: TableFiles, named: Callable[[Path], str], target: str | N
     size = f"{counted(table.rows, 'row')}, {counted(len(table.columns), 'column')}"
     title = f"{in_comment(files.path.name)[1:-1]}: {size}."
     others, unlike_it = other_files(sniffed, table, files, "" if is_series else PREDICTED)
-    notes = (f'the target is "{name}": {why}', *unlike_it)
+    notes = (f'the target is "{name}": {why}', *unlike_it, *folders_of_no_column(files, sniffed.kind))
     sources = [
         *source_lines(sniffed, named(files.path)),
         *(line for role in others for line in source_lines(others[role], named(files.others[role]), role)),
@@ -195,6 +195,19 @@ def other_files(sniffed: Sniffed, table: Table, files: TableFiles, remark: str) 
         else:
             found[role] = replace(sniffed, options=options)
     return found, remarks
+
+
+def folders_of_no_column(files: TableFiles, kind: str) -> list[str]:
+    """Return a message about the folders of a table, which may be classes."""
+    if not (files.path.is_dir() or (files.path.is_file() and files.path.suffix.lower() == ".zip")):
+        return []
+    parts = parts_in(str(files.path), kind, ())
+    folders = {part.parent for part, values in parts if not values} - {files.path.absolute()}
+    names = sorted(folder.name for folder in folders)
+    way = "rename each, such as {0} to class={0}, to have one"
+    return (
+        [f"no column has the names of the folders {listed(names, 3)}: {way.format(*names)}"] if len(names) > 1 else []
+    )
 
 
 def read(sniffed: Sniffed, needed: Sequence[str] = ()) -> Table:

@@ -40,6 +40,13 @@ WORDS = [f"w{number}" for number in range(200)]
         ([*WORDS[:60], *WORDS[:60]], "category", "60 distinct texts"),
         ([f"{word} is good" for word in WORDS], "text", "200 distinct texts of several words"),
         ([f"{word} is a word" for word in WORDS[:9]], "text", "9 distinct texts of several words"),
+        # Sequences, as of DNA.
+        (
+            [f"{number:020b}".translate({48: "A", 49: "C"}) for number in range(99)],
+            "text",
+            "99 distinct texts of several words",
+        ),
+        ([f"{number:020b}" for number in range(99)], "ignore", "an identifier: 99 distinct texts in 99 rows"),
         ([f"SKU {number}" for number in range(200)], "ignore", "an identifier: 200 distinct texts in 200 rows"),
         ([*["0", "1", "2"] * 20, *["3+"] * 5], "category", "4 distinct texts"),
         ([*[f"{number}a" for number in range(30)], *range(30, 61)] * 2, "category", "61 distinct texts"),

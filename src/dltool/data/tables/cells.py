@@ -25,6 +25,8 @@ WORD = re.compile(
     r"(?<!\S)[^\w\s]*(?![A-Z]{1,3}[^\w\s]*(?!\S))(?![^\W\d_][^\w\s]*(?!\S))[^\W\d_][^\s\d_@/\\=|<>+]*(?!\S)"
 )
 """A word of letters, which neither one letter nor three capitals are: codes have them too."""
+SEQUENCE = 20
+"""The fewest letters of a sequence, longer than nearly all words."""
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
 FIRST_DATE = (datetime(1, 1, 1, tzinfo=UTC) - EPOCH) // SECOND
@@ -80,8 +82,17 @@ def word_count(text: str) -> int:
     return len(text.split()) if text.isascii() else max(len(text.split()), len(UNSPACED.findall(text)))
 
 
+def is_unspaced(text: str) -> bool:
+    """Return whether its characters rather than its words mean something: of a script without spaces, or a sequence."""
+    parts = len(text.split())
+    return word_count(text) > 2 * parts or len(text) > SEQUENCE * parts
+
+
 def is_prose(text: str) -> bool:
-    """Return whether the text has two words at least, which codes such as "AB 123 C" and "SKU 12" have not."""
+    """Return whether the text has two words at least, which codes such as "AB 123 C" and "SKU 12" have not, or is a
+    sequence of letters, as of DNA and proteins: identifiers of so many characters have digits."""
+    if len(text) >= SEQUENCE and text.isalpha():
+        return True
     # Most codes have no space.
     words = len([*islice(WORD.finditer(text), 2)]) if " " in text else 0
     return words > 1 or (not text.isascii() and len([*islice(UNSPACED.finditer(text), 2)]) > 1)

@@ -1,6 +1,8 @@
 """How the dates of a column are written: :func:`date_of` reads one, `DateWriting` finds the format of a column."""
 
 import re
+import time
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from itertools import product
@@ -79,6 +81,7 @@ class DateWriting(TextSurvey):
         self.read: dict[str | None, int] = dict.fromkeys((None, *formats), 0)
         self.texts = 0
         self.earliest, self.latest = LAST_DATE, FIRST_DATE
+        self.years: defaultdict[str | None, set[int]] = defaultdict(set)
 
     def add(self, text: str, count: int = 1) -> None:
         self.cells += count
@@ -94,20 +97,28 @@ class DateWriting(TextSurvey):
         for each in fitting:
             self.read[each] += count
             self.earliest, self.latest = min(self.earliest, moments[each]), max(self.latest, moments[each])
+            if "%y" in (each or ""):
+                self.years[each].add(time.gmtime(moments[each]).tm_year)
         self.example = self.example or (text if fitting else "")
         if not fitting:
             self.add_odd(text, count)
 
     def formats(self) -> list[str | None]:
         """Return the formats that read nearly all cells: several if the cells do not say what is the day and what the
-        month; those with points or hyphens begin with the day, others with the month."""
+        month; those with points or hyphens begin with the day, others with the month. Days taken for years of two
+        digits would be many years: the format of the fewest comes first, of as many the one that ends with it."""
         most = max(self.read.values())
         if not most or most < USUAL_SHARE * self.cells or len(self.odd) > MOST_ODD:
             return []
         if self.read[None] == most:
             return [None]
         best = [each for each, count in self.read.items() if count == most and each is not None]
-        return [*sorted(best, key=lambda each: (each in UNIX, each.startswith("%d") == ("/" in each), len(each)))]
+
+        def rank(each: str) -> tuple[bool, int, bool, bool, int]:
+            years, is_usual = len(self.years[each]), each.startswith("%d") != ("/" in each)
+            return each in UNIX, years, each.startswith("%y"), not is_usual, len(each)
+
+        return [*sorted(best, key=rank)]
 
 
 def date_formats(texts: Iterable[str]) -> list[str]:

@@ -35,7 +35,8 @@ WRITTEN = re.compile(
     r"\(?[+-]? ?(?P<before>(?:[^\d\s.,()'+-]{1,4}\.?)?) ?\(?[+-]?"
     r"(?P<number>(?:\d(?:[\d.,'_ ]*\d)?|[.,]\d+)(?:[eE][+-]?\d+)?)(?P<after>.*?)\)?"
 )
-UNIT = re.compile(r"%|‰|/?[^\W\d_][\w/²³°·]{0,11}( [^\W\d_][\w/²³°·]{0,11})?|°[CF]?")
+DIGITS = "0123456789"
+UNIT = re.compile(r"%|‰|/(?:5|10|20|100)|/?[^\W\d_][\w/²³°·]{0,11}( [^\W\d_][\w/²³°·]{0,11})?|°[CF]?")
 FEW_VALUES = 10
 """Numbers with a unit are categories, such as sizes, if no more of them are distinct."""
 USUAL_SHARE = 0.95
@@ -85,15 +86,27 @@ class NumberFormat:
     def bare(self, text: str) -> str:
         """Return the text without what is around the number and between its groups of digits."""
         marks = self.strip.replace("-", "") + " "
-        text = text.strip(marks.translate({ord("("): None, ord(")"): None}))
+        text = without_marks(text, marks.translate({ord("("): None, ord(")"): None}))
         is_behind = "-" in self.strip and text.endswith("-")
         is_negative = is_behind or ("(" in self.strip and text.startswith("(") and text.endswith(")"))
-        text = text[: len(text) - is_behind].strip(marks)
+        text = without_marks(text[: len(text) - is_behind], marks)
         sign = text[:1] if text[:1] in ("+", "-") else ""
-        text = sign + text[len(sign) :].lstrip(marks)
+        text = sign + without_marks(text[len(sign) :], marks)
         if self.thousands and (match := self.grouped.match(text)):
             text = match[1].replace(self.thousands, "") + text[match.end() :]
         return text if not is_negative else f"-{text}"
+
+
+def without_marks(text: str, marks: str) -> str:
+    """Return the text without marks around it; digits among them are those behind a letter or slash: of m2, of /5."""
+    digits = "".join({*marks} & {*DIGITS})
+    others = marks.translate(dict.fromkeys(map(ord, DIGITS)))
+    text = text.rstrip(others)
+    while digits and (unit := text.rstrip(digits)) != text and (unit[-1:].isalpha() or unit[-1:] == "/"):
+        if (rest := unit.rstrip(others)) == unit:
+            break
+        text = rest
+    return text.lstrip(others)
 
 
 PLAIN = NumberFormat()
