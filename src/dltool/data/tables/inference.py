@@ -18,7 +18,8 @@ most ten distinct numbers come five times each and more than one in a hundred ce
 them.
 - A category, unless most rows have a text of their own: half as many distinct texts as rows, and these are more than 50
 or of four words each; or more than 100,000 distinct texts. Such a column is text if at least half of its cells have
-several words of letters, which codes such as "AB 123 C" have not, and else ignored as an identifier, or as numbers in several units."""
+several words of letters, which codes such as "AB 123 C" have not, and else ignored, as an identifier or as
+numbers in several units."""
 
 from dataclasses import dataclass
 from typing import Literal
