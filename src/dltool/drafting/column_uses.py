@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -271,25 +271,19 @@ def tells(values: Values, goal: Values, *, is_number: bool) -> str:
     return ""
 
 
-def repeated_ids(table: Table, uses: Mapping[str, Use], said: Collection[str]) -> dict[str, Use]:
-    """Return the identifiers, such as of patients, that have few rows a value, those with the fewest values first, and
-    none if these are the only inputs. They are no inputs, unless they are `said` to be, but rows of one belong to the
-    same split."""
+def repeated_ids(table: Table, uses: Mapping[str, Use]) -> dict[str, Use]:
+    """Return the identifiers, such as of patients, that have few rows a value, those with the fewest values first; none
+    if they are the only inputs. Their rows belong to one split."""
     counts: dict[str, int] = {}
-    for name in uses.keys() - said:
+    for name in filter(REPEATED.fullmatch, uses):
         column = table.columns[name]
-        if column.missing or column.kind not in ("number", "category", "ignore") or not REPEATED.fullmatch(name):
-            continue
-        count = column.distinct or 0
-        if column.kind == "number":
-            values = np.asarray(column.values[:])
-            count = len(np.unique(values)) if (values == np.round(values)).all() else 0
-        if FEWEST <= count < table.rows < FEW_ROWS_A_VALUE * count:
+        count = len(np.unique(column.values[:])) if column.kind == "number" else column.distinct or 0
+        if FEWEST <= count < table.rows < FEW_ROWS_A_VALUE * count and not column.missing:
             counts[name] = count
-    why = "an identifier: {:,} values in {:,} rows; all rows of one are in the same split"
-    are_alone = all(use.kind == "ignore" for name, use in uses.items() if name not in counts)
-    names = [] if are_alone else sorted(counts, key=lambda name: (counts[name], name))
-    return {name: Use("ignore", why.format(counts[name], table.rows)) for name in names}
+    if all(use.kind == "ignore" for name, use in uses.items() if name not in counts):
+        return {}
+    why = f"an identifier: {{:,}} values in {table.rows:,} rows"
+    return {name: Use("ignore", why.format(counts[name])) for name in sorted(counts, key=lambda name: counts[name])}
 
 
 def input_lines(uses: dict[str, Use], table: Table) -> Iterator[tuple[str, str]]:

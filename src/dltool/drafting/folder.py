@@ -75,8 +75,7 @@ def draft_folder(path: Path, named: Callable[[Path], str], on_error: str = "refu
     given = f"path: {named(Path(members.path))}"
     given += f", pattern: {scalar(pattern)}" if pattern else ""
     draft = (draft_images if medium is IMAGES else draft_audio)(members, found, given + said(on_error))
-    source = "images" if medium is IMAGES else "audio"
-    return draft if pattern else replace(draft, notes=note_of_people(found.parts["training"], source))
+    return draft if pattern else replace(draft, notes=note_of_people(found.parts["training"], medium is IMAGES))
 
 
 def said(on_error: str) -> str:

@@ -87,30 +87,24 @@ def chosen(table: Table, target: str | None) -> tuple[str, str]:
         names = did_you_mean(near(target, table.columns)) or f"its columns are {listed([*table.columns], 12)}"
         raise ConfigError(f'{table.path.name} has no column "{target}"', f"{names}; {way}")
     remarks: list[str] = []
-    while True:
-        name, why = best(table, able)
-        unfit = unfitness(table, name, why) if len(able) > 1 else ""
-        if not unfit:
-            return name, "; ".join([why, *remarks])
+    name, why = best(table, able)
+    while len(able) > 1 and (unfit := unfitness(table, name, why)):
         able.remove(name)
         remarks.append(unfit)
+        name, why = best(table, able)
+    return name, "; ".join([why, *remarks])
 
 
 def unfitness(table: Table, name: str, why: str) -> str:
-    """Return why a column is rather not the target: it does not change in a time series, or repeats another column."""
+    """Return why a column is rather not the target: it is constant in each series, or repeats another column."""
     if is_static(table, name):
         return f'"{name}" is constant within each series'
     column = table.columns[name]
-    if "name" in why or column.kind != "number" or column.distinct is not None:
+    if column.kind != "number" or column.distinct is not None or "last" not in why:
         return ""
-    values = np.asarray(column.values[:])
-    copies = (
-        other
-        for other, each in table.columns.items()
-        if other != name and each.kind == "number" and np.array_equal(each.values[:], values, equal_nan=True)
-    )
-    copy = next(copies, None)
-    return "" if copy is None else f'"{name}" is a copy of "{copy}"'
+    others = [each for each in table.columns.values() if each.kind == "number" and each is not column]
+    copies = (each.name for each in others if np.array_equal(each.values[:], column.values[:], equal_nan=True))
+    return next((f'"{name}" is a copy of "{copy}"' for copy in copies), "")
 
 
 def best(table: Table, able: Sequence[str]) -> tuple[str, str]:

@@ -21,10 +21,9 @@ FORMS = (
     *(f"{{number}}{separator}{{class}}" for separator in "._- "),
 )
 """The usual ways to write a class and a number into a name."""
-NAMED_PERSON = r"(?i)(?:patient|subject|participant|person|actor|speaker|case|user|session)[ _-]*\d+"
+NAMED_PERSON = r"(?i)(?:patient|subject|person|actor|speaker|case|user|session)[ _-]*\d+"
 PERSON = re.compile(NAMED_PERSON + r"|\d{3,}")
 """Names of folders with the files of one person each."""
-SEPARATOR = re.compile(r"([-_. ])")
 PIECE = re.compile(r"(?i)(?:^|[^a-z])(?:fold|part|batch|chunk|shard)[ _-]?\d+$")
 NAMING = re.compile("(?i)(train|label|class|meta)[^/]*$")
 """Names of tables that probably name files with their classes."""
@@ -83,33 +82,26 @@ def inner_classes(items: Sequence[Item]) -> str | None:
     return "{group}/{class}/{file}.{ending}" if is_shared else None
 
 
-def note_of_people(items: Sequence[Item], source: str) -> tuple[str, ...]:
-    """Return a message if the classes are folders that are called like people. If the names of files have parts, it
-    gives the pattern that makes the one with most values a class; `source` is images or audio."""
-    people = sorted({item.label for item in items})
+def note_of_people(items: Sequence[Item], are_images: bool) -> tuple[str, ...]:
+    """Return a message if the classes are folders that are called like people, with a pattern for other classes: the
+    part of the names of files that has most values which several people share."""
+    people = [item.label for item in items]
     if not all(re.fullmatch(NAMED_PERSON, name) for name in people):
         return ()
-    message = f"the classes are folders that are called like people or sessions: {listed(people, 3)}"
-    paths = [PurePath(item.member.name) for item in items]
-    rows = [SEPARATOR.split(path.stem) for path in paths]
-    marks = {tuple(row[1::2]) for row in rows}
-    values: dict[int, set[str]] = {}
-    for number, column in enumerate(zip(*rows, strict=True) if len(marks) == 1 else ()):
-        seen_in = Counter(value for value, _ in {*zip(column, (item.label for item in items), strict=True)})
-        if number % 2 == 0 and len(seen_in) > 1 and min(seen_in.values()) > 1:
-            values[number] = {*seen_in}
-    if not values or any(path.parent.name != item.label for path, item in zip(paths, items, strict=True)):
+    message = f"the classes are folders that are called like people or sessions: {listed(sorted({*people}), 3)}"
+    path = PurePath(items[0].member.name)
+    rows = [re.split("([-_. ])", PurePath(item.member.name).stem) for item in items]
+    columns = [*zip(*rows, strict=False)]
+    pairs = [{*zip(column, people, strict=True)} for column in columns]
+    shared = [sum(count > 1 for count in Counter(value for value, _ in each).values()) for each in pairs]
+    if max(shared) < 2 or len({*map(len, rows)}) > 1 or path.parent.name != people[0]:
         return (f"{message}; if they are not, put the files of each class in a folder",)
-    place = max(values, key=lambda number: len(values[number]))
-    parts = [f"{{part{number // 2 + 1}}}" if number % 2 == 0 else part for number, part in enumerate(rows[0])]
-    parts[place] = "{class}"
-    endings = {path.suffix for path in paths}
-    ending = endings.pop() if len(endings) == 1 else ".{ending}"
-    pattern = shlex.quote(f'data.source.{source}.pattern="{{person}}/{"".join(parts)}{ending}"')
-    way = f"train with --set {pattern} --set data.split.group=person"
-    return (
-        f"{message}; if a part of the names of files is the class, such as {rows[0][place]} of {paths[0].name}, {way}",
-    )
+    parts = [part if number % 2 else f"{{part{number // 2 + 1}}}" for number, part in enumerate(rows[0])]
+    parts[shared.index(max(shared))] = "{class}"
+    source = "images" if are_images else "audio"
+    pattern = shlex.quote(f'data.source.{source}.pattern="{{person}}/{"".join(parts)}{path.suffix}"')
+    example = f"if the class is in the names of files, as {rows[0][shared.index(max(shared))]} in {path.name}"
+    return (f"{message}; {example}, train with --set {pattern} --set data.split.group=person",)
 
 
 def refuse_pieces(path: Path, found: Labelled, hint: str) -> None:

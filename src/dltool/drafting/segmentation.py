@@ -19,7 +19,7 @@ from dltool.data.tables.typed_table import Table
 from dltool.drafting.draft import Draft, Lines, in_comment, scalar, training_lines
 from dltool.drafting.folder import LOSS, MEDIA, images_of, parts_line, said
 from dltool.errors import DataError
-from dltool.text import counted, listed
+from dltool.text import counted
 
 MASKS = frozenset(
     {"mask", "masks", "label", "labels", "annotation", "annotations", "segmentation", "segmentations", "trimaps"}
@@ -35,8 +35,6 @@ IMAGES = frozenset({"image", "images", "img", "imgs", "jpegimages", "photos", "i
 MOST_VALUES, FEW_VALUES = 64, 4
 """Masks of classes have fewer values, in a lossless format and in JPEG; a photo in a folder called `mask` has more."""
 LOOKED_AT = 5
-LEAST_OF_CLASS, FARTHEST = 0.01, 24
-"""The least share of the pixels that a value of a class has, and how far JPEG may change it."""
 METRICS = "[accuracy, {MeanIoU: {num_classes: $classes, sparse_y_pred: false}}]"
 SAME = "kernel_size: 3, padding: same, activation: relu"
 SHALLOW = 64
@@ -66,7 +64,7 @@ def masks_in(path: Path) -> str | None:
             unpaired = unpaired or masks
         elif (are_named and masks.lower() in MASKS) or MASK_WORD.search(PurePath(paired[0]).stem):
             message = f"the masks of {members.path}, such as {paired[0]}, have {values:,} values: too many for masks"
-            problem = DataError(message, way_to_classes(members, masks, paired))
+            problem = DataError(message, way_to_classes(relpath(members.path), masks, PurePath(paired[0]).suffix))
     if unpaired is None:
         if problem is not None:
             raise problem
@@ -74,43 +72,29 @@ def masks_in(path: Path) -> str | None:
     return unpaired
 
 
-def pixels_in(members: Members, names: Sequence[str]) -> np.ndarray:
-    """Return (pixels, 3) of uint8 of some of the masks, a few thousand of each; damaged ones are found later."""
-    found = [np.empty((0, 3), np.uint8)]
+def values_in(members: Members, names: Sequence[str]) -> int:
+    """Return the number of different pixels in some of the masks, reduced to a few thousand pixels; damaged ones are
+    found later."""
+    values = np.empty((0, 3))
     by_name = {member.name: member for member in members.members}
     for name in names[:: max(1, len(names) // LOOKED_AT)]:
         with suppress(UnreadableMember):
             content = members.reader.read(by_name[name])
             pixels, _ = mask_values(content, (SHALLOW, SHALLOW), "stretch", is_coloured=True)
-            found.append(pixels.reshape(-1, 3))
-    return np.concatenate(found)
+            values = np.unique(np.concatenate([values, pixels.reshape(-1, 3)]), axis=0)
+    return len(values)
 
 
-def values_in(members: Members, names: Sequence[str]) -> int:
-    """Return the number of different pixels in some of the masks."""
-    return len(np.unique(pixels_in(members, names), axis=0))
-
-
-def way_to_classes(members: Members, masks: str, names: Sequence[str]) -> str:
-    """Return how to give masks few values: a command if their grey values lie around a few."""
-    reason = "each value is a class, and JPEG changes pixels: save the masks as PNG"
-    pixels = pixels_in(members, names)
-    counts = np.bincount(pixels[:, 0], minlength=256)
-    levels: list[int] = []
-    for level in np.argsort(-counts, kind="stable")[: np.sum(counts >= LEAST_OF_CLASS * len(pixels))].tolist():
-        if all(abs(level - other) >= FARTHEST for other in levels):
-            levels.append(level)
-    if len(levels) < 2 or (pixels != pixels[:, :1]).any() or not Path(members.path).is_dir():
-        return reason
-    files = f"**/{masks}/**/*" if IMAGE not in masks else f"**/{PurePath(masks.replace(IMAGE, '*')).name}"
+def way_to_classes(path: str, masks: str, ending: str) -> str:
+    """Return how to give masks few values, with a command for the masks of two classes."""
+    files = f"**/{PurePath(masks.replace(IMAGE, '*')).name}" if IMAGE in masks else f"**/{masks}/**/*"
     code = (
-        f"import pathlib, PIL.Image as I; [I.open(f.rename(f'{{f}}.old')).convert('L')"
-        f".point(lambda v: min({(*sorted(levels),)}, key=lambda level: abs(level - v))).save(f.with_suffix('.png')) "
-        f"for f in [*pathlib.Path({relpath(members.path)!r}).glob({files + PurePath(names[0]).suffix!r})]]"
+        "import pathlib, PIL.Image as I; [I.open(f.rename(f'{f}.old')).convert('L').point(lambda v: v // 128 * 255)"
+        f".save(f.with_suffix('.png')) for f in [*pathlib.Path({path!r}).glob({files + ending!r})]]"
     )
-    command = f"python -c {shlex.quote(code)}"
-    values = listed([*map(str, sorted(levels))], 5)
-    return f"{reason}; this gives them the values {values}, and renames the old ones: {command}"
+    way = f"this does it if they are black and white, and renames the old ones: python -c {shlex.quote(code)}"
+    reason = "each value is a class: save the masks as PNG, because JPEG changes pixels"
+    return f"{reason}; {way}" if Path(path).is_dir() else reason
 
 
 def most_values(names: Sequence[str]) -> int:

@@ -115,10 +115,8 @@ def is_static(table: Table, name: str) -> bool:
     times = times_of(table, name) if table.columns[name].kind == "number" else None
     if times is None or not times.keys:
         return False
-    values = np.asarray(table.columns[name].values[times.rows])
-    known = ~np.isnan(values)
-    series = np.concatenate([[0], np.cumsum(times.is_new_series)])[known]
-    return not np.any(np.diff(values[known])[np.diff(series) == 0])
+    steps = np.diff(np.asarray(table.columns[name].values[times.rows]))
+    return bool(((steps == 0) | np.isnan(steps) | times.is_new_series).all())
 
 
 def have_hours(moments: np.ndarray) -> bool:
@@ -151,14 +149,10 @@ def are_ordered(moments: np.ndarray) -> bool:
     return bool(min(np.mean(steps < 0), np.mean(steps > 0)) <= MOST_UNORDERED)
 
 
-def may_be_years(name: str) -> bool:
-    return name.lower() in YEARS
-
-
 def years_in(table: Table, name: str) -> np.ndarray | None:
     """Return (rows,) of int64 seconds if the column holds years, and no other one months."""
     column = table.columns[name]
-    if column.kind != "number" or not may_be_years(name) or "month" in map(str.lower, table.columns):
+    if column.kind != "number" or name.lower() not in YEARS or "month" in map(str.lower, table.columns):
         return None
     years = np.asarray(column.values[:], np.float64)
     if not ((years >= 1000) & (years <= 2999) & (years == np.round(years))).all():

@@ -1,7 +1,7 @@
 """Draft a config for a table: read it, choose the target, and write the sections of the config."""
 
 import json
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from dltool.drafting.folder import TEXT_LAYERS, TEXTS, words_of
 from dltool.drafting.goal import Goal, chosen, goal_of
 from dltool.drafting.media_columns import Paths, lost_files, may_be_names, media_places, paths_in, with_paths
 from dltool.drafting.segmentation import refuse_masks
-from dltool.drafting.series import SPLIT, TimeColumn, are_random, may_be_years, series_parts, times_of, years_in
+from dltool.drafting.series import SPLIT, YEARS, TimeColumn, are_random, series_parts, times_of, years_in
 from dltool.drafting.settings import GivenSettings
 from dltool.drafting.sniff import Sniffed, sniff_csv, sniff_sheet, surveyed
 from dltool.drafting.table_files import ROLES, TableFiles
@@ -80,22 +80,17 @@ def draft_table(files: TableFiles, named: Callable[[Path], str], target: str | N
         return Draft(title, data, layers, training, goal.metric, notes, doubt)
     notes += times.notes() if times is not None and goal.is_number else ()
     by_name = split_columns(table, name)
-    uses = checked(table, uses | telling(table, uses, name) | by_name | said_uses(given, name), name)
-    ids = {} if times is not None or by_name else repeated_ids(table, uses, given.columns)
-    uses |= ids
+    uses |= repeated_ids(table, uses) | telling(table, uses, name)
+    uses = checked(table, uses | by_name | said_uses(given, name), name)
+    options = split_options(table, goal, times, repeated_ids(table, uses))
     data = [
         *sources,
         (f"target: {{{scalar(name, is_key=True)}: {goal.type}}}", f"{why}; {goal.seen}"),
         *input_lines(uses, table),
-        *(
-            named_split(by_name)
-            or division(others, split_line(table.rows), *split_options(table, goal, times, [*ids][:1]))
-        ),
+        *(named_split(by_name) or division(others, split_line(table.rows), *options)),
     ]
-    layers = dense_layers(goal)
-    monitored = None if goal.is_number else "loss"
-    optimizer = decaying(table.rows)
-    training = training_lines(table.rows, goal.loss, goal.metric, DENSE, monitored, optimizer, PATIENCE)
+    layers, monitored = dense_layers(goal), None if goal.is_number else "loss"
+    training = training_lines(table.rows, goal.loss, goal.metric, DENSE, monitored, decaying(table.rows), PATIENCE)
     used = [other for other, use in uses.items() if use.kind != "ignore"]
     if paths:
         layers = [*with_paths(paths, [other for other in used if other not in paths]), *layers]
@@ -127,7 +122,9 @@ def read_with_target(sniffed: Sniffed, target: str | None) -> tuple[Sniffed, Tab
             f'{table.path.name} has one column, "{next(iter(table.columns))}"', hint.format(table.path.name)
         )
     # Years, one after the other, are ignored as row numbers.
-    hidden = [column.name for column in table.columns.values() if column.kind == "ignore" and may_be_years(column.name)]
+    hidden = [
+        column.name for column in table.columns.values() if column.kind == "ignore" and column.name.lower() in YEARS
+    ]
     complete = read(sniffed, hidden) if hidden else table
     table = complete if any(years_in(complete, each) is not None for each in hidden) else table
     places = media_places(table.path.parent)
@@ -289,22 +286,19 @@ def division(others: Collection[str], whole: str, options: str, comment: str) ->
     return [(whole.replace("}", f"{options}}}"), comment)]
 
 
-def split_options(table: Table, goal: Goal, times: TimeColumn | None, ids: Sequence[str]) -> tuple[str, str]:
-    """Return the options of the split besides its sizes, and a comment on them. `ids` group the rows."""
-    if times is not None and times.column is not None and are_few(table.columns[times.column]):
+def split_options(table: Table, goal: Goal, times: TimeColumn | None, ids: Iterable[str]) -> tuple[str, str]:
+    """Return the options of the split besides its sizes, and a comment on them. The first of `ids` groups the rows."""
+    moments = table.columns[times.column].distinct if times is not None and times.column is not None else None
+    if times is not None and moments is not None and moments < FEWEST_MOMENTS:
         return "", f"at random: {in_comment(times.column)} has too few values to divide the rows by it"
     if times is not None and (times.column is not None or (times.are_ordered and "time" not in table.columns)):
         order = scalar(times.column) if times.column is not None else "time"
         return f", order: {order}", "by time, not at random: the last rows are the test"
-    if ids:
-        return f", group: {scalar(ids[0])}", "rows of one are never in two splits"
+    for name in ids:
+        return f", group: {scalar(name)}", "rows of one are never in two splits"
     if goal.fewest == 1:
         return ", stratify: false", "a class has one row only, and cannot be in every split"
     return "", ""
-
-
-def are_few(column: Column) -> bool:
-    return column.distinct is not None and column.distinct < FEWEST_MOMENTS
 
 
 def decaying(rows: int) -> tuple[str, str]:

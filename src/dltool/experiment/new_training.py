@@ -20,9 +20,8 @@ from dltool.runs.recorded import with_table_at
 from dltool.text import counted
 from dltool.tracking import refuse_missing_extras
 
-MONITOR = ("training", "checkpoint", "monitor")
 CHOICES = {
-    MONITOR: "best epoch by {}",
+    ("training", "checkpoint", "monitor"): "best epoch by {}",
     ("data", "split", "stratify"): "splits stratified by class",
 }
 """Descriptions of defaults that are inferred from the data."""
@@ -83,13 +82,13 @@ def overrides(document: Document, config: Config) -> list[str]:
     files = Counter(origin.origin.rsplit(":", 2)[0] for origin in found if origin.origin.count(":") >= 2)
     others = {name: count for name, count in files.items() if name in document.texts and name not in arguments}
     others.pop(document.shown_as, None)
-    split = config.data.split
-    # The data's own splits are not stratified.
-    choices = CHOICES if split.validation or split.test else {MONITOR: CHOICES[MONITOR]}
     chosen = [
-        choices[origin.path].format(origin.value)
+        CHOICES[origin.path].format(origin.value)
         for origin in found
-        if origin.path in choices and origin.origin == "default" and origin.value is not False
+        if origin.path in CHOICES
+        and origin.origin == "default"
+        and origin.value is not False
+        and (origin.path[1] != "split" or config.data.split.validation or config.data.split.test)
     ]
     lines = [f"overridden by {', '.join(arguments)}"] if arguments else []
     lines += [f"{counted(count, 'value')} from {name}, which the config extends" for name, count in others.items()]

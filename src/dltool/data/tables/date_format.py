@@ -8,13 +8,15 @@ from datetime import UTC, datetime
 from itertools import product
 
 from dltool.config.columns import UNIX
-from dltool.data.tables.cells import EPOCH, FIRST_DATE, LAST_DATE, NO_DATE, SECOND
+from dltool.data.dates import SECONDS_A_DAY
+from dltool.data.tables.cells import EPOCH, FIRST_DATE, LAST_DATE, NO_DATE
 from dltool.data.tables.number_format import MOST_ODD, SAMPLE, USUAL_SHARE, TextSurvey
 
 CLOCK = r"\d{2}:\d{2}(:\d{2}([.,]\d{1,9})?)?( ?(Z|[+-]\d{2}(:?\d{2})?))?"
 ISO_DATE = re.compile(rf"\d{{4}}-(\d{{2}}(-\d{{2}}([T ]({CLOCK}|\d{{2}}))?)?|W\d{{2}}(-\d)?)|\d{{4}}W\d{{2}}", re.ASCII)
-ISO_MONTH = 7
-"""Characters of a month, such as 1949-01."""
+ISO_MONTH, ISO_MINUTE = 7, 16
+"""Characters of 1949-01, and of 1949-01-01 00:00, which has no zone."""
+PLAIN_EPOCH = EPOCH.replace(tzinfo=None)
 INTEGER = re.compile(r"-?\d{1,19}(\.\d*)?", re.ASCII)
 QUARTER = re.compile(r"(?<=[Qq])[1-4](?!\d)|(?<!\d)[1-4](?=[Qq])", re.ASCII)
 TIME = re.compile(
@@ -53,14 +55,15 @@ def date_of(text: str, written: str | None = None) -> int:
             moment = datetime.strptime(in_months(SPOKEN.sub("", text), written), of_month)  # noqa: DTZ007 - it may have a zone
         elif ISO_DATE.fullmatch(text):
             whole = f"{text}-01" if len(text) == ISO_MONTH and "W" not in text else text
-            moment = datetime.fromisoformat(whole.replace(" Z", "Z").replace(" +", "+").replace(" -", "-"))
+            if len(whole) > ISO_MINUTE:
+                whole = whole.replace(" Z", "Z").replace(" +", "+").replace(" -", "-")
+            moment = datetime.fromisoformat(whole)
         else:
             return NO_DATE
     except ValueError:
         return NO_DATE
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    seconds = (moment - EPOCH) // SECOND
+    since = moment - (PLAIN_EPOCH if moment.tzinfo is None else EPOCH)
+    seconds = since.days * SECONDS_A_DAY + since.seconds
     return seconds if FIRST_DATE <= seconds <= LAST_DATE else NO_DATE
 
 

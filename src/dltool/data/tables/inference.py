@@ -29,7 +29,7 @@ import numpy as np
 from dltool.data.tables.builders import BooleanBuilder, Builder, DateBuilder, NumberBuilder, TextBuilder, builder_for
 from dltool.data.tables.cells import BOOLEAN_WORDS, Cells, Texts, texts_of
 from dltool.data.tables.date_format import date_formats
-from dltool.data.tables.number_format import format_of, units_of
+from dltool.data.tables.number_format import format_of, number_in
 from dltool.data.tables.stores import Stores
 from dltool.data.tables.typed_table import Want
 
@@ -134,10 +134,11 @@ class Guess:
         if are_own and are_words:
             return Decided("text", f"{shown} distinct texts of several words")
         if are_own and not self.is_needed:
-            units = units_of([text for text in builder.numbers if text], self.decimal)
-            why = f"numbers in several units, {' and '.join(units)}: write them in one"
-            identifier = f"an identifier: {shown} distinct texts in {present:,} rows"
-            return Decided("ignore", why if 1 < len(units) <= MOST_UNITS else identifier)
+            parts = [number_in(text) for text in [*builder.numbers][:SUGGESTING] if text]
+            units = sorted({each[2] for each in parts if each} - {""})
+            in_units = f"numbers in several units, {' and '.join(units)}: write them in one"
+            why = f"an identifier: {shown} distinct texts in {present:,} rows"
+            return Decided("ignore", in_units if all(parts) and 1 < len(units) <= MOST_UNITS else why)
         return Decided("category", f"{shown} distinct texts")
 
 

@@ -187,12 +187,6 @@ class Writing(TextSurvey):
         return {key: value for key, value in options.items() if value}
 
     @property
-    def units(self) -> list[str]:
-        """Return the units of the numbers, nothing unless most texts are numbers."""
-        most = max(self.read.values())
-        return sorted({after for _, after in self.around if after}) if most >= USUAL_SHARE * self.cells > 0 else []
-
-    @property
     def is_ambiguous(self) -> bool:
         """Return whether the decimal marks may as well separate thousands: each has three digits behind it."""
         other = OTHER[self.decimal]
@@ -222,12 +216,6 @@ def number_in(text: str) -> tuple[str, str, str] | None:
 
 def is_currency(mark: str) -> bool:
     return any(unicodedata.category(character) == "Sc" for character in mark) or bool(CODES.fullmatch(mark))
-
-
-def units_of(texts: Iterable[str], decimal: str) -> list[str]:
-    """Return the units of texts that are numbers with one behind: :attr:`Writing.units`."""
-    writing = Writing(decimal)
-    return writing.units if writing.add_likely(texts) else []
 
 
 def format_of(texts: Iterable[str], decimal: str) -> dict[str, str]:
