@@ -18,9 +18,11 @@ from tests.data.pictures import class_folders, encoded, pixels
 from tests.wav_files import sound
 
 from dltool.config.load import build_config, read_document
+from dltool.data.checked import checked_config, checked_with
 from dltool.data.dataset import load_data
 from dltool.drafting.settings import in_terms_of_init
 from dltool.errors import Problem
+from dltool.experiment.new_training import overrides
 
 ROWS = 120
 
@@ -799,6 +801,19 @@ def test_the_parts_of_a_dataset_are_no_classes(dltool, drafted) -> None:
 def test_a_validation_split_of_the_data_is_kept(drafted) -> None:
     write_all(class_folders(2, 10, top="images/train/") | class_folders(2, 3, top="images/val/"))
     assert drafted("images")["data"]["split"] == {"test": 0.2}
+
+
+@pytest.mark.parametrize("has_own", [True, False])
+def test_only_splits_that_the_config_makes_are_stratified_by_class(dltool, has_own: bool) -> None:
+    write_all(class_folders(2, 10, top="it/train/") | class_folders(2, 3, top="it/test/"))
+    if has_own:
+        write_all(class_folders(2, 3, top="it/val/"))
+    Path("it.yaml").write_text(dltool("init", "it").stdout.split("expect:")[0], encoding="utf-8")
+    document = read_document(Path("it.yaml"))
+    config, _ = checked_config(document)
+    dataset = load_data(config.data, config.seed)
+    described = overrides(document, dataset.in_force(checked_with(document, dataset.facts)))
+    assert ("splits stratified by class" in "".join(described)) is not has_own
 
 
 def test_folders_in_the_classes_are_remarked_on(dltool) -> None:

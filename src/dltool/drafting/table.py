@@ -1,7 +1,7 @@
 """Draft a config for a table: read it, choose the target, and write the sections of the config."""
 
 import json
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -63,7 +63,8 @@ def draft_table(files: TableFiles, named: Callable[[Path], str], target: str | N
     goal = goal_of(as_target(sniffed, table, name), sniffed.columns.get(name))
     times = None if paths else times_of(table, name)
     is_series = times is not None and goal.is_number and times.may_be_windows(table)
-    uses = uses_of(table, sniffed, name, None if is_series else pieces_for(table)) | said_uses(given, name)
+    is_long = table.rows >= MANY_ROWS and len(table.columns) <= MOST_LISTED
+    uses = uses_of(table, sniffed, name, PIECES if is_long and not is_series else None) | said_uses(given, name)
     size = f"{counted(table.rows, 'row')}, {counted(len(table.columns), 'column')}"
     title = f"{in_comment(files.path.name)[1:-1]}: {size}."
     others, unlike_it = other_files(sniffed, table, files, "" if is_series else PREDICTED)
@@ -82,12 +83,11 @@ def draft_table(files: TableFiles, named: Callable[[Path], str], target: str | N
     by_name = split_columns(table, name)
     uses |= repeated_ids(table, uses) | telling(table, uses, name)
     uses = checked(table, uses | by_name | said_uses(given, name), name)
-    options = split_options(table, goal, times, repeated_ids(table, uses))
     data = [
         *sources,
         (f"target: {{{scalar(name, is_key=True)}: {goal.type}}}", f"{why}; {goal.seen}"),
         *input_lines(uses, table),
-        *(named_split(by_name) or division(others, split_line(table.rows), *options)),
+        *(named_split(by_name) or division(others, split_line(table.rows), *split_options(table, goal, times, uses))),
     ]
     layers, monitored = dense_layers(goal), None if goal.is_number else "loss"
     training = training_lines(table.rows, goal.loss, goal.metric, DENSE, monitored, decaying(table.rows), PATIENCE)
@@ -234,11 +234,6 @@ def said_uses(given: GivenSettings, target: str) -> dict[str, Use]:
     return {name: Use(value_of(value), "as --set says") for name, value in given.columns.items() if name != target}
 
 
-def pieces_for(table: Table) -> int | None:
-    """Return in how many pieces numbers are encoded: in none where few rows, or many columns, would be in each."""
-    return PIECES if table.rows >= MANY_ROWS and len(table.columns) <= MOST_LISTED else None
-
-
 def uses_of(table: Table, sniffed: Sniffed, target: str, pieces: int | None) -> dict[str, Use]:
     return {
         name: use_of(column, table.rows, sniffed.columns.get(name), pieces)
@@ -286,16 +281,16 @@ def division(others: Collection[str], whole: str, options: str, comment: str) ->
     return [(whole.replace("}", f"{options}}}"), comment)]
 
 
-def split_options(table: Table, goal: Goal, times: TimeColumn | None, ids: Iterable[str]) -> tuple[str, str]:
-    """Return the options of the split besides its sizes, and a comment on them. The first of `ids` groups the rows."""
+def split_options(table: Table, goal: Goal, times: TimeColumn | None, uses: Mapping[str, Use]) -> tuple[str, str]:
+    """Return the options of the split besides its sizes, and a comment on them."""
     moments = table.columns[times.column].distinct if times is not None and times.column is not None else None
     if times is not None and moments is not None and moments < FEWEST_MOMENTS:
         return "", f"at random: {in_comment(times.column)} has too few values to divide the rows by it"
     if times is not None and (times.column is not None or (times.are_ordered and "time" not in table.columns)):
         order = scalar(times.column) if times.column is not None else "time"
         return f", order: {order}", "by time, not at random: the last rows are the test"
-    for name in ids:
-        return f", group: {scalar(name)}", "rows of one are never in two splits"
+    if ids := [*repeated_ids(table, uses)]:
+        return f", group: {scalar(ids[0])}", "rows of one are never in two splits"
     if goal.fewest == 1:
         return ", stratify: false", "a class has one row only, and cannot be in every split"
     return "", ""
