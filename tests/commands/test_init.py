@@ -1,7 +1,10 @@
 """A ready config to begin with, above all one for somebody's own data."""
 
 import io
+import shlex
 import sqlite3
+import subprocess
+import sys
 import zipfile
 from contextlib import closing
 from pathlib import Path
@@ -10,13 +13,16 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from PIL import Image
 from tests.data.pictures import class_folders, encoded, pixels
 from tests.wav_files import sound
 
 from dltool.config.load import build_config, read_document
+from dltool.data.checked import checked_config, checked_with
 from dltool.data.dataset import load_data
 from dltool.drafting.settings import in_terms_of_init
 from dltool.errors import Problem
+from dltool.experiment.new_training import overrides
 
 ROWS = 120
 
@@ -162,6 +168,34 @@ def test_columns_that_identify_a_row_or_tell_the_target_are_ignored(drafted) -> 
     table("no,user_id,x,same,copy,y", "{i},{i}7{n},{x},1,{k}{k},{k}")
     inputs = drafted("data.csv")["data"]["inputs"]
     assert {name for name, kind in inputs.items() if kind == "ignore"} == {"no", "user_id", "same", "copy"}
+
+
+@pytest.mark.parametrize(("rows_a_value", "is_grouped"), [(2, True), (12, False)])
+@pytest.mark.parametrize("prefix", ["", "HAM_"])
+def test_identifiers_with_few_rows_a_value_keep_these_rows_in_one_split(
+    drafted, prefix, rows_a_value, is_grouped
+) -> None:
+    ids = np.random.default_rng(4).permutation(240) // rows_a_value
+    lines = [f"{prefix}{number},{i % 11},{'ab'[i % 5 // 3]}" for i, number in enumerate(ids)]
+    Path("data.csv").write_text("\n".join(["lesion_id,age,dx", *lines]), encoding="utf-8")
+    data = drafted("data.csv")["data"]
+    assert (data["inputs"]["lesion_id"] == "ignore", data["split"].get("group") == "lesion_id") == (is_grouped,) * 2
+
+
+def test_a_copy_of_another_column_is_not_the_target(dltool) -> None:
+    table("a,rv1,rv2", "{x},{i}.5,{i}.5")
+    outcome = dltool("init", "data.csv")
+    assert [*yaml.safe_load(outcome.stdout)["data"]["target"]] == ["a"]
+    assert '"rv2" is a copy of "rv1"' in outcome.stderr
+    assert [*yaml.safe_load(dltool("init", "data.csv", "--target", "rv2").stdout)["data"]["target"]] == ["rv2"]
+
+
+def test_numbers_in_several_units_are_said_to_be_that(drafted, dltool) -> None:
+    table("Vol.,x,y", "{i}.25K,{x},{k}", "k.csv")
+    lines = Path("k.csv").read_text().splitlines()
+    Path("data.csv").write_text("\n".join([*lines[:80], *(line.replace("K", "M") for line in lines[80:])]))
+    assert drafted("data.csv")["data"]["inputs"]["Vol."] == "ignore"
+    assert "numbers in several units, K and M: write them in one" in dltool("init", "data.csv").stdout
 
 
 def test_a_number_that_goes_along_with_the_target_is_ignored_unless_it_is_the_only_input(drafted) -> None:
@@ -405,7 +439,7 @@ def test_of_a_wide_table_only_what_is_not_as_it_seems_is_listed(drafted) -> None
     lines = [",".join([*(str((i * 7 + n) % 13) for n in range(120)), f"{i // 2}", "xy"[i % 2]]) for i in range(60)]
     Path("data.csv").write_text("\n".join([",".join([*names, "row_id", "y"]), *lines]), encoding="utf-8")
     config = drafted("data.csv", "--target", "y")
-    assert "inputs" not in config["data"]
+    assert config["data"]["inputs"] == {"row_id": "ignore"}
 
 
 def test_rows_in_irregular_order_of_time_are_divided_by_it(drafted) -> None:
@@ -622,11 +656,17 @@ def test_a_table_of_images_and_masks_names_the_folder_to_draft_from(dltool, draf
     assert "masks" in drafted("it")["data"]["source"]["images"]
 
 
-def test_masks_of_too_many_values_are_no_classes_of_pixels_or_images(dltool) -> None:
+def test_masks_of_too_many_values_are_refused_with_a_command_that_reduces_them(dltool, drafted) -> None:
     make_masks(lossless=False)
     outcome = dltool("init", "it")
     assert outcome.code == 3
     assert "too many for masks" in outcome.stderr
+    # The command that it names, with this Python.
+    code = shlex.split(outcome.stderr[outcome.stderr.index("python -c") :])[2]
+    subprocess.run([sys.executable, "-c", code], check=True)
+    assert drafted("it")["data"]["source"]["images"]["masks"] == "masks"
+    values = {*np.unique([np.asarray(Image.open(file)) for file in Path("it/masks").glob("*.png")]).tolist()}
+    assert (values, len([*Path("it/masks").glob("*.jpg.old")])) == ({0, 255}, 30)
 
 
 def test_photos_in_a_folder_called_mask_are_a_class(drafted) -> None:
@@ -735,6 +775,19 @@ def test_classes_in_the_folder_of_each_patient_are_split_by_patient(drafted) -> 
     assert data["split"]["group"] == "group"
 
 
+def test_folders_called_like_people_are_named_with_the_pattern_of_the_classes_in_the_names(dltool) -> None:
+    tones = {
+        f"it/Actor_0{i % 3}/03-0{1 + i // 6}-0{i // 3 % 2}-0{i % 3}.wav": sound(np.ones(900) / 9) for i in range(24)
+    }
+    write_all(tones)
+    outcome = dltool("init", "it", "--out", "it.yaml")
+    assert "folders that are called like people or sessions: Actor_00, Actor_01, Actor_02" in outcome.stderr
+    settings = shlex.split(outcome.stderr[outcome.stderr.index("--set ") :].splitlines()[0])
+    checked = dltool("check", "it.yaml", "--data", *settings)
+    assert (checked.code, "4 classes" in checked.stdout) == (0, True), checked.stdout + checked.stderr
+    assert 'pattern="{person}/{part1}-{class}-{part3}-{part4}.wav"' in " ".join(settings)
+
+
 def test_the_parts_of_a_dataset_are_no_classes(dltool, drafted) -> None:
     write_all({f"it/part_{i % 2}/im{i}.png": encoded(pixels(8, 8, seed=i)) for i in range(20)})
     lines = [f"im{i},{'ab'[i // 10]}" for i in range(20)]
@@ -748,6 +801,19 @@ def test_the_parts_of_a_dataset_are_no_classes(dltool, drafted) -> None:
 def test_a_validation_split_of_the_data_is_kept(drafted) -> None:
     write_all(class_folders(2, 10, top="images/train/") | class_folders(2, 3, top="images/val/"))
     assert drafted("images")["data"]["split"] == {"test": 0.2}
+
+
+@pytest.mark.parametrize("has_own", [True, False])
+def test_only_splits_that_the_config_makes_are_stratified_by_class(dltool, has_own: bool) -> None:
+    write_all(class_folders(2, 10, top="it/train/") | class_folders(2, 3, top="it/test/"))
+    if has_own:
+        write_all(class_folders(2, 3, top="it/val/"))
+    Path("it.yaml").write_text(dltool("init", "it").stdout.split("expect:")[0], encoding="utf-8")
+    document = read_document(Path("it.yaml"))
+    config, _ = checked_config(document)
+    dataset = load_data(config.data, config.seed)
+    described = overrides(document, dataset.in_force(checked_with(document, dataset.facts)))
+    assert ("splits stratified by class" in "".join(described)) is not has_own
 
 
 def test_folders_in_the_classes_are_remarked_on(dltool) -> None:

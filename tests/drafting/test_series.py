@@ -283,6 +283,17 @@ def test_a_table_with_dates_predicts_the_number_that_it_is_called_for(drafted, q
     assert [*config["data"]["target"]] == [target]
 
 
+def test_a_number_that_is_constant_in_each_series_is_not_the_target(drafted, dltool) -> None:
+    dates = pd.date_range("2020-03-01", periods=40)
+    each = [
+        pd.DataFrame({"place": name, "date": dates, "cases": walk(40, seed), "population": 9_000 * (seed + 2)})
+        for seed, name in enumerate("abc")
+    ]
+    config, _ = drafted(pd.concat(each))
+    assert [*config["data"]["target"]] == ["cases"]
+    assert '"population" is constant within each series' in dltool("init", "data.csv").stderr
+
+
 def test_several_lines_of_names_as_pandas_writes_them_are_found(drafted, dltool) -> None:
     table = prices(60).set_index("Date")
     table.columns = pd.MultiIndex.from_product([table.columns, ["ACME"]], names=["Price", "Ticker"])

@@ -14,11 +14,13 @@ from dltool.data.sources.tables import in_memory
 from dltool.data.split.by_column import Values, is_missing, numbered
 from dltool.data.tables.cells import NO_DATE, number_text
 from dltool.data.tables.typed_table import Column, Table
-from dltool.drafting.draft import in_comments, scalar
+from dltool.drafting.draft import FEWEST, in_comments, scalar
 from dltool.drafting.folder import are_unspaced
 from dltool.text import counted, listed
 
 IDENTIFIER = re.compile(r"(?:.*[_ .-])?(?:id|uuid|guid|key|index|idx|nr|rowid)|.*[a-z]I[Dd]|Unnamed: 0", re.ASCII)
+REPEATED = re.compile(r"(?i:(?:.*[_ .-])?(?:id|uuid|guid))|.*[a-z]I[Dd]", re.ASCII)
+"""Names of columns whose values identify what several rows belong to."""
 MOST_LISTED = 100
 """Columns in a config that people still read."""
 MOST_COMPARED = 100_000
@@ -267,6 +269,21 @@ def tells(values: Values, goal: Values, *, is_number: bool) -> str:
             correlation = float(np.corrcoef(values[both].astype(float), goal[both].astype(float))[0, 1])
             return f"the correlation is {correlation:.4f}" if abs(correlation) >= TELLING else ""
     return ""
+
+
+def repeated_ids(table: Table, uses: Mapping[str, Use]) -> dict[str, Use]:
+    """Return the identifiers, such as of patients, that have few rows a value, those with the fewest values first; none
+    if they are the only inputs. Their rows belong to one split."""
+    counts: dict[str, int] = {}
+    for name in filter(REPEATED.fullmatch, uses):
+        column = table.columns[name]
+        count = len(np.unique(column.values[:])) if column.kind == "number" else column.distinct or 0
+        if FEWEST <= count < table.rows < FEW_ROWS_A_VALUE * count and not column.missing:
+            counts[name] = count
+    if all(use.kind == "ignore" for name, use in uses.items() if name not in counts):
+        return {}
+    why = f"an identifier: {{:,}} values in {table.rows:,} rows"
+    return {name: Use("ignore", why.format(counts[name])) for name in sorted(counts, key=lambda name: counts[name])}
 
 
 def input_lines(uses: dict[str, Use], table: Table) -> Iterator[tuple[str, str]]:

@@ -29,7 +29,7 @@ from dltool.data.sources.folders import load_texts
 from dltool.data.tables.cells import is_unspaced
 from dltool.data.tables.decompression import BYTE_ORDER_MARKS
 from dltool.drafting.draft import Draft, Lines, in_comment, in_comments, scalar, split_line, training_lines
-from dltool.drafting.name_patterns import pattern_in, ways_to_classes, with_classes
+from dltool.drafting.name_patterns import note_of_people, pattern_in, ways_to_classes, with_classes
 from dltool.drafting.refused_folders import refuse_folder
 from dltool.errors import DataError
 from dltool.text import counted
@@ -74,7 +74,8 @@ def draft_folder(path: Path, named: Callable[[Path], str], on_error: str = "refu
         found = with_few_left_out(found, members, medium)
     given = f"path: {named(Path(members.path))}"
     given += f", pattern: {scalar(pattern)}" if pattern else ""
-    return (draft_images if medium is IMAGES else draft_audio)(members, found, given + said(on_error))
+    draft = (draft_images if medium is IMAGES else draft_audio)(members, found, given + said(on_error))
+    return draft if pattern else replace(draft, notes=note_of_people(found.parts["training"], medium is IMAGES))
 
 
 def said(on_error: str) -> str:

@@ -25,7 +25,7 @@ from dltool.drafting.column_uses import (
 )
 from dltool.drafting.draft import Lines, in_comment
 from dltool.drafting.folder import CLASSES, LOSS
-from dltool.drafting.series import PRICES, spread
+from dltool.drafting.series import PRICES, is_static, spread
 from dltool.errors import ConfigError
 from dltool.text import counted, did_you_mean, listed, near
 
@@ -86,6 +86,29 @@ def chosen(table: Table, target: str | None) -> tuple[str, str]:
             raise ConfigError(f'"{target}" cannot be predicted: {unable(column, table.rows)}', way)
         names = did_you_mean(near(target, table.columns)) or f"its columns are {listed([*table.columns], 12)}"
         raise ConfigError(f'{table.path.name} has no column "{target}"', f"{names}; {way}")
+    remarks: list[str] = []
+    name, why = best(table, able)
+    while len(able) > 1 and (unfit := unfitness(table, name, why)):
+        able.remove(name)
+        remarks.append(unfit)
+        name, why = best(table, able)
+    return name, "; ".join([why, *remarks])
+
+
+def unfitness(table: Table, name: str, why: str) -> str:
+    """Return why a column is rather not the target: it is constant in each series, or repeats another column."""
+    if is_static(table, name):
+        return f'"{name}" is constant within each series'
+    column = table.columns[name]
+    if column.kind != "number" or column.distinct is not None or "last" not in why:
+        return ""
+    others = [each for each in table.columns.values() if each.kind == "number" and each is not column]
+    copies = (each.name for each in others if np.array_equal(each.values[:], column.values[:], equal_nan=True))
+    return next((f'"{name}" is a copy of "{copy}"' for copy in copies), "")
+
+
+def best(table: Table, able: Sequence[str]) -> tuple[str, str]:
+    """Choose the target among the columns that can be one, and say why."""
     by_name = {name.lower().strip(): name for name in reversed(able)}
     if {*PRICES} <= by_name.keys():
         return by_name[PRICES[-1]], "chosen by its name, among prices"

@@ -21,7 +21,8 @@ FORMS = (
     *(f"{{number}}{separator}{{class}}" for separator in "._- "),
 )
 """The usual ways to write a class and a number into a name."""
-PERSON = re.compile(r"(?i)(?:patient|subject|person|actor|speaker|case|user|session)[ _-]*\d+|\d{3,}")
+NAMED_PERSON = r"(?i)(?:patient|subject|person|actor|speaker|case|user|session)[ _-]*\d+"
+PERSON = re.compile(NAMED_PERSON + r"|\d{3,}")
 """Names of folders with the files of one person each."""
 PIECE = re.compile(r"(?i)(?:^|[^a-z])(?:fold|part|batch|chunk|shard)[ _-]?\d+$")
 NAMING = re.compile("(?i)(train|label|class|meta)[^/]*$")
@@ -79,6 +80,28 @@ def inner_classes(items: Sequence[Item]) -> str | None:
     folders = Counter(folder for _, folder in {path[-3:-1] for path in paths})
     is_shared = 1 < len(folders) < len(people) and 2 * min(folders.values()) >= len(people)
     return "{group}/{class}/{file}.{ending}" if is_shared else None
+
+
+def note_of_people(items: Sequence[Item], are_images: bool) -> tuple[str, ...]:
+    """Return a message if the classes are folders that are called like people, with a pattern for other classes: the
+    part of the names of files that has most values which several people share."""
+    people = [item.label for item in items]
+    if not all(re.fullmatch(NAMED_PERSON, name) for name in people):
+        return ()
+    message = f"the classes are folders that are called like people or sessions: {listed(sorted({*people}), 3)}"
+    path = PurePath(items[0].member.name)
+    rows = [re.split("([-_. ])", PurePath(item.member.name).stem) for item in items]
+    columns = [*zip(*rows, strict=False)]
+    pairs = [{*zip(column, people, strict=True)} for column in columns]
+    shared = [sum(count > 1 for count in Counter(value for value, _ in each).values()) for each in pairs]
+    if max(shared) < 2 or len({*map(len, rows)}) > 1 or path.parent.name != people[0]:
+        return (f"{message}; if they are not, put the files of each class in a folder",)
+    parts = [part if number % 2 else f"{{part{number // 2 + 1}}}" for number, part in enumerate(rows[0])]
+    parts[shared.index(max(shared))] = "{class}"
+    source = "images" if are_images else "audio"
+    pattern = shlex.quote(f'data.source.{source}.pattern="{{person}}/{"".join(parts)}{path.suffix}"')
+    example = f"if the class is in the names of files, as {rows[0][shared.index(max(shared))]} in {path.name}"
+    return (f"{message}; {example}, train with --set {pattern} --set data.split.group=person",)
 
 
 def refuse_pieces(path: Path, found: Labelled, hint: str) -> None:

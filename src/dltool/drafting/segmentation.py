@@ -64,7 +64,7 @@ def masks_in(path: Path) -> str | None:
             unpaired = unpaired or masks
         elif (are_named and masks.lower() in MASKS) or MASK_WORD.search(PurePath(paired[0]).stem):
             message = f"the masks of {members.path}, such as {paired[0]}, have {values:,} values: too many for masks"
-            problem = DataError(message, "each value is a class: save the masks as PNG, because JPEG changes pixels")
+            problem = DataError(message, way_to_classes(relpath(members.path), masks, PurePath(paired[0]).suffix))
     if unpaired is None:
         if problem is not None:
             raise problem
@@ -83,6 +83,18 @@ def values_in(members: Members, names: Sequence[str]) -> int:
             pixels, _ = mask_values(content, (SHALLOW, SHALLOW), "stretch", is_coloured=True)
             values = np.unique(np.concatenate([values, pixels.reshape(-1, 3)]), axis=0)
     return len(values)
+
+
+def way_to_classes(path: str, masks: str, ending: str) -> str:
+    """Return how to give masks few values, with a command for the masks of two classes."""
+    files = f"**/{PurePath(masks.replace(IMAGE, '*')).name}" if IMAGE in masks else f"**/{masks}/**/*"
+    code = (
+        "import pathlib, PIL.Image as I; [I.open(f.rename(f'{f}.old')).convert('L').point(lambda v: v // 128 * 255)"
+        f".save(f.with_suffix('.png')) for f in [*pathlib.Path({path!r}).glob({files + ending!r})]]"
+    )
+    way = f"this does it if they are black and white, and renames the old ones: python -c {shlex.quote(code)}"
+    reason = "each value is a class: save the masks as PNG, because JPEG changes pixels"
+    return f"{reason}; {way}" if Path(path).is_dir() else reason
 
 
 def most_values(names: Sequence[str]) -> int:

@@ -110,6 +110,15 @@ def times_of(table: Table, target: str) -> TimeColumn | None:
     return TimeColumn(names, keys, known[rows], is_new_series, is_early, step, repeated, is_ordered)
 
 
+def is_static(table: Table, name: str) -> bool:
+    """Return whether numbers are constant within each of several time series."""
+    times = times_of(table, name) if table.columns[name].kind == "number" else None
+    if times is None or not times.keys:
+        return False
+    steps = np.diff(np.asarray(table.columns[name].values[times.rows]))
+    return bool(((steps == 0) | np.isnan(steps) | times.is_new_series).all())
+
+
 def have_hours(moments: np.ndarray) -> bool:
     return bool((moments[~is_missing(moments)] % SECONDS_A_DAY).any())
 
@@ -140,14 +149,10 @@ def are_ordered(moments: np.ndarray) -> bool:
     return bool(min(np.mean(steps < 0), np.mean(steps > 0)) <= MOST_UNORDERED)
 
 
-def may_be_years(name: str) -> bool:
-    return name.lower() in YEARS
-
-
 def years_in(table: Table, name: str) -> np.ndarray | None:
     """Return (rows,) of int64 seconds if the column holds years, and no other one months."""
     column = table.columns[name]
-    if column.kind != "number" or not may_be_years(name) or "month" in map(str.lower, table.columns):
+    if column.kind != "number" or name.lower() not in YEARS or "month" in map(str.lower, table.columns):
         return None
     years = np.asarray(column.values[:], np.float64)
     if not ((years >= 1000) & (years <= 2999) & (years == np.round(years))).all():

@@ -17,14 +17,14 @@ from dltool.data.tables.read import open_table
 from dltool.data.tables.several_files import ENDINGS, is_table, parts_in
 from dltool.data.tables.typed_table import Column, ColumnRequest, Table
 from dltool.drafting.arff import sniff_arff
-from dltool.drafting.column_uses import MOST_LISTED, Use, input_lines, telling, use_of, value_of
+from dltool.drafting.column_uses import MOST_LISTED, Use, input_lines, repeated_ids, telling, use_of, value_of
 from dltool.drafting.database import query_of
 from dltool.drafting.draft import RANDOM, Draft, Lines, in_comment, in_comments, scalar, split_line, training_lines
 from dltool.drafting.folder import TEXT_LAYERS, TEXTS, words_of
 from dltool.drafting.goal import Goal, chosen, goal_of
 from dltool.drafting.media_columns import Paths, lost_files, may_be_names, media_places, paths_in, with_paths
 from dltool.drafting.segmentation import refuse_masks
-from dltool.drafting.series import SPLIT, TimeColumn, are_random, may_be_years, series_parts, times_of, years_in
+from dltool.drafting.series import SPLIT, YEARS, TimeColumn, are_random, series_parts, times_of, years_in
 from dltool.drafting.settings import GivenSettings
 from dltool.drafting.sniff import Sniffed, sniff_csv, sniff_sheet, surveyed
 from dltool.drafting.table_files import ROLES, TableFiles
@@ -63,7 +63,8 @@ def draft_table(files: TableFiles, named: Callable[[Path], str], target: str | N
     goal = goal_of(as_target(sniffed, table, name), sniffed.columns.get(name))
     times = None if paths else times_of(table, name)
     is_series = times is not None and goal.is_number and times.may_be_windows(table)
-    uses = uses_of(table, sniffed, name, None if is_series else pieces_for(table)) | said_uses(given, name)
+    is_long = table.rows >= MANY_ROWS and len(table.columns) <= MOST_LISTED
+    uses = uses_of(table, sniffed, name, PIECES if is_long and not is_series else None) | said_uses(given, name)
     size = f"{counted(table.rows, 'row')}, {counted(len(table.columns), 'column')}"
     title = f"{in_comment(files.path.name)[1:-1]}: {size}."
     others, unlike_it = other_files(sniffed, table, files, "" if is_series else PREDICTED)
@@ -80,17 +81,16 @@ def draft_table(files: TableFiles, named: Callable[[Path], str], target: str | N
         return Draft(title, data, layers, training, goal.metric, notes, doubt)
     notes += times.notes() if times is not None and goal.is_number else ()
     by_name = split_columns(table, name)
-    uses = checked(table, uses | telling(table, uses, name) | by_name | said_uses(given, name), name)
+    uses |= repeated_ids(table, uses) | telling(table, uses, name)
+    uses = checked(table, uses | by_name | said_uses(given, name), name)
     data = [
         *sources,
         (f"target: {{{scalar(name, is_key=True)}: {goal.type}}}", f"{why}; {goal.seen}"),
         *input_lines(uses, table),
-        *(named_split(by_name) or division(others, split_line(table.rows), *split_options(table, goal, times))),
+        *(named_split(by_name) or division(others, split_line(table.rows), *split_options(table, goal, times, uses))),
     ]
-    layers = dense_layers(goal)
-    monitored = None if goal.is_number else "loss"
-    optimizer = decaying(table.rows)
-    training = training_lines(table.rows, goal.loss, goal.metric, DENSE, monitored, optimizer, PATIENCE)
+    layers, monitored = dense_layers(goal), None if goal.is_number else "loss"
+    training = training_lines(table.rows, goal.loss, goal.metric, DENSE, monitored, decaying(table.rows), PATIENCE)
     used = [other for other, use in uses.items() if use.kind != "ignore"]
     if paths:
         layers = [*with_paths(paths, [other for other in used if other not in paths]), *layers]
@@ -122,7 +122,9 @@ def read_with_target(sniffed: Sniffed, target: str | None) -> tuple[Sniffed, Tab
             f'{table.path.name} has one column, "{next(iter(table.columns))}"', hint.format(table.path.name)
         )
     # Years, one after the other, are ignored as row numbers.
-    hidden = [column.name for column in table.columns.values() if column.kind == "ignore" and may_be_years(column.name)]
+    hidden = [
+        column.name for column in table.columns.values() if column.kind == "ignore" and column.name.lower() in YEARS
+    ]
     complete = read(sniffed, hidden) if hidden else table
     table = complete if any(years_in(complete, each) is not None for each in hidden) else table
     places = media_places(table.path.parent)
@@ -232,11 +234,6 @@ def said_uses(given: GivenSettings, target: str) -> dict[str, Use]:
     return {name: Use(value_of(value), "as --set says") for name, value in given.columns.items() if name != target}
 
 
-def pieces_for(table: Table) -> int | None:
-    """Return in how many pieces numbers are encoded: in none where few rows, or many columns, would be in each."""
-    return PIECES if table.rows >= MANY_ROWS and len(table.columns) <= MOST_LISTED else None
-
-
 def uses_of(table: Table, sniffed: Sniffed, target: str, pieces: int | None) -> dict[str, Use]:
     return {
         name: use_of(column, table.rows, sniffed.columns.get(name), pieces)
@@ -284,20 +281,19 @@ def division(others: Collection[str], whole: str, options: str, comment: str) ->
     return [(whole.replace("}", f"{options}}}"), comment)]
 
 
-def split_options(table: Table, goal: Goal, times: TimeColumn | None) -> tuple[str, str]:
+def split_options(table: Table, goal: Goal, times: TimeColumn | None, uses: Mapping[str, Use]) -> tuple[str, str]:
     """Return the options of the split besides its sizes, and a comment on them."""
-    if times is not None and times.column is not None and are_few(table.columns[times.column]):
+    moments = table.columns[times.column].distinct if times is not None and times.column is not None else None
+    if times is not None and moments is not None and moments < FEWEST_MOMENTS:
         return "", f"at random: {in_comment(times.column)} has too few values to divide the rows by it"
     if times is not None and (times.column is not None or (times.are_ordered and "time" not in table.columns)):
         order = scalar(times.column) if times.column is not None else "time"
         return f", order: {order}", "by time, not at random: the last rows are the test"
+    if ids := [*repeated_ids(table, uses)]:
+        return f", group: {scalar(ids[0])}", "rows of one are never in two splits"
     if goal.fewest == 1:
         return ", stratify: false", "a class has one row only, and cannot be in every split"
     return "", ""
-
-
-def are_few(column: Column) -> bool:
-    return column.distinct is not None and column.distinct < FEWEST_MOMENTS
 
 
 def decaying(rows: int) -> tuple[str, str]:

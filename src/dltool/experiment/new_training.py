@@ -101,7 +101,10 @@ def overrides(document: Document, config: Config) -> list[str]:
     chosen = [
         CHOICES[origin.path].format(origin.value)
         for origin in found
-        if origin.path in CHOICES and origin.origin == "default" and origin.value is not False
+        if origin.path in CHOICES
+        and origin.origin == "default"
+        and origin.value is not False
+        and (origin.path[1] != "split" or config.data.split.validation or config.data.split.test)
     ]
     lines = [f"overridden by {', '.join(arguments)}"] if arguments else []
     lines += [f"{counted(count, 'value')} from {name}, which the config extends" for name, count in others.items()]

@@ -18,7 +18,8 @@ most ten distinct numbers come five times each and more than one in a hundred ce
 them.
 - A category, unless most rows have a text of their own: half as many distinct texts as rows, and these are more than 50
 or of four words each; or more than 100,000 distinct texts. Such a column is text if at least half of its cells have
-several words of letters, which codes such as "AB 123 C" have not, and else ignored as an identifier."""
+several words of letters, which codes such as "AB 123 C" have not, and else ignored, as an identifier or as
+numbers in several units."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -28,7 +29,7 @@ import numpy as np
 from dltool.data.tables.builders import BooleanBuilder, Builder, DateBuilder, NumberBuilder, TextBuilder, builder_for
 from dltool.data.tables.cells import BOOLEAN_WORDS, Cells, Texts, texts_of
 from dltool.data.tables.date_format import date_formats
-from dltool.data.tables.number_format import format_of
+from dltool.data.tables.number_format import format_of, number_in
 from dltool.data.tables.stores import Stores
 from dltool.data.tables.typed_table import Want
 
@@ -38,6 +39,7 @@ SUGGESTING = 500
 FEW_ROWS = 10
 FEW_CATEGORIES = 50
 MOST_CATEGORIES = 100_000
+MOST_UNITS = 4
 ROW_NUMBERS = "row numbers"
 
 
@@ -132,7 +134,11 @@ class Guess:
         if are_own and are_words:
             return Decided("text", f"{shown} distinct texts of several words")
         if are_own and not self.is_needed:
-            return Decided("ignore", f"an identifier: {shown} distinct texts in {present:,} rows")
+            parts = [number_in(text) for text in [*builder.numbers][:SUGGESTING] if text]
+            units = sorted({each[2] for each in parts if each} - {""})
+            in_units = f"numbers in several units, {' and '.join(units)}: write them in one"
+            why = f"an identifier: {shown} distinct texts in {present:,} rows"
+            return Decided("ignore", in_units if all(parts) and 1 < len(units) <= MOST_UNITS else why)
         return Decided("category", f"{shown} distinct texts")
 
 
