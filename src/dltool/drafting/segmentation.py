@@ -16,7 +16,7 @@ from dltool.data.files.file_tree import Members, UnreadableMember, open_members
 from dltool.data.media.image_decode import EXTENSIONS
 from dltool.data.media.masks import FOLDER, IMAGE, LOSSY, images_with_masks, mask_values, paired
 from dltool.data.tables.typed_table import Table
-from dltool.drafting.draft import Draft, Lines, in_comment, scalar, training_lines
+from dltool.drafting.draft import Draft, Lines, in_comment, in_quotes, scalar, training_lines
 from dltool.drafting.folder import LOSS, MEDIA, images_of, parts_line, said
 from dltool.errors import DataError
 from dltool.text import counted
@@ -89,8 +89,8 @@ def way_to_classes(path: str, masks: str, ending: str) -> str:
     """Return how to give masks few values, with a command for the masks of two classes."""
     files = f"**/{PurePath(masks.replace(IMAGE, '*')).name}" if IMAGE in masks else f"**/{masks}/**/*"
     code = (
-        "import pathlib, PIL.Image as I; [I.open(f.rename(f'{f}.old')).convert('L').point(lambda v: v // 128 * 255)"
-        f".save(f.with_suffix('.png')) for f in [*pathlib.Path({path!r}).glob({files + ending!r})]]"
+        'import pathlib, PIL.Image as I; [I.open(f.rename(f"{f}.old")).convert("L").point(lambda v: v // 128 * 255)'
+        f'.save(f.with_suffix(".png")) for f in [*pathlib.Path({in_quotes(path)}).glob({in_quotes(files + ending)})]]'
     )
     way = f"this does it if they are black and white, and renames the old ones: python -c {shlex.quote(code)}"
     reason = "each value is a class: save the masks as PNG, because JPEG changes pixels"
