@@ -200,6 +200,8 @@ def test_the_time_that_is_left_follows_from_the_trainings_so_far():
         (("--sizes", "1"), "--sizes: expected 2 to 20, got 1"),
         (("--set", "training.epochz=1"), "training.epochz"),
         (("--set", "data.split={}"), "a learning curve is measured on the test split, and there is none"),
+        (("--set", "data.split={folds: 3}"), "a learning curve trains each run once, on one split"),
+        (("--set", "training.seeds=3"), "--seeds is the number of runs of each size"),
         (("--set", "data.split={test: 0.8}"), "takes at least 40 training examples, and there are 30"),
     ],
 )

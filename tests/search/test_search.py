@@ -1,5 +1,6 @@
 """Whole searches: the best config has the bits of the winner, and no kill, worker or database changes what is found."""
 
+import errno
 import json
 import os
 import shutil
@@ -17,9 +18,10 @@ from tests.in_process import command
 from tests.search.search_configs import IRIS, with_space
 
 from dltool.commands.reproduce import found_differences
+from dltool.durable_files import disk_errors
 from dltool.runs.directory import open_run
 from dltool.runs.files import Run
-from dltool.search import search_folder
+from dltool.search import search_folder, searching
 from dltool.search.search_folder import SearchFolder, open_search
 from dltool.search.searching import WORKER
 
@@ -262,6 +264,28 @@ def test_a_storage_that_cannot_be_used_is_refused(project, dltool):
         assert outcome.code in (2, 5)
         assert words in outcome.stderr
         assert "secret" not in outcome.stdout + outcome.stderr.replace("postgresql://me:secret@host/db", "")
+        assert not (project / "refused").exists()
+
+
+@pytest.mark.slow
+def test_a_full_disk_stops_the_search_and_fails_no_trial(tmp_path, dltool, monkeypatch):
+    (tmp_path / "iris.yaml").write_text(IRIS)
+    train, begun = searching.train_until_stopped, list[Any]()
+
+    def third_fills_the_disk(*arguments: Any) -> Any:
+        begun.append(arguments)
+        if len(begun) == 3:
+            with disk_errors(tmp_path):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return train(*arguments)
+
+    monkeypatch.setattr(searching, "train_until_stopped", third_fills_the_disk)
+    outcome = dltool("search", tmp_path / "iris.yaml", "--runs", tmp_path / "runs", "--trials", "4")
+    assert (outcome.code, len(begun)) == (5, 3)
+    assert "no space left on device" in outcome.stderr
+    assert f"dltool resume {search_in(tmp_path).path}" in outcome.stderr
+    assert command("resume", search_in(tmp_path).path, "--quiet") == 0
+    assert (result_of(tmp_path)["trials"], result_of(tmp_path)["failed"]) == (4, {})
 
 
 @pytest.mark.slow

@@ -14,6 +14,7 @@ from dltool.data.checked import checked_config, checked_with
 from dltool.data.dataset import Dataset, load_data
 from dltool.data.shared import SharedSource
 from dltool.errors import ConfigError, DataError, DltoolError, Interrupted, MachineError, Problem, RunError
+from dltool.experiment.parts import refuse_parts
 from dltool.experiment.refusals import RESUMED_PARTS, places_outside
 from dltool.experiment.signals import StopNow, stop_requests
 from dltool.experiment.stages import Stages
@@ -23,6 +24,8 @@ from dltool.runs.files import Run, digest, run_lock
 if TYPE_CHECKING:
     from dltool.experiment.listener import Progress
 
+NO_FOLDS = "give a share of the examples to data.split.test instead"
+NO_SEEDS = "--seeds is the number of runs of each size"
 LEAST_ROWS = 20
 """Training rows below which models say little about those with more."""
 MOST_REACH = 4
@@ -115,6 +118,7 @@ def carried_out(folder: Path, curve_runs: CurveRuns) -> CurveOutcome:
 def read_data(document: Document, read: SharedSource, stages: Stages) -> tuple[Config, Dataset]:
     """Return the config and its data. Raises ConfigError: there is nothing to measure; and as `train`."""
     config, _ = checked_config(document)
+    refuse_parts(document, "a learning curve trains each run once, on one split", folds=NO_FOLDS, seeds=NO_SEEDS)
     with stages.reading(trains=True):
         dataset = load_data(config.data, config.seed, read=read)
         config = dataset.in_force(checked_with(document, dataset.facts))

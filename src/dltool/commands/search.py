@@ -1,6 +1,5 @@
 """`dltool search`: try the values of the config's search space, and write the best config."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,25 +12,23 @@ from dltool.data.checked import checked_config, checked_with
 from dltool.data.dataset import load_data
 from dltool.data.facts import Facts
 from dltool.data.shared import SharedSource
-from dltool.errors import ConfigError, ConfigPath, DltoolError, Problem
+from dltool.errors import ConfigError, ConfigPath, DltoolError, MachineError, Problem
+from dltool.experiment.parts import refuse_parts
 from dltool.experiment.signals import StopNow, stop_requests
 from dltool.machine import usable_cores
 from dltool.runs.directory import refuse_unwritable
 from dltool.search.best_config import refuse_another, whole_config
 from dltool.search.search_folder import SearchFolder, create_search
 from dltool.search.space import Space, check_space, located, read_space, search_options, with_metric
-from dltool.search.study import quiet_optuna
+from dltool.search.study import quiet_optuna, refuse_storage
 
 if TYPE_CHECKING:
     from dltool.search.finish import SearchOutcome
     from dltool.search.searching import Watch
 
 LOSSES = ("training.loss", "model.outputs")
-SEVERAL: Mapping[ConfigPath, str] = {
-    ("data", "split", "folds"): "give a share of the examples to data.split.validation instead",
-    ("training", "seeds"): "search.seeds trains the best trials with other seeds",
-}
-"""Keys of runs that train several models."""
+NO_FOLDS = "give a share of the examples to data.split.validation instead"
+NO_SEEDS = "search.seeds trains the best trials with other seeds"
 
 
 def search(
@@ -50,7 +47,7 @@ def search(
     with quiet_optuna():
         refuse_password(storage)
     config, _ = checked_config(document)
-    refuse_several(document)
+    refuse_parts(document, "a search trains each trial once, on one split", folds=NO_FOLDS, seeds=NO_SEEDS)
     checked_search(document)
     refuse_unwritable(runs / config.name)
     read = SharedSource()
@@ -59,6 +56,8 @@ def search(
         hint = "give a share of the examples to data.split.validation, such as 0.2"
         raise ConfigError(Problem(("data", "split"), "a search needs validation examples", hint))
     metric = checked_search(document, dataset.facts)
+    if storage is not None:
+        refuse_storage(storage)
     options = search_options(document)
     prune = options.prune if isinstance(options.prune, PruneOptions) else None
     given = {"workers": workers, "storage": storage, "keep_all": keep_all}
@@ -79,14 +78,6 @@ def search(
     )
     refuse_another(document, read_document(folder.config))
     return continue_search(folder, watch, read)
-
-
-def refuse_several(document: Document) -> None:
-    """Raise ConfigError for a config whose runs train several models."""
-    for place, hint in SEVERAL.items():
-        node = find(document.root, place)
-        if node is not None and node.value is not None:
-            raise ConfigError(Problem(place, "a search trains each trial once, on one split", hint, at_key=True))
 
 
 def refuse_password(storage: str | None) -> None:
@@ -160,5 +151,5 @@ def continue_search(folder: SearchFolder, watch: "Watch", read: SharedSource | N
             stop.kept, stop.can_resume = str(folder.path), True
             raise
         except DltoolError as error:
-            error.kept, error.can_resume = str(folder.path), False
+            error.kept, error.can_resume = str(folder.path), isinstance(error, MachineError)
             raise

@@ -150,7 +150,8 @@ class Search:
             self.failed_in_a_row = 0
         except (ConfigError, MachineError, TrainingDiverged, MemoryError) as error:
             self.failed_in_a_row += 1
-            if not number:
+            if not number or isinstance(error.__cause__, OSError):
+                # The disk fails for every trial; the next attempt resumes this one.
                 raise
             reason = (str(error) or "out of memory").splitlines()[0]
         with self.folder.locked():

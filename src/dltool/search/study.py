@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
+from dltool.durable_files import disk_errors
 from dltool.errors import MachineError
 from dltool.installation import install_extra
 from dltool.search.rungs import Mode, Trial
@@ -103,30 +104,39 @@ class StoredStudy:
     """The trials of a search in its journal, or in the database of a URL. Its writers hold the lock of the folder."""
 
     def __init__(self, journal: Path, url: str | None, name: str, parameters: Parameters, mode: Mode) -> None:
-        self.parameters, self.mode = parameters, mode
-        with quiet_optuna() as optuna:
+        self.parameters, self.mode, self.journal = parameters, mode, journal
+        with self.stored() as optuna:
             storage = opened(optuna, journal, url)
             # The values come from `suggested`.
             options = {"sampler": optuna.samplers.RandomSampler(), "load_if_exists": True}
             self.study = optuna.create_study(study_name=name, storage=storage, direction=DIRECTIONS[mode], **options)
 
+    @contextmanager
+    def stored(self) -> Iterator[Any]:
+        """Yield Optuna's module for a use of the storage. Raises MachineError: the disk or the database fails."""
+        with quiet_optuna() as optuna, disk_errors(self.journal):
+            try:
+                yield optuna
+            except optuna.exceptions.StorageInternalError as error:
+                words = str(error.__cause__ or error).splitlines()[0]
+                raise MachineError(f"the storage has failed: {words}") from error
+
     def trials(self) -> list[Trial]:
         """Return all trials by number, without what they have reached."""
-        return [
-            Trial(each.number, dict(each.params), reason=str(each.user_attrs.get(REASON, "")))
-            for each in self.study.get_trials(deepcopy=False)
-        ]
+        with self.stored():
+            found = self.study.get_trials(deepcopy=False)
+        return [Trial(each.number, dict(each.params), reason=str(each.user_attrs.get(REASON, ""))) for each in found]
 
     def add(self, values: Values) -> Trial:
         """Add a trial, and return it with its number."""
-        with quiet_optuna() as optuna:
+        with self.stored() as optuna:
             self.study.add_trial(frozen(optuna, self.parameters, values, "RUNNING"))
             return self.trials()[-1]
 
     def end(self, trial: Trial) -> None:
         """Record how a trial ends, once: with its best value, with the reason of its failure, or paused for good."""
-        stored = self.study.get_trials(deepcopy=False)[trial.number]
-        with quiet_optuna() as optuna:
+        with self.stored() as optuna:
+            stored = self.study.get_trials(deepcopy=False)[trial.number]
             states, value = optuna.trial.TrialState, trial.best(self.mode)
             if stored.state != states.RUNNING:
                 return
@@ -165,6 +175,12 @@ def opened(optuna: Any, journal: Path, url: str | None) -> Any:
         raise MachineError(f"the driver of the database is not installed: {error}", "install it with pip") from error
     except (SQLAlchemyError, ValueError) as error:
         raise MachineError(f"the storage cannot be opened: {str(error).splitlines()[0]}") from error
+
+
+def refuse_storage(url: str) -> None:
+    """Raise MachineError if the database cannot be used."""
+    with quiet_optuna() as optuna:
+        opened(optuna, Path(), url)
 
 
 def importances(parameters: Parameters, trials: Sequence[Trial], mode: Mode, epochs: int) -> Mapping[str, float]:
