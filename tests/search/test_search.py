@@ -19,6 +19,7 @@ from tests.search.search_configs import IRIS, with_space
 
 from dltool.commands.reproduce import found_differences
 from dltool.durable_files import disk_errors
+from dltool.experiment import new_training
 from dltool.runs.directory import open_run
 from dltool.runs.files import Run
 from dltool.search import search_folder, searching
@@ -270,7 +271,7 @@ def test_a_storage_that_cannot_be_used_is_refused(project, dltool):
 @pytest.mark.slow
 def test_a_full_disk_stops_the_search_and_fails_no_trial(tmp_path, dltool, monkeypatch):
     (tmp_path / "iris.yaml").write_text(IRIS)
-    train, begun = searching.train_until_stopped, list[Any]()
+    train, begun = new_training.train_until_stopped, list[Any]()
 
     def third_fills_the_disk(*arguments: Any) -> Any:
         begun.append(arguments)

@@ -94,9 +94,21 @@ def test_metrics_of_other_examples_or_other_epochs_are_refused(write, dltool):
         (("search.metric=val_acuracy",), 'did you mean "val_accuracy"?'),
         (("search.metric=val_accuracy", "training.checkpoint.monitor=val_loss"), "remove one of the two"),
         (("training.checkpoint.monitor=loss",), "expected a metric of the validation split"),
+        (("search.prune=true",), "search.prune: expected false or a mapping, got true"),
+        (("search.prune={factor: 1}",), "search.prune.factor: must be at least 2, got 1\n"),
+        (
+            ("vars.part=0.2", "data.split.validation=$part", "search.space={vars.part: {range: [0.1, 0.3]}}"),
+            "data.split cannot be searched: trials on other examples cannot be compared",
+        ),
+        (("search.space={training.seeds: {integer: [2, 3]}}",), "training.seeds cannot be searched"),
+        (
+            ("search.space={training.checkpoint: {choice: [{monitor: val_loss}, {monitor: val_accuracy}]}}",),
+            "training.checkpoint.monitor cannot be searched",
+        ),
     ):
         outcome = dltool("check", "iris.yaml", *(part for each in settings for part in ("--set", each)))
         assert (outcome.code, words in outcome.stderr) == (2, True), outcome.stderr
+        assert "literal" not in outcome.stderr
 
 
 def space_of(document: Document) -> Space:

@@ -62,7 +62,11 @@ def value_problems(
     kind, context, value = details["type"], details.get("ctx", {}), details["input"]
     given = written if value is UNKNOWN and written else named(value)
     limit = next((key for key in BOUNDS if key in context), None)
-    choices = [str(choice) for choice in literal_choices(annotation)] if kind != "tuple_type" else []
+    choices = (
+        ["false" if choice is False else str(choice) for choice in literal_choices(annotation)]
+        if kind != "tuple_type"
+        else []
+    )
     if kind == "problems":
         yield from (relocated(problem, place) for problem in context["problems"])
     elif limit is not None:
@@ -103,7 +107,7 @@ def choice_problems(
     """Yield one problem for a value that is none of `choices`, whatever the number of union members."""
     # A number may have bounds.
     members = [get_args(member)[0] if get_origin(member) is Annotated else member for member in get_args(annotation)]
-    is_mapping = any(get_origin(member) is dict for member in members)
+    is_mapping = any(get_origin(member) is dict or hasattr(member, "model_fields") for member in members)
     others = ["a number"] * (float in members) + ["a mapping"] * is_mapping
     if not (is_mapping and isinstance(value, Mapping)):
         longer = [choice for choice in choices if len(str(value)) > 3 and str(value) in choice]

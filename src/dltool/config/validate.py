@@ -90,7 +90,8 @@ def written_path(location: tuple[str | int, ...], root: Node) -> ConfigPath:
     path: ConfigPath = ()
     for index, step in enumerate(location):
         is_last = index == len(location) - 1
-        if find(root, (*path, step)) is not None or (is_last and section_at(path) is not None):
+        section = section_at(path) if is_last else None
+        if find(root, (*path, step)) is not None or (section is not None and step in keys_of(section)):
             path = (*path, step)
     return path
 

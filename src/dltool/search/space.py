@@ -24,11 +24,13 @@ Values = Mapping[str, Value]
 FIGURES = 4
 """Of numbers that are tried: more would change no result that matters, and make configs hard to read."""
 OTHER_EXAMPLES = ("source", "validation", "test", "split", "target", "weights")
-NOT_SEARCHED = {
-    **dict.fromkeys(("name", "extends", "search", "track", "expect"), "it changes no result"),
-    "seed": "search.seeds trains the best trials with other seeds",
+UNLIKE = {
+    **dict.fromkeys(("seed", "training.seeds"), "search.seeds trains the best trials with other seeds"),
     **{f"data.{key}": "trials on other examples cannot be compared" for key in OTHER_EXAMPLES},
+    "training.checkpoint.monitor": "values of other metrics cannot be compared",
 }
+"""Keys that no trial may change, with the reason."""
+NOT_SEARCHED = {**dict.fromkeys(("name", "extends", "search", "track", "expect"), "it changes no result"), **UNLIKE}
 """Keys that no space may have, with the reason."""
 
 
@@ -220,13 +222,18 @@ def check_space(document: Document, space: Space, check: Callable[[Document], Co
     `check` raises ConfigError for an invalid config. Raises ConfigError: every problem, with its position; a parameter
     that changes nothing; two parameters for one value."""
     problems: dict[tuple[Any, str], Problem] = {}
+    written = plain_config(check(document))
     for parameter in space.parameters:
         configs, where = set(), parameter.steps[-1][1]
         for end in parameter.ends():
             try:
                 candidate = space.applied(document, end)
                 with located(candidate):
-                    configs.add(repr(plain_config(check(candidate))))
+                    plain = plain_config(check(candidate))
+                for key, why in UNLIKE.items():
+                    if plain_value(plain, key.split(".")) != plain_value(written, key.split(".")):
+                        raise ConfigError(Problem(where, f"{key} cannot be searched: {why}"))
+                configs.add(repr(plain))
             except ConfigError as error:
                 configs |= {repr(end), ""}
                 name, value = list(end.items())[-1]
@@ -273,7 +280,7 @@ def values_as_written(document: Document, space: Space) -> dict[str, Value]:
     return found
 
 
-def plain_value(plain: Any, path: ConfigPath) -> Any:
+def plain_value(plain: Any, path: Sequence[str | int]) -> Any:
     for step in path:
         try:
             plain = plain[step]
