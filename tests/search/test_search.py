@@ -125,6 +125,8 @@ def test_a_finished_search_is_shown_again_and_its_page_loads_nothing(project, dl
     outcome = dltool("resume", search.path, "--json")
     assert outcome.code == 0
     assert json.loads(outcome.stdout)["winner"] == result_of(project)["winner"]
+    moved = shutil.copytree(search.path, project / "moved")
+    assert json.loads(dltool("resume", moved, "--json").stdout)["best"] == str(moved / "best.yaml")
     refused = dltool("resume", search.path, "--epochs", 20)
     assert refused.code == 2
     page = search.page.read_text()

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from dltool.search.searching import Watch
 
 LOSSES = ("training.loss", "model.outputs")
-NO_FOLDS = "give a share of the examples to data.split.validation instead"
+ONE_SPLIT = "give a share of the examples to data.split.validation, such as 0.2"
 NO_SEEDS = "search.seeds trains the best trials with other seeds"
 
 
@@ -47,17 +47,15 @@ def search(
     with quiet_optuna():
         refuse_password(storage)
     config, _ = checked_config(document)
-    refuse_parts(document, "a search trains each trial once, on one split", folds=NO_FOLDS, seeds=NO_SEEDS)
+    refuse_parts(document, "a search trains each trial once, on one split", folds=ONE_SPLIT, seeds=NO_SEEDS)
     checked_search(document)
     refuse_unwritable(runs / config.name)
     read = SharedSource()
     dataset = load_data(config.data, config.seed, read=read)
     if not dataset.facts.validation_examples:
-        hint = "give a share of the examples to data.split.validation, such as 0.2"
-        raise ConfigError(Problem(("data", "split"), "a search needs validation examples", hint))
+        raise ConfigError(Problem(("data", "split"), "a search needs validation examples", ONE_SPLIT))
     metric = checked_search(document, dataset.facts)
-    if storage is not None:
-        refuse_storage(storage)
+    refuse_storage(storage)
     options = search_options(document)
     prune = options.prune if isinstance(options.prune, PruneOptions) else None
     given = {"workers": workers, "storage": storage, "keep_all": keep_all}

@@ -94,8 +94,11 @@ def finished(search: Search, best: Trial) -> SearchOutcome:
 
 
 def outcome_of(folder: SearchFolder, record: SearchRecord) -> SearchOutcome:
-    """Return the outcome of a completed search."""
-    return SearchOutcome(folder.path, record.metric, record.result or {})
+    """Return the outcome of a completed search, whose folder may have been moved."""
+    result = dict(record.result or {})
+    if "winner" in result and (run := folder.run(result["winner"])) is not None:
+        result |= {"run": str(run.path), "best": str(folder.best)}
+    return SearchOutcome(folder.path, record.metric, result)
 
 
 def reseeded(search: Search, trial: Trial) -> list[float]:

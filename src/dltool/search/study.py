@@ -177,10 +177,11 @@ def opened(optuna: Any, journal: Path, url: str | None) -> Any:
         raise MachineError(f"the storage cannot be opened: {str(error).splitlines()[0]}") from error
 
 
-def refuse_storage(url: str) -> None:
-    """Raise MachineError if the database cannot be used."""
-    with quiet_optuna() as optuna:
-        opened(optuna, Path(), url)
+def refuse_storage(url: str | None) -> None:
+    """Raise MachineError if there is a database that cannot be used."""
+    if url is not None:
+        with quiet_optuna() as optuna:
+            opened(optuna, Path(), url)
 
 
 def importances(parameters: Parameters, trials: Sequence[Trial], mode: Mode, epochs: int) -> Mapping[str, float]:
