@@ -52,3 +52,20 @@ def test_without_a_terminal_each_fold_is_a_line(tmp_path) -> None:
     lines = terminal.shown().splitlines()
     assert lines[-1] == "fold 1 (1/2)  loss 0.2500  accuracy 0.9000  8.0 s"
     assert not any(line.startswith("epoch") for line in lines)
+
+
+def test_a_warning_of_every_fold_is_on_the_screen_once_and_in_the_log_for_each(tmp_path) -> None:
+    terminal, clock = Terminal(120, is_terminal=False), Clock()
+    progress = progress_on(terminal, clock)
+    repeated = "{} of 64 training examples repeat an earlier one"
+    tested = "{0} of 40 test examples are also training examples: row {0} is row 5"
+    progress.warn(repeated.format("1,024"))
+    for fold in (1, 2):
+        progress.part_begins(f"fold {fold}", fold, 2)
+        progress.warn(repeated.format(fold))
+        progress.warn(tested.format(fold))
+        progress.part_ends({"loss": 0.25})
+    shown = [line for line in terminal.shown().splitlines() if "warning" in line]
+    assert shown == [f"warning: {repeated.format('1,024')}", f"warning: fold 1: {tested.format(1)}"]
+    progress.capture.file.seek(0)
+    assert progress.capture.file.read().count("warning: fold 2: ") == 2

@@ -129,10 +129,28 @@ def test_a_fold_cannot_be_removed_alone_and_a_run_is_removed_with_its_folds(dlto
 
 
 def test_a_complete_run_with_folds_has_nothing_to_resume_and_no_further_epochs(dltool, run: Path) -> None:
-    assert "nothing to do" in dltool("resume", run).stdout
+    for complete in (run, run / "folds" / "1"):
+        resumed = dltool("resume", complete)
+        assert "nothing to do" in resumed.stdout
+        assert "--epochs" not in resumed.stdout + resumed.stderr
     longer = dltool("resume", run, "--epochs", "5")
     assert longer.code == 2
     assert "has folds, which would have fewer epochs" in longer.stderr
+
+
+def test_a_run_that_is_tested_by_its_folds_alone_says_so_when_it_is_evaluated(dltool, run: Path) -> None:
+    refused = dltool("evaluate", run)
+    assert refused.code == 2
+    assert "or evaluate a fold: RUN/folds/1" in refused.stderr
+
+
+def test_the_report_of_a_fold_advises_on_the_config_of_its_run(dltool, run: Path) -> None:
+    advised = dltool("report", run / "folds" / "2")
+    assert "tiny.yaml:" in advised.stdout
+    assert "parts.json" not in advised.stdout
+    assert "Test in folds" not in advised.stdout
+    (run / "folds" / "2" / "report.html").unlink()
+    (run / "folds" / "2" / "report.json").unlink()
 
 
 def test_check_shows_the_examples_of_each_fold(dltool, run: Path) -> None:

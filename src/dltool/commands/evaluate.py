@@ -99,7 +99,10 @@ def examples_of(dataset: Dataset, split: str) -> Examples:
     examples = dataset.examples(cast("SplitName", split))
     if not len(examples):
         others = [f"--split {name}" for name in PARTS if len(getattr(dataset.split, name))]
-        raise ConfigError(f"the run has no {split} examples", f"use {joined(others, 'or')}")
+        hint = f"use {joined(others, 'or')}"
+        if split == "test" and dataset.split.folds is not None:
+            hint += ", or evaluate a fold: RUN/folds/1; all folds together are in the report of the run"
+        raise ConfigError(f"the run has no {split} examples", hint)
     return examples
 
 

@@ -23,10 +23,12 @@ MOST_MISSED = 20
 
 @dataclass(frozen=True)
 class AlreadyComplete:
-    """Nothing was left to do. `missed` describes the expectations that the run missed."""
+    """Nothing was left to do. `missed` describes the expectations that the run missed. `can_extend` if further epochs
+    could follow."""
 
     run: Path
     missed: tuple[str, ...]
+    can_extend: bool
 
     def record(self) -> dict[str, Any]:
         return {"run": str(self.run), "status": "completed", "resumed": False, "missed": list(self.missed)}
@@ -52,11 +54,11 @@ def resume(
     run = open_run(path)
     # Before the lock: a completed run may be read-only.
     if epochs is None and run.is_complete():
-        return AlreadyComplete(run.path, missed_by(run))
+        return already_complete(run)
     # Slow imports come after the lock, so that a second writer fails at once.
     with stop_requests() as stops, run.locked():
         if epochs is None and run.is_complete():
-            return AlreadyComplete(run.path, missed_by(run))
+            return already_complete(run)
         try:
             from dltool.experiment.new_training import Terms
             from dltool.experiment.resuming import resume_locked
@@ -68,6 +70,13 @@ def resume(
         except StopNow as stop:
             stop.kept, stop.can_resume = str(run.path), not run.is_complete()
             raise
+
+
+def already_complete(run: Run) -> AlreadyComplete:
+    # Imported after the lock is taken: it is slow.
+    from dltool.runs.checkpoint_file import has_checkpoints
+
+    return AlreadyComplete(run.path, missed_by(run), has_checkpoints(run.checkpoints) and not run.parts)
 
 
 def missed_by(run: Run) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """The progress of training: a live row on a terminal, plain lines and signs of life without one."""
 
 import math
+import re
 import textwrap
 import threading
 import time
@@ -52,6 +53,7 @@ class TrainingProgress:
         self.rows = 0
         self.parts: PartTable | None = None
         self.is_part = False
+        self.warned: set[str] = set()
         self.last_row = self.last_sign_of_life = clock()
         self.lock = threading.RLock()
         self.ended = threading.Event()
@@ -80,9 +82,14 @@ class TrainingProgress:
             self.tick()
 
     def warn(self, message: str) -> None:
+        # Folds differ in numbers and places alone: one of them speaks for all on the screen, and the log has each.
+        kind = re.sub(r"[\d,]+", "#", message.partition(": ")[0])
+        is_known = self.is_part and kind in self.warned
+        self.warned.add(kind)
         message = concealed(f"{self.parts.words}: {message}" if self.is_part and self.parts else message)
         self.capture.write(f"warning: {message}")
-        self.put(f"warning: {message}", bold="warning:")
+        if not is_known:
+            self.put(f"warning: {message}", bold="warning:")
 
     def prepared(self, config: "Config", facts: "Facts", parameters: int, settings: Sequence[str] = ()) -> None:
         usual = "val_loss" if facts.validation_examples else "loss"

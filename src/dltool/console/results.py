@@ -144,7 +144,8 @@ def show_profile(times: Mapping[str, float], run: Path, console: Console) -> Non
 
 def show_complete(outcome: "AlreadyComplete", console: StreamConsole) -> None:
     console.print(data_text(f"{outcome.run} is complete: nothing to do"))
-    console.next_step(f"dltool resume {with_code(outcome.run)} --epochs N trains it further")
+    if outcome.can_extend:
+        console.next_step(f"dltool resume {with_code(outcome.run)} --epochs N trains it further")
 
 
 def with_code(path: Path | str) -> str:

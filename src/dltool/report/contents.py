@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dltool.config.checks import target_of, unweighted
@@ -37,7 +38,8 @@ from dltool.report.warnings import (
     prediction_findings,
     wide_intervals,
 )
-from dltool.runs.records import RunContents, numbers, one_line
+from dltool.runs.files import Run
+from dltool.runs.records import RunContents, numbers, one_line, read_contents
 from dltool.runs.repeats import repeats
 from dltool.text import number, value_text
 
@@ -162,7 +164,10 @@ def found_findings(
     record, dataset, built = subject.record, subject.dataset, subject.built
     findings = [] if dataset is None else [*leakage_findings(dataset)]
     stopped_early = len(record.lines) < subject.config.training.total_epochs
-    advisor = Advisor(subject.config, subject.facts, built.full.count_params(), record.origins, dataset)
+    # A fold or seed is changed by the config of its run.
+    whole = Run(Path(record.path)).whole
+    origins = record.origins if whole is None else read_contents(whole).origins
+    advisor = Advisor(subject.config, subject.facts, built.full.count_params(), origins, dataset)
     history = record.lines, record.best_epoch, with_code(record.path), stopped_early
     findings += history_findings(*history, advisor, judged.kind == "bad")
     findings += assessment_findings(subject)
@@ -170,7 +175,8 @@ def found_findings(
     # All folds together test more examples than a test split.
     tested = {} if subject.assessment is None else {"test": subject.assessment.examples}
     sizes = {**subject.facts.sizes, **tested}
-    findings += data_findings(unweighted_classes(subject, counts), sizes, warnings)
+    has_folds = subject.config.data.split.folds is not None
+    findings += data_findings(unweighted_classes(subject, counts), sizes, warnings, has_folds)
     findings += wide_intervals(metrics)
     findings += [found for section in subject.sections for found in section.findings]
     for name, found in list(record.results.expectations.items())[:MOST_EXPECTATIONS]:

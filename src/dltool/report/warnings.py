@@ -140,7 +140,10 @@ def gap(lines: Lines, best_epoch: int | None, advisor: Advisor) -> Iterator[Find
 
 
 def data_findings(
-    unweighted: Iterable[tuple[Mapping[str, Sequence[int]], str]], sizes: Mapping[str, int], warnings: Sequence[str]
+    unweighted: Iterable[tuple[Mapping[str, Sequence[int]], str]],
+    sizes: Mapping[str, int],
+    warnings: Sequence[str],
+    has_folds: bool = False,
 ) -> Iterator[Finding]:
     """Yield warnings about the data. `unweighted` are the examples of each class in each split, for outputs without
     class weights, and the config path of the weights, empty if there can be none. `sizes` are those of the splits."""
@@ -158,7 +161,7 @@ def data_findings(
     if not sizes.get("test"):
         words = "There is no test split: the quality of the model on new data is unknown."
         yield Finding("no test", "No test split", words, "data.split: {test: 0.1}")
-    elif sizes["test"] < FEW_ROWS:
+    elif sizes["test"] < FEW_ROWS and not has_folds:
         words = f"The test split has {sizes['test']:,} examples: expect wide intervals."
         yield Finding("few test rows", "Few test examples", words, "Test in folds: data.split: {folds: 5}.")
     if warnings:
