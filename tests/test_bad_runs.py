@@ -344,6 +344,7 @@ def full_disk(monkeypatch, ending: str) -> None:
 
 
 @pytest.mark.parametrize("ending", [".ckpt", "metrics.jsonl", "model.keras", "results.json", "run.json"])
+@pytest.mark.slow
 def test_a_full_disk_keeps_the_old_checkpoints(ending, run, dltool, check_message, monkeypatch) -> None:
     before = {file: file.read_bytes() for file in checkpoints(run)}
     with monkeypatch.context() as patch:

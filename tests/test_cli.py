@@ -146,6 +146,7 @@ def test_a_training_whose_messages_cannot_be_written_is_completed(stderr, tmp_pa
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+@pytest.mark.slow
 def test_an_encoding_that_lacks_characters_is_no_trouble(encoding, tmp_path) -> None:
     text = TINY.replace("name: example", "name: example\nx-ü: €").replace(
         "activation: relu", "activation: relu, name: ü€"

@@ -41,6 +41,7 @@ def test_it_gives_the_numbers_of_the_training_again(run, dltool, monkeypatch, tm
     assert written["metrics"] == test["metrics"]
 
 
+@pytest.mark.slow
 def test_another_process_gives_the_same_numbers(run) -> None:
     command = [sys.executable, "-m", "dltool", "evaluate", str(run), "--json"]
     printed = subprocess.run(command, cwd="/", check=True, capture_output=True, text=True, timeout=300).stdout

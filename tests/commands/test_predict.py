@@ -194,6 +194,7 @@ def test_the_problems_of_all_files_are_named_at_once(run, dltool, check_message,
     "header", ["names: [a, label, b, part]", "header: false", "names: [a, label, b, part], header: true"]
 )
 @pytest.mark.parametrize("is_whole", [True, False])
+@pytest.mark.slow
 def test_columns_without_names_in_the_file_are_found_with_the_target_and_without(
     finished, dltool, tmp_path, header, is_whole
 ) -> None:

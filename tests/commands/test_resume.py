@@ -37,6 +37,7 @@ def test_a_complete_run_is_left_as_it_is(finished, dltool) -> None:
     assert {path: path.read_bytes() for path in before} == before
 
 
+@pytest.mark.slow
 def test_more_epochs_end_like_a_run_of_as_many_from_the_start(finished, dltool) -> None:
     whole = finished(FOUR_EPOCHS, folder="whole")
     run = finished(EVERYTHING_RANDOM)
@@ -98,6 +99,7 @@ def stop_now(*_: object, **__: object) -> None:
 
 
 @pytest.mark.parametrize("kept", ["run.json", "resolved.yaml", "results.json"])
+@pytest.mark.slow
 def test_more_epochs_that_were_killed_while_they_were_recorded_are_run_by_the_next_resume(
     finished, dltool, monkeypatch, kept
 ) -> None:

@@ -115,6 +115,7 @@ NETWORKS = {
 
 
 @pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.slow
 def test_the_count_is_that_of_tensorflow(name):
     keras.backend.clear_session()
     model = NETWORKS[name]()

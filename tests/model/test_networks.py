@@ -444,6 +444,7 @@ def kinds(model: keras.Model) -> list[tuple[str, tuple[int, ...]]]:
 
 
 @pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.slow
 def test_the_network_is_the_one_that_was_written_by_hand(name, make_facts, tmp_path) -> None:
     text, shape, function = NETWORKS[name]
     dtype = "int32" if "Embedding" in text else "float32"

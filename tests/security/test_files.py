@@ -79,6 +79,7 @@ def test_hostile_weights_are_refused(name, command, attack, refused) -> None:
 
 
 @pytest.mark.parametrize("command", ["evaluate", pytest.param("predict", marks=pytest.mark.slow)])
+@pytest.mark.slow
 def test_weights_whose_reading_never_ends_are_refused(command, attack, refused) -> None:
     """An object of the heap of texts that is as large as to end where it begins (HDF5 file format, III.E)."""
     file = attack.run / "checkpoints/best.weights.h5"

@@ -46,6 +46,7 @@ def computed(name: str, size: int | None) -> dict[str, np.ndarray]:
 
 
 @pytest.mark.parametrize("name", image_layers())
+@pytest.mark.slow
 def test_a_layer_of_pictures_does_the_same_to_batches_of_every_size_or_is_known_not_to(name: str) -> None:
     known, unknown = computed(name, ROWS), computed(name, None)
     same = all(np.allclose(known[key], unknown[key], atol=1e-3) for key in known)
