@@ -226,7 +226,8 @@ def begun(folder: Path, tmp_path: Path) -> Path:
     """A curve that has no run yet."""
     from dltool.commands.curve import digest_of
     from dltool.config.load import read_document
-    from dltool.curve.curve_runs import CurvePlan, new_folder, write_curve
+    from dltool.curve.curve_runs import CurvePlan, write_curve
+    from dltool.runs.directory import new_folder
 
     config = folder / "iris.yaml"
     plan = CurvePlan(
@@ -239,7 +240,7 @@ def begun(folder: Path, tmp_path: Path) -> Path:
         seeds=[3, 4],
         reach=4.0,
     )
-    curve = new_folder(tmp_path / "iris")
+    curve = new_folder(tmp_path / "iris", "curve")
     write_curve(curve, plan)
     return curve
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from dltool.config.load import Document, read_document
 from dltool.config.schema import Config
-from dltool.curve.curve_runs import CurvePlan, CurveRuns, new_folder, read_plan, write_curve
+from dltool.curve.curve_runs import CurvePlan, CurveRuns, read_plan, write_curve
 from dltool.curve.outcome import CurveOutcome, outcome_of
 from dltool.data.checked import checked_config, checked_with
 from dltool.data.dataset import Dataset, load_data
@@ -18,7 +18,7 @@ from dltool.experiment.parts import refuse_parts
 from dltool.experiment.refusals import RESUMED_PARTS, places_outside
 from dltool.experiment.signals import StopNow, stop_requests
 from dltool.experiment.stages import Stages
-from dltool.runs.directory import NUMBER
+from dltool.runs.directory import NUMBER, new_folder
 from dltool.runs.files import Run, digest, run_lock
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def curve(
             seeds=list(range(config.seed, config.seed + seeds)),
             reach=reach,
         )
-        folder = new_folder(runs / config.name)
+        folder = new_folder(runs / config.name, "curve")
         try:
             write_curve(folder, plan)
             return carried_out(folder, CurveRuns(folder, plan, document, config, read, progress, stops))

@@ -5,7 +5,6 @@
 
 The folder is as little trusted as a run."""
 
-import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +17,6 @@ from pydantic import Field, ValidationError
 from dltool.config.load import Document, with_option, with_settings
 from dltool.config.schema import Config
 from dltool.curve.outcome import CurvePoint, point_of
-from dltool.durable_files import disk_errors, sync
 from dltool.errors import RunError, TrainingDiverged
 from dltool.experiment.new_training import Terms, train_until_stopped
 from dltool.experiment.resuming import resume_locked
@@ -26,7 +24,7 @@ from dltool.experiment.signals import StopRequests
 from dltool.experiment.stages import Stages
 from dltool.machine import MOST_THREADS
 from dltool.runs.checkpoint_file import remove_checkpoints
-from dltool.runs.directory import CURVE_RECORD, NUMBER, open_run, refuse_unwritable
+from dltool.runs.directory import CURVE_RECORD, open_run
 from dltool.runs.files import Run
 from dltool.runs.records import Strict
 from dltool.text import duration
@@ -34,8 +32,6 @@ from dltool.text import duration
 if TYPE_CHECKING:
     from dltool.data.dataset import Read
     from dltool.experiment.listener import Progress
-
-PREFIX = "curve-"
 
 
 class CurvePlan(Strict):
@@ -51,19 +47,6 @@ class CurvePlan(Strict):
     sizes: Annotated[list[Annotated[int, Field(gt=0, lt=2**31)]], Field(min_length=2, max_length=100)]
     seeds: Annotated[list[int], Field(min_length=2, max_length=1000)]
     reach: Annotated[float, Field(gt=1, le=4)]
-
-
-def new_folder(parent: Path) -> Path:
-    """Create the next folder below `parent`. Raises ConfigError: it cannot hold one; MachineError: the disk."""
-    refuse_unwritable(parent)
-    with disk_errors(parent, "create a curve in"):
-        parent.mkdir(parents=True, exist_ok=True)
-        taken = [name.removeprefix(PREFIX) for name in os.listdir(parent) if name.startswith(PREFIX)]
-        number = max((int(each) for each in taken if NUMBER.fullmatch(each)), default=0) + 1
-        folder = parent / f"{PREFIX}{number:04d}"
-        folder.mkdir()
-        sync(parent)
-    return folder
 
 
 def write_curve(folder: Path, plan: CurvePlan, results: Mapping[str, Any] | None = None) -> None:

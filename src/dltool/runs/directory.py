@@ -123,6 +123,21 @@ def refuse_unwritable(runs: Path) -> None:
         nearest_writable(runs)
 
 
+def new_folder(parent: Path, kind: str) -> Path:
+    """Create `parent/KIND-0001`, or the next number, beside the runs of a name: for many runs that belong together.
+
+    Raises ConfigError: `parent` cannot hold runs; MachineError: the disk refuses."""
+    refuse_unwritable(parent)
+    with disk_errors(parent, f"create a {kind} in"):
+        parent.mkdir(parents=True, exist_ok=True)
+        taken = (name.removeprefix(f"{kind}-") for name in os.listdir(parent) if name.startswith(f"{kind}-"))
+        number = max((int(each) for each in taken if NUMBER.fullmatch(each)), default=0) + 1
+        folder = parent / f"{kind}-{number:04d}"
+        folder.mkdir()
+        sync(parent)
+    return folder
+
+
 def nearest_writable(folder: Path) -> Path:
     """Return `folder`, or the nearest one above it that exists, after writing a nameless file there. Raises OSError."""
     there = next(each for each in (folder.absolute(), *folder.absolute().parents) if os.path.lexists(each))

@@ -11,8 +11,6 @@ runs/titanic/search-0001/
 """
 
 import math
-import os
-import re
 import secrets
 import time
 from collections.abc import Iterator
@@ -26,12 +24,11 @@ from dltool import __version__
 from dltool.durable_files import atomic_write, disk_errors, read_file
 from dltool.errors import RunError
 from dltool.installation import UPDATE
-from dltool.runs.directory import SEARCH_RECORD, open_run, refuse_unwritable
+from dltool.runs.directory import SEARCH_RECORD, new_folder, open_run
 from dltool.runs.files import DOCUMENT_LIMIT, Run, encode_json, parse_json, run_lock
 from dltool.search.rungs import Trial
 
 FORMAT = 1
-NUMBERED = re.compile(r"search-([0-9]{4,9})")
 PATIENCE = 60.0
 """Seconds to wait for the lock of the folder, which a process holds for some milliseconds."""
 
@@ -170,14 +167,7 @@ def create_search(runs: Path, name: str, files: dict[str, bytes], **fields: Any)
     """Create `runs/NAME/search-0001`, or the next number, with its first `files` and the `fields` of its record.
 
     Raises ConfigError: `runs` cannot hold runs; MachineError: the disk refuses."""
-    refuse_unwritable(runs / name)
-    parent = runs / name
-    with disk_errors(parent, "create a search in"):
-        parent.mkdir(parents=True, exist_ok=True)
-        there = (NUMBERED.fullmatch(entry) for entry in os.listdir(parent))
-        number = max((int(match[1]) for match in there if match), default=0) + 1
-        folder = SearchFolder(parent / f"search-{number:04d}")
-        folder.path.mkdir()
+    folder = SearchFolder(new_folder(runs / name, "search"))
     for file, content in files.items():
         folder.write_file(folder.path / file, content)
     study = f"{name}-{folder.path.name}-{secrets.token_hex(4)}"
