@@ -84,9 +84,14 @@ def train(
     """Train, validate and test the model of a config; create a run directory."""
     with frame(as_json, allow_code) as within:
         document = within.read(config, with_counts(settings, folds, seeds), name=name, seed=seed)
+        from dltool.runs.directory import refuse_no_runs_folder
+
+        folder = runs or Path("runs")
+        if not smoke:
+            refuse_no_runs_folder(folder)
         from dltool.commands import train as command
 
-        trained = partial(command.train, document, runs=runs or Path("runs"), is_profiled=profile)
+        trained = partial(command.train, document, runs=folder, is_profiled=profile)
         work = partial(command.smoke, document) if smoke else trained
         within.carry_out(work, is_silent=quiet or as_json, is_quiet=quiet)
 
