@@ -1,7 +1,7 @@
 """The privacy that noise buys: epsilon of Poisson-sampled Gaussian noise, and the noise for an epsilon.
 
-Rényi differential privacy, for datasets that differ in one row. It is an upper bound: the exact epsilon is up to a fifth
-lower."""
+Rényi differential privacy, for datasets that differ in one row. It is an upper bound: the exact epsilon is up to a
+fifth lower."""
 
 import math
 from dataclasses import dataclass
@@ -63,12 +63,12 @@ def divergence(rate: float, noise: float, order: int) -> float:
         terms.append(chance + exponent + math.log(-math.expm1(-exponent)))
     largest = max(terms)
     total = largest + math.log(math.fsum(math.exp(term - largest) for term in terms))
-    # log(1 + exp(total))
+    # The logarithm of 1 plus the sum, whichever is larger.
     return (max(total, 0.0) + math.log1p(math.exp(-abs(total)))) / (order - 1)
 
 
 def noise_for(rate: float, steps: int, epsilon: float, delta: float) -> float | None:
-    """Return the least noise, to four decimals, with which the steps spend at most `epsilon`; None if none is enough."""
+    """Return the least noise, to four decimals, with which the steps spend at most `epsilon`; None if none is."""
     low, high = LEAST_NOISE, MOST_NOISE
     if epsilon_of(rate, high, steps, delta) > epsilon:
         return None

@@ -10,6 +10,7 @@ from dltool.config.layer_checks import activation_problems, spectrogram_problems
 from dltool.config.losses import ONE_HOT, family_of, like
 from dltool.config.metric_forms import Compared, adapted
 from dltool.config.outputs import OutputSpec, heads_of, layer_index, target_problems, unknown_layer
+from dltool.config.privacy_checks import privacy_problems
 from dltool.config.pydantic_errors import relocated
 from dltool.config.schema import Config
 from dltool.config.sources import kind_of
@@ -22,7 +23,7 @@ from dltool.text import did_you_mean, listed, near
 OTHER_RESULTS = ("seconds", "parameters")
 """Results besides the metrics that an expectation may bound."""
 
-RESERVED = ("epoch", "loss", "learning_rate", *OTHER_RESULTS)
+RESERVED = ("epoch", "loss", "learning_rate", "epsilon", *OTHER_RESULTS)
 """Names beside the metrics in metrics.jsonl and in the results."""
 
 MONITORING = ("EarlyStopping", "ReduceLROnPlateau")
@@ -41,12 +42,13 @@ def static_checks(config: Config, facts: DataFacts | None) -> list[Problem]:
     measured = measured_names(heads)
     known = [*measured, *(f"val_{name}" for name in measured if facts is None or facts.validation_examples)]
     problems = name_problems(heads) + (fold_problems(config, facts) or monitor_problems(config, known))
-    results = [*known, *OTHER_RESULTS]
+    results = [*known, *OTHER_RESULTS, *(["epsilon"] if config.training.privacy else [])]
     missing = (name for name in config.expect if name not in results)
     problems += [unmeasured(("expect", name), name, results, at_key=True) for name in missing]
     problems += spectrogram_problems(config) + weight_file_problems(config)
     problems += target_problems(config, heads) + weight_problems(config, heads, facts)
     problems += mixing_problems(config, heads) + weight_decay_problems(config)
+    problems += privacy_problems(config, heads, None if facts is None else facts.examples)
     for head in heads:
         problems += head_problems(config, head, facts)
     return problems

@@ -261,8 +261,9 @@ def in_force(config: Config, facts: Mapping[str, Any] | None) -> Config:
         targets = (name.removeprefix("classes") for name in facts if name.startswith("classes"))
         has_classes = any(facts.get(f"target_shape{target}") == [] for target in targets)
         split = split.model_copy(update={"stratify": split.may_be_stratified and has_classes})
-    # Of a fold without validation, the last epoch is the best.
-    may_infer = split.folds is None or (facts is not None and facts["validation_examples"] > 0)
+    # Of a fold and of private training without validation, the last epoch is the best.
+    is_chosen = split.folds is None and config.training.privacy is None
+    may_infer = is_chosen or (facts is not None and facts["validation_examples"] > 0)
     if facts is not None and checkpoint.monitor is None and may_infer:
         monitor = "val_loss" if facts["validation_examples"] else "loss"
         checkpoint = checkpoint.model_copy(update={"monitor": monitor})

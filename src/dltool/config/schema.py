@@ -12,6 +12,7 @@ from pydantic import BeforeValidator, Field, PrivateAttr, model_validator
 from dltool.config.data_options import Data
 from dltool.config.keras.fields import Callback, Entry, Loss, Metric, Optimizer, schema_of
 from dltool.config.keras.objects import UNKNOWN, shared_layers
+from dltool.config.privacy_options import PrivacyOptions
 from dltool.config.pydantic_errors import refuse
 from dltool.config.search_options import SearchOptions
 from dltool.config.section import FORM, PASS_UNKNOWN, Section
@@ -165,6 +166,8 @@ class Training(Section):
     possible."""
     checkpoint: CheckpointOptions = CheckpointOptions()
     """Which epoch is the best, and how often the training state is saved."""
+    privacy: PrivacyOptions | None = None
+    """Differentially private training: what the model tells about a training example is bounded by `epsilon`."""
     seeds: Annotated[int, Field(ge=2, le=MOST_FOLDS)] | None = None
     """The number of seeds to train with, from `seed` on, on the same split: the run also holds a run for each."""
 
@@ -234,8 +237,8 @@ class Config(Section):
     """Additional trackers of the epochs. `tensorboard` writes event files into the run; `mlflow` writes to the server
     of MLFLOW_TRACKING_URI, or to mlflow.db beside the runs."""
     expect: dict[str, Expectation] = Field(default_factory=dict)
-    """Bounds on test metrics, `val_` metrics of the best epoch, `seconds` and `parameters`. If one is missed, the exit
-    code is 7."""
+    """Bounds on test metrics, `val_` metrics of the best epoch, `seconds`, `parameters` and the `epsilon` of private
+    training. If one is missed, the exit code is 7."""
 
     _expressions: dict[ConfigPath, tuple[Any, str]] = PrivateAttr(default_factory=dict)
     # Values that depend on the environment, with their expressions, by path in the resolved text.

@@ -36,7 +36,7 @@ class BuiltModel:
     the config names outputs, they return a dict. `layers` are the rows of the plan; `outputs` are the output layers, by
     the name of their `heads`. `compared` is what each loss compares, absent if unknown; `one_hot` is the number of
     classes by output, if its loss takes one-hot targets. An augmentation that mixes labels maps [inputs, targets] to
-    [inputs, targets]."""
+    [inputs, targets]. `noise_key` is the secret state of private training, which model files must not hold."""
 
     core: keras.Model
     preprocessors: Mapping[str, keras.Model]
@@ -48,6 +48,7 @@ class BuiltModel:
     fitted: Fitted
     one_hot: Mapping[str, int]
     compared: Mapping[str, Compared]
+    noise_key: Any = None
 
     @property
     def input_shape(self) -> Shape:
@@ -72,7 +73,9 @@ class BuiltModel:
     def variables_beside(self) -> dict[str, list[Any]]:
         """Return the variables outside `core`, by the model that holds them."""
         preparing = [variable for model in self.preprocessors.values() for variable in model.variables]
-        return {"augmentation": self.augmentation.variables if self.augmentation else [], "preprocessing": preparing}
+        augmenting = self.augmentation.variables if self.augmentation else []
+        secret = [] if self.noise_key is None else [self.noise_key]
+        return {"augmentation": augmenting, "preprocessing": preparing, "privacy": secret}
 
 
 def build_model(
@@ -116,7 +119,9 @@ def build_model(
     # Earlier work of the process must not matter.
     global_seed_generator().state.assign([config.seed, 0])
     preprocessors, plan = preprocessors_of(prepared), (*prepared.layers, *before, *layers)
-    return BuiltModel(core, preprocessors, augmentation, full, plan, heads, outputs, prepared.fitted, one_hot, compared)
+    key = keras.Variable([0, 0, 0], trainable=False, dtype="int64") if config.training.privacy else None
+    parts = prepared.fitted, one_hot, compared, key
+    return BuiltModel(core, preprocessors, augmentation, full, plan, heads, outputs, *parts)
 
 
 def build_core(

@@ -37,11 +37,12 @@ class Best:
 
 def make_best(config: Config, built: BuiltModel, has_validation: bool) -> Best:
     """Return the monitor of the config; the default is `val_loss`, or `loss` without validation. Without validation,
-    the last epoch of a fold is its best: nothing that the fold is tested on may choose another.
+    the last epoch of a fold is its best: nothing that the fold is tested on may choose another. So is that of private
+    training: its training loss has no noise.
 
     Raises ConfigError: it is not known whether less or more is better, or `mode` contradicts it."""
     options, place = config.training.checkpoint, ("training", "checkpoint")
-    if config.data.split.fold is not None and not has_validation:
+    if not has_validation and (config.data.split.fold is not None or config.training.privacy is not None):
         return Best(LAST, "max")
     monitor = options.monitor or ("val_loss" if has_validation else "loss")
     known = known_direction(built, monitor)

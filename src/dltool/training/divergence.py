@@ -41,11 +41,12 @@ def cause_of(steps: Steps, order: np.ndarray, step: int, losses: Sequence[float]
     """Return the cause of a step (0-based) over the rows `order`, with the model as it was before it.
 
     `losses` are those of the epochs and steps before. The random state of the model changes."""
-    size, tables = steps.config.training.batch_size, steps.train.tables
-    first, last = step * size, min(len(order), (step + 1) * size)
-    inputs, targets, _ = tables.batch(*tables.feed(order, first, last, size))
+    size, tables = steps.train.batch_size, steps.train.tables
+    rows = order[step * size : (step + 1) * size]
+    rows = rows[rows >= 0]
+    inputs, targets, _ = tables.batch(*tables.feed(rows, 0, len(rows), size))
     try:
-        cause = next(causes(steps, inputs, targets, order[first:last]))
+        cause = next(causes(steps, inputs, targets, rows))
     except OUT_OF_MEMORY:
         cause = Cause("there is too little memory to compute it again layer by layer", may_follow=True)
     lowest = min(losses, default=0)

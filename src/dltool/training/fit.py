@@ -23,7 +23,7 @@ from dltool.training.numerics import Strategy
 from dltool.training.recovery import Recovery, StopRequestedError
 from dltool.training.reloading import refuse_unlike_when_loaded
 from dltool.training.state import Arrays, EpochRecord, TrainingState, evaluating, set_value, value_of
-from dltool.training.steps import Steps, epoch_order
+from dltool.training.steps import Steps
 
 FEW_ROWS = 8
 """Examples that a loaded model is compared with."""
@@ -144,9 +144,9 @@ class Fitting:
         return FitResult(tuple(history), best.monitor, best.epoch, best.value, self.position.steps)
 
     def run_epoch(self) -> None:
-        began, epoch, rows = time.perf_counter(), self.position.epoch, self.steps.rows
+        began, epoch = time.perf_counter(), self.position.epoch
         self.begin_epoch(epoch)
-        self.run_steps(rows[epoch_order(self.config.seed, epoch, len(rows))])
+        self.run_steps(self.steps.order(epoch))
         logs, rate = logs_of(self.core.get_metrics_result()), learning_rate(self.core)
         try:
             with averaged(self.core):

@@ -50,7 +50,7 @@ class Loop:
     whole batches for one length of the order."""
 
     tables: BatchTables
-    step: Callable[[Any, Any, Any], Any]
+    step: Callable[..., Any]
     results: Callable[[], Any]
     batch_size: int
     one_trace: bool

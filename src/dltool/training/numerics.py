@@ -160,6 +160,9 @@ class Strategy:
 
 def choose_strategy(config: Config, built: BuiltModel, tables: BatchTables, steps: int) -> Strategy:
     """Choose the strategy for a compiled model and `steps` steps in total."""
+    if config.training.privacy is not None:
+        why = "private steps have gradients of single examples"
+        return Strategy(jit_compile=False, rewrites=False, why={"jit_compile": why, "rewrites": why})
     wanted = config.training.jit_compile
     jit_compile, why = (wanted, "the config says so") if wanted is not None else jit_rule(config, built, tables, steps)
     found: tuple[str, ...] = ()

@@ -22,6 +22,13 @@ from dltool.training.compile import compile_core, culprit, made_optimizer
 from dltool.training.loop import CannotCompileError, Loop, test_loop, train_loop
 from dltool.training.numerics import Strategy, choose_strategy, evaluation_batch
 from dltool.training.own_state import refuse_unsaved_state
+from dltool.training.private_steps import (
+    PrivateLoop,
+    made_noise,
+    private_step,
+    refuse_dependent_examples,
+    refuse_shared_statistics,
+)
 from dltool.training.profile import Profile
 from dltool.training.rewrites import rewritten
 from dltool.training.state import set_value, value_of, variables
@@ -52,7 +59,13 @@ class Steps:
         plain = made_weighting(built, self.targets, dataset.all.weights is not None)
         self.epochs, self.count = config.training.total_epochs, -(-len(self.rows) // size)
         self.strategy = strategy or choose_strategy(config, built, table, steps or self.epochs * self.count)
-        self.train = train_loop(built.core, built.augmentation, table, weighting, size, self.strategy.jit_compile)
+        self.noise = made_noise(config, built, dataset.facts.examples, len(self.rows))
+        if self.noise is None:
+            self.train = train_loop(built.core, built.augmentation, table, weighting, size, self.strategy.jit_compile)
+        else:
+            refuse_dependent_examples(built, *table.batch(*table.feed(self.rows, 0, min(2, len(self.rows)), 2))[:2])
+            step = private_step(built, self.noise, weighting)
+            self.train = PrivateLoop(table, step, built.core.get_metrics_result, self.noise.most, one_trace=True)
         self.test = test_loop(built.core, table, plain, evaluation_batch(built, size))
         self.profile = Profile()
 
@@ -60,6 +73,8 @@ class Steps:
         """Compile the model for this phase, with a new optimizer and new metrics."""
         if self.config.training.phases is not None:
             set_trainable(self.core, self.trainable_layers, self.config.training.parts[self.phase])
+        if self.config.training.privacy is not None:
+            refuse_shared_statistics(self.built)
         compile_core(self.built, self.config, self.targets, self.phase)
 
     def trace(self, activity: str = "trace") -> None:
@@ -83,7 +98,7 @@ class Steps:
         """Trace by the strategy; without XLA if it was dltool's choice and turns out impossible."""
         with rewritten(self.core) if self.strategy.rewrites else contextlib.nullcontext():
             try:
-                self.train.trace(len(self.rows))
+                self.train.trace(len(self.rows) if self.noise is None else self.noise.most)
                 self.check_own_state(self.train)
                 return
             except CannotCompileError as error:
@@ -99,6 +114,13 @@ class Steps:
         """Raise UnreadableConfig if allowed code keeps state that no checkpoint holds; once, as phases share it."""
         if ALLOWED and self.phase == 0:
             refuse_unsaved_state(loop, self.core, [variable for _, variable in variables(self.built)])
+
+    def order(self, epoch: int) -> np.ndarray:
+        """Return the rows of the table that an epoch (from 0) trains on, in batches of the loop's size; -1 is none."""
+        if self.noise is None:
+            return self.rows[epoch_order(self.config.seed, epoch, len(self.rows))]
+        drawn = self.noise.order(epoch, self.count)
+        return np.where(drawn < 0, np.int32(-1), self.rows[drawn])
 
     def reset_metrics(self) -> None:
         """Reset the metrics as Keras's `reset_metrics`, which takes a tenth of a short epoch. A metric of the user's

@@ -1,0 +1,155 @@
+"""Differentially private training: what it spends, what breaks its guarantee, and what this does not cover."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from dltool.accountant import Spending, noise_for
+from dltool.config.keras.objects import UNKNOWN, KerasObject
+from dltool.config.last_layer import LAYERS
+from dltool.config.losses import EMBEDDINGS, OVERLAP, family_of
+from dltool.config.outputs import OutputSpec
+from dltool.config.schema import Config
+from dltool.config.sources import kind_of
+from dltool.errors import ConfigPath, Problem
+from dltool.keras_names import find
+
+PLACE: ConfigPath = ("training", "privacy")
+LAYERS_REFUSED = {
+    "BatchNormalization": (
+        "an example's gradient would depend on the other examples of the batch",
+        "GroupNormalization or LayerNormalization, or trainable: false",
+    ),
+    "SpectralNormalization": ("the gradients of single examples are unknown", "LayerNormalization"),
+    "ActivityRegularization": ("the penalty is no loss of single examples", "kernel_regularizer in a layer"),
+}
+AUGMENTATION_REFUSED = {
+    "MixUp": "mixes examples, which are to be protected each alone",
+    "CutMix": "mixes examples, which are to be protected each alone",
+    "RandomElasticTransform": "needs batches of one size, and the draws differ",
+}
+FITTED = ("Normalization", "Discretization", "StringLookup", "IntegerLookup", "TextVectorization")
+STATES = ("mean", "bin_boundaries", "vocabulary")
+
+
+def spending(config: Config, examples: int) -> Spending | None:
+    """Return what all epochs on so many training examples spend; None unless the training is private, or if no noise
+    is enough for its epsilon."""
+    options, training = config.training.privacy, config.training
+    if options is None:
+        return None
+    steps = training.total_epochs * -(-examples // training.batch_size)
+    rate = min(1.0, training.batch_size / examples)
+    noise = options.noise or noise_for(rate, steps, options.epsilon or 0.0, options.delta)
+    return None if noise is None else Spending(rate, noise, steps, options.delta)
+
+
+def planned_noise(config: Config, examples: int) -> float:
+    """Return the noise of a private training as a multiple of the clipping norm."""
+    planned = spending(config, examples)
+    assert planned is not None, "the config has been checked"
+    return planned.noise
+
+
+def privacy_problems(config: Config, heads: Sequence[OutputSpec], examples: int | None) -> list[Problem]:
+    """Find what breaks the guarantee, or cannot be trained so. `examples` of the training split are None if unknown."""
+    options = config.training.privacy
+    if options is None:
+        return []
+    problems = [*layer_problems(config), *loss_problems(heads), *training_problems(config)]
+    known = options.is_known and config.training.batch_size is not UNKNOWN
+    if examples is None or not known or config.training.total_epochs is UNKNOWN:
+        return problems
+    if options.delta >= 1 / examples:
+        message = f"expected less than 1 / {examples:,} training examples, got {options.delta:g}"
+        message += ": a model that publishes one of them would pass"
+        problems.append(Problem((*PLACE, "delta"), message, f"delta: {0.1 / examples:.0e}"))
+    elif spending(config, examples) is None:
+        message = f"no noise is enough for epsilon {options.epsilon:g} at delta {options.delta:g}"
+        problems.append(Problem((*PLACE, "epsilon"), message, "a larger epsilon, or fewer epochs"))
+    return problems
+
+
+def layer_problems(config: Config) -> Iterator[Problem]:
+    for index, layer in enumerate(config.model.layers):
+        place: ConfigPath = (*LAYERS, index)
+        is_frozen = layer.arguments.get("trainable") is False
+        known = find(layer.kind, layer.name)
+        if layer.name in LAYERS_REFUSED and not is_frozen:
+            yield Problem(
+                place, f"{layer.name} breaks privacy: {LAYERS_REFUSED[layer.name][0]}", LAYERS_REFUSED[layer.name][1]
+            )
+        elif known is not None and known.code is not None:
+            yield Problem(place, f"{layer.name} breaks privacy: it may compare examples", "use layers of Keras")
+        elif layer.arguments.get("activity_regularizer") is not None:
+            message = "activity_regularizer breaks privacy: the penalty is no loss of single examples"
+            yield Problem((*place, *layer.steps, "activity_regularizer"), message, "kernel_regularizer")
+    for index, layer in enumerate(config.data.augmentation):
+        if layer.name in AUGMENTATION_REFUSED:
+            message = f"{layer.name} breaks privacy: it {AUGMENTATION_REFUSED[layer.name]}"
+            yield Problem(("data", "augmentation", index), message, "remove it")
+
+
+def loss_problems(heads: Sequence[OutputSpec]) -> Iterator[Problem]:
+    for head in heads:
+        known = find("loss", head.loss.name)
+        if family_of(head.loss) in (OVERLAP, EMBEDDINGS) or (known is not None and known.code is not None):
+            message = f"{head.loss.name} breaks privacy: it is not known to be a sum over examples"
+            yield Problem(head.loss_place, message, "a crossentropy, or mean_squared_error")
+        elif head.loss.arguments.get("reduction", "sum_over_batch_size") not in ("sum_over_batch_size", "mean"):
+            message = "private training takes the mean over the values of each example"
+            yield Problem((*head.loss_place, head.loss.name, "reduction"), message, "remove it")
+        if head.class_weights == "balanced":
+            message = "balanced breaks privacy: the weights are counts of the training examples"
+            yield Problem(head.class_weights_place, message, "write the weight of each class")
+
+
+def training_problems(config: Config) -> Iterator[Problem]:
+    """Find settings of the steps that private ones do not have, and what is chosen by the training examples."""
+    training = config.training
+    if training.precision.startswith("mixed_"):
+        message = "private training needs float32 or float64: norms of gradients are summed"
+        yield Problem(("training", "precision"), message, "precision: float32")
+    if training.jit_compile is True:
+        message = "XLA cannot compile private steps, whose draws differ in size"
+        yield Problem(("training", "jit_compile"), message, "remove it")
+    for number, part in enumerate(training.parts):
+        if part.optimizer.arguments.get("loss_scale_factor") is not None:
+            place = (*training.place_of(number), "optimizer", part.optimizer.name, "loss_scale_factor")
+            yield Problem(place, "private steps do not scale the loss", "remove it")
+    monitors: list[tuple[ConfigPath, Any]] = [(("training", "checkpoint", "monitor"), training.checkpoint.monitor)]
+    for index, callback in enumerate(training.callbacks):
+        monitors.append((("training", "callbacks", index, callback.name, "monitor"), callback.arguments.get("monitor")))
+    for place, monitor in monitors:
+        if isinstance(monitor, str) and not monitor.startswith("val_"):
+            message = f"{monitor} breaks privacy: it is computed on the training examples, without noise"
+            yield Problem(place, message, f"monitor: val_{monitor}")
+
+
+def uncovered(config: Config) -> Iterator[tuple[str, str]]:
+    """Yield what the guarantee of a private training does not cover, each with what to do."""
+    training, data = config.training, config.data
+    if training.privacy is None:
+        return
+    if training.privacy.seed is not None:
+        text = "The noise comes from privacy.seed, and who knows it can remove the noise: this model is not private."
+        yield text, "Remove training.privacy.seed; it is for tests."
+    fitted = [entry.name for entry in data.preprocessing if is_fitted(entry)]
+    if fitted or kind_of(data.source) == "table":
+        what = ", ".join(dict.fromkeys(fitted)) or "the columns (means, categories, vocabularies)"
+        yield (
+            f"The preprocessing is fitted on the training examples without noise: {what}. It is part of the model.",
+            "Declare the state (mean and variance, vocabulary), or accept that these statistics are published.",
+        )
+    if data.split.validation or data.validation is not None:
+        text = (
+            "The best epoch, early stopping and thresholds are chosen by validation examples, which no noise protects."
+        )
+        yield text, "Validate on examples that are public, or without a validation split."
+    several = "folds" if data.split.folds is not None else "seeds" if training.seeds is not None else ""
+    if several or config.search is not None:
+        what = f"Each of the {several}" if several else "Each trial of a search"
+        yield f"{what} spends epsilon of its own; together they spend the sum.", "Publish one model, or count them all."
+
+
+def is_fitted(entry: KerasObject) -> bool:
+    return entry.name in FITTED and not any(entry.arguments.get(name) is not None for name in STATES)

@@ -1,0 +1,258 @@
+"""Gradients of single examples: their norms and their clipped sum, without computing one example at a time.
+
+A layer's calls are recorded while the loss is computed. The gradient of an example by its weights follows from its
+inputs and from the gradient by its outputs (Goodfellow, Efficient Per-Example Gradient Computations, 2015; Bu, Mao and
+Xu, Scalable and Efficient Training of Large Convolutional Neural Networks with Differential Privacy, 2022)."""
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+CONVOLUTIONS = {keras.layers.Conv1D: 1, keras.layers.Conv2D: 2}
+"""The number of axes that a kernel moves along."""
+
+
+@dataclass
+class Tap:
+    """A layer with trainable variables of its own. `calls` are its inputs (args, kwargs) and its outputs (batch, …): of
+    a layer with a linear part, those before its activation."""
+
+    layer: Any
+    variables: list[Any]
+    calls: list[tuple[Any, Any]] = field(default_factory=list)
+
+    @property
+    def is_linear(self) -> bool:
+        """Return whether gradients follow from products of inputs and output gradients, by position."""
+        layer = self.layer
+        if getattr(layer, "lora_enabled", False):
+            return False
+        is_usual = getattr(layer, "data_format", "channels_last") == "channels_last" and layer.dtype != "float16"
+        is_convolution = type(layer) in CONVOLUTIONS and layer.groups == 1 and is_usual
+        return type(layer) is keras.layers.Dense or is_convolution
+
+
+@dataclass(frozen=True)
+class Part:
+    """What a layer contributes: `squares` (batch,) of the norms, and the `weighted` sum over examples of its gradients,
+    by variable, as a function of weights (batch,)."""
+
+    squares: Any
+    weighted: Callable[[Any], Sequence[Any]]
+
+
+def taps_of(model: keras.Model) -> list[Tap]:
+    """Return the layers that hold trainable variables; a recurrent layer holds those of its cell."""
+    taps, inside = [], set[int]()
+    for layer in model._flatten_layers(include_self=False):
+        is_recurrent = isinstance(layer, keras.layers.RNN)
+        if is_recurrent:
+            inside |= {id(each) for each in layer._flatten_layers(include_self=False)}
+        own = layer.trainable_variables if is_recurrent else [v for v in layer._trainable_variables if v.trainable]
+        if own and id(layer) not in inside:
+            taps.append(Tap(layer, list(own)))
+    return taps
+
+
+@contextlib.contextmanager
+def recorded(taps: Sequence[Tap], tape: tf.GradientTape) -> Iterator[None]:
+    """Record the calls of the layers within the block, and watch their outputs on the tape."""
+    for tap in taps:
+        # An instance attribute, set past Keras's tracking, overrides the method of the class.
+        vars(tap.layer)["call"] = recording(tap, tap.layer.call, tape)
+    try:
+        yield
+    finally:
+        for tap in taps:
+            del vars(tap.layer)["call"]
+
+
+def recording(tap: Tap, call: Callable[..., Any], tape: tf.GradientTape) -> Callable[..., Any]:
+    def watched(*args: Any, **kwargs: Any) -> Any:
+        activation = tap.layer.activation if tap.is_linear else None
+        if activation is not None:
+            vars(tap.layer)["activation"] = None
+        try:
+            outputs = call(*args, **kwargs)
+        finally:
+            if activation is not None:
+                vars(tap.layer)["activation"] = activation
+        tape.watch(outputs)
+        tap.calls.append(((args, kwargs), outputs))
+        return outputs if activation is None else activation(outputs)
+
+    return watched
+
+
+def clipped_sum(
+    model: keras.Model, forward: Callable[[], tuple[Any, Any]], clip: float | None
+) -> tuple[Any, list[Any], Any]:
+    """Return what `forward` gives beside the losses (batch,); the sum over examples of their gradients, each scaled to
+    a norm of at most `clip` (None: as they are), by trainable variable; and the norms (batch,).
+
+    `forward` calls the model. Raises NotVectorizedError: see :func:`one_by_one`."""
+    taps = taps_of(model)
+    with tf.GradientTape(watch_accessed_variables=False) as tape, recorded(taps, tape):
+        losses, beside = forward()
+        total = tf.reduce_sum(losses)
+    outputs = [output for tap in taps for _, output in tap.calls]
+    found = iter(tape.gradient(total, outputs, unconnected_gradients="zero"))
+    parts = [(tap, part_of(tap, [next(found) for _ in tap.calls])) for tap in taps if tap.calls]
+    norms = tf.sqrt(tf.add_n([part.squares for _, part in parts]))
+    scales = tf.ones_like(norms) if clip is None else clip / tf.maximum(norms, clip)
+    sums = {id(v): x for tap, part in parts for v, x in zip(tap.variables, part.weighted(scales), strict=True)}
+    variables = model.trainable_variables
+    return beside, [sums.get(id(v), tf.zeros(v.shape, norms.dtype)) for v in variables], norms
+
+
+def part_of(tap: Tap, gradients: list[Any]) -> Part:
+    """Return the contribution of a layer, from the gradients of the loss by the outputs of each of its calls."""
+    if tap.is_linear:
+        inputs = tf.concat([positions(tap.layer, call[0][0]) for call, _ in tap.calls], 1)
+        return linear_part(tap, inputs, tf.concat([by_position(each) for each in gradients], 1))
+    if type(tap.layer) is keras.layers.Embedding and len(tap.variables) == 1:
+        indices = tf.concat([by_position(call[0][0][..., None])[..., 0] for call, _ in tap.calls], 1)
+        return embedding_part(tap, indices, tf.concat([by_position(each) for each in gradients], 1))
+    each = [gradients_of(tap, call, gradient) for (call, _), gradient in zip(tap.calls, gradients, strict=True)]
+    sums = [tf.add_n(list(of_variable)) for of_variable in zip(*each, strict=True)]
+    squares = tf.add_n([tf.reduce_sum(tf.square(by_example(x)), 1) for x in sums])
+    return Part(squares, lambda scales: [tf.tensordot(scales, x, 1) for x in sums])
+
+
+def by_example(values: Any) -> Any:
+    """Reshape (batch, …) to (batch, numbers)."""
+    return tf.reshape(values, [-1, int(tf.TensorShape(values.shape[1:]).num_elements())])
+
+
+def by_position(values: Any) -> Any:
+    """Reshape (batch, …, numbers) to (batch, positions, numbers)."""
+    return tf.reshape(
+        values,
+        [tf.shape(values)[0], -1, values.shape[-1]]
+        if None in values.shape[1:-1]
+        else [-1, int(tf.TensorShape(values.shape[1:-1]).num_elements()), values.shape[-1]],
+    )
+
+
+def positions(layer: Any, inputs: Any) -> Any:
+    """Return the numbers that each output position of a layer is computed from, (batch, positions, numbers)."""
+    axes = CONVOLUTIONS.get(type(layer))
+    if axes is None:
+        return by_position(inputs)
+    sizes, strides, rates = layer.kernel_size, layer.strides, layer.dilation_rate
+    padding = layer.padding
+    if padding == "causal":
+        inputs, padding = tf.pad(inputs, [[0, 0], [rates[0] * (sizes[0] - 1), 0], [0, 0]]), "valid"
+    if axes == 1:
+        inputs, sizes, strides, rates = inputs[:, None], (1, *sizes), (1, *strides), (1, *rates)
+    windows = [[1, *each, 1] for each in (sizes, strides, rates)]
+    return by_position(tf.image.extract_patches(inputs, *windows, padding.upper()))
+
+
+def linear_part(tap: Tap, inputs: Any, gradients: Any) -> Part:
+    """Return the contribution of inputs (batch, positions, n) and output gradients (batch, positions, m).
+
+    The gradient of an example is inputsᵀ gradients. With few positions, its norm is cheaper without it."""
+    layer, (_, count, n), m = tap.layer, inputs.shape, gradients.shape[-1]
+    has_kernel, has_bias = layer.kernel.trainable, layer.use_bias and layer.bias.trainable
+    squares, sums = [], tf.reduce_sum(gradients, 1)
+    each = None
+    if has_kernel and count is not None and 2 * count**2 <= n * m:
+        products = tf.matmul(inputs, inputs, transpose_b=True) * tf.matmul(gradients, gradients, transpose_b=True)
+        # Rounding could make the square of a tiny norm negative.
+        squares.append(tf.maximum(tf.reduce_sum(products, [1, 2]), 0))
+    elif has_kernel:
+        each = tf.matmul(inputs, gradients, transpose_a=True)
+        squares.append(tf.reduce_sum(tf.square(each), [1, 2]))
+    if has_bias:
+        squares.append(tf.reduce_sum(tf.square(sums), 1))
+
+    def weighted(scales: Any) -> list[Any]:
+        found = []
+        if each is not None:
+            found.append(tf.tensordot(scales, each, 1))
+        elif has_kernel:
+            scaled = tf.reshape(inputs * scales[:, None, None], [-1, n])
+            found.append(tf.matmul(scaled, tf.reshape(gradients, [-1, m]), transpose_a=True))
+        found = [tf.reshape(x, layer.kernel.shape) for x in found]
+        return [*found, *([tf.tensordot(scales, sums, 1)] if has_bias else [])]
+
+    return Part(tf.add_n(squares), weighted)
+
+
+def embedding_part(tap: Tap, indices: Any, gradients: Any) -> Part:
+    """Return the contribution of indices (batch, positions) and output gradients (batch, positions, m)."""
+    rows, m = tap.variables[0].shape
+    batch = tf.shape(indices, tf.int64)[0]
+    indices, gradients = tf.cast(indices, tf.int64), tf.cast(gradients, tap.variables[0].dtype)
+    # A row that an example uses several times has one gradient.
+    keys = tf.reshape(tf.range(batch)[:, None] * rows + indices, [-1])
+    used, place = tf.unique(keys)
+    sums = tf.math.unsorted_segment_sum(tf.reshape(gradients, [-1, m]), place, tf.size(used))
+    squares = tf.math.unsorted_segment_sum(tf.reduce_sum(tf.square(sums), 1), used // rows, batch)
+
+    def weighted(scales: Any) -> list[Any]:
+        scaled = sums * tf.gather(scales, used // rows)[:, None]
+        return [tf.math.unsorted_segment_sum(scaled, used % rows, rows)]
+
+    return Part(squares, weighted)
+
+
+def gradients_of(tap: Tap, call: Any, gradient: Any) -> list[Any]:
+    """Return the gradient of each example (batch, …) by each variable of the layer, for one of its calls."""
+    layer = tap.layer
+    if type(layer) is keras.layers.EinsumDense and "." not in layer.equation:
+        return einsum_gradients(tap, call[0][0], gradient)
+    return one_by_one(tap, call, gradient)
+
+
+def einsum_gradients(tap: Tap, inputs: Any, gradient: Any) -> list[Any]:
+    """Return the gradients of an EinsumDense: the same sum of products, without the sum over examples."""
+    layer = tap.layer
+    left, right = layer.equation.replace(" ", "").split("->")
+    taken, kernel = left.split(",")
+    found = []
+    for variable in tap.variables:
+        if variable is not layer.bias:
+            found.append(tf.einsum(f"{taken},{right}->{taken[0]}{kernel}", inputs, gradient))
+        else:
+            own = "".join(axis for axis in right if axis in layer.bias_axes)
+            summed = tf.einsum(f"{right}->{right[0]}{own}", gradient)
+            found.append(tf.reshape(summed, [-1, *variable.shape]))
+    return found
+
+
+class NotVectorizedError(Exception):
+    """The gradients of single examples of a layer, its argument, cannot be computed."""
+
+
+def one_by_one(tap: Tap, call: Any, gradient: Any) -> list[Any]:
+    """Return the gradients of any layer, of one example at a time in vectorized form.
+
+    Raises NotVectorizedError: an operation of the layer has no such form."""
+    values = tf.nest.flatten(call)
+    indices = [i for i, value in enumerate(values) if tf.is_tensor(value) and value.shape.rank]
+
+    def one(pair: Any) -> Any:
+        example, own_gradient = pair
+        given = list(values)
+        for index, value in zip(indices, example, strict=True):
+            given[index] = value[None]
+        args, kwargs = tf.nest.pack_sequence_as(call, given)
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch([variable.value for variable in tap.variables])
+            outputs = tf.nest.flatten(type(tap.layer).call(tap.layer, *args, **kwargs))
+        own = [each[None] for each in tf.nest.flatten(own_gradient)]
+        sources = [variable.value for variable in tap.variables]
+        found = tape.gradient(outputs, sources, output_gradients=own, unconnected_gradients="zero")
+        return [tf.convert_to_tensor(each) for each in found]
+
+    pairs = ([values[i] for i in indices], gradient)
+    try:
+        return list(tf.vectorized_map(one, pairs, fallback_to_while_loop=False))
+    except (ValueError, NotImplementedError) as error:
+        raise NotVectorizedError(tap.layer) from error
