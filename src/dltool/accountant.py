@@ -27,6 +27,11 @@ class Spending:
         """Return the epsilon of all steps at `delta`; 0 without steps."""
         return epsilon_of(self.rate, self.noise, self.steps, self.delta)
 
+    @property
+    def words(self) -> str:
+        noise = f"noise {self.noise:.4g} times the clipping norm in {self.steps:,} steps"
+        return f"epsilon {self.epsilon:.3g} at delta {self.delta:g}: {noise}"
+
 
 def epsilon_of(rate: float, noise: float, steps: int, delta: float) -> float:
     """Return the least epsilon over the orders, walking from the first one: it falls, then rises."""

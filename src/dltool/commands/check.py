@@ -5,8 +5,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dltool.accountant import Spending
 from dltool.config.keras.objects import UNKNOWN
 from dltool.config.load import Document
+from dltool.config.privacy_checks import spending, uncovered
 from dltool.config.schema import Config
 from dltool.config.text.dump import ValueOrigin, origins, plain_config
 from dltool.config.text.tree import format_path
@@ -43,7 +45,7 @@ class CheckOutcome:
 
     `columns` are those of a table; `classes` counts the training, validation and test examples of each class, `folds`
     those of each fold. `layers` and `plan` are of a built model; `svg` is its drawing. `lists_origins` shows every
-    value with its origin."""
+    value with its origin. `privacy` is what a private training will spend."""
 
     shown_as: str
     plain_config: dict[str, Any]
@@ -59,6 +61,7 @@ class CheckOutcome:
     folds: tuple[tuple[int, int, int], ...] = ()
     layers: tuple[PlanRow, ...] = ()
     plan: "Plan | None" = None
+    privacy: Spending | None = None
 
     def record(self) -> dict[str, Any]:
         """Return the document for `--json`. What is about the model is null if it was not built. Memory is in bytes."""
@@ -77,6 +80,7 @@ class CheckOutcome:
             "seconds_per_step": plan and plan.seconds,
             "seconds_per_epoch": plan and plan.seconds and plan.seconds * (self.steps_per_epoch or 0),
             "layers": [asdict(row) for row in self.layers],
+            **({"privacy": {"epsilon": self.privacy.epsilon, **asdict(self.privacy)}} if self.privacy else {}),
             "warnings": list(self.warnings),
         }
 
@@ -132,6 +136,7 @@ def check(
         from dltool.commands.search import checked_search
 
         checked_search(document, facts)
+    warnings = (*warnings, *(f"{text}; {step}" for text, step in uncovered(config)))
     return CheckOutcome(
         document.shown_as,
         plain_config(config),
@@ -142,6 +147,7 @@ def check(
         read_data,
         svg,
         lists_origins,
+        privacy=spending(config, facts.examples) if facts else None,
         **found,
     )
 

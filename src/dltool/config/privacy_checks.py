@@ -31,16 +31,16 @@ FITTED = ("Normalization", "Discretization", "StringLookup", "IntegerLookup", "T
 STATES = ("mean", "bin_boundaries", "vocabulary")
 
 
-def spending(config: Config, examples: int) -> Spending | None:
-    """Return what all epochs on so many training examples spend; None unless the training is private, or if no noise
-    is enough for its epsilon."""
+def spending(config: Config, examples: int, done: int | None = None) -> Spending | None:
+    """Return what the steps `done` on so many training examples spend, by default those of all epochs; None unless the
+    training is private, or if no noise is enough for its epsilon."""
     options, training = config.training.privacy, config.training
     if options is None:
         return None
     steps = training.total_epochs * -(-examples // training.batch_size)
     rate = min(1.0, training.batch_size / examples)
     noise = options.noise or noise_for(rate, steps, options.epsilon or 0.0, options.delta)
-    return None if noise is None else Spending(rate, noise, steps, options.delta)
+    return None if noise is None else Spending(rate, noise, steps if done is None else done, options.delta)
 
 
 def planned_noise(config: Config, examples: int) -> float:
@@ -131,25 +131,21 @@ def uncovered(config: Config) -> Iterator[tuple[str, str]]:
     if training.privacy is None:
         return
     if training.privacy.seed is not None:
-        text = "The noise comes from privacy.seed, and who knows it can remove the noise: this model is not private."
-        yield text, "Remove training.privacy.seed; it is for tests."
+        text = "privacy.seed gives the noise away: who knows it can subtract the noise, so this model is not private"
+        yield text, "remove training.privacy.seed, which is for tests"
     fitted = [entry.name for entry in data.preprocessing if is_fitted(entry)]
     if fitted or kind_of(data.source) == "table":
-        what = ", ".join(dict.fromkeys(fitted)) or "the columns (means, categories, vocabularies)"
-        yield (
-            f"The preprocessing is fitted on the training examples without noise: {what}. It is part of the model.",
-            "Declare the state (mean and variance, vocabulary), or accept that these statistics are published.",
-        )
+        what = " and ".join(dict.fromkeys(fitted)) or "means and categories of the columns"
+        text = f"the preprocessing is fitted on the training examples without noise, and part of the model: {what}"
+        yield text, "declare them in the config, or accept that they are published"
     if data.split.validation or data.validation is not None:
-        text = (
-            "The best epoch, early stopping and thresholds are chosen by validation examples, which no noise protects."
-        )
-        yield text, "Validate on examples that are public, or without a validation split."
+        text = "the best epoch is chosen by the validation examples, which no noise protects"
+        yield text, "validate on public examples, or not at all"
     several = "folds" if data.split.folds is not None else "seeds" if training.seeds is not None else ""
-    if several or config.search is not None:
-        what = f"Each of the {several}" if several else "Each trial of a search"
-        yield f"{what} spends epsilon of its own; together they spend the sum.", "Publish one model, or count them all."
+    if several:
+        text = f"each of the {several} spends an epsilon of its own, and all together spend their sum"
+        yield text, "count them all, or train a single model"
 
 
 def is_fitted(entry: KerasObject) -> bool:
-    return entry.name in FITTED and not any(entry.arguments.get(name) is not None for name in STATES)
+    return entry.name in FITTED and all(entry.arguments.get(name) is None for name in STATES)

@@ -84,6 +84,9 @@ def show_training(outcome: "TrainingOutcome", console: StreamConsole) -> None:
     lines = [*metric_lines(results, console.width), *part_lines(results)]
     for line in [*lines, *threshold_lines(results.get("thresholds", {}))]:
         console.print(data_text(line), soft_wrap=True)
+    if spent := results.get("privacy"):
+        words = f"epsilon {spent['epsilon']:.3g} at delta {spent['delta']:g}"
+        console.print(data_text(f"spent {words}: model.keras is private, the run directory is not"), soft_wrap=True)
     console.print(data_text(f"took  {duration(results['seconds']['total'])}"))
     if outcome.profile is not None:
         show_profile(outcome.profile, outcome.run, console)
@@ -265,7 +268,8 @@ def fact_lines(outcome: "CheckOutcome") -> list[str]:
         parts = ", ".join(f"{name} {size_text(size)}" for name, size in memory.items() if size is not None)
         lines.append(f"memory for training about {size_text(plan.memory.total)}: {parts}")
     seconds = None if plan is None else plan.seconds
-    return [*lines, f"{counted(steps, 'step')} an epoch{time_text(seconds, steps)}"]
+    lines.append(f"{counted(steps, 'step')} an epoch{time_text(seconds, steps)}")
+    return lines if outcome.privacy is None else [*lines, f"private training spends {outcome.privacy.words}"]
 
 
 def time_text(seconds: float | None, steps: int) -> str:

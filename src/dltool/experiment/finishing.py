@@ -2,11 +2,13 @@
 
 import contextlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dltool.config.expectations import missed_expectations
+from dltool.config.privacy_checks import spending
+from dltool.config.schema import Config
 from dltool.durable_files import disk_errors, sync
 from dltool.environment import concealed
 from dltool.errors import DltoolError, Interrupted, MachineError
@@ -17,7 +19,7 @@ from dltool.experiment.signals import StopNow, StopRequests
 from dltool.experiment.stages import Stages
 from dltool.imports import Import, import_drawing
 from dltool.machine import usable_cores
-from dltool.runs.checkpoint_file import CheckpointWriter
+from dltool.runs.checkpoint_file import CheckpointWriter, remove_checkpoints
 from dltool.runs.files import MetricsLog, Run
 from dltool.tracking import Tracking
 
@@ -81,7 +83,7 @@ def complete(
             with stages.timed("parts"):
                 found, together = parts.carry_out(run, experiment, stages, results)
             results, assessment = {**results, **found}, assessment or together
-        results, missed = concluded(run, experiment.config.expect, results, stages.total())
+        results, missed = concluded(run, experiment.config, results, stages.total())
         profile = None
         if fitting.profile.is_wanted:
             profile = profile_times(fitting, results["seconds"])
@@ -254,22 +256,33 @@ def tested_model(
         "best": {"epoch": fitted.best_epoch, "monitor": fitted.monitor, "value": fitted.best_value},
         "epochs": len(fitted.history),
         "parameters": built.full.count_params(),
+        **privacy_record(config, dataset.facts.examples, fitted.steps),
         **({"thresholds": {name: each.model_dump() for name, each in thresholds.items()}} if thresholds else {}),
     }
     return results, assessment
 
 
+def privacy_record(config: Config, examples: int, steps: int) -> dict[str, Any]:
+    """Return the field of results.json on what the steps of a private training have spent; empty for others."""
+    spent, options = spending(config, examples, steps), config.training.privacy
+    if spent is None or options is None:
+        return {}
+    return {"privacy": {"epsilon": spent.epsilon, "clip": options.clip, **asdict(spent)}}
+
+
 def concluded(
-    run: Run, expect: Mapping[str, str], results: dict[str, Any], seconds: Mapping[str, float]
+    run: Run, config: Config, results: dict[str, Any], seconds: Mapping[str, float]
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
     """Check the expectations and write results.json, the last file of a run. Return it, and what was missed. Without a
-    test split, the metrics are those of the folds together."""
+    test split, the metrics are those of the folds together. The key of private noise goes with the checkpoints."""
+    expect, privacy = config.expect, config.training.privacy
     values = {
         **{name: each["value"] for name, each in results.get("folds", {}).get("metrics", {}).items()},
         **results["test"],
         **{f"val_{name}": value for name, value in results["validation"].items()},
         "seconds": seconds["total"],
         "parameters": results["parameters"],
+        **({"epsilon": results["privacy"]["epsilon"]} if "privacy" in results else {}),
     }
     missed = missed_expectations(expect, values)
     expectations = {
@@ -278,5 +291,7 @@ def concluded(
     run.refuse_missing(has_model=results["epochs"] > 0)
     whole = {"status": "completed", **results, "seconds": seconds, "expectations": expectations}
     run.write_json(run.results, whole)
+    if privacy is not None and privacy.seed is None:
+        remove_checkpoints(run.checkpoints)
     run.update("completed")
     return whole, tuple(missed.values())

@@ -1,7 +1,7 @@
 """The contents of a report as plain values, from a run and, if available, its data and model."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +29,7 @@ from dltool.report.distributions import MOST_DISTRIBUTIONS, Distribution, distri
 from dltool.report.examples import Example, Look, rows_looks, training_examples
 from dltool.report.layers import LayerTableRow, joined_inputs, layer_table
 from dltool.report.leakage import leakage_findings
+from dltool.report.privacy import privacy_section
 from dltool.report.sections import ReportSection
 from dltool.report.verdict import Tile, Verdict, tiles, verdict
 from dltool.report.warnings import (
@@ -119,6 +120,8 @@ class Contents:
 def contents(subject: Subject) -> Contents:
     """Return everything that the subject allows to report. Without an assessment, the metrics are of results.json."""
     record, config, dataset, built = subject.record, subject.config, subject.dataset, subject.built
+    sections = (*subject.sections, *privacy_section(config, record.results.privacy))
+    subject = replace(subject, sections=sections)
     assessed = subject.assessment
     metrics = recorded_metrics(record.results) if assessed is None else assessed.metrics
     outputs, baselines = ((), ()) if assessed is None else (assessed.outputs, assessed.baselines)

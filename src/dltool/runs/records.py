@@ -221,6 +221,17 @@ class ThresholdRecord(Lenient):
         return f"{plural(len(values), 'threshold')} {and_more(values, MOST_ITEMS)}{by}"
 
 
+class PrivacyRecord(Lenient):
+    """What a private training has spent, and how; see `dltool.config.privacy_options`."""
+
+    epsilon: Number | None = None
+    delta: Number | None = None
+    clip: Number | None = None
+    noise: Number | None = None
+    rate: Number | None = None
+    steps: Count | None = None
+
+
 class Results(Lenient):
     """results.json, the last file of a run."""
 
@@ -233,6 +244,7 @@ class Results(Lenient):
     seconds: Numbers = {}
     expectations: dict[str, Expectation] = {}
     thresholds: dict[str, ThresholdRecord] = {}
+    privacy: PrivacyRecord | None = None
     folds: dict[str, Any] = {}
     seeds: dict[str, Any] = {}
 

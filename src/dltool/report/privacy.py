@@ -1,0 +1,49 @@
+"""What the report says of a private training: what it spent, what is private, and what the guarantee does not cover."""
+
+from collections.abc import Iterator
+
+from dltool.accountant import Spending
+from dltool.config.privacy_checks import uncovered
+from dltool.config.schema import Config
+from dltool.report.sections import ReportSection
+from dltool.report.warnings import Finding
+from dltool.runs.records import PrivacyRecord
+
+RUN_DIRECTORY = (
+    "model.keras is private, and this run directory is not: this report, the predictions, the evaluations and the "
+    "metrics of each epoch show the examples, or were measured on them without noise. Publish the model alone."
+)
+LIMITS = (
+    "A unit is a row: a person with several rows is protected less. The noise is drawn in floating point from a "
+    "generator that is not cryptographic."
+)
+
+
+def privacy_section(config: Config, spent: PrivacyRecord | None) -> Iterator[ReportSection]:
+    """Yield the section of a complete private training."""
+    if spent is None or None in (spent.rate, spent.noise, spent.steps, spent.delta, spent.epsilon):
+        return
+    words = Spending(spent.rate, spent.noise, spent.steps, spent.delta).words
+    bound = (
+        f"Of two trainings, with and without an example, each outcome is at most e^{spent.epsilon:.3g} times as likely"
+    )
+    paragraphs = [
+        f"The training spent {words}.",
+        f"{bound}, but for a probability of {spent.delta:g}. Each gradient was clipped to a norm of {spent.clip:g}.",
+        RUN_DIRECTORY,
+        LIMITS,
+    ]
+    yield ReportSection("privacy", "Privacy", paragraphs, [], "", [], [*findings(config)])
+
+
+def findings(config: Config) -> Iterator[Finding]:
+    for text, step in uncovered(config):
+        words, next_step = (f"{each[:1].upper()}{each[1:]}." for each in (text, step))
+        yield Finding("privacy", "The guarantee does not cover everything", words, next_step)
+    for layer in config.model.layers:
+        if layer.name == "ReLU" or getattr(layer.arguments.get("activation"), "name", "") == "relu":
+            words = (
+                "Clipped gradients and noise let the outputs of relu grow; with tanh, private models are often better."
+            )
+            yield Finding("privacy", "relu in private training", words, "Write activation: tanh.", is_note=True)
+            return
