@@ -48,7 +48,7 @@ def static_checks(config: Config, facts: DataFacts | None) -> list[Problem]:
     problems += spectrogram_problems(config) + weight_file_problems(config)
     problems += target_problems(config, heads) + weight_problems(config, heads, facts)
     problems += mixing_problems(config, heads) + weight_decay_problems(config)
-    problems += privacy_problems(config, heads, None if facts is None else facts.examples)
+    problems += privacy_problems(config, heads, facts)
     for head in heads:
         problems += head_problems(config, head, facts)
     return problems

@@ -10,6 +10,7 @@ from dltool.config.losses import EMBEDDINGS, OVERLAP, family_of
 from dltool.config.outputs import OutputSpec
 from dltool.config.schema import Config
 from dltool.config.sources import kind_of
+from dltool.config.tasks import DataFacts
 from dltool.errors import ConfigPath, Problem
 from dltool.keras_names import find
 
@@ -50,15 +51,16 @@ def planned_noise(config: Config, examples: int) -> float:
     return planned.noise
 
 
-def privacy_problems(config: Config, heads: Sequence[OutputSpec], examples: int | None) -> list[Problem]:
-    """Find what breaks the guarantee, or cannot be trained so. `examples` of the training split are None if unknown."""
+def privacy_problems(config: Config, heads: Sequence[OutputSpec], facts: DataFacts | None) -> list[Problem]:
+    """Find what breaks the guarantee, or cannot be trained so. `facts` are None if unknown."""
     options = config.training.privacy
     if options is None:
         return []
     problems = [*layer_problems(config), *loss_problems(heads), *training_problems(config)]
     known = options.is_known and config.training.batch_size is not UNKNOWN
-    if examples is None or not known or config.training.total_epochs is UNKNOWN:
+    if facts is None or not known or config.training.total_epochs is UNKNOWN:
         return problems
+    examples = facts.examples
     if options.delta >= 1 / examples:
         message = f"expected less than 1 / {examples:,} training examples, got {options.delta:g}"
         message += ": a model that publishes one of them would pass"
