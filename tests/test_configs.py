@@ -98,6 +98,7 @@ def nothing(_: Path) -> list[str]:
 # Parameters as `dltool train` says them, or None where the words in a table decide.
 CASES: dict[str, tuple[Callable[[Path], list[str]], int | None]] = {
     "adult": (table(ADULT, "adult-train.csv", "adult-test.csv", header=False), None),
+    "adult-private": (table(ADULT, "adult-train.csv", "adult-test.csv", header=False), None),
     "cifar10": (arrays((32, 32, 3)), 923_914),
     "cifar10-fast": (arrays((32, 32, 3)), 540_401),
     "cifar10-images": (arrays((32, 32, 3)), 923_914),
@@ -109,6 +110,7 @@ CASES: dict[str, tuple[Callable[[Path], list[str]], int | None]] = {
     "iris": (nothing, 412),
     "mnist": (arrays((28, 28, 1)), 693_962),
     "mnist-99": (arrays((28, 28, 1)), 95_002),
+    "mnist-private": (arrays((28, 28, 1)), 26_010),
     "penguins": (table(PENGUINS, "penguins.csv"), None),
     "pollution": (table(POLLUTION, "pollution.csv"), None),
     "reviews": (texts, 640_033),

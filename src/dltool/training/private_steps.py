@@ -57,7 +57,7 @@ class Noise:
     def order(self, epoch: int, steps: int) -> np.ndarray:
         """Return the draws of an epoch, int32 (steps * most,): positions among the training rows, and -1 for none. They
         are a pure function of the key and the epoch."""
-        key = self.key.numpy()[:2].view(np.uint64)
+        key = self.key.value.numpy()[:2].view(np.uint64)
         generator = np.random.Generator(np.random.Philox(key=key, counter=np.array([0, 0, epoch, 0], np.uint64)))
         drawn = np.full((steps, self.most), -1, np.int32)
         for row in drawn:

@@ -1,0 +1,110 @@
+"""Private training from the command line: what it spends, records, says and refuses."""
+
+import json
+import re
+import secrets
+
+import pytest
+from tests.in_process import command
+
+pytestmark = pytest.mark.slow
+
+DIGITS = """\
+name: private
+seed: 1
+data:
+  source: digits
+  split: {test: 0.2}
+  preprocessing: [{Rescaling: $(1 / 16)}]
+model:
+  layers:
+    - Conv2D: {filters: 16, kernel_size: 3, activation: tanh}
+    - MaxPooling2D: 2
+    - Flatten
+    - Dense: {units: 32, activation: tanh}
+    - Dense: {units: $classes, activation: softmax}
+training:
+  optimizer: {SGD: {learning_rate: 0.5, momentum: 0.9}}
+  loss: sparse_categorical_crossentropy
+  metrics: [accuracy]
+  batch_size: 128
+  epochs: 20
+  privacy: {epsilon: 8, delta: 1e-4, clip: 0.5}
+expect: {epsilon: "<= 8", accuracy: ">= 0.9"}
+"""
+KEY = 0x1234_5678_9ABC_DEF1
+SHORT = ("--set", "training.epochs=2", "--set", "expect={}")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("private")
+    (folder / "private.yaml").write_text(DIGITS)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(secrets, "randbits", lambda bits: KEY)
+        code = command("train", folder / "private.yaml", "--runs", folder / "runs")
+    return code, folder / "runs" / "private" / "0001"
+
+
+def results(run):
+    return json.loads((run / "results.json").read_text())
+
+
+def test_digits_reach_nine_tenths_at_an_epsilon_of_eight(trained):
+    code, run = trained
+    assert code == 0
+    assert results(run)["test"]["accuracy"] >= 0.9
+    spent = results(run)["privacy"]
+    assert 7.9 < spent["epsilon"] <= 8
+    assert spent["steps"] == 240
+
+
+def test_the_key_is_gone_when_the_run_is_complete(trained):
+    _, run = trained
+    assert not list(run.glob("checkpoints/*.ckpt"))
+    contents = {file: file.read_bytes() for file in run.rglob("*") if file.is_file()}
+    for key in (KEY.to_bytes(8, "little"), KEY.to_bytes(8, "big"), str(KEY).encode()):
+        assert not [file for file, content in contents.items() if key in content]
+
+
+def test_the_report_says_what_is_private(trained):
+    _, run = trained
+    page = " ".join(re.sub("<[^>]*>", " ", (run / "report.html").read_text()).split())
+    assert "The training spent epsilon 8 at delta 0.0001: noise" in page
+    assert "model.keras is private, and this run directory is not" in page
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["reproduce"], "is a private training, whose noise no record holds"),
+        (["resume", "--epochs", "30"], "is a private training, whose noise was planned for its epochs"),
+    ],
+)
+def test_a_private_run_is_neither_reproduced_nor_extended(trained, capfd, arguments, words):
+    name, *options = arguments
+    assert command(name, trained[1], *options) != 0
+    assert words in " ".join(capfd.readouterr().err.split())
+
+
+def test_a_run_with_a_seed_is_reproduced_and_says_that_it_is_not_private(trained, tmp_path, capfd):
+    config = trained[1].parents[2] / "private.yaml"
+    assert command("train", config, "--runs", tmp_path, *SHORT, "--set", "training.privacy.seed=1") == 0
+    assert "privacy.seed gives the noise away" in capfd.readouterr().err
+    assert command("reproduce", tmp_path / "private" / "0001") == 0
+
+
+def test_early_stopping_spends_less(trained, tmp_path):
+    config = trained[1].parents[2] / "private.yaml"
+    stopping = "training.callbacks=[{EarlyStopping: {monitor: val_loss, patience: 1, min_delta: 100}}]"
+    split = "data.split={validation: 0.1, test: 0.2}"
+    assert command("train", config, "--runs", tmp_path, "--set", stopping, "--set", split, "--set", "expect={}") == 0
+    found = results(tmp_path / "private" / "0001")
+    assert found["epochs"] == 2
+    assert found["privacy"]["epsilon"] < 5
+
+
+def test_check_says_what_training_will_spend(trained, capfd):
+    assert command("check", trained[1].parents[2] / "private.yaml") == 0
+    out = capfd.readouterr().out
+    assert re.search(r"private training spends epsilon 8 at delta 0.0001: noise [\d.]+ times .* in 240 steps", out)
