@@ -77,8 +77,8 @@ def test_the_report_says_what_is_private(trained):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["reproduce"], "is a private training, whose noise no record holds"),
-        (["resume", "--epochs", "30"], "is a private training, whose noise was planned for its epochs"),
+        (["reproduce"], "is a private run, whose noise no record holds"),
+        (["resume", "--epochs", "30"], "is a private run, whose noise was planned for its epochs"),
     ],
 )
 def test_a_private_run_is_neither_reproduced_nor_extended(trained, capfd, arguments, words):

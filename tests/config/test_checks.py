@@ -16,6 +16,7 @@ class Facts:
     kind: TargetKind = "category"
     shape: tuple[int, ...] = ()
     class_names: tuple[str, ...] = ("a", "b", "c")
+    examples: int = 1000
     validation_examples: int = 10
     test_examples: int = 10
     extremes: tuple[float, float] | None = None

@@ -37,6 +37,7 @@ class Facts:
             "size": TargetFacts("number"),
         }
     )
+    examples: int = 1000
     validation_examples: int = 10
     test_examples: int = 10
 

@@ -61,7 +61,7 @@ def reproduce(path: Path, *, into: Path | None, settings: Sequence[str] = (), pr
     require_code(run, f"reproduce {run.path}")
     privacy = recorded_config(run, settings=settings).training.privacy
     if privacy is not None and privacy.seed is None:
-        message = f"{run.path} is a private training, whose noise no record holds"
+        message = f"{run.path} is a private run, whose noise no record holds"
         raise RunError(message, "a run with training.privacy.seed can be reproduced; it is for tests, and not private")
     # Read the files for the comparison before hours of training.
     run.read_metrics()

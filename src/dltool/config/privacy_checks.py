@@ -57,8 +57,7 @@ def privacy_problems(config: Config, heads: Sequence[OutputSpec], facts: DataFac
     if options is None:
         return []
     problems = [*layer_problems(config), *loss_problems(heads), *training_problems(config)]
-    known = options.is_known and config.training.batch_size is not UNKNOWN
-    if facts is None or not known or config.training.total_epochs is UNKNOWN:
+    if facts is None or not options.is_known or UNKNOWN in (config.training.batch_size, config.training.total_epochs):
         return problems
     examples = facts.examples
     if options.delta >= 1 / examples:

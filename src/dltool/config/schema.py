@@ -167,7 +167,7 @@ class Training(Section):
     checkpoint: CheckpointOptions = CheckpointOptions()
     """Which epoch is the best, and how often the training state is saved."""
     privacy: PrivacyOptions | None = None
-    """Differentially private training: what the model tells about a training example is bounded by `epsilon`."""
+    """Differentially private training: `epsilon` bounds what the model reveals of any training example."""
     seeds: Annotated[int, Field(ge=2, le=MOST_FOLDS)] | None = None
     """The number of seeds to train with, from `seed` on, on the same split: the run also holds a run for each."""
 

@@ -44,7 +44,7 @@ def resume_locked(
     may_differ = () if epochs is None else ("training.epochs",)
     whole = recorded_config(run, may_differ, settings)
     if epochs is not None and whole.training.privacy is not None:
-        message = f"{run.path} is a private training, whose noise was planned for its epochs"
+        message = f"{run.path} is a private run, whose noise was planned for its epochs"
         raise ConfigError(message, "train a new run with more epochs")
     parts = terms.parts(whole)
     if parts is not None and epochs is not None:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 
-from dltool.accountant import Spending
 from dltool.config.privacy_checks import uncovered
 from dltool.config.schema import Config
 from dltool.report.sections import ReportSection
@@ -21,12 +20,12 @@ LIMITS = (
 
 def privacy_section(config: Config, spent: PrivacyRecord | None) -> Iterator[ReportSection]:
     """Yield the section of a complete private training."""
-    if spent is None or None in (spent.rate, spent.noise, spent.steps, spent.delta, spent.epsilon):
+    if spent is None:
         return
-    words = Spending(spent.rate, spent.noise, spent.steps, spent.delta).words
-    bound = (
-        f"Of two trainings, with and without an example, each outcome is at most e^{spent.epsilon:.3g} times as likely"
-    )
+    noise = f"noise {spent.noise:.4g} times the clipping norm in {spent.steps:,} steps"
+    words = f"epsilon {spent.epsilon:.3g} at delta {spent.delta:g}: {noise}"
+    times = f"e^{spent.epsilon:.3g} times"
+    bound = f"With and without any one example, the probability of each possible model differs by at most {times}"
     paragraphs = [
         f"The training spent {words}.",
         f"{bound}, but for a probability of {spent.delta:g}. Each gradient was clipped to a norm of {spent.clip:g}.",

@@ -221,15 +221,15 @@ class ThresholdRecord(Lenient):
         return f"{plural(len(values), 'threshold')} {and_more(values, MOST_ITEMS)}{by}"
 
 
-class PrivacyRecord(Lenient):
-    """What a private training has spent, and how; see `dltool.config.privacy_options`."""
+class PrivacyRecord(Strict):
+    """What a private training has spent, and how; see `dltool.accountant`."""
 
-    epsilon: Number | None = None
-    delta: Number | None = None
-    clip: Number | None = None
-    noise: Number | None = None
-    rate: Number | None = None
-    steps: Count | None = None
+    epsilon: Annotated[float, Field(ge=0, lt=LARGEST)]
+    delta: Probability
+    clip: Annotated[float, Field(gt=0, lt=LARGEST)]
+    noise: Annotated[float, Field(gt=0, lt=LARGEST)]
+    rate: Probability
+    steps: Count
 
 
 class Results(Lenient):

@@ -147,7 +147,7 @@ def tested_once(run: Run, read: Read, stages: Stages) -> dict[str, Any]:
         values = {name: interval.value for name, interval in assessment.metrics.items()}
         found = {**results, "test": values, "intervals": interval_record(assessment.metrics)}
         seconds = found.pop("seconds")
-        results, _ = concluded(run, config.expect, found, seconds)
+        results, _ = concluded(run, config, found, seconds)
         report_of_training(run, Experiment(config, dataset, built, pinned), assessment, stages)
     return results
 

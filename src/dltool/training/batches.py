@@ -201,8 +201,8 @@ class Streamed(BatchTables):
                 rows = order[end : self.end(order, end, size)]
                 self.ahead = order, end, self.reader.submit(self.layout.arrays, rows, self.layout.groups)
         # -1 is no row, see `dltool.training.private_steps`.
-        there = order[self.first : self.last] >= 0
-        return self.tensors, np.where(there, np.arange(len(there), dtype=np.int32), np.int32(-1)), first - self.first
+        places = tf.range(self.last - self.first)
+        return self.tensors, tf.where(order[self.first : self.last] < 0, -1, places), first - self.first
 
     def read(self, order: np.ndarray, first: int, last: int) -> list[np.ndarray]:
         ahead, self.ahead = self.ahead, None

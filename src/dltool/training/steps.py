@@ -120,7 +120,8 @@ class Steps:
         if self.noise is None:
             return self.rows[epoch_order(self.config.seed, epoch, len(self.rows))]
         drawn = self.noise.order(epoch, self.count)
-        return np.where(drawn < 0, np.int32(-1), self.rows[drawn])
+        rows: np.ndarray = np.where(drawn < 0, np.int32(-1), self.rows[drawn])
+        return rows
 
     def reset_metrics(self) -> None:
         """Reset the metrics as Keras's `reset_metrics`, which takes a tenth of a short epoch. A metric of the user's
