@@ -34,23 +34,16 @@ class Spending:
 
 
 def epsilon_of(rate: float, noise: float, steps: int, delta: float) -> float:
-    """Return the least epsilon over the orders, walking from the first one: it falls, then rises."""
-    if not steps:
-        return 0.0
-    least = math.inf
+    """Return the least epsilon over the orders, walking from the first one: it falls, then rises (Canonne, Kamath and
+    Steinke, The Discrete Gaussian for Differential Privacy, 2020, proposition 12)."""
+    least = math.inf if steps else 0.0
     for order in ORDERS:
-        found = order_epsilon(rate, noise, steps, delta, order)
+        spent = steps * divergence(rate, noise, order) if steps else 0.0
+        found = spent + math.log1p(-1 / order) - math.log(delta * order) / (order - 1)
         if found > least:
             break
         least = found
     return max(0.0, least)
-
-
-def order_epsilon(rate: float, noise: float, steps: int, delta: float, order: int) -> float:
-    """Return the epsilon that an order gives (Canonne, Kamath and Steinke, The Discrete Gaussian for Differential
-    Privacy, 2020, proposition 12)."""
-    spent = steps * divergence(rate, noise, order)
-    return spent + math.log1p(-1 / order) - math.log(delta * order) / (order - 1)
 
 
 def divergence(rate: float, noise: float, order: int) -> float:

@@ -78,7 +78,7 @@ def test_the_report_says_what_is_private(trained):
     ("arguments", "words"),
     [
         (["reproduce"], "is a private run, whose noise no record holds"),
-        (["resume", "--epochs", "30"], "is a private run, whose noise was planned for its epochs"),
+        (["resume", "--epochs", "30"], "is a private run, whose noise has its epochs"),
     ],
 )
 def test_a_private_run_is_neither_reproduced_nor_extended(trained, capfd, arguments, words):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from dltool.accountant import Spending
 from dltool.config.keras.objects import UNKNOWN
 from dltool.config.load import Document
-from dltool.config.privacy_checks import spending, uncovered
+from dltool.config.privacy_checks import privacy_warnings, spending
 from dltool.config.schema import Config
 from dltool.config.text.dump import ValueOrigin, origins, plain_config
 from dltool.config.text.tree import format_path
@@ -110,8 +110,7 @@ def check(
 
     Raises ConfigError, DataError, MachineError: with every error found."""
     config, facts = checked_config(document)
-    found: dict[str, Any] = {}
-    warnings: tuple[str, ...] = ()
+    found, warnings = dict[str, Any](), privacy_warnings(config)
     dataset = None
     if build:
         import_keras()
@@ -120,7 +119,7 @@ def check(
         from dltool.data.summary import class_counts, column_rows
 
         dataset = load_data(config.data, config.seed)
-        facts, warnings = dataset.facts, dataset.warnings
+        facts, warnings = dataset.facts, (*dataset.warnings, *warnings)
         config = dataset.in_force(checked_with(document, facts))
         found = {"columns": tuple(column_rows(config, dataset)), "classes": class_counts(dataset)}
         if asks_for_parts(config):
@@ -136,7 +135,6 @@ def check(
         from dltool.commands.search import checked_search
 
         checked_search(document, facts)
-    warnings = (*warnings, *(f"{text}; {step}" for text, step in uncovered(config)))
     return CheckOutcome(
         document.shown_as,
         plain_config(config),

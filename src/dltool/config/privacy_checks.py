@@ -44,13 +44,6 @@ def spending(config: Config, examples: int, done: int | None = None) -> Spending
     return None if noise is None else Spending(rate, noise, steps if done is None else done, options.delta)
 
 
-def planned_noise(config: Config, examples: int) -> float:
-    """Return the noise of a private training as a multiple of the clipping norm."""
-    planned = spending(config, examples)
-    assert planned is not None, "the config has been checked"
-    return planned.noise
-
-
 def privacy_problems(config: Config, heads: Sequence[OutputSpec], facts: DataFacts | None) -> list[Problem]:
     """Find what breaks the guarantee, or cannot be trained so. `facts` are None if unknown."""
     options = config.training.privacy
@@ -146,6 +139,11 @@ def uncovered(config: Config) -> Iterator[tuple[str, str]]:
     if several:
         text = f"each of the {several} spends an epsilon of its own, and all together spend their sum"
         yield text, "count them all, or train a single model"
+
+
+def privacy_warnings(config: Config) -> tuple[str, ...]:
+    """Return the same as warnings."""
+    return tuple(f"{text}; {step}" for text, step in uncovered(config))
 
 
 def is_fitted(entry: KerasObject) -> bool:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dltool.config.load import Document
-from dltool.config.privacy_checks import uncovered
+from dltool.config.privacy_checks import privacy_warnings
 from dltool.config.schema import Config
 from dltool.config.text.dump import origins
 from dltool.config.text.tree import ARGUMENTS
@@ -69,7 +69,7 @@ def train_until_stopped(document: Document, runs: Path, stages: Stages, terms: T
         dataset = load_data(config.data, config.seed, terms.most_rows, read)
         config = dataset.in_force(checked_with(document, dataset.facts))
         further = {} if parts is None else parts.files(document, config, dataset)
-        for warning in (*dataset.warnings, *(f"{text}; {step}" for text, step in uncovered(config))):
+        for warning in (*dataset.warnings, *privacy_warnings(config)):
             progress.warn(warning)
     with stages.building():
         experiment = new_experiment(config, dataset, terms.threads, terms.is_kept)

@@ -43,13 +43,9 @@ def resume_locked(
     finish_new_config(run, record)
     may_differ = () if epochs is None else ("training.epochs",)
     whole = recorded_config(run, may_differ, settings)
-    if epochs is not None and whole.training.privacy is not None:
-        message = f"{run.path} is a private run, whose noise was planned for its epochs"
-        raise ConfigError(message, "train a new run with more epochs")
     parts = terms.parts(whole)
-    if parts is not None and epochs is not None:
-        message = f"{run.path} has {'folds' if whole.data.split.folds else 'seeds'}, which would have fewer epochs"
-        raise ConfigError(message, "train a new run with more epochs")
+    if epochs is not None:
+        refuse_extension(run, whole, parts is not None)
     checkpoint = usable_checkpoint(run, progress) if has_model(whole) else None
     with stages.reading(trains=True):
         config, dataset = recorded_data(run, may_differ, settings, terms.read if parts is None else parts.read)
@@ -80,6 +76,17 @@ def resume_locked(
     if terms.is_kept and run.whole is None:
         report_of_training(run, experiment, outcome.assessment, stages, parts)
     return outcome
+
+
+def refuse_extension(run: Run, config: Config, has_parts: bool) -> None:
+    """Raise ConfigError if more epochs would not continue what the run has trained."""
+    if config.training.privacy is not None:
+        reason = "is a private run, whose noise has its epochs"
+    elif has_parts:
+        reason = f"has {'folds' if config.data.split.folds else 'seeds'}, which would have fewer epochs"
+    else:
+        return
+    raise ConfigError(f"{run.path} {reason}", "train a new run with more epochs")
 
 
 def usable_checkpoint(run: Run, progress: "Progress") -> Checkpoint | None:

@@ -1,12 +1,12 @@
 """What the report says of a private training: what it spent, what is private, and what the guarantee does not cover."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
+from dltool.accountant import Spending
 from dltool.config.privacy_checks import uncovered
 from dltool.config.schema import Config
 from dltool.report.sections import ReportSection
 from dltool.report.warnings import Finding
-from dltool.runs.records import PrivacyRecord
 
 RUN_DIRECTORY = (
     "model.keras is private, and this run directory is not: this report, the predictions, the evaluations and the "
@@ -18,17 +18,16 @@ LIMITS = (
 )
 
 
-def privacy_section(config: Config, spent: PrivacyRecord | None) -> Iterator[ReportSection]:
+def privacy_section(config: Config, spent: Mapping[str, float]) -> Iterator[ReportSection]:
     """Yield the section of a complete private training."""
-    if spent is None:
+    if not {"epsilon", "clip", *Spending.__annotations__} <= spent.keys():
         return
-    noise = f"noise {spent.noise:.4g} times the clipping norm in {spent.steps:,} steps"
-    words = f"epsilon {spent.epsilon:.3g} at delta {spent.delta:g}: {noise}"
-    times = f"e^{spent.epsilon:.3g} times"
+    words = Spending(spent["rate"], spent["noise"], int(spent["steps"]), spent["delta"]).words
+    times = f"e^{spent['epsilon']:.3g} times"
     bound = f"With and without any one example, the probability of each possible model differs by at most {times}"
     paragraphs = [
         f"The training spent {words}.",
-        f"{bound}, but for a probability of {spent.delta:g}. Each gradient was clipped to a norm of {spent.clip:g}.",
+        f"{bound}, but for a probability of {spent['delta']:g}. Gradients were clipped to a norm of {spent['clip']:g}.",
         RUN_DIRECTORY,
         LIMITS,
     ]

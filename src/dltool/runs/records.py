@@ -221,17 +221,6 @@ class ThresholdRecord(Lenient):
         return f"{plural(len(values), 'threshold')} {and_more(values, MOST_ITEMS)}{by}"
 
 
-class PrivacyRecord(Strict):
-    """What a private training has spent, and how; see `dltool.accountant`."""
-
-    epsilon: Annotated[float, Field(ge=0, lt=LARGEST)]
-    delta: Probability
-    clip: Annotated[float, Field(gt=0, lt=LARGEST)]
-    noise: Annotated[float, Field(gt=0, lt=LARGEST)]
-    rate: Probability
-    steps: Count
-
-
 class Results(Lenient):
     """results.json, the last file of a run."""
 
@@ -244,7 +233,7 @@ class Results(Lenient):
     seconds: Numbers = {}
     expectations: dict[str, Expectation] = {}
     thresholds: dict[str, ThresholdRecord] = {}
-    privacy: PrivacyRecord | None = None
+    privacy: Numbers = {}
     folds: dict[str, Any] = {}
     seeds: dict[str, Any] = {}
 

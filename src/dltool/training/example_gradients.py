@@ -28,21 +28,16 @@ class Tap:
     @property
     def is_linear(self) -> bool:
         """Return whether gradients follow from products of inputs and output gradients, by position."""
-        layer = self.layer
-        if getattr(layer, "lora_enabled", False):
-            return False
-        is_usual = getattr(layer, "data_format", "channels_last") == "channels_last" and layer.dtype != "float16"
-        is_convolution = type(layer) in CONVOLUTIONS and layer.groups == 1 and is_usual
-        return type(layer) is keras.layers.Dense or is_convolution
+        layer, count = self.layer, 1 + bool(getattr(self.layer, "use_bias", False))
+        is_whole = len(self.variables) == count and not getattr(layer, "lora_enabled", False)
+        if type(layer) in CONVOLUTIONS:
+            return is_whole and layer.groups == 1 and layer.data_format == "channels_last"
+        return is_whole and type(layer) is keras.layers.Dense
 
 
-@dataclass(frozen=True)
-class Part:
-    """What a layer contributes: `squares` (batch,) of the norms, and the `weighted` sum over examples of its gradients,
-    by variable, as a function of weights (batch,)."""
-
-    squares: Any
-    weighted: Callable[[Any], Sequence[Any]]
+Part = tuple[Any, Callable[[Any], Sequence[Any]]]
+"""What a layer contributes: squares (batch,) of the norms, and the sum over examples of its gradients, by variable, as a
+function of weights (batch,)."""
 
 
 def taps_of(model: keras.Model) -> list[Tap]:
@@ -102,9 +97,9 @@ def clipped_sum(
     outputs = [output for tap in taps for _, output in tap.calls]
     found = iter(tape.gradient(total, outputs, unconnected_gradients="zero"))
     parts = [(tap, part_of(tap, [next(found) for _ in tap.calls])) for tap in taps if tap.calls]
-    norms = tf.sqrt(tf.add_n([part.squares for _, part in parts]))
+    norms = tf.sqrt(tf.add_n([squares for _, (squares, _) in parts]))
     scales = tf.ones_like(norms) if clip is None else clip / tf.maximum(norms, clip)
-    sums = {id(v): x for tap, part in parts for v, x in zip(tap.variables, part.weighted(scales), strict=True)}
+    sums = {id(v): x for tap, (_, weighted) in parts for v, x in zip(tap.variables, weighted(scales), strict=True)}
     variables = model.trainable_variables
     return beside, [sums.get(id(v), tf.zeros(v.shape, norms.dtype)) for v in variables], norms
 
@@ -117,25 +112,16 @@ def part_of(tap: Tap, gradients: list[Any]) -> Part:
     if type(tap.layer) is keras.layers.Embedding and len(tap.variables) == 1:
         indices = tf.concat([by_position(call[0][0][..., None])[..., 0] for call, _ in tap.calls], 1)
         return embedding_part(tap, indices, tf.concat([by_position(each) for each in gradients], 1))
-    each = [gradients_of(tap, call, gradient) for (call, _), gradient in zip(tap.calls, gradients, strict=True)]
+    each = [one_by_one(tap, call, gradient) for (call, _), gradient in zip(tap.calls, gradients, strict=True)]
     sums = [tf.add_n(list(of_variable)) for of_variable in zip(*each, strict=True)]
-    squares = tf.add_n([tf.reduce_sum(tf.square(by_example(x)), 1) for x in sums])
-    return Part(squares, lambda scales: [tf.tensordot(scales, x, 1) for x in sums])
-
-
-def by_example(values: Any) -> Any:
-    """Reshape (batch, …) to (batch, numbers)."""
-    return tf.reshape(values, [-1, int(tf.TensorShape(values.shape[1:]).num_elements())])
+    squares = tf.add_n([tf.reduce_sum(tf.square(x), list(range(1, x.shape.rank))) for x in sums])
+    return squares, lambda scales: [tf.tensordot(scales, x, 1) for x in sums]
 
 
 def by_position(values: Any) -> Any:
     """Reshape (batch, …, numbers) to (batch, positions, numbers)."""
-    return tf.reshape(
-        values,
-        [tf.shape(values)[0], -1, values.shape[-1]]
-        if None in values.shape[1:-1]
-        else [-1, int(tf.TensorShape(values.shape[1:-1]).num_elements()), values.shape[-1]],
-    )
+    count = tf.TensorShape(values.shape[1:-1]).num_elements() or -1
+    return tf.reshape(values, [tf.shape(values)[0], count, values.shape[-1]])
 
 
 def positions(layer: Any, inputs: Any) -> Any:
@@ -158,30 +144,24 @@ def linear_part(tap: Tap, inputs: Any, gradients: Any) -> Part:
 
     The gradient of an example is inputsᵀ gradients. With few positions, its norm is cheaper without it."""
     layer, (_, count, n), m = tap.layer, inputs.shape, gradients.shape[-1]
-    has_kernel, has_bias = layer.kernel.trainable, layer.use_bias and layer.bias.trainable
-    squares, sums = [], tf.reduce_sum(gradients, 1)
-    each = None
-    if has_kernel and count is not None and 2 * count**2 <= n * m:
+    biases = [tf.reduce_sum(gradients, 1)] if layer.use_bias else []
+    if is_few := count is not None and 2 * count**2 <= n * m:
         products = tf.matmul(inputs, inputs, transpose_b=True) * tf.matmul(gradients, gradients, transpose_b=True)
         # Rounding could make the square of a tiny norm negative.
-        squares.append(tf.maximum(tf.reduce_sum(products, [1, 2]), 0))
-    elif has_kernel:
-        each = tf.matmul(inputs, gradients, transpose_a=True)
-        squares.append(tf.reduce_sum(tf.square(each), [1, 2]))
-    if has_bias:
-        squares.append(tf.reduce_sum(tf.square(sums), 1))
+        squares = tf.maximum(tf.reduce_sum(products, [1, 2]), 0)
+    else:
+        kernels = tf.matmul(inputs, gradients, transpose_a=True)
+        squares = tf.reduce_sum(tf.square(kernels), [1, 2])
 
     def weighted(scales: Any) -> list[Any]:
-        found = []
-        if each is not None:
-            found.append(tf.tensordot(scales, each, 1))
-        elif has_kernel:
+        if is_few:
             scaled = tf.reshape(inputs * scales[:, None, None], [-1, n])
-            found.append(tf.matmul(scaled, tf.reshape(gradients, [-1, m]), transpose_a=True))
-        found = [tf.reshape(x, layer.kernel.shape) for x in found]
-        return [*found, *([tf.tensordot(scales, sums, 1)] if has_bias else [])]
+            kernel = tf.matmul(scaled, tf.reshape(gradients, [-1, m]), transpose_a=True)
+        else:
+            kernel = tf.tensordot(scales, kernels, 1)
+        return [tf.reshape(kernel, layer.kernel.shape), *(tf.tensordot(scales, bias, 1) for bias in biases)]
 
-    return Part(tf.add_n(squares), weighted)
+    return tf.add_n([squares, *(tf.reduce_sum(tf.square(bias), 1) for bias in biases)]), weighted
 
 
 def embedding_part(tap: Tap, indices: Any, gradients: Any) -> Part:
@@ -199,31 +179,7 @@ def embedding_part(tap: Tap, indices: Any, gradients: Any) -> Part:
         scaled = sums * tf.gather(scales, used // rows)[:, None]
         return [tf.math.unsorted_segment_sum(scaled, used % rows, rows)]
 
-    return Part(squares, weighted)
-
-
-def gradients_of(tap: Tap, call: Any, gradient: Any) -> list[Any]:
-    """Return the gradient of each example (batch, …) by each variable of the layer, for one of its calls."""
-    layer = tap.layer
-    if type(layer) is keras.layers.EinsumDense and "." not in layer.equation:
-        return einsum_gradients(tap, call[0][0], gradient)
-    return one_by_one(tap, call, gradient)
-
-
-def einsum_gradients(tap: Tap, inputs: Any, gradient: Any) -> list[Any]:
-    """Return the gradients of an EinsumDense: the same sum of products, without the sum over examples."""
-    layer = tap.layer
-    left, right = layer.equation.replace(" ", "").split("->")
-    taken, kernel = left.split(",")
-    found = []
-    for variable in tap.variables:
-        if variable is not layer.bias:
-            found.append(tf.einsum(f"{taken},{right}->{taken[0]}{kernel}", inputs, gradient))
-        else:
-            own = "".join(axis for axis in right if axis in layer.bias_axes)
-            summed = tf.einsum(f"{right}->{right[0]}{own}", gradient)
-            found.append(tf.reshape(summed, [-1, *variable.shape]))
-    return found
+    return squares, weighted
 
 
 class NotVectorizedError(Exception):

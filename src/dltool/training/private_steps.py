@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from dltool.config.privacy_checks import planned_noise
+from dltool.config.privacy_checks import spending
 from dltool.config.schema import Config
 from dltool.errors import ConfigError, ConfigPath, Problem
 from dltool.model.build import BuiltModel
@@ -26,9 +26,7 @@ OVERFLOW = 1e-30
 """The chance that a step draws more rows than there is room for, which would be left out."""
 TOLERANCE = 1e-3
 """Relative difference of gradients that is rounding."""
-HINT = (
-    "use Dense, Conv1D, Conv2D, DepthwiseConv2D, Embedding, MultiHeadAttention, LSTM, GRU or a normalization by example"
-)
+HINT = "use Dense, Conv1D, Conv2D, DepthwiseConv2D, Embedding, MultiHeadAttention, LSTM or GRU"
 
 
 @dataclass(frozen=True)
@@ -84,8 +82,9 @@ def made_noise(config: Config, built: BuiltModel, examples: int, rows: int) -> N
         return None
     words = [secrets.randbits(64), secrets.randbits(64)] if options.seed is None else [options.seed, 0]
     built.noise_key.assign(np.array([*words, 0], np.uint64).view(np.int64))
-    deviation = options.clip * planned_noise(config, examples)
-    return Noise(rows, min(size, rows), options.clip, deviation, built.noise_key)
+    planned = spending(config, examples)
+    assert planned is not None, "the config has been checked"
+    return Noise(rows, min(size, rows), options.clip, options.clip * planned.noise, built.noise_key)
 
 
 class PrivateLoop(Loop):
@@ -146,12 +145,12 @@ def example_losses(built: BuiltModel, losses: Any, targets: Any, outputs: Any, w
 
 def penalty_gradients(core: keras.Model) -> list[Any]:
     """Return the gradient of each trainable variable's own regularizer, None without one. It needs no noise."""
-    found = []
-    for variable in core.trainable_variables:
-        with tf.GradientTape() as tape:
-            penalty = None if variable.regularizer is None else variable.regularizer(variable)
-        found.append(None if penalty is None else tape.gradient(penalty, variable.value))
-    return found
+    variables = core.trainable_variables
+    with tf.GradientTape() as tape:
+        penalties = [variable.regularizer(variable) for variable in variables if variable.regularizer is not None]
+    return (
+        tape.gradient(penalties, [variable.value for variable in variables]) if penalties else [None] * len(variables)
+    )  # type: ignore[no-any-return]
 
 
 def refuse_shared_statistics(built: BuiltModel) -> None:
