@@ -69,9 +69,8 @@ def layer_problems(config: Config) -> Iterator[Problem]:
         is_frozen = layer.arguments.get("trainable") is False
         known = find(layer.kind, layer.name)
         if layer.name in LAYERS_REFUSED and not is_frozen:
-            yield Problem(
-                place, f"{layer.name} breaks privacy: {LAYERS_REFUSED[layer.name][0]}", LAYERS_REFUSED[layer.name][1]
-            )
+            reason, hint = LAYERS_REFUSED[layer.name]
+            yield Problem(place, f"{layer.name} breaks privacy: {reason}", hint)
         elif known is not None and known.code is not None:
             yield Problem(place, f"{layer.name} breaks privacy: it may compare examples", "use layers of Keras")
         elif layer.arguments.get("activity_regularizer") is not None:
@@ -135,6 +134,9 @@ def uncovered(config: Config) -> Iterator[tuple[str, str]]:
     if data.split.validation or data.validation is not None:
         text = "the best epoch is chosen by the validation examples, which no noise protects"
         yield text, "validate on public examples, or not at all"
+    if data.windows is not None or data.split.group is not None:
+        what = "a window, and a row is in several" if data.windows else "an example, and a group has several"
+        yield f"the unit of epsilon is {what}", "use a smaller epsilon, which their number multiplies"
     several = "folds" if data.split.folds is not None else "seeds" if training.seeds is not None else ""
     if several:
         text = f"each of the {several} spends an epsilon of its own, and all together spend their sum"

@@ -36,7 +36,7 @@ class Tap:
 
 
 Part = tuple[Any, Callable[[Any], Sequence[Any]]]
-"""What a layer contributes: squares (batch,) of the norms, and the sum over examples of its gradients, by variable, as a
+"""What a layer contributes: squares (batch,) of the norms, and the sum over examples of its gradients by variable, as a
 function of weights (batch,)."""
 
 

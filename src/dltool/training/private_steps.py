@@ -126,9 +126,8 @@ def example_losses(built: BuiltModel, losses: Any, targets: Any, outputs: Any, w
     """Return the loss of each example, (batch,): the mean over its steps or pixels that are not masked."""
     total = []
     for head in built.heads:
-        target, output, weight = (
-            each[head.name] if isinstance(each, dict) else each for each in (targets, outputs, weights)
-        )
+        all_of_head = (targets, outputs, weights)
+        target, output, weight = (each[head.name] if isinstance(each, dict) else each for each in all_of_head)
         loss = losses[head.name]
         values = loss.call(tf.cast(target, loss.dtype), tf.cast(output, loss.dtype))
         values = values if weight is None else values * tf.cast(weight, values.dtype)
@@ -148,9 +147,9 @@ def penalty_gradients(core: keras.Model) -> list[Any]:
     variables = core.trainable_variables
     with tf.GradientTape() as tape:
         penalties = [variable.regularizer(variable) for variable in variables if variable.regularizer is not None]
-    return (
-        tape.gradient(penalties, [variable.value for variable in variables]) if penalties else [None] * len(variables)
-    )  # type: ignore[no-any-return]
+    values = [variable.value for variable in variables]
+    found: list[Any] = tape.gradient(penalties, values) if penalties else [None] * len(values)
+    return found
 
 
 def refuse_shared_statistics(built: BuiltModel) -> None:

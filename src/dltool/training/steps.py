@@ -63,7 +63,6 @@ class Steps:
         if self.noise is None:
             self.train = train_loop(built.core, built.augmentation, table, weighting, size, self.strategy.jit_compile)
         else:
-            refuse_dependent_examples(built, *table.batch(*table.feed(self.rows, 0, min(2, len(self.rows)), 2))[:2])
             step = private_step(built, self.noise, weighting)
             self.train = PrivateLoop(table, step, built.core.get_metrics_result, self.noise.most, one_trace=True)
         self.test = test_loop(built.core, table, plain, evaluation_batch(built, size))
@@ -96,6 +95,11 @@ class Steps:
 
     def trace_training(self) -> None:
         """Trace by the strategy; without XLA if it was dltool's choice and turns out impossible."""
+        if self.noise is not None:
+            table = self.train.tables
+            refuse_dependent_examples(
+                self.built, *table.batch(*table.feed(self.rows, 0, min(2, len(self.rows)), 2))[:2]
+            )
         with rewritten(self.core) if self.strategy.rewrites else contextlib.nullcontext():
             try:
                 self.train.trace(len(self.rows) if self.noise is None else self.noise.most)
@@ -118,10 +122,10 @@ class Steps:
     def order(self, epoch: int) -> np.ndarray:
         """Return the rows of the table that an epoch (from 0) trains on, in batches of the loop's size; -1 is none."""
         if self.noise is None:
-            return self.rows[epoch_order(self.config.seed, epoch, len(self.rows))]
+            order: np.ndarray = self.rows[epoch_order(self.config.seed, epoch, len(self.rows))]
+            return order
         drawn = self.noise.order(epoch, self.count)
-        rows: np.ndarray = np.where(drawn < 0, np.int32(-1), self.rows[drawn])
-        return rows
+        return np.where(drawn < 0, np.int32(-1), self.rows[drawn])
 
     def reset_metrics(self) -> None:
         """Reset the metrics as Keras's `reset_metrics`, which takes a tenth of a short epoch. A metric of the user's
