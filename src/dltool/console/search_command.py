@@ -9,7 +9,7 @@ from typer import Option
 from dltool.console.frame import frame
 from dltool.console.options import AllowedCode, ConfigFile, Json, Quiet, RunsFolder, Settings
 from dltool.errors import ConfigError
-from dltool.runs.directory import SEARCH_RECORD
+from dltool.runs.directory import GROUP_RECORDS
 
 
 def search(
@@ -49,7 +49,7 @@ def search(
 def resumed_search(path: Path, other_options: Any) -> Callable[..., Any] | None:
     """Return what carries on with the search at `path`; None if there is a run. Raises ConfigError: an option of
     `dltool resume` is for runs only."""
-    if not (path / SEARCH_RECORD).is_file():
+    if not (path / GROUP_RECORDS["search"]).is_file():
         return None
     if other_options:
         raise ConfigError(f"{path} is a search, which is resumed as it was begun", f"dltool resume {path}")

@@ -140,6 +140,7 @@ class CurveOutcome:
         """Return the numbers, for curve.json and the command line."""
         sizes = [{**asdict(size), "mean": size.mean} for size in self.sizes]
         found: dict[str, Any] = {"folder": str(self.folder), "sizes": sizes, "law": None, "predicted": None}
+        found |= {"quantity": self.last.quantity.label, "error": self.sizes[-1].mean}
         if (law := self.law) is not None:
             low, high = law.band(self.rows)
             found["law"] = {"a": law.a, "b": law.b, "c": law.c, "unit": law.unit}
