@@ -19,7 +19,7 @@ def search(
     minutes: Annotated[float | None, Option(metavar="M", help="Time for new trials; overrides the config.")] = None,
     workers: Annotated[int, Option(min=1, max=256, metavar="N", help="Processes that train trials.")] = 1,
     storage: Annotated[
-        str | None, Option(metavar="URL", help="Database for Optuna's record of the trials, instead of a file.")
+        str | None, Option(metavar="URL", help="Database or gRPC proxy for Optuna's record of the trials.")
     ] = None,
     keep_all: Annotated[
         bool, Option("--keep-all", help="Keep the weights and states of all trials, not only of the best.")
