@@ -243,7 +243,7 @@ def test_phases_blocks_and_repeats_are_searched_and_what_they_lack_is_refused(wr
     text = with_space(line).replace("  optimizer: {Adam: {learning_rate: 1e-4}}\n", PHASES)
     document = write(text.replace("  epochs: 9\n", "").replace("  layers:\n", BLOCKS, 1))
     if not words:
-        assert space_of(document)
+        assert space_of(document).parameters
         return
     with pytest.raises(ConfigError) as caught:
         space_of(document)

@@ -4,11 +4,12 @@ import contextlib
 import math
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dltool.console.capture import captured_chatter
 from dltool.console.epochs import labelled
 from dltool.console.progress import TrainingProgress
+from dltool.experiment.silent import Silent
 from dltool.text import counted, duration, number, shortened
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ class SearchProgress:
         return text + (f"; about {duration(left)} left" if left else "")
 
 
-class RunListener:
+class RunListener(Silent):
     """Listens to one run of a search: its epochs in the line of the search, its events in its own log."""
 
     def __init__(self, shown: SearchProgress, title: str, capture: "Capture") -> None:
@@ -92,14 +93,6 @@ class RunListener:
         if not self.shown.trials:
             # Those of the config as written; the others would repeat them.
             self.shown.warn(message)
-
-    def prepared(self, *_: Any) -> None: ...
-    def run_resumed(self, *_: Any) -> None: ...
-    def part_begins(self, *_: Any) -> None: ...
-    def part_ends(self, *_: Any) -> None: ...
-    def say(self, *_: Any) -> None: ...
-    def steps_done(self, *_: Any) -> None: ...
-    def validation_begins(self) -> None: ...
 
     def run_created(self, run: "Run", *, is_kept: bool) -> None:
         self.capture.move_to(run.log)

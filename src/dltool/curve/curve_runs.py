@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dltool.config.load import Document, with_option, with_settings
 from dltool.config.schema import Config
@@ -15,6 +15,7 @@ from dltool.errors import RunError, TrainingDiverged
 from dltool.experiment.new_training import Terms, train_until_stopped
 from dltool.experiment.resuming import resume_locked
 from dltool.experiment.signals import StopRequests
+from dltool.experiment.silent import Silent
 from dltool.experiment.stages import Stages
 from dltool.runs.checkpoint_file import remove_checkpoints
 from dltool.runs.directory import open_run
@@ -24,16 +25,6 @@ from dltool.text import duration
 if TYPE_CHECKING:
     from dltool.data.dataset import Read
     from dltool.experiment.listener import Progress
-
-
-class Quiet:
-    """A listener of the runs that shows nothing: their warnings are those of the whole data, shown before."""
-
-    def nothing(self, *_: Any, **__: Any) -> None:
-        """Ignore an event."""
-
-    stage = warn = say = prepared = run_created = run_resumed = ended_early = nothing
-    epoch_begins = steps_done = validation_begins = epoch_ends = part_begins = part_ends = nothing
 
 
 @dataclass(frozen=True)
@@ -74,10 +65,11 @@ class CurveRuns:
         return points
 
     def train(self, run: Run, rows: int, seed: int) -> None:
-        """Train a model, or resume its training, and remove its checkpoints except the best weights."""
+        """Train a model, or resume its training, and remove its checkpoints except the best weights. Its warnings are
+        those of the whole data, which were shown before."""
         import keras
 
-        terms, stages = Terms(is_kept=False, read=self.read), Stages(Quiet(), self.stops)
+        terms, stages = Terms(is_kept=False, read=self.read), Stages(Silent(), self.stops)
         if run.record.exists():
             with run.locked():
                 resume_locked(run, None, False, (), stages, terms)
