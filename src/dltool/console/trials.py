@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from dltool.search.search_folder import SearchRecord
     from dltool.training.state import EpochRecord
 
-LONGEST_VALUES = 70
+LONGEST_VALUES, LEAST_VALUES = 70, 20
+"""Characters of the values of a trial where there is no terminal, and on a narrow one."""
 
 
 class SearchProgress:
@@ -55,7 +56,8 @@ class SearchProgress:
         short = (f"{name.rpartition('.')[2]} {value}" for name, value in trial.values.items())
         values = trial.reason or (", ".join(short) if trial.number else "the config as written")
         row = f"{trial.number:>5}  {trial.epochs:>6}  {value:>{max(9, len(self.record.metric))}}  {state:<9}"
-        self.progress.say(f"{row}  {shortened(values, LONGEST_VALUES)}")
+        room = max(LEAST_VALUES, self.progress.room() - len(row) - 2) if self.progress.is_live else LONGEST_VALUES
+        self.progress.say(f"{row}  {shortened(values, room)}")
 
     @contextlib.contextmanager
     def listening(self, title: str) -> "Iterator[Progress]":

@@ -83,16 +83,18 @@ def suggested(
 ) -> Values | None:
     """Return values that no trial has, by the tree-structured Parzen estimator; None if there seem to be no others.
 
-    They depend on the arguments alone. A paused trial counts by its last value, one in progress as a bad one."""
+    They depend on the arguments alone. A paused trial counts by its best value, one in progress as a bad one, and one
+    that failed as the worst."""
     with quiet_optuna() as optuna:
         study = optuna.create_study(direction=DIRECTIONS[mode])
         for each in trials:
             best, end = each.best(mode), dict[str, Any]()
-            state: State = "RUNNING" if each.number in busy else "COMPLETE" if each.is_complete else "PRUNED"
-            if state != "RUNNING":
+            state: State = "RUNNING" if each.number in busy else "PRUNED"
+            if not each.reason and not math.isnan(best) and each.number not in busy:
+                state = "COMPLETE" if each.is_complete else "PRUNED"
                 end = {"value": best} if each.is_complete else {"intermediate_values": {each.epochs: best}}
-            if not each.reason and not (end and math.isnan(best)):
-                study.add_trial(frozen(optuna, parameters, each.values, state, **end))
+            # Without a value, a failed trial counts as worse than all others.
+            study.add_trial(frozen(optuna, parameters, each.values, state, **end))
         is_nested = any(any(each.inside.values()) for each in parameters)
         earlier = [each.values for each in trials]
         for attempt in range(ATTEMPTS):
