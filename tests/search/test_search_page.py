@@ -73,7 +73,7 @@ def test_a_trial_that_diverged_flattens_no_figure_and_failures_are_counted(tmp_p
     }
     page = search_page(record, space, trials, result)
     assert "6 trials (1 failed), 8 epochs" in page
-    assert "1 trial far worse than most is not shown." in page
+    assert "Not shown: 1 trial far worse than most." in page
     assert "e+35</text>" not in page.replace(" ", "")
     assert "1e35" not in page
     assert ">nan<" not in page

@@ -210,7 +210,7 @@ def test_repeats_and_parameters_of_blocks_are_searched(write):
     assert [each.arguments.get("units") for each in layers[:4]] == [5, 5, 5, 5]
 
 
-PHASES = """\
+TWO_PHASES = """\
   phases:
     - {epochs: 2, optimizer: {Adam: {learning_rate: 0.01}}}
     - {epochs: 3, optimizer: {SGD: 0.001}}
@@ -226,11 +226,10 @@ BLOCKS = """\
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("training.phases[0].epochs: {integer: [1, 4]}", ""),
         ("training.phases[1].optimizer.SGD: {log: [1e-4, 1e-1]}", ""),
         ("training.phases[1].optimizer: {choice: [Adam, {SGD: {momentum: {range: [0, 0.9]}}}]}", ""),
         ("training.phases[5].epochs: {integer: [1, 4]}", "the list has no item [5]"),
-        ("training.epochs: {integer: [1, 4]}", "epochs and phases are mutually exclusive"),
+        ("training.optimizer: {choice: [Adam, SGD]}", "optimizer and phases are mutually exclusive"),
         ("training.phases[1].optimizer.Adam.learning_rate: {log: [1e-4, 1e-1]}", "optimizer is SGD, not Adam"),
         ("model.layers[0].wide.n: {integer: [1, 4]}", ""),
         ("model.layers[0].wide.m: {integer: [1, 4]}", "its parameters: n"),
@@ -240,7 +239,7 @@ BLOCKS = """\
     ],
 )
 def test_phases_blocks_and_repeats_are_searched_and_what_they_lack_is_refused(write, line, words):
-    text = with_space(line).replace("  optimizer: {Adam: {learning_rate: 1e-4}}\n", PHASES)
+    text = with_space(line).replace("  optimizer: {Adam: {learning_rate: 1e-4}}\n", TWO_PHASES)
     document = write(text.replace("  epochs: 9\n", "").replace("  layers:\n", BLOCKS, 1))
     if not words:
         assert space_of(document).parameters

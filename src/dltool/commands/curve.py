@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from dltool.config.load import Document, read_document
 from dltool.config.schema import Config
 from dltool.config.whole_config import refuse_another, whole_config
-from dltool.curve.curve_folder import CONFIG, KIND, CurvePlan, CurveRecord, read_curve, write_curve
+from dltool.curve.curve_folder import CONFIG, KIND, CurvePlan, CurveRecord, write_curve
 from dltool.curve.curve_runs import CurveRuns
 from dltool.curve.outcome import CurveOutcome, outcome_of
 from dltool.data.checked import checked_config, checked_with
@@ -21,6 +21,7 @@ from dltool.experiment.signals import StopNow, stop_requests
 from dltool.experiment.stages import Stages
 from dltool.runs.directory import NUMBER, new_folder
 from dltool.runs.files import Run, run_lock
+from dltool.runs.groups import read_group_record
 
 if TYPE_CHECKING:
     from dltool.experiment.listener import Progress
@@ -74,7 +75,7 @@ def resume_curve(path: Path, progress: "Progress") -> CurveOutcome:
 
     Raises RunError: the folder is damaged or in use, or its config names something outside it; DataError: the data has
     changed; DltoolError: as :func:`curve`."""
-    record, again = read_curve(path), "begin a new curve"
+    record, again = read_group_record(path, KIND, CurveRecord), "begin a new curve"
     document = read_document(path / CONFIG)
     if places_outside(checked_config(document)[0], RESUMED_PARTS):
         raise RunError(f"{path} cannot be resumed: its config names something outside it", again)

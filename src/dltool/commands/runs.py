@@ -11,7 +11,7 @@ from dltool.config.expectations import COMPARE
 from dltool.errors import ConfigError, RunError
 from dltool.runs.configs import MOST_COMPARED, differences_in_short
 from dltool.runs.directory import refuse_no_runs_folder
-from dltool.runs.groups import broken_group, list_groups
+from dltool.runs.groups import group_row, list_groups
 from dltool.runs.summaries import RunSummary, summaries
 from dltool.text import did_you_mean, near
 
@@ -65,7 +65,7 @@ def group_summaries(runs: Path) -> Iterator[RunSummary]:
                 from dltool.curve.curve_folder import curve_summary as summary
             yield summary(path)
         except RunError as error:
-            yield broken_group(kind, path, error)
+            yield group_row(kind, path, "broken", reason=str(error))
 
 
 def selected(runs: Sequence[RunSummary], conditions: Iterable[str], sort: str | None) -> list[RunSummary]:

@@ -15,7 +15,7 @@ from pydantic import Field
 from dltool.machine import MOST_THREADS
 from dltool.runs.directory import GROUP_RECORDS, NUMBER, subfolders
 from dltool.runs.files import Run
-from dltool.runs.groups import GroupRecord, group_status, read_group_record
+from dltool.runs.groups import GroupRecord, group_row, group_status, read_group_record
 from dltool.runs.records import Strict
 from dltool.runs.summaries import RunSummary
 from dltool.text import counted
@@ -49,27 +49,15 @@ def write_curve(folder: Path, record: CurveRecord, results: Mapping[str, Any] | 
     Run(folder).write_json(folder / GROUP_RECORDS[KIND], {**record.model_dump(), **(results or {}), "status": status})
 
 
-def read_curve(folder: Path) -> CurveRecord:
-    """Read curve.json. Raises RunError: it is damaged."""
-    return read_group_record(folder, KIND, CurveRecord)
-
-
 def curve_summary(path: Path) -> RunSummary:
     """Return the curve at `path` as a row of `dltool runs`. Raises RunError: it is damaged."""
-    record = read_curve(path)
-    status, planned = group_status(record, [path]), len(record.plan.sizes) * len(record.plan.seeds)
+    record = read_group_record(path, KIND, CurveRecord)
     sizes = [Path(each.path) for each in subfolders(path) if each.name.startswith("rows-")]
     runs = [Run(Path(run.path)) for size in sizes for run in subfolders(size) if NUMBER.fullmatch(run.name)]
-    complete = sum(run.record.is_file() and run.is_complete() for run in runs)
-    return RunSummary(
-        path.parent.name,
-        path.name.rpartition("-")[2],
-        path,
-        status,
-        started=record.started,
-        monitor=record.quantity,
-        value=record.error,
-        parts=counted(complete, "run") if status == "completed" else f"{complete} of {counted(planned, 'run')}",
-        can_resume=status == "interrupted",
-        kind=KIND,
+    complete, planned = (
+        sum(run.record.is_file() and run.is_complete() for run in runs),
+        len(record.plan.sizes) * len(record.plan.seeds),
     )
+    done = counted(complete, "run") if record.status == "completed" else f"{complete} of {counted(planned, 'run')}"
+    found = {"started": record.started, "monitor": record.quantity, "value": record.error, "parts": done}
+    return group_row(KIND, path, group_status(record, Run(path).is_locked()), **found)

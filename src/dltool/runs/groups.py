@@ -6,9 +6,8 @@
 Their folders are as little trusted as runs."""
 
 import time
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -62,12 +61,11 @@ def list_groups(runs: Path) -> list[tuple[str, Path]]:
     return [(kind, path) for *_, kind, _, path in sorted(found)]
 
 
-def group_status(record: GroupRecord, folders: Sequence[Path]) -> Status:
-    """Return the status of a search or curve whose processes lock one of `folders`."""
-    if record.status == "completed":
-        return "completed"
-    return "running" if any(Run(folder).is_locked() for folder in folders) else "interrupted"
+def group_row(kind: str, path: Path, status: Status | Literal["broken"], **found: Any) -> RunSummary:
+    """Return a search or curve as a row of `dltool runs`."""
+    number, can_resume = path.name.rpartition("-")[2], status == "interrupted"
+    return RunSummary(path.parent.name, number, path, status, kind=kind, can_resume=can_resume, **found)
 
 
-def broken_group(kind: str, path: Path, error: RunError) -> RunSummary:
-    return RunSummary(path.parent.name, path.name.rpartition("-")[2], path, "broken", str(error), kind=kind)
+def group_status(record: GroupRecord, is_locked: bool) -> Status:
+    return "completed" if record.status == "completed" else "running" if is_locked else "interrupted"

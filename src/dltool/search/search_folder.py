@@ -24,7 +24,7 @@ from dltool.durable_files import atomic_write, disk_errors
 from dltool.errors import RunError
 from dltool.runs.directory import GROUP_RECORDS, NUMBER, new_folder, open_run, subfolders
 from dltool.runs.files import Run, encode_json, run_lock
-from dltool.runs.groups import GroupRecord, group_status, read_group_record
+from dltool.runs.groups import GroupRecord, group_row, group_status, read_group_record
 from dltool.runs.records import numbers
 from dltool.runs.summaries import RunSummary
 from dltool.search.rungs import Trial
@@ -158,29 +158,17 @@ def search_summary(path: Path) -> RunSummary:
     folder = SearchFolder(path)
     record = folder.record()
     begun = [Path(each.path) for each in subfolders(folder.trials) if NUMBER.fullmatch(each.name)]
-    status, result = group_status(record, [path, *begun]), record.result or {}
-    resting = [each for each in begun if status != "running" or not Run(each).is_locked()]
-    value = numbers(result).get("value")
+    resting, result = [each for each in begun if not Run(each).is_locked()], record.result or {}
+    value, epochs = (numbers(result).get(key) for key in ("value", "epochs"))
     if record.result is None and record.measured is not None:
         mode, trials = record.measured.mode, (Trial(int(each.name), {}) for each in resting)
         values = [each.best(mode) for each in (folder.reached(trial, record.metric) for trial in trials)]
-        values = [each for each in values if not math.isnan(each)]
-        value = (min if mode == "min" else max)(values, default=None)
-    return RunSummary(
-        path.parent.name,
-        path.name.rpartition("-")[2],
-        path,
-        status,
-        started=record.started,
-        seconds=record.seconds,
-        epochs=int(numbers(result).get("epochs", 0)) or None,
-        monitor=record.metric,
-        value=value,
-        test=numbers(result.get("test")),
-        parts=f"{len(resting)} of {record.trials} trials" if record.result is None else counted(len(resting), "trial"),
-        can_resume=status == "interrupted",
-        kind=KIND,
-    )
+        value = (min if mode == "min" else max)((each for each in values if not math.isnan(each)), default=None)
+    status = group_status(record, len(resting) < len(begun) or Run(path).is_locked())
+    done = counted(len(resting), "trial") if record.result else f"{len(resting)} of {counted(record.trials, 'trial')}"
+    measured = {"value": value, "epochs": epochs and int(epochs), "test": numbers(result.get("test")), "parts": done}
+    times: dict[str, Any] = {"started": record.started, "seconds": record.seconds}
+    return group_row(KIND, path, status, monitor=record.metric, **measured, **times)
 
 
 def create_search(runs: Path, name: str, files: dict[str, bytes], **fields: Any) -> SearchFolder:

@@ -115,21 +115,14 @@ def limit(axes: Axes, values: Sequence[float], limits: tuple[float, float]) -> N
         axes.set_ylim(low - margin, high + margin)
 
 
-def within(found: Sequence[tuple[Trial, float]], limits: tuple[float, float]) -> list[tuple[Trial, float]]:
-    return [(trial, value) for trial, value in found if limits[0] <= value <= limits[1]]
-
-
-def not_shown(count: int) -> str:
-    return f" {counted(count, 'trial')} far worse than most {'is' if count == 1 else 'are'} not shown." * (count > 0)
-
-
 def progress_figures(trials: Sequence[Trial], metric: str, mode: Mode) -> Iterator[Figure]:
     """Draw the value of each trial and the best so far, by trial and by epochs trained."""
     found = scored(trials, mode)
     values = [value for _, value in found]
     limits, best = usual_range(values, values[:1], mode), list(accumulate(values, min if mode == "min" else max))
     words = f"{fitting(metric)} is {number(values[0])} as written, and {number(best[-1])} in the best trial."
-    words += not_shown(len(found) - len(within(found, limits)))
+    if beyond := sum(not limits[0] <= value <= limits[1] for value in values):
+        words += f" Not shown: {counted(beyond, 'trial')} far worse than most."
     for label, places, text in (
         ("trial", [trial.number for trial, _ in found], words),
         ("epochs", [*accumulate(trial.epochs for trial, _ in found)], "Hollow points are trials that paused."),
@@ -154,7 +147,8 @@ def scatters(space: Space, trials: Sequence[Trial], metric: str, mode: Mode) -> 
     found = scored(trials, mode)
     parameters = [each for each in space.every() if any(each.name in trial.values for trial, _ in found)]
     values = [value for _, value in found]
-    shown = within(found, usual_range(values, values[:1], mode))
+    low, high = usual_range(values, values[:1], mode)
+    shown = [(trial, value) for trial, value in found if low <= value <= high]
     return [scatter(each, shown, metric) for each in parameters[:MOST_PARAMETERS]]
 
 

@@ -170,8 +170,7 @@ def steps_of(key: str, entry: MappingEntry) -> Steps:
         steps = parse_steps(key, entry.key.file, True)
     except ConfigError:
         hint = "write KEY.KEY[INDEX], such as model.layers[0].Dense.units"
-        words = [Problem(entry.key, f"{quoted(key)} is not a config path", hint)]
-        raise ConfigError(words) from None
+        raise ConfigError(Problem(entry.key, f"{quoted(key)} is not a config path", hint)) from None
     plain = format_path(tuple(step for step, _ in steps))
     for name, why in NOT_SEARCHED.items():
         if plain == name or plain.startswith((f"{name}.", f"{name}[")):
