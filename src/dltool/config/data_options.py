@@ -95,9 +95,9 @@ class Data(Section):
     """Windows over the rows of a time series. The target of each window lies after it."""
     split: SplitOptions = SplitOptions()
     """How the examples of `source` are split."""
-    final: Literal["refit", "none"] | None = None
-    """With folds, the model of the run itself: `refit` trains it as without folds; `none` trains the folds alone.
-    Default: refit."""
+    final: Literal["refit", "ensemble", "none"] | None = None
+    """With folds, the model of the run itself: `refit` trains it as without folds; `ensemble` is the mean of the models
+    of the folds, whose predictions cost as much as theirs together; `none` is no model. Default: refit."""
     preprocessing: Annotated[tuple[Layer, ...], Field(strict=False)] = ()
     """Keras layers that become part of the saved model. They are fitted to the training examples alone."""
     augmentation: Annotated[tuple[Layer, ...], Field(strict=False)] = ()
@@ -128,6 +128,11 @@ class Data(Section):
             problems.append(Problem(("split", "folds"), message, "use training.seeds", at_key=True))
         refuse(*problems)
         return self
+
+    @property
+    def is_refit(self) -> bool:
+        """Return whether a run trains a model of its own, and not only its folds."""
+        return self.final in (None, "refit")
 
     @property
     def targets(self) -> dict[str, Target]:

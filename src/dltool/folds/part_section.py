@@ -16,7 +16,7 @@ from dltool.report.verdict import less_is_better, with_interval
 from dltool.report.warnings import Finding
 from dltool.runs.files import Run
 from dltool.runs.part_records import MetricSpread, PartResults, part_results
-from dltool.runs.records import read_results
+from dltool.runs.records import Results, read_results
 from dltool.runs.repeats import repeats
 from dltool.text import counted, number, numbers
 
@@ -47,7 +47,7 @@ def part_sections(run: Run) -> tuple[ReportSection, ...]:
         ReportSection(
             "parts",
             title,
-            list(sentences(found, metrics, has_model=bool(results.epochs))),
+            list(sentences(found, metrics, results)),
             figures(found, metrics, named),
             f"Values of each {title[:-1].lower()}",
             table(found, metrics, words),
@@ -56,7 +56,7 @@ def part_sections(run: Run) -> tuple[ReportSection, ...]:
     )
 
 
-def sentences(found: PartResults, metrics: Mapping[str, MetricSpread], has_model: bool) -> Iterator[str]:
+def sentences(found: PartResults, metrics: Mapping[str, MetricSpread], results: Results) -> Iterator[str]:
     for name, each in metrics.items():
         if each.shown is None or each.sd is None:
             continue
@@ -70,11 +70,17 @@ def sentences(found: PartResults, metrics: Mapping[str, MetricSpread], has_model
         )
         return
     training = f"{min(found.training):,}" if found.training else "other"
-    saved = "; its saved model is another one, trained on more examples" if has_model else ""
+    saved = "; its saved model is another one, trained on more examples" if results.epochs else ""
     yield (
         f"Each of {counted(found.examples, 'example')} was predicted by a model that was not trained on it, with "
         f"{training} training examples. This is the result to expect of such a run{saved}."
     )
+    if results.ensemble:
+        tested = "the test split measures the mean" if results.test else "no example is left to measure the mean"
+        yield (
+            f"The saved model is the mean of these {results.ensemble} models. The values above are those of one of "
+            f"them; {tested}. A prediction costs {results.ensemble} times as much as that of one."
+        )
 
 
 def figures(found: PartResults, metrics: Mapping[str, MetricSpread], named: Mapping[str, Run]) -> list[Figure]:

@@ -235,6 +235,7 @@ class Results(Lenient):
     thresholds: dict[str, ThresholdRecord] = {}
     folds: dict[str, Any] = {}
     seeds: dict[str, Any] = {}
+    ensemble: Count | None = None
 
 
 class KeptFigure(Lenient):
