@@ -279,10 +279,11 @@ def fold_problems(config: Config, facts: DataFacts | None) -> list[Problem]:
         is_validated = is_validated or kind_of(config.data.source) != "table"
     else:
         is_validated = facts.validation_examples > 0
-    if config.training.seeds is not None and facts is not None and not facts.test_examples:
+    has_folds = config.data.split.folds is not None
+    if config.training.seeds is not None and not has_folds and facts is not None and not facts.test_examples:
         message = "there is no test split, on which several seeds could be compared"
         return [Problem(("training", "seeds"), message, "data.split.test: 0.2", at_key=True)]
-    if config.data.split.folds is None or is_validated:
+    if not has_folds or is_validated:
         return []
     callbacks = enumerate(config.training.callbacks)
     places: list[ConfigPath] = [

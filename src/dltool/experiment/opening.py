@@ -142,7 +142,7 @@ def with_best_weights(run: Run, config: Config, built: "BuiltModel") -> "BuiltMo
     from dltool.model.ensemble import mean_of
 
     complete = [part for part in run.parts if part.is_complete()]
-    if len(complete) != config.data.split.count_of_folds:
+    if len(complete) != config.data.split.count_of_folds * (config.training.seeds or 1):
         hint = "train a new run" if run.is_complete() else f"dltool resume {run.path}"
         raise RunError(f"{run.path} has no model: not all of its folds are there and complete", hint)
     models = {f"fold_{part.number}": best_model(part, *recorded_kind(part)).full for part in complete}

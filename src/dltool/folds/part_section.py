@@ -10,6 +10,7 @@ from dltool.evaluation.figures.figure import Figure
 from dltool.evaluation.findings import MODEL
 from dltool.evaluation.resampled_t import within_t
 from dltool.evaluation.tasks import images
+from dltool.folds.part_configs import recorded_parts
 from dltool.folds.part_figures import curves_figure, dots_figure
 from dltool.report.sections import ReportSection
 from dltool.report.verdict import less_is_better, with_interval
@@ -18,7 +19,7 @@ from dltool.runs.files import Run
 from dltool.runs.part_records import MetricSpread, PartResults, part_results
 from dltool.runs.records import Results, read_results
 from dltool.runs.repeats import repeats
-from dltool.text import counted, number, numbers
+from dltool.text import counted, numbers
 
 MOST_FIGURES = 3
 CHANCE = 0.01
@@ -35,14 +36,14 @@ def part_sections(run: Run) -> tuple[ReportSection, ...]:
     found = part_results(results)
     if found is None:
         return ()
-    runs = [run, *run.parts] if found.seeds else run.parts
-    words = [f"seed {seed}" for seed in found.seeds] or [f"fold {number}" for number in range(1, len(runs) + 1)]
+    runs = run.parts if found.are_folds else [run, *run.parts]
+    words = [each.words for each in recorded_parts(run)] if found.are_folds else [f"seed {s}" for s in found.seeds]
     named = dict(zip(words, runs, strict=False))
     hidden = repeats([{name: each.shown or 0.0 for name, each in found.metrics.items()}])
     # Comparable metrics first, the loss last.
     metrics = {name: each for name, each in found.metrics.items() if name not in hidden}
     metrics = dict(sorted(metrics.items(), key=lambda each: each[0].endswith("loss")))
-    title = "Seeds" if found.seeds else "Folds"
+    title = "Folds" if found.are_folds else "Seeds"
     return (
         ReportSection(
             "parts",
@@ -61,9 +62,9 @@ def sentences(found: PartResults, metrics: Mapping[str, MetricSpread], results: 
         if each.shown is None or each.sd is None:
             continue
         value = with_interval(Interval(each.shown, *(each.interval or ())))
-        what = "in the mean" if found.seeds else "out of fold"
-        yield f"{name} is {value} {what}; the standard deviation over {found.words} is {number(each.sd, each.shown)}."
-    if found.seeds:
+        what = "out of fold" if found.are_folds else "in the mean"
+        yield f"{name} is {value} {what}; the standard deviation is {found.spread_words(each)}."
+    if not found.are_folds:
         yield (
             "The interval is that of another run, with another seed and other test examples. The saved model has the "
             "first seed."
