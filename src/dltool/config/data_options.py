@@ -123,9 +123,12 @@ class Data(Section):
         problems = []
         if self.final is not None and self.split.folds is None:
             problems.append(Problem(("final",), "final needs folds", "split: {folds: 5}, or remove it", at_key=True))
-        if self.windows is not None and self.split.folds is not None:
-            message = "windows overlap, so that folds of them would share rows"
-            problems.append(Problem(("split", "folds"), message, "use training.seeds", at_key=True))
+        if self.windows is None and self.split.folds is not None and self.split.order is None:
+            problems += [
+                Problem(("split", key), f"{key} is a number of values of the column of `order`", "remove it", True)
+                for key in ("gap", "window")
+                if getattr(self.split, key) is not None
+            ]
         refuse(*problems)
         return self
 
@@ -256,5 +259,10 @@ class Data(Section):
             problems.append(Problem(("split", "group"), by_time, "use windows.key to separate series"))
         if self.split.stratify:
             problems.append(Problem(("split", "stratify"), by_time, "remove it", at_key=True))
+        problems += [
+            Problem(("split", key), f"{by_time}, into the same folds each time", "remove it", at_key=True)
+            for key in ("column", "repeats")
+            if self.split.folds is not None and getattr(self.split, key) is not None
+        ]
         refuse(*problems)
         return self.model_copy(update={"target": target})

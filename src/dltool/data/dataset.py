@@ -115,7 +115,7 @@ def load_data(data: Data, seed: int, most_rows: int | None = None, read: Read | 
     described = {each.name: described_target(each, targets[each.name]) for each in labels}
     check_stratify(data.split, described)
     strata = strata_of(described, targets)
-    split = source.divided or divide_parts(data.split, source, sizes, ranges, strata, seed)
+    split = divide_parts(data.split, source, sizes, ranges, strata, seed)
     split = used_rows(split, data.split, source, strata, seed)
     types, inferred, unseen = types_in_force(data, source, examples.inputs, split)
     starts = tuple((ranges[name][0], part.name) for name, part in parts.items())
