@@ -11,6 +11,7 @@ from tests.folds.test_fold_trainings import results
 
 from dltool.config.schema import Data
 from dltool.data.dataset import Dataset, load_data
+from dltool.data.split.at_random import Folds
 from dltool.errors import DataError
 
 ROWS, LENGTH, HORIZON = 64, 4, 2
@@ -35,6 +36,11 @@ def options(path: Path, split: dict[str, Any], windows: dict[str, Any], inputs: 
     return Data.model_validate({**source, "windows": whole, "split": split})
 
 
+def folds_in(dataset: Dataset) -> Folds:
+    assert dataset.split.folds is not None
+    return dataset.split.folds
+
+
 def windows_of(dataset: Dataset, rows: np.ndarray) -> set[tuple[int, ...]]:
     """The numbers of the rows in these windows, and last that of the target."""
     inputs = np.asarray(dataset.inputs["n"][rows], int).reshape(len(rows), LENGTH)
@@ -56,7 +62,7 @@ def test_no_row_of_a_tested_window_is_in_a_window_of_the_training(tmp_path, seri
     path = write_series(tmp_path, series, is_shuffled)
     windows = {"key": "station", "order": "hour"} if series > 1 else {}
     split = {"folds": 4, **({} if gap is None else {"gap": gap}), **({} if window is None else {"window": window})}
-    sizes = load_data(options(path, split, windows, {}), seed=0).split.folds.sizes
+    sizes = folds_in(load_data(options(path, split, windows, {}), seed=0)).sizes
     divided = TimeSeriesSplit(4, gap=gap or 0, max_train_size=window).split(np.arange(ROWS))
     for fold, (before, tested) in enumerate(divided, 1):
         dataset = load_data(options(path, {**split, "fold": fold}, windows, {}), seed=0)
@@ -87,7 +93,7 @@ def test_the_latest_windows_before_a_fold_validate_it_and_the_test_is_in_no_fold
         assert parts[2] == by_hand(np.arange(before, before + 14), 1)
         # The same rows of all examples as in the whole run.
         assert np.array_equal(whole.targets["target"], dataset.targets["target"])
-        assert np.array_equal(np.flatnonzero(whole.split.folds.numbers[0] == fold), dataset.split.test)
+        assert np.array_equal(np.flatnonzero(folds_in(whole).numbers[0] == fold), dataset.split.test)
 
 
 def test_the_order_may_be_named_and_part_of_the_training_be_used(tmp_path) -> None:
@@ -106,8 +112,9 @@ def test_the_order_may_be_named_and_part_of_the_training_be_used(tmp_path) -> No
 
 
 def test_blocks_that_are_resampled_hold_whole_windows(tmp_path) -> None:
-    found = load_data(options(write_series(tmp_path, 1, False), {"folds": 4}, {}, {}), seed=0).split.folds
-    assert np.bincount(found.clusters).max() == LENGTH + HORIZON
+    clusters = folds_in(load_data(options(write_series(tmp_path, 1, False), {"folds": 4}, {}, {}), seed=0)).clusters
+    assert clusters is not None
+    assert np.bincount(clusters).max() == LENGTH + HORIZON
 
 
 def test_a_fold_without_a_window_is_refused(tmp_path) -> None:

@@ -57,7 +57,7 @@ def reproduce(path: Path, *, into: Path | None, settings: Sequence[str] = (), pr
             raise MachineError(f"{there} is not writable", "use --into with a writable folder")
     run = open_run(path)
     if not run.is_complete():
-        raise RunError(f"{run.path} is not complete", f"dltool resume {run.path}")
+        raise RunError(f"{run.path} is not complete", f"dltool resume {(run.whole or run).path}")
     require_code(run, f"reproduce {run.path}")
     # Read the files for the comparison before hours of training.
     run.read_metrics()
@@ -68,7 +68,7 @@ def reproduce(path: Path, *, into: Path | None, settings: Sequence[str] = (), pr
         again = train_again(run, folder, into is not None, settings, progress, stops)
         progress.stage("comparing")
         difference = next(found_differences(run, again), "")
-        epochs = len(run.read_metrics())
+        epochs = sum(len(each.read_metrics()) for each in (run, *run.parts))
     return Reproduction(run.path, again.path if into else None, epochs, difference)
 
 

@@ -71,10 +71,11 @@ class PartResults(Lenient):
     def spread_words(self, metric: MetricSpread) -> str:
         """Return "0.05 over 5 folds", and how far the seeds of folds spread."""
         words = self.fold_words if self.are_folds else self.words
-        found = f"{number(metric.sd or 0.0, metric.shown)} over {words}"
+        largest = metric.shown or 0.0
+        found = f"{number(metric.sd or 0.0, largest)} over {words}"
         if metric.sd_of_seeds is None:
             return found
-        return f"{found}, {number(metric.sd_of_seeds, metric.shown)} over {len(self.seeds)} seeds"
+        return f"{found}, {number(metric.sd_of_seeds, largest)} over {len(self.seeds)} seeds"
 
 
 def part_results(results: Results | Mapping[str, Any]) -> PartResults | None:

@@ -12,13 +12,15 @@ from dltool.data.files.class_folders import PartName
 from dltool.data.split.at_random import Folds, Split, divide, divide_by_groups, divide_by_names, divide_in_order
 from dltool.data.split.by_column import SplitColumns, Values, column_named, is_missing, order_named
 from dltool.data.split.folds import FoldRows, check_fold_classes, folds_of, rows_of_fold
-from dltool.data.split.sizes import SPLIT, PartSizes, named_sizes, part_sizes, used_size
+from dltool.data.split.sizes import SPLIT, PartSizes, named_sizes, part_sizes
 from dltool.data.split.window_folds import folds_of_windows, windows_of_fold
 from dltool.errors import ConfigPath, DataError, Problem
 from dltool.text import counted, listed
 
 Strata = tuple[TargetFacts, np.ndarray]
 """A target with classes, and the class (rows,) of each example, for stratification."""
+Use = Callable[[Split], Split]
+"""Leaves out the training rows of a split that are not used."""
 
 
 def named_parts(options: SplitOptions, columns: SplitColumns) -> Split | None:
@@ -94,11 +96,12 @@ def divide_parts(
     ranges: Mapping[str, tuple[int, int]],
     strata: Strata | None,
     seed: int,
+    use: Use,
 ) -> Split:
     """Divide the rows of the training split, by their classes if allowed; other splits keep theirs, and all that the
-    source itself divides."""
+    source itself divides. `use` is for the sizes of folds."""
     if source.divided is not None:
-        return divide_windows(rule, source.divided, source.spans)
+        return divide_windows(rule, source.divided, source.spans, use)
     _, rows = ranges["training"]
     classes = None
     if strata is not None and rule.may_be_stratified and rule.stratify is not False:
@@ -116,7 +119,7 @@ def divide_parts(
         folds = folds_of(rule, given, rows, seed)
         if rule.fold is not None:
             return divide_fold(rule, given, folds, own, seed)
-        split = with_folds(rule, split, folds, lambda each: divide_fold(each, given, folds, own, seed))
+        split = with_folds(rule, split, folds, lambda each: use(divide_fold(each, given, folds, own, seed)))
     return replace(split, validation=own.get("validation", split.validation), test=own.get("test", split.test))
 
 
@@ -128,11 +131,11 @@ def with_folds(rule: SplitOptions, split: Split, folds: Folds, divided: Callable
         for repeat in range(1, len(folds.numbers) + 1)
         for fold in range(1, (rule.folds or 0) + 1)
     ]
-    sizes = tuple((used_size(rule, len(each.train)), len(each.validation), len(each.test)) for each in every)
+    sizes = tuple((len(each.train), len(each.validation), len(each.test)) for each in every)
     return replace(split, folds=replace(folds, sizes=sizes))
 
 
-def divide_windows(rule: SplitOptions, split: Split, spans: np.ndarray | None) -> Split:
+def divide_windows(rule: SplitOptions, split: Split, spans: np.ndarray | None, use: Use) -> Split:
     """Return the split of windows, or that of the fold which the rule names. For `spans` see
     :class:`dltool.data.examples.SourceExamples`."""
     if spans is None:
@@ -140,7 +143,7 @@ def divide_windows(rule: SplitOptions, split: Split, spans: np.ndarray | None) -
     folds = folds_of_windows(rule, spans)
     if rule.fold is not None:
         return windows_of_fold(rule, spans, folds, split)
-    return with_folds(rule, split, folds, lambda each: windows_of_fold(each, spans, folds, split))
+    return with_folds(rule, split, folds, lambda each: use(windows_of_fold(each, spans, folds, split)))
 
 
 def divide_fold(rule: SplitOptions, given: FoldRows, folds: Folds, own: Mapping[str, np.ndarray], seed: int) -> Split:
