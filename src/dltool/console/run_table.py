@@ -3,7 +3,7 @@
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from rich.text import Text
 from dltool.console.consoles import data_text, show_json, stderr_console, stdout_console
 from dltool.errors import ConfigError
 from dltool.keras_names import options_for
+from dltool.runs.files import Run
 from dltool.runs.repeats import repeats
 from dltool.text import counted, duration, number, printable, size_text
 
@@ -112,9 +113,11 @@ def remark(run: "RunSummary") -> str:
 
 
 def next_step(runs: Sequence["RunSummary"]) -> str:
-    """Suggest a command for the last run, or else for a completed one."""
-    if runs[-1].can_resume:
-        return f"dltool resume {run_words(runs[-1])}"
+    """Suggest a command for the last run that is not a part of another, or else for a completed one."""
+    last = next((run for run in reversed(runs) if Run(run.path).whole is None), runs[-1])
+    if last.can_resume:
+        whole = Run(last.path).whole
+        return f"dltool resume {run_words(last if whole is None else replace(last, path=whole.path))}"
     completed = [run for run in runs if run.status == "completed" and run.kind == "run"]
     if not completed:
         return "dltool train CONFIG"

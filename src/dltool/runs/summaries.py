@@ -11,7 +11,7 @@ from dltool.runs.configs import recorded_epochs
 from dltool.runs.directory import list_runs, open_run
 from dltool.runs.files import Run, Status
 from dltool.runs.part_records import part_results
-from dltool.runs.records import numbers, read_record, read_results
+from dltool.runs.records import living_record, numbers, read_results
 
 
 @dataclass(frozen=True)
@@ -66,14 +66,10 @@ def summary(run: Run) -> RunSummary:
 
 
 def _read(run: Run) -> RunSummary:
-    # Test the lock first: a writer that ends in between has then written its final status.
-    is_locked = run.is_locked()
-    record, results = read_record(run), read_results(run)
+    record, results = living_record(run), read_results(run)
     if record.status not in get_args(Status):
         raise RunError(f"{run.record}: unknown status {record.status!r}")
     status: Status = record.status  # type: ignore[assignment]
-    if status == "running" and not is_locked:
-        status = "interrupted"
     lines = run.read_metrics() if results.epochs is None or status == "running" else []
     parts = part_results(results)
     metrics = {} if parts is None else parts.metrics
