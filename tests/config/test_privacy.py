@@ -75,6 +75,12 @@ LAYER = ("model", "layers", 0)
             "without noise",
             "monitor: val_loss",
         ),
+        (
+            {"data": {"split": {"folds": 3}, "final": "ensemble"}},
+            ("data", "final"),
+            "publishes a model of each fold",
+            "final: refit",
+        ),
         ({"privacy": {"delta": 0.001}}, ("training", "privacy", "delta"), "less than 1 / 1,000", "delta: 1e-04"),
         ({"privacy": {"epsilon": 1e-4}}, ("training", "privacy", "epsilon"), "no noise is enough", "larger epsilon"),
     ],
@@ -125,6 +131,7 @@ def test_the_noise_follows_from_rows_batch_size_and_epochs():
         ({"privacy": {"seed": 1}}, "privacy.seed gives the noise away"),
         ({"data": {"preprocessing": ["Normalization"]}}, "without noise, and part of the model: Normalization"),
         ({"data": {"split": {"validation": 0.1}}}, "chosen by the validation examples"),
+        ({"data": {"split": {"group": "person"}}}, "the unit of epsilon is an example, and a group has several"),
         ({"seeds": 3}, "each of the seeds spends an epsilon of its own"),
     ],
 )

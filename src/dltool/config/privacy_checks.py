@@ -50,6 +50,9 @@ def privacy_problems(config: Config, heads: Sequence[OutputSpec], facts: DataFac
     if options is None:
         return []
     problems = [*layer_problems(config), *loss_problems(heads), *training_problems(config)]
+    if config.data.final == "ensemble":
+        message = "an ensemble publishes a model of each fold, and each spends an epsilon of its own"
+        problems.append(Problem(("data", "final"), message, "final: refit"))
     if facts is None or not options.is_known or UNKNOWN in (config.training.batch_size, config.training.total_epochs):
         return problems
     examples = facts.examples

@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ from dltool.durable_files import disk_errors, sync
 from dltool.environment import concealed
 from dltool.errors import DltoolError, Interrupted, MachineError
 from dltool.experiment.assessing import assessed
-from dltool.experiment.opening import Experiment, has_model
+from dltool.experiment.opening import Experiment, best_model
 from dltool.experiment.parts import Parts
 from dltool.experiment.signals import StopNow, StopRequests
 from dltool.experiment.stages import Stages
@@ -73,20 +73,18 @@ def complete(
             # Import the plotting libraries while compiled steps run.
             Import(import_drawing)
         results, assessment = without_model(experiment), None
-        if has_model(experiment.config):
+        if experiment.config.data.is_refit:
             with stages.timed("train"), MetricsLog(run) as log:
                 observer = RecordingObserver(log, progress, tracking)
                 fitted = fitted_model(run, fitting, observer, stops, start)
             with stages.timed("test", "testing"):
                 results, assessment = tested_model(run, experiment, fitted, progress, stops)
         if parts is not None:
-            with stages.timed("parts"):
-                found, together = parts.carry_out(run, experiment, stages, results)
-            results, assessment = {**results, **found}, assessment or together
-        results, missed = concluded(run, experiment.config, results, stages.total())
-        profile = None
-        if fitting.profile.is_wanted:
-            profile = profile_times(fitting, results["seconds"])
+            results, of_parts = with_parts(run, experiment, stages, parts, results)
+            assessment = assessment or of_parts
+        results, missed = concluded(run, experiment.config, results, stages.total(), experiment.is_tested)
+        profile = profile_times(fitting, results["seconds"]) if fitting.profile.is_wanted else None
+        if profile is not None:
             run.write_json(run.profile / "times.json", profile)
         return TrainingOutcome(run.path, results, missed, experiment.is_kept, assessment, profile)
 
@@ -172,9 +170,11 @@ def is_resumable(run: Run) -> bool:
 def fitted_model(
     run: Run, fitting: "Fitting", observer: "RecordingObserver", stops: StopRequests, start: "TrainingState | None"
 ) -> "FitResult":
-    """Train the model and load the best weights. The run gets checkpoints, best weights and a metrics line an epoch."""
-    from dltool.model.saving import load_weights, save_weights
+    """Train the model, which then has its best weights. The run gets checkpoints, best weights and a metrics line an
+    epoch."""
+    from dltool.model.saving import save_weights
     from dltool.training.fit import fit
+    from dltool.training.state import assign
 
     since = None if start is None else start.state["position"]["steps"]
     # Keras's loading catches a signal's exception and calls the file damaged.
@@ -191,7 +191,8 @@ def fitted_model(
         if fitted.best_epoch is None:
             # The monitored value was never a number: keep the last weights.
             save_weights(fitting.core, run.best_weights)
-        load_weights(fitting.core, run.best_weights, is_own=True)
+        else:
+            assign(fitting.core, fitting.recovery.best_weights)
     return fitted
 
 
@@ -226,7 +227,39 @@ def without_model(experiment: Experiment) -> dict[str, Any]:
 def tested_model(
     run: Run, experiment: Experiment, fitted: "FitResult", progress: "Progress", stops: StopRequests
 ) -> tuple[dict[str, Any], "Assessment | None"]:
-    """Save the model with its best weights, evaluate it once on the test split, and write the evaluation."""
+    """Save and test the model with its best weights; return the results of the run."""
+    test, assessment = saved_and_tested(run, experiment, progress, stops)
+    best = next((record for record in fitted.history if record.epoch == fitted.best_epoch), fitted.history[-1])
+    results = {
+        **test,
+        "validation": {name.removeprefix("val_"): v for name, v in best.logs.items() if name.startswith("val_")},
+        "best": {"epoch": fitted.best_epoch, "monitor": fitted.monitor, "value": fitted.best_value},
+        "epochs": len(fitted.history),
+        **privacy_record(experiment.config, experiment.dataset.facts.examples, fitted.steps),
+    }
+    return results, assessment
+
+
+def with_parts(
+    run: Run, experiment: Experiment, stages: Stages, parts: Parts, results: Mapping[str, Any]
+) -> tuple[dict[str, Any], "Assessment | None"]:
+    """Carry out the parts, and save and test the mean of their models if that is the model of the run. Return the
+    `results` with theirs."""
+    with stages.timed("parts"):
+        found, together = parts.carry_out(run, experiment, stages, results)
+    if experiment.config.data.final != "ensemble":
+        return {**results, **found}, together
+    with stages.timed("test", "testing"):
+        whole = replace(experiment, built=best_model(run, experiment.config, experiment.dataset.facts))
+        test, assessment = saved_and_tested(run, whole, stages.progress, stages.stops)
+    return {**results, **found, **test, "ensemble": len(run.parts)}, assessment or together
+
+
+def saved_and_tested(
+    run: Run, experiment: Experiment, progress: "Progress", stops: StopRequests
+) -> tuple[dict[str, Any], "Assessment | None"]:
+    """Save the model, evaluate it once on the test split, and write the evaluation. A run that is not tested is one of
+    several to choose from, and a part is one of several together: their models are not saved."""
     from dltool.evaluation.findings import interval_record
     from dltool.evaluation.kept_outputs import OUTPUTS
     from dltool.evaluation.thresholds import decided_model
@@ -235,7 +268,7 @@ def tested_model(
     dataset, built = experiment.dataset, experiment.built
     is_part = run.whole is not None
     with stops.patient():
-        if not is_part:
+        if experiment.is_tested and not is_part:
             save_model(built.full, run.model)
     config, built, thresholds = decided_model(experiment.config, dataset, built)
     assessment = None
@@ -249,17 +282,9 @@ def tested_model(
         if keeps_outputs:
             run.write(run.outputs, files.pop(OUTPUTS))
         run.replace_folder(run.evaluation / "test", files)
-    best = next((record for record in fitted.history if record.epoch == fitted.best_epoch), fitted.history[-1])
-    results = {
-        **test,
-        "validation": {name.removeprefix("val_"): v for name, v in best.logs.items() if name.startswith("val_")},
-        "best": {"epoch": fitted.best_epoch, "monitor": fitted.monitor, "value": fitted.best_value},
-        "epochs": len(fitted.history),
-        "parameters": built.full.count_params(),
-        **privacy_record(config, dataset.facts.examples, fitted.steps),
-        **({"thresholds": {name: each.model_dump() for name, each in thresholds.items()}} if thresholds else {}),
-    }
-    return results, assessment
+    decided = {name: each.model_dump() for name, each in thresholds.items()}
+    parameters = {"parameters": built.full.count_params()}
+    return {**test, **parameters, **({"thresholds": decided} if thresholds else {})}, assessment
 
 
 def privacy_record(config: Config, examples: int, steps: int) -> dict[str, Any]:
@@ -271,7 +296,11 @@ def privacy_record(config: Config, examples: int, steps: int) -> dict[str, Any]:
 
 
 def concluded(
-    run: Run, config: Config, results: dict[str, Any], seconds: Mapping[str, float]
+    run: Run,
+    config: Config,
+    results: dict[str, Any],
+    seconds: Mapping[str, float],
+    is_tested: bool = True,
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
     """Check the expectations and write results.json, the last file of a run. Return it, and what was missed. Without a
     test split, the metrics are those of the folds together. The key of private noise goes with the checkpoints."""
@@ -288,7 +317,9 @@ def concluded(
     expectations = {
         name: {"bound": bound, "value": values.get(name), "met": name not in missed} for name, bound in expect.items()
     }
-    run.refuse_missing(has_model=results["epochs"] > 0)
+    is_trained = results["epochs"] > 0
+    has_model = (is_trained or "ensemble" in results) and is_tested and run.whole is None
+    run.refuse_missing(is_trained, has_model)
     whole = {"status": "completed", **results, "seconds": seconds, "expectations": expectations}
     run.write_json(run.results, whole)
     if privacy is not None and privacy.seed is None:

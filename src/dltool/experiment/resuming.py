@@ -13,7 +13,6 @@ from dltool.experiment.finishing import TrainingOutcome, complete, metrics_line,
 from dltool.experiment.new_training import PLAIN, Terms
 from dltool.experiment.opening import (
     Experiment,
-    has_model,
     prepared_steps,
     recorded_data,
     recorded_model,
@@ -46,7 +45,7 @@ def resume_locked(
     parts = terms.parts(whole)
     if epochs is not None:
         refuse_extension(run, whole, parts is not None)
-    checkpoint = usable_checkpoint(run, progress) if has_model(whole) else None
+    checkpoint = usable_checkpoint(run, progress) if whole.data.is_refit else None
     with stages.reading(trains=True):
         config, dataset = recorded_data(run, may_differ, settings, terms.read if parts is None else parts.read)
         refuse_unset(config, RunError, "training.callbacks", *(() if checkpoint else ("model.layers",)))

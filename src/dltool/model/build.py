@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import keras
@@ -36,7 +36,8 @@ class BuiltModel:
     the config names outputs, they return a dict. `layers` are the rows of the plan; `outputs` are the output layers, by
     the name of their `heads`. `compared` is what each loss compares, absent if unknown; `one_hot` is the number of
     classes by output, if its loss takes one-hot targets. An augmentation that mixes labels maps [inputs, targets] to
-    [inputs, targets]. `noise_key` is the secret state of private training, which model files must not hold."""
+    [inputs, targets]. If the core takes raw inputs, preprocessors for other uses are `beside` it. `noise_key` is the
+    secret state of private training, which model files must not hold."""
 
     core: keras.Model
     preprocessors: Mapping[str, keras.Model]
@@ -48,6 +49,7 @@ class BuiltModel:
     fitted: Fitted
     one_hot: Mapping[str, int]
     compared: Mapping[str, Compared]
+    beside: Mapping[str, keras.Model] = field(default_factory=dict)
     noise_key: Any = None
 
     @property
@@ -120,8 +122,8 @@ def build_model(
     global_seed_generator().state.assign([config.seed, 0])
     preprocessors, plan = preprocessors_of(prepared), (*prepared.layers, *before, *layers)
     key = keras.Variable([0, 0, 0], trainable=False, dtype="int64") if config.training.privacy else None
-    parts = prepared.fitted, one_hot, compared, key
-    return BuiltModel(core, preprocessors, augmentation, full, plan, heads, outputs, *parts)
+    parts = prepared.fitted, one_hot, compared
+    return BuiltModel(core, preprocessors, augmentation, full, plan, heads, outputs, *parts, noise_key=key)
 
 
 def build_core(

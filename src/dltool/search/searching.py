@@ -100,6 +100,8 @@ class Search:
             journal, url, mode = self.folder.journal, self.record.storage, self.measured.mode
             self.study = StoredStudy(journal, url, self.record.study, self.space.parameters, mode)
             if not self.study.trials():
+                if self.folder.run(1) is not None:
+                    raise MachineError("the storage has lost the trials of this search", "restore it")
                 self.study.add(values_as_written(self.document, self.space))
         return [self.folder.reached(each, self.record.metric) for each in self.study.trials()]
 
@@ -292,5 +294,6 @@ def forget_models() -> None:
     """Free the memory of the last model. Python collects garbage seldom in a process of dltool's own."""
     keras: Any = sys.modules.get("keras")
     if keras is not None:
-        keras.backend.clear_session()
+        # It would collect garbage, too.
+        keras.backend.clear_session(free_memory=False)
     gc.collect()
