@@ -106,10 +106,10 @@ def test_early_stopping_spends_less(trained, tmp_path):
 
 def test_a_search_is_refused_because_each_trial_spends(trained, tmp_path, capfd):
     config = tmp_path / "searched.yaml"
-    space = "search: {trials: 2, space: {training.epochs: [2, 3]}}\n"
-    config.write_text(DIGITS.replace("{test: 0.2}", "{validation: 0.1, test: 0.2}") + space)
+    space = "search: {trials: 2, space: {vars.units: {choice: [8, 16]}}}\n"
+    config.write_text(DIGITS.replace("{test: 0.2}", "{validation: 0.1, test: 0.2}") + "vars: {units: 8}\n" + space)
     assert command("search", config, "--runs", tmp_path) == 2
-    assert "training.privacy: each trial of a search would spend" in capfd.readouterr().err
+    assert "searched.yaml:20:3: each trial of a search would spend" in capfd.readouterr().err
 
 
 def test_check_says_what_training_will_spend(trained, capfd):

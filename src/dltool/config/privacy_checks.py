@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from dltool.accountant import Spending, noise_for
-from dltool.config.keras.objects import UNKNOWN, KerasObject
+from dltool.config.keras.objects import UNKNOWN
 from dltool.config.last_layer import LAYERS
 from dltool.config.losses import EMBEDDINGS, OVERLAP, family_of
 from dltool.config.outputs import OutputSpec
@@ -129,7 +129,8 @@ def uncovered(config: Config) -> Iterator[tuple[str, str]]:
     if training.privacy.seed is not None:
         text = "privacy.seed gives the noise away: who knows it can subtract the noise, so this model is not private"
         yield text, "remove training.privacy.seed, which is for tests"
-    fitted = [entry.name for entry in data.preprocessing if is_fitted(entry)]
+    preprocessing = [entry for entry in data.preprocessing if all(entry.arguments.get(name) is None for name in STATES)]
+    fitted = [entry.name for entry in preprocessing if entry.name in FITTED]
     if fitted or kind_of(data.source) == "table":
         what = " and ".join(dict.fromkeys(fitted)) or "means and categories of the columns"
         text = f"the preprocessing is fitted on the training examples without noise, and part of the model: {what}"
@@ -149,7 +150,3 @@ def uncovered(config: Config) -> Iterator[tuple[str, str]]:
 def privacy_warnings(config: Config) -> tuple[str, ...]:
     """Return the same as warnings."""
     return tuple(f"{text}; {step}" for text, step in uncovered(config))
-
-
-def is_fitted(entry: KerasObject) -> bool:
-    return entry.name in FITTED and all(entry.arguments.get(name) is None for name in STATES)

@@ -290,9 +290,7 @@ def saved_and_tested(
 def privacy_record(config: Config, examples: int, steps: int) -> dict[str, Any]:
     """Return the field of results.json on what the steps of a private training have spent; empty for others."""
     spent, options = spending(config, examples, steps), config.training.privacy
-    if spent is None or options is None:
-        return {}
-    return {"privacy": {"epsilon": spent.epsilon, "clip": options.clip, **asdict(spent)}}
+    return {"privacy": {"epsilon": spent.epsilon, "clip": options.clip, **asdict(spent)}} if spent and options else {}
 
 
 def concluded(

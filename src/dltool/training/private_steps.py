@@ -22,8 +22,6 @@ from dltool.training.example_gradients import NotVectorizedError, clipped_sum, t
 from dltool.training.loop import Loop
 from dltool.training.weighting import Weighting
 
-OVERFLOW = 1e-30
-"""The chance that a step draws more rows than there is room for, which would be left out."""
 TOLERANCE = 1e-3
 """Relative difference of gradients that is rounding."""
 HINT = "use Dense, Conv1D, Conv2D, DepthwiseConv2D, Embedding, MultiHeadAttention, LSTM or GRU"
@@ -46,11 +44,9 @@ class Noise:
 
     @property
     def most(self) -> int:
-        """Return the least number that more rows exceed with a chance of `OVERFLOW` at most (Chernoff's bound)."""
-        most = math.ceil(self.expected)
-        while most * math.log(most / self.expected) - most + self.expected < -math.log(OVERFLOW):
-            most += 8
-        return min(most, self.examples)
+        """Return the room for the rows of a step. A draw that exceeds it, which would be cut, has a probability below
+        1e-30 (Bernstein's inequality), far below any delta."""
+        return min(self.examples, math.ceil(self.expected + 12 * math.sqrt(self.expected)) + 60)
 
     def order(self, epoch: int, steps: int) -> np.ndarray:
         """Return the draws of an epoch, int32 (steps * most,): positions among the training rows, and -1 for none. They
