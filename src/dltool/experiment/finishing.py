@@ -80,7 +80,7 @@ def complete(
         if parts is not None:
             results, of_parts = with_parts(run, experiment, stages, parts, results)
             assessment = assessment or of_parts
-        results, missed = concluded(run, experiment.config.expect, results, stages.total())
+        results, missed = concluded(run, experiment.config.expect, results, stages.total(), experiment.is_tested)
         profile = profile_times(fitting, results["seconds"]) if fitting.profile.is_wanted else None
         if profile is not None:
             run.write_json(run.profile / "times.json", profile)
@@ -168,9 +168,11 @@ def is_resumable(run: Run) -> bool:
 def fitted_model(
     run: Run, fitting: "Fitting", observer: "RecordingObserver", stops: StopRequests, start: "TrainingState | None"
 ) -> "FitResult":
-    """Train the model and load the best weights. The run gets checkpoints, best weights and a metrics line an epoch."""
-    from dltool.model.saving import load_weights, save_weights
+    """Train the model, which then has its best weights. The run gets checkpoints, best weights and a metrics line an
+    epoch."""
+    from dltool.model.saving import save_weights
     from dltool.training.fit import fit
+    from dltool.training.state import assign
 
     since = None if start is None else start.state["position"]["steps"]
     # Keras's loading catches a signal's exception and calls the file damaged.
@@ -187,7 +189,8 @@ def fitted_model(
         if fitted.best_epoch is None:
             # The monitored value was never a number: keep the last weights.
             save_weights(fitting.core, run.best_weights)
-        load_weights(fitting.core, run.best_weights, is_own=True)
+        else:
+            assign(fitting.core, fitting.recovery.best_weights)
     return fitted
 
 
@@ -252,7 +255,8 @@ def with_parts(
 def saved_and_tested(
     run: Run, experiment: Experiment, progress: "Progress", stops: StopRequests
 ) -> tuple[dict[str, Any], "Assessment | None"]:
-    """Save the model, evaluate it once on the test split, and write the evaluation."""
+    """Save the model, evaluate it once on the test split, and write the evaluation. A run that is not tested is one of
+    several to choose from, and a part is one of several together: their models are not saved."""
     from dltool.evaluation.findings import interval_record
     from dltool.evaluation.kept_outputs import OUTPUTS
     from dltool.evaluation.thresholds import decided_model
@@ -261,7 +265,7 @@ def saved_and_tested(
     dataset, built = experiment.dataset, experiment.built
     is_part = run.whole is not None
     with stops.patient():
-        if not is_part:
+        if experiment.is_tested and not is_part:
             save_model(built.full, run.model)
     config, built, thresholds = decided_model(experiment.config, dataset, built)
     assessment = None
@@ -281,7 +285,11 @@ def saved_and_tested(
 
 
 def concluded(
-    run: Run, expect: Mapping[str, str], results: dict[str, Any], seconds: Mapping[str, float]
+    run: Run,
+    expect: Mapping[str, str],
+    results: dict[str, Any],
+    seconds: Mapping[str, float],
+    is_tested: bool = True,
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
     """Check the expectations and write results.json, the last file of a run. Return it, and what was missed. Without a
     test split, the metrics are those of the folds together."""
@@ -296,7 +304,9 @@ def concluded(
     expectations = {
         name: {"bound": bound, "value": values.get(name), "met": name not in missed} for name, bound in expect.items()
     }
-    run.refuse_missing(is_trained=results["epochs"] > 0, has_model=bool(results["epochs"] or "ensemble" in results))
+    is_trained = results["epochs"] > 0
+    has_model = (is_trained or "ensemble" in results) and is_tested and run.whole is None
+    run.refuse_missing(is_trained, has_model)
     whole = {"status": "completed", **results, "seconds": seconds, "expectations": expectations}
     run.write_json(run.results, whole)
     run.update("completed")
