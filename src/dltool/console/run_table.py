@@ -5,7 +5,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.cells import cell_len
 from rich.text import Text
@@ -29,10 +29,13 @@ MOST_REASONS = 20
 
 
 def show_runs(runs: Sequence["RunSummary"], differs: Mapping[Path, str], folder: Path, as_json: bool) -> None:
-    """Print a row for each run. `differs` are the config values that distinguish it from others of its name."""
+    """Print a row for each run, search and curve. `differs` are the config values that distinguish a run from others of
+    its name."""
     if as_json:
-        found = [{**asdict(run), "path": str(run.path), "differs": differs.get(run.path, "")} for run in runs]
-        show_json({"runs": found})
+        found: dict[str, list[Any]] = {"run": [], "search": [], "curve": []}
+        for run in runs:
+            found[run.kind].append({**asdict(run), "path": str(run.path), "differs": differs.get(run.path, "")})
+        show_json({"runs": found["run"], "searches": found["search"], "curves": found["curve"]})
         return
     console = stdout_console()
     if not runs:
@@ -79,7 +82,7 @@ def cells(run: "RunSummary", differs: Mapping[Path, str]) -> dict[str, str]:
         "epochs": "" if run.epochs is None else f"{run.epochs:,}",
         "best": f"{run.monitor} {number(run.value)}" if run.monitor and run.value is not None else "",
         "test": "  ".join(with_spread(run, name, value) for name, value in run.test.items() if name not in hidden)
-        + (f" ({run.parts})" if run.parts and run.test else ""),
+        + (f" ({run.parts})" if run.parts and (run.test or run.kind != "run") else ""),
         "took": "" if run.seconds is None else duration(run.seconds),
         "differs": differs.get(run.path, ""),
     }
@@ -115,7 +118,7 @@ def next_step(runs: Sequence["RunSummary"]) -> str:
     if last.can_resume:
         whole = Run(last.path).whole
         return f"dltool resume {run_words(last if whole is None else replace(last, path=whole.path))}"
-    completed = [run for run in runs if run.status == "completed"]
+    completed = [run for run in runs if run.status == "completed" and run.kind == "run"]
     if not completed:
         return "dltool train CONFIG"
     is_tested = completed[-1].test and not completed[-1].parts

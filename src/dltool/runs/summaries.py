@@ -25,11 +25,12 @@ class SignOfLife:
 
 @dataclass(frozen=True)
 class RunSummary:
-    """One run. Status "broken" has a `reason`; "failed" may have one.
+    """One run, or a search or learning curve with many. Status "broken" has a `reason`; "failed" may have one.
 
     `test` are the metrics of all folds or seeds together, if there are `parts` ("5 folds"), and `spread` their standard
-    deviations. `started` is ISO 8601; `seconds` is total wall time; `value` is the monitored value and `validation` the
-    metrics of the best epoch; `code` are the files that commands have to allow. Unknown values are None."""
+    deviations; `parts` of a search or curve are those done ("7 of 30 trials"). `started` is ISO 8601; `seconds` is
+    total wall time; `value` is the monitored value and `validation` the metrics of the best epoch; `code` are the files
+    that commands have to allow. Unknown values are None."""
 
     name: str
     number: str
@@ -48,6 +49,7 @@ class RunSummary:
     can_resume: bool = False
     alive: SignOfLife | None = None
     code: tuple[str, ...] = ()
+    kind: str = "run"
 
 
 def summaries(runs: Path, unfolds: bool = False) -> list[RunSummary]:
