@@ -5,6 +5,7 @@ variable beside the model, which is part of checkpoints and of no other file."""
 
 import math
 import secrets
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -107,7 +108,10 @@ def private_step(built: BuiltModel, noise: Noise, weighting: Weighting | None) -
             outputs = core(inputs, training=True)
             return example_losses(built, losses, targets, outputs, own), outputs
 
-        outputs, sums, _ = clipped_sum(core, forward, noise.clip)
+        try:
+            outputs, sums, _ = clipped_sum(core, forward, noise.clip)
+        except NotVectorizedError as error:
+            raise unknown_gradients(built, error.args) from error
         loss = core.compute_loss(inputs, targets, outputs, own, training=True)
         core._loss_tracker.update_state(loss, sample_weight=tf.shape(tf.nest.flatten(outputs)[0])[0])
         noisy = noise.noisy([each * tf.cast(share, each.dtype) for each in sums])
@@ -195,10 +199,13 @@ def refuse_dependent_examples(built: BuiltModel, inputs: Any, targets: Any) -> N
         pairs = zip(variables, sums, map(tf.convert_to_tensor, usual), strict=True)
         bad = {id(variable) for variable, own, other in pairs if not is_close(own, other)}
         wrong = [tap.layer for tap in taps_of(core) if bad & {id(variable) for variable in tap.variables}]
-    ConfigError.refuse(
-        Problem(place_of(built, layer), f"the gradients of single examples of {layer.name} are unknown", HINT)
-        for layer in wrong
-    )
+    if wrong:
+        raise unknown_gradients(built, wrong)
+
+
+def unknown_gradients(built: BuiltModel, layers: Iterable[Any]) -> ConfigError:
+    message = "the gradients of single examples of {} are unknown"
+    return ConfigError([Problem(place_of(built, each), message.format(each.name), HINT) for each in layers])
 
 
 def is_close(own: Any, other: Any) -> bool:
