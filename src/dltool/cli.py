@@ -145,6 +145,10 @@ def evaluate(
             help="Metrics that replace the config's: accuracy,AUC or, as YAML, {F1Score: {average: macro}}.",
         ),
     ] = None,
+    slices: Annotated[
+        str | None,
+        Option(metavar="COLUMNS", help="Columns of groups to compare: sex,race or, as YAML, [sex, {age: [30, 50]}]."),
+    ] = None,
     moved: MovedData = None,
     allow_code: AllowedCode = None,
     as_json: Json = False,
@@ -153,7 +157,7 @@ def evaluate(
     with frame(as_json, allow_code) as within:
         from dltool.commands.evaluate import evaluate as run_evaluate
 
-        within.carry_out(partial(run_evaluate, run, split, data, metrics or (), moved or ()))
+        within.carry_out(partial(run_evaluate, run, split, data, metrics or (), moved or (), slices))
 
 
 @app.command()

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from dltool.config.metric_choice import as_option, with_metrics
+from dltool.config.metric_choice import SLICES, as_option, with_metrics, with_slices
 from dltool.config.outputs import heads_of
 from dltool.config.schema import Config
-from dltool.data.dataset import Dataset, SplitName
+from dltool.data.dataset import Dataset, SplitName, check_slices, load_sources
 from dltool.data.examples import Examples
 from dltool.data.facts import Facts
 from dltool.errors import ConfigError, MachineError
@@ -19,6 +19,8 @@ from dltool.experiment.opening import best_model, recorded_data
 from dltool.experiment.refusals import require_code
 from dltool.experiment.stages import Stages
 from dltool.runs.directory import open_run
+from dltool.runs.files import Run
+from dltool.runs.recorded import recorded_config
 from dltool.text import joined, near
 
 if TYPE_CHECKING:
@@ -32,13 +34,15 @@ PARTS = ("train", "validation", "test")
 
 @dataclass(frozen=True)
 class EvaluationOutcome:
-    """An evaluation and its folder. `warning` says why nothing could be written to the run; empty if it was."""
+    """An evaluation and its folder. `warning` says why nothing could be written to the run; empty if it was.
+    `were_named`: the columns of the groups are those of the command."""
 
     run: Path
     assessment: "Assessment"
     folder: Path
     warning: str = ""
     thresholds: "Thresholds" = field(default_factory=dict)
+    were_named: bool = False
 
     def record(self) -> dict[str, Any]:
         folder = None if self.warning else str(self.folder)
@@ -53,14 +57,15 @@ def evaluate(
     file: Path | None = None,
     metrics: Sequence[str] = (),
     settings: Sequence[str] = (),
+    slices: str | None = None,
     *,
     progress: "Progress",
     draws: bool = True,
 ) -> EvaluationOutcome:
     """Evaluate the best weights of the run at `path` on the examples of `split` (default: test), or of `file`.
 
-    `metrics` replace those of the config; `settings` are `--set` arguments with locations of the data. Unless it
-    `draws`, there are no figures and no baselines.
+    `metrics` replace those of the config; `settings` are `--set` arguments with locations of the data. `slices` name the
+    columns of groups of examples, inputs or not. Unless it `draws`, there are metrics only.
 
     Raises ConfigError: `split` is unknown or empty, or a metric does not fit the model; DataError: the data has changed
     since the run was trained, or `file` cannot be read; RunError: the run is damaged."""
@@ -72,7 +77,10 @@ def evaluate(
     run = open_run(path)
     require_code(run, f"evaluate {run.path}")
     with Stages(progress).reading():
-        config, dataset = recorded_data(run, settings=settings)
+        config, dataset = sliced_data(run, settings, slices)
+        if file is not None and slices is None:
+            # The file need not have the columns that the config names.
+            config = config.model_copy(update={"data": config.data.model_copy(update={"slices": None})})
         changed = with_metrics(config, dataset.facts.targets, metrics) if metrics else config
         examples = new_examples(config, file) if file is not None else examples_of(dataset, split)
     from dltool.evaluation.thresholds import recorded_decision
@@ -91,7 +99,20 @@ def evaluate(
         run.replace_folder(folder, files)
     except MachineError as error:
         warning = f"the evaluation could not be saved: {error}"
-    return EvaluationOutcome(run.path, assessment, folder, warning, thresholds)
+    return EvaluationOutcome(run.path, assessment, folder, warning, thresholds, slices is not None)
+
+
+def sliced_data(run: Run, settings: Sequence[str], slices: str | None) -> tuple[Config, Dataset]:
+    """Return the config and the data of the run, with the columns of the `slices`."""
+    if slices is None:
+        return recorded_data(run, settings=settings)
+    chosen = with_slices(recorded_config(run, settings=settings), slices)
+    try:
+        _, dataset = recorded_data(run, settings=settings, read=lambda data: load_sources(chosen.data))
+        check_slices(chosen.data, dataset.all)
+    except ConfigError as error:
+        raise as_option(error, SLICES) from None
+    return chosen, dataset
 
 
 def examples_of(dataset: Dataset, split: str) -> Examples:

@@ -1,6 +1,7 @@
 """The section `data` of a config: source, targets, split, preprocessing and augmentation."""
 
 import re
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, PlainValidator, WithJsonSchema, model_validator
@@ -56,6 +57,9 @@ ByteSize = Annotated[int, BeforeValidator(byte_size), Field(ge=0), WithJsonSchem
 """Bytes as an integer, written with a unit."""
 
 
+Bounds = Annotated[tuple[float, ...], Field(strict=False, min_length=1, max_length=20)]
+Slice = str | Annotated[dict[str, Bounds], Field(min_length=1, max_length=1)]
+"""A column, alone or with the rising bounds of its groups."""
 DataSource = Annotated[Source, PlainValidator(parse_source), schema_of("source")]
 
 
@@ -95,6 +99,9 @@ class Data(Section):
     """Windows over the rows of a time series. The target of each window lies after it."""
     split: SplitOptions = SplitOptions()
     """How the examples of `source` are split."""
+    slices: Annotated[tuple[Slice, ...], Field(strict=False)] | None = None
+    """The columns by which the report compares groups of examples, inputs or not: `[sex, {age: [30, 50]}]`, with the
+    bounds of a number. Default: all columns; the report shows the groups that differ significantly."""
     final: Literal["refit", "none"] | None = None
     """With folds, the model of the run itself: `refit` trains it as without folds; `none` trains the folds alone.
     Default: refit."""
@@ -150,6 +157,28 @@ class Data(Section):
     def named_targets(self) -> tuple[str, ...]:
         """Return the targets to which the source gives names."""
         return self.source.options.target_names if isinstance(self.source.options, ArraysSource) else ()
+
+    @property
+    def slice_bounds(self) -> dict[str, tuple[float, ...]]:
+        """Return the columns of the slices with the bounds of each, empty unless given."""
+        each = [(name, ()) if isinstance(name, str) else next(iter(name.items())) for name in self.slices or ()]
+        return dict(each)
+
+    def slice_problems(self) -> Iterator[Problem]:
+        if self.slices and self.windows is not None:
+            message = "windows have several rows, and a slice is of single ones"
+            yield Problem(("slices",), message, "remove it", at_key=True)
+        for number, (name, bounds) in enumerate(self.slice_bounds.items()):
+            if list(bounds) != sorted(set(bounds)):
+                yield Problem(("slices", number, name), f"expected rising bounds, got {list(bounds)}", "sort them")
+            if name in self.target_columns:
+                hint = "the report has the results of each class anyway"
+                yield Problem(("slices", number), f"{quoted(name)} is the target", hint)
+
+    @model_validator(mode="after")
+    def slices_can_be_made(self) -> Self:
+        refuse(*self.slice_problems())
+        return self
 
     @property
     def target_columns(self) -> tuple[str, ...]:

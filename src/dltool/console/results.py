@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from dltool.commands.resume import AlreadyComplete
     from dltool.config.load import Document
     from dltool.data.summary import ColumnRow
+    from dltool.evaluation.findings import Comparison
     from dltool.experiment.finishing import TrainingOutcome
     from dltool.search.finish import SearchOutcome
 
@@ -178,6 +179,8 @@ def show_evaluation(outcome: "EvaluationOutcome", console: StreamConsole) -> Non
     console.print(table)
     for words in threshold_lines(outcome.thresholds):
         console.print(data_text(words), soft_wrap=True)
+    for groups in found.groups if outcome.were_named else ():
+        console.print(groups_table(groups))
     for line in found.baselines:
         if line.name == MODEL:
             continue
@@ -188,6 +191,16 @@ def show_evaluation(outcome: "EvaluationOutcome", console: StreamConsole) -> Non
     whole = Run(outcome.run).whole
     folder = (outcome.run if whole is None else whole.path).parent.parent
     console.next_step(f"dltool runs --runs {shlex.quote(str(folder))}")
+
+
+def groups_table(found: "Comparison") -> Table:
+    from dltool.report.verdict import with_interval
+
+    table = aligned_table(f"{found.output}: group", numbers=("examples", found.metric, "base", "lift"))
+    for group in (*found.groups, found.everything):
+        value, lift = (with_interval(group.numbers[name]) for name in (found.metric, "lift"))
+        table.add_row(data_text(group.group), f"{group.rows:,}", value, number(group.numbers["base"].value), lift)
+    return table
 
 
 def show_report(outcome: "ReportOutcome", console: StreamConsole) -> None:

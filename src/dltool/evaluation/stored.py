@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from pydantic import TypeAdapter, ValidationError
 
 from dltool.config.schema import Config
 from dltool.config.tasks import TASKS
@@ -17,7 +18,7 @@ from dltool.data.facts import Facts
 from dltool.errors import ConfigError, DataError, RunError
 from dltool.evaluation.bootstrap import Interval
 from dltool.evaluation.figures.figure import Figure, file_word, is_drawing
-from dltool.evaluation.findings import Assessment, Baseline, Mistake, OutputAssessment
+from dltool.evaluation.findings import Assessment, Audit, Baseline, Comparison, Mistake, OutputAssessment
 from dltool.evaluation.predictions import Columns, refuse_unclear, write_csv
 from dltool.evaluation.tasks import evaluators
 from dltool.runs.files import Run, encode_json
@@ -147,7 +148,16 @@ def kept_assessment(run: Run, results: Results) -> Assessment | None:
         return None
     outputs = tuple(kept_output(run, name, each) for each in kept.outputs)
     baselines = tuple(Baseline(each.name, each.metric, each.value, each.note) for each in kept.baselines)
-    return Assessment(name, int(kept.examples), metrics, outputs, baselines)
+    groups, audited = kept_as(tuple[Comparison, ...], kept.groups), kept_as(Audit, kept.audit)
+    return Assessment(name, int(kept.examples), metrics, outputs, baselines, groups or (), audited)
+
+
+def kept_as(kind: Any, value: Any) -> Any:
+    """Return a stored value of some dataclasses; None if it is none."""
+    try:
+        return TypeAdapter(kind).validate_python(value)
+    except ValidationError:
+        return None
 
 
 def kept_output(run: Run, name: str, kept: KeptOutput) -> OutputAssessment:

@@ -3,13 +3,18 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from dltool.config.schema import Config
 from dltool.data.dataset import Dataset
 from dltool.data.examples import Examples
+from dltool.runs.files import encode_json
 
 if TYPE_CHECKING:
     from dltool.evaluation.findings import Assessment
     from dltool.model.build import BuiltModel
+
+NO_ROWS = np.empty(0, int)
 
 
 def assessed(
@@ -23,25 +28,42 @@ def assessed(
 ) -> "tuple[Assessment, dict[str, bytes]]":
     """Evaluate the model on these examples, with intervals and baselines, and return the files of the evaluation.
 
-    Without `warn`, no figures and no baselines are made. A part of a run has no figures. With `keeps_outputs`, the
-    outputs are one of the files. Raises as :func:`dltool.evaluation.measure.measure`."""
+    Without `warn`, there are metrics only; with it, figures, baselines and groups of examples, and for the test split
+    an audit of what the losses reveal of the training examples, and the distributions by which drift is found. A part
+    of a run has neither figures nor these. With `keeps_outputs`, the outputs are one of the files. Raises as
+    :func:`dltool.evaluation.measure.measure`."""
     from dltool.evaluation.baselines import LinearTables, baselines_of
+    from dltool.evaluation.distributions import DISTRIBUTIONS, distribution_record
     from dltool.evaluation.findings import Assessment
     from dltool.evaluation.intervals import metric_intervals
     from dltool.evaluation.kept_outputs import OUTPUTS, pack_outputs
     from dltool.evaluation.measure import measure
+    from dltool.evaluation.membership import audit, member_rows
+    from dltool.evaluation.slices import comparisons
     from dltool.evaluation.stored import ExampleValues, digest_of, evaluation_files, prediction_table
     from dltool.evaluation.tasks import assessed_outputs
 
     tables = None if warn is None else LinearTables(built, config, dataset, examples.inputs)
-    found = measure(built, config, examples, tables.measured_on if tables else None)
+    is_whole = warn is not None and not is_part
+    is_test = is_whole and examples.name == "test"
+    members = member_rows(dataset) if is_test else NO_ROWS
+    together = dataset.all.take(np.concatenate([examples.places["row"], members])) if is_test else examples
+    found = measure(built, config, together, tables.measured_on if tables else None, len(members))
     baselines = baselines_of(config, dataset, examples, found, tables) if tables else ()
     intervals = metric_intervals(built, found, examples.targets, config.seed)
     places = {name: values[found.kept] for name, values in examples.places.items()}
     targets = {name: values[found.kept] for name, values in examples.targets.items()}
     outputs = assessed_outputs(config, dataset.facts, targets, found.outputs, places["row"], None if is_part else warn)
-    assessment = Assessment(examples.name, len(examples), intervals, outputs, baselines)
+    groups, audited = (), None
+    if is_whole:
+        shown = examples.take(found.kept)
+        groups = tuple(comparisons(config, dataset.facts, shown, targets, found.outputs))
+        audited = audit(found.beyond, found.values["loss"], config.seed)
+    assessment = Assessment(examples.name, len(examples), intervals, outputs, baselines, groups, audited)
     table = prediction_table(config, dataset.facts, targets, found.outputs, places)
     values = ExampleValues(examples.places["row"], found.values, digest_of(examples.targets))
     files = evaluation_files(assessment, values, table)
+    if is_test:
+        kept = distribution_record(config, dataset.facts, dataset.examples("train"), found.outputs)
+        files[DISTRIBUTIONS] = encode_json(kept).encode()
     return assessment, files | ({OUTPUTS: pack_outputs(examples.places["row"], found)} if keeps_outputs else {})

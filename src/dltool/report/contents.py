@@ -1,7 +1,7 @@
 """The contents of a report as plain values, from a run and, if available, its data and model."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +26,7 @@ from dltool.model.build import BuiltModel
 from dltool.model.graph import boxes_of
 from dltool.report.advice import Advisor
 from dltool.report.distributions import MOST_DISTRIBUTIONS, Distribution, distributions
+from dltool.report.evaluation_sections import evaluation_sections
 from dltool.report.examples import Example, Look, rows_looks, training_examples
 from dltool.report.layers import LayerTableRow, joined_inputs, layer_table
 from dltool.report.leakage import leakage_findings
@@ -119,7 +120,10 @@ class Contents:
 def contents(subject: Subject) -> Contents:
     """Return everything that the subject allows to report. Without an assessment, the metrics are of results.json."""
     record, config, dataset, built = subject.record, subject.config, subject.dataset, subject.built
-    assessed = subject.assessment
+    assessed, sections = subject.assessment, tuple(subject.sections)
+    if assessed is not None:
+        sections += tuple(evaluation_sections(assessed, config.data.slices is not None))
+    subject = replace(subject, sections=sections)
     metrics = recorded_metrics(record.results) if assessed is None else assessed.metrics
     outputs, baselines = ((), ()) if assessed is None else (assessed.outputs, assessed.baselines)
     shown = tuple(tiles(metrics, baselines))
@@ -154,7 +158,7 @@ def contents(subject: Subject) -> Contents:
         distributions=() if dataset is None else tuple(islice(distributions(dataset), MOST_DISTRIBUTIONS)),
         environment=environment(record),
         run_word=with_code(record.path),
-        sections=tuple(subject.sections),
+        sections=sections,
     )
 
 

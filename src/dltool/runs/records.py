@@ -271,6 +271,8 @@ class Evaluation(Lenient):
     examples: Number = 0
     outputs: Annotated[list[KeptOutput], first_mappings(20)] = []
     baselines: Annotated[list[KeptBaseline], first_mappings(MOST_NUMBERS)] = []
+    groups: Annotated[list[dict[str, Any]], first_mappings(20)] = []
+    audit: dict[str, Any] | None = None
     targets: str | None = None
 
 
