@@ -15,6 +15,7 @@ from typer import Argument, Option
 
 from dltool import __version__
 from dltool.console.curve_app import curve
+from dltool.console.drift_app import drift
 from dltool.console.frame import frame
 from dltool.console.inspecting import describe, doctor, schema
 from dltool.console.options import (
@@ -155,9 +156,11 @@ def evaluate(
 ) -> None:
     """Evaluate the best model of a run on a split, or on new labelled data."""
     with frame(as_json, allow_code) as within:
+        from dltool.commands.evaluate import EvaluationChoice
         from dltool.commands.evaluate import evaluate as run_evaluate
 
-        within.carry_out(partial(run_evaluate, run, split, data, metrics or (), moved or (), slices))
+        choice = EvaluationChoice(metrics or (), slices)
+        within.carry_out(partial(run_evaluate, run, split, data, choice, moved or ()))
 
 
 @app.command()
@@ -227,6 +230,7 @@ def check(
 
 
 app.add_typer(runs_app, name="runs")
+app.command()(drift)
 app.command()(curve)
 app.command()(search)
 

@@ -51,21 +51,30 @@ class EvaluationOutcome:
         return {**found, "thresholds": thresholds} if thresholds else found
 
 
+@dataclass(frozen=True)
+class EvaluationChoice:
+    """What to evaluate besides the config's metrics: others instead of them, as `--metrics` names them, and groups by
+    the columns of `slices`. Unless it `draws`, there are metrics only."""
+
+    metrics: Sequence[str] = ()
+    slices: str | None = None
+    draws: bool = True
+
+
+USUAL = EvaluationChoice()
+
+
 def evaluate(
     path: Path,
     split: str | None = None,
     file: Path | None = None,
-    metrics: Sequence[str] = (),
+    choice: EvaluationChoice = USUAL,
     settings: Sequence[str] = (),
-    slices: str | None = None,
     *,
     progress: "Progress",
-    draws: bool = True,
 ) -> EvaluationOutcome:
     """Evaluate the best weights of the run at `path` on the examples of `split` (default: test), or of `file`.
-
-    `metrics` replace those of the config; `settings` are `--set` arguments with locations of the data. `slices` name the
-    columns of groups of examples, inputs or not. Unless it `draws`, there are metrics only.
+    `settings` are `--set` arguments with locations of the data.
 
     Raises ConfigError: `split` is unknown or empty, or a metric does not fit the model; DataError: the data has changed
     since the run was trained, or `file` cannot be read; RunError: the run is damaged."""
@@ -77,11 +86,11 @@ def evaluate(
     run = open_run(path)
     require_code(run, f"evaluate {run.path}")
     with Stages(progress).reading():
-        config, dataset = sliced_data(run, settings, slices)
-        if file is not None and slices is None:
+        config, dataset = sliced_data(run, settings, choice.slices)
+        if file is not None and choice.slices is None:
             # The file need not have the columns that the config names.
             config = config.model_copy(update={"data": config.data.model_copy(update={"slices": None})})
-        changed = with_metrics(config, dataset.facts.targets, metrics) if metrics else config
+        changed = with_metrics(config, dataset.facts.targets, choice.metrics) if choice.metrics else config
         examples = new_examples(config, file) if file is not None else examples_of(dataset, split)
     from dltool.evaluation.thresholds import recorded_decision
 
@@ -91,7 +100,7 @@ def evaluate(
         warn_of_unusual_values(examples, dataset.facts, built, progress)
     progress.stage("evaluating")
     try:
-        assessment, files = assessed(decided, dataset, built, examples, progress.warn if draws else None)
+        assessment, files = assessed(decided, dataset, built, examples, progress.warn if choice.draws else None)
     except ConfigError as error:
         raise error if changed is config else as_option(error) from None
     folder, warning = run.evaluation / examples.name, ""
@@ -99,7 +108,7 @@ def evaluate(
         run.replace_folder(folder, files)
     except MachineError as error:
         warning = f"the evaluation could not be saved: {error}"
-    return EvaluationOutcome(run.path, assessment, folder, warning, thresholds, slices is not None)
+    return EvaluationOutcome(run.path, assessment, folder, warning, thresholds, choice.slices is not None)
 
 
 def sliced_data(run: Run, settings: Sequence[str], slices: str | None) -> tuple[Config, Dataset]:

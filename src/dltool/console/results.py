@@ -17,7 +17,7 @@ from dltool.config.text.tree import format_path
 from dltool.console.consoles import StreamConsole, data_text, show_json, stderr_console, stdout_console
 from dltool.console.part_table import fold_sizes, part_lines
 from dltool.console.problems import problems_as_json, render_error
-from dltool.console.table_layout import aligned_table, plain_table, show_curve
+from dltool.console.table_layout import aligned_table, plain_table, show_curve, show_drift, show_groups
 from dltool.errors import DltoolError
 from dltool.runs.files import Run
 from dltool.runs.repeats import repeats
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from dltool.commands.resume import AlreadyComplete
     from dltool.config.load import Document
     from dltool.data.summary import ColumnRow
-    from dltool.evaluation.findings import Comparison
     from dltool.experiment.finishing import TrainingOutcome
     from dltool.search.finish import SearchOutcome
 
@@ -180,7 +179,7 @@ def show_evaluation(outcome: "EvaluationOutcome", console: StreamConsole) -> Non
     for words in threshold_lines(outcome.thresholds):
         console.print(data_text(words), soft_wrap=True)
     for groups in found.groups if outcome.were_named else ():
-        console.print(groups_table(groups))
+        show_groups(groups, console)
     for line in found.baselines:
         if line.name == MODEL:
             continue
@@ -191,16 +190,6 @@ def show_evaluation(outcome: "EvaluationOutcome", console: StreamConsole) -> Non
     whole = Run(outcome.run).whole
     folder = (outcome.run if whole is None else whole.path).parent.parent
     console.next_step(f"dltool runs --runs {shlex.quote(str(folder))}")
-
-
-def groups_table(found: "Comparison") -> Table:
-    from dltool.report.verdict import with_interval
-
-    table = aligned_table(f"{found.output}: group", numbers=("examples", found.metric, "base", "lift"))
-    for group in (*found.groups, found.everything):
-        value, lift = (with_interval(group.numbers[name]) for name in (found.metric, "lift"))
-        table.add_row(data_text(group.group), f"{group.rows:,}", value, number(group.numbers["base"].value), lift)
-    return table
 
 
 def show_report(outcome: "ReportOutcome", console: StreamConsole) -> None:
@@ -352,5 +341,6 @@ IN_WORDS: Mapping[str, Callable[[Any, StreamConsole], None]] = {
     "PredictionOutcome": show_predictions,
     "CheckOutcome": show_check,
     "CurveOutcome": show_curve,
+    "DriftOutcome": show_drift,
 }
 """By class name: importing all classes would be slow."""

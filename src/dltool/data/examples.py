@@ -22,10 +22,10 @@ class Examples:
 
     `inputs` by name are (rows, …) of uint8, int32, int64, float32 or text. `targets` by name are (rows,) or (rows, …):
     raw labels of any kind, of which text may be str objects or coded; or int32 class indices, or float32. `columns` are
-    further values by name, (rows,) each, by which rows may be grouped, ordered, divided or compared. `digests` (rows, 32) of
-    uint8 by input are those of the files behind its rows, if they are faster to compare than the rows. `places` by name
-    are (rows,) that locate each example: its file, its row there. `weights` (rows,) of float32, if there are any, are
-    those of the examples in the loss."""
+    further values by name, (rows,) each, by which rows may be divided or compared. `digests` (rows, 32) of uint8 by
+    input are those of the files behind its rows, if they are faster to compare than the rows. `places` by name are
+    (rows,) that locate each example: its file, its row there. `weights` (rows,) of float32, if there are any, are those
+    of the examples in the loss."""
 
     inputs: Mapping[str, Rows]
     targets: Mapping[str, Any] = field(default_factory=dict)

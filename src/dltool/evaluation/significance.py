@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+SURPRISING = 0.05
 TIES = 1 + 1e-7
 """Relative tolerance for equal probabilities."""
 

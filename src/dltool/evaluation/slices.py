@@ -15,7 +15,7 @@ from dltool.data.facts import Facts
 from dltool.evaluation.bootstrap import LEVEL, MOST_GROUPS, Interval, random_groups, resampled, widened
 from dltool.evaluation.findings import MASK, Comparison, GroupResult
 from dltool.evaluation.measures import areas
-from dltool.evaluation.significance import below_zero_p, difference_p, holm
+from dltool.evaluation.significance import SURPRISING, below_zero_p, difference_p, holm
 from dltool.evaluation.slice_groups import Group, groups_of
 from dltool.evaluation.tasks import evaluators
 from dltool.evaluation.tasks.classes import ClassEvaluator
@@ -24,7 +24,6 @@ from dltool.evaluation.tasks.numbers import NumberEvaluator
 
 FEWEST_ROWS = 50
 """Examples of a group, unless the config names its column."""
-SURPRISING = 0.05
 MOST_SHOWN = 40
 RATES = {
     "selection rate": ("selected", "rows"),

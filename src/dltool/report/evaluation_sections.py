@@ -6,7 +6,8 @@ from typing import Any
 from dltool.evaluation.figures.group_figures import groups_figure, membership_figure
 from dltool.evaluation.findings import Assessment, Audit, Comparison, GroupResult
 from dltool.evaluation.membership import FALSE_POSITIVES
-from dltool.evaluation.slices import FEWEST_ROWS, RATES, SURPRISING
+from dltool.evaluation.significance import SURPRISING
+from dltool.evaluation.slices import FEWEST_ROWS, RATES
 from dltool.evaluation.tasks import images
 from dltool.report.sections import ReportSection
 from dltool.report.verdict import with_interval
