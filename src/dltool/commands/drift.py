@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from dltool.commands.predict import outputs_for
 from dltool.config.expectations import missed_expectations
 from dltool.config.schema import Expectation
-from dltool.data.arrays.rows import Coded
+from dltool.data.arrays.rows import Coded, stack
 from dltool.data.dataset import Dataset
 from dltool.data.examples import Examples
 from dltool.data.new_data import load_new
@@ -70,7 +70,10 @@ def drift(path: Path, files: Sequence[str], expect: Sequence[str], progress: "Pr
     found = drifts(kept, described, config.seed)
     auc = None if dataset is None else told_apart(config, facts, dataset.examples("train"), new)
     values = {each.name: each.distance for each in found} | ({} if auc is None else {"auc": auc.value})
-    values |= {"drifted": sum(each.is_significant for each in found), "distance": max(each.distance for each in found)}
+    values |= {
+        "drifted": sum(each.is_significant for each in found),
+        "distance": max((each.distance for each in found), default=0.0),
+    }
     missed = tuple(missed_expectations(bounds, values).values())
     return DriftOutcome(run.path, len(new), tuple(found), auc, why, missed)
 
@@ -102,13 +105,11 @@ def kept_distributions(
     """Return the distributions that the run keeps, or those of its training data. Raises RunError: there are none."""
     from dltool.evaluation.distributions import DISTRIBUTIONS, binned, described_inputs, read_kept
 
-    for name in ("test", "folds"):
-        if (file := run.evaluation / name / DISTRIBUTIONS).exists():
-            return read_kept(run.read_json(file), str(file))
+    if (file := run.evaluation / "test" / DISTRIBUTIONS).exists():
+        return read_kept(run.read_json(file), str(file))
     if dataset is not None:
-        return {
-            name: binned(values) for name, values in described_inputs(config, facts, dataset.examples("train")).items()
-        }
+        described = described_inputs(config, facts, dataset.examples("train"))
+        return {name: binned(values) for name, values in described.items()}
     hint = f"where its data is, dltool evaluate {run.path} writes them"
     raise RunError(f"{run.path} keeps no distributions of its training data, which is not available: {why}", hint)
 
@@ -125,15 +126,8 @@ def told_apart(config: "Config", facts: "Facts", old: Examples, new: Examples) -
     if config.data.windows is not None or min(len(old), len(new)) < FOLDS:
         return None
     tables = [described_inputs(config, facts, each.take(evenly(len(each), MOST_TOLD))) for each in (old, new)]
-    columns = []
-    for name, values in tables[0].items():
-        both = [values, tables[1][name]]
-        if isinstance(values, Coded):
-            numbers: dict[str, int] = {}
-            for text in (*both[0].values, *both[1].values):
-                numbers.setdefault(text, len(numbers))
-            both = [np.array([numbers[text] for text in each.values])[each.codes] for each in both]
-        columns.append(np.concatenate(both).astype(float))
+    both = [stack([values, tables[1][name]]) for name, values in tables[0].items()]
+    columns = [np.asarray(each.codes if isinstance(each, Coded) else each, float) for each in both]
     is_new = np.arange(len(columns[0])) >= len(next(iter(tables[0].values())))
     model = HistGradientBoostingClassifier(max_iter=50, random_state=config.seed)
     scores = cross_val_predict(model, np.column_stack(columns), is_new, cv=FOLDS, method="predict_proba")[:, 1]

@@ -5,7 +5,7 @@ than LEAST_ROWS rows."""
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -30,6 +30,8 @@ MOST_ROWS, MOST_MEDIA = 10_000, 1_000
 MOST_COLUMNS = 100
 """Numbers of an array that are described one by one."""
 BINS, LEAST_ROWS = 100, 10
+BLOCK = 50
+"""Images read at once."""
 MOST_VALUES = 1_000
 PERMUTATIONS = 999
 
@@ -44,6 +46,12 @@ class Kept:
     counts: list[int]
     edges: list[float]
     values: list[str] | None = None
+
+    @property
+    def is_possible(self) -> bool:
+        bins = len(self.edges) + 1 if self.values is None else len(self.values)
+        rest = self.rows - self.missing - sum(self.counts)
+        return len(self.counts) == bins and min([rest, self.missing, *self.counts]) >= 0 < self.rows < 2**31
 
 
 @dataclass(frozen=True)
@@ -76,13 +84,7 @@ def read_kept(record: Mapping[str, Any], shown_as: str) -> dict[str, Kept]:
         found = TypeAdapter(dict[str, Kept]).validate_python(record)
     except ValidationError:
         found = {}
-    sizes = [(each, len(each.edges) + 1 if each.values is None else len(each.values)) for each in found.values()]
-    if not found or any(
-        len(each.counts) != size
-        or min([0, each.missing, *each.counts]) < 0
-        or each.missing + sum(each.counts) > each.rows
-        for each, size in sizes
-    ):
+    if not found or not all(each.is_possible for each in found.values()):
         raise RunError(f"{shown_as} is damaged", "evaluate the run again")
     return found
 
@@ -101,11 +103,13 @@ def described_inputs(config: Config, facts: Facts, examples: Examples) -> dict[s
             else:
                 found[name] = values
         elif not is_text(rows):
-            values = rows[evenly(len(rows), MOST_MEDIA)].astype(float).reshape(-1, math.prod(rows.shape[1:]))
-            if len(rows.shape) == 2 and values.shape[1] <= MOST_COLUMNS:
-                found |= {f"{name}[{number}]": each for number, each in enumerate(values.T)}
+            chosen, width = evenly(len(rows), MOST_MEDIA), math.prod(rows.shape[1:])
+            blocks = (rows[chosen[at : at + BLOCK]].reshape(-1, width) for at in range(0, len(chosen), BLOCK))
+            if width <= MOST_COLUMNS:
+                found |= {f"{name}[{number}]": each for number, each in enumerate(np.concatenate([*blocks]).T)}
             else:
-                found |= {f"{name} (mean)": values.mean(axis=1), f"{name} (deviation)": values.std(axis=1)}
+                means, deviations = zip(*((each.mean(axis=1), each.std(axis=1)) for each in blocks), strict=True)
+                found |= {f"{name} (mean)": np.concatenate(means), f"{name} (deviation)": np.concatenate(deviations)}
     return found
 
 
@@ -170,11 +174,8 @@ def drifts(kept: Mapping[str, Kept], described: Mapping[str, Values], seed: int)
     """Return the drift of each described column that was kept, the most significant first."""
     found = [drift_of(name, kept[name], values, seed) for name, values in described.items() if name in kept]
     adjusted = holm(np.array([each.p for each in found]))
-    found = [
-        Drift(each.name, each.distance, p, each.change, each.missing)
-        for each, p in zip(found, adjusted.tolist(), strict=True)
-    ]
-    return sorted(found, key=lambda each: (each.p, -each.distance))
+    pairs = zip(found, adjusted.tolist(), strict=True)
+    return sorted((replace(each, p=p_value) for each, p_value in pairs), key=lambda each: (each.p, -each.distance))
 
 
 def drift_of(name: str, kept: Kept, values: Values, seed: int) -> Drift:
@@ -187,13 +188,9 @@ def drift_of(name: str, kept: Kept, values: Values, seed: int) -> Drift:
     if isinstance(values, Coded):
         names = [*(kept.values or []), "other values"]
         places = {text: place for place, text in enumerate(names[:-1])}
-        codes = np.array([places.get(str(text), len(places)) for text in values.values], int)[
-            np.asarray(values.codes)[present]
-        ]
-        counts, old = (
-            np.bincount(codes, minlength=len(names)),
-            [*kept.counts, kept.rows - kept.missing - sum(kept.counts)],
-        )
+        found_at = np.array([places.get(str(text), len(places)) for text in values.values], int)
+        counts = np.bincount(found_at[np.asarray(values.codes)[present]], minlength=len(names))
+        old = [*kept.counts, kept.rows - kept.missing - sum(kept.counts)]
     else:
         counts, old = counts_in(values[present].astype(float), kept.edges), kept.counts
     was, new = np.array([kept.missing, *old]), np.array([(~present).sum(), *counts])

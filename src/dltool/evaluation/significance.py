@@ -1,6 +1,7 @@
 """How surprising a difference between groups of examples is, and what many such tests say together."""
 
 import math
+from functools import lru_cache
 
 import numpy as np
 
@@ -17,8 +18,13 @@ def holm(p_values: np.ndarray) -> np.ndarray:
     return np.minimum(1, steps)[np.argsort(order, kind="stable")]
 
 
+@lru_cache(maxsize=4)
+def log_factorials(n: int) -> np.ndarray:
+    return np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, n + 1)))])
+
+
 def log_choose(n: int, k: np.ndarray) -> np.ndarray:
-    logs = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, n + 1)))])
+    logs = log_factorials(n)
     return np.asarray(logs[n] - logs[k] - logs[n - k])
 
 

@@ -13,6 +13,7 @@ from dltool.text import data_number
 
 MOST_VALUES, MOST_NAMED = 20, 100
 """Values up to which a column of text has a group for each; and if the config names the column."""
+MOST_COLUMNS = 100
 FEW_NUMBERS = 5
 """Distinct numbers up to which each is a group."""
 
@@ -23,7 +24,7 @@ Group = tuple[str, np.ndarray]
 def groups_of(data: Data, examples: Examples) -> Iterator[Group]:
     """Yield the groups of the config's slices; without these, of every column that has few values or holds numbers."""
     columns = {**examples.inputs, **examples.columns}
-    for name in columns if data.slices is None else data.slice_bounds:
+    for name in list(columns)[:MOST_COLUMNS] if data.slices is None else data.slice_bounds:
         if name in columns and len(columns[name].shape) == 1:
             kind = (data.inputs or {}).get(name)
             is_boolean = kind is not None and kind.name == "boolean"

@@ -24,7 +24,8 @@ from dltool.evaluation.tasks.numbers import NumberEvaluator
 
 FEWEST_ROWS = 50
 """Examples of a group, unless the config names its column."""
-MOST_SHOWN = 40
+MOST_SHOWN, MOST_ROWS = 40, 200_000
+"""Groups that differ, and examples; more of these are sampled evenly."""
 RATES = {
     "selection rate": ("selected", "rows"),
     "true positives": ("hits", "positive"),
@@ -70,6 +71,10 @@ def comparisons(
 ) -> Iterator[Comparison]:
     """Yield the results by group of each output that predicts a class or numbers. `targets` and `outputs` are by name,
     (examples, …). Whole `clusters` are resampled; the intervals of several `folds` are wider."""
+    if len(examples) > MOST_ROWS:
+        rows = np.unique(np.linspace(0, len(examples) - 1, MOST_ROWS).astype(int))
+        targets, outputs = ({name: each[rows] for name, each in values.items()} for values in (targets, outputs))
+        examples, clusters = examples.take(rows), None if clusters is None else clusters[rows]
     least = FEWEST_ROWS if config.data.slices is None else 1
     groups = [group for group in groups_of(config.data, examples) if least <= group[1].sum() < len(examples)]
     for output in evaluators(config, facts) if groups and config.data.windows is None else ():
@@ -107,9 +112,10 @@ def compared(
 ) -> Comparison:
     """Return the results of one output: of all groups that the config names, or of those that differ significantly."""
     score, sign = scores.sums["score"].astype(float), 1 if scores.names else -1
-    gains = [sign * (score - scores.base(inside)[0])[inside] for _, inside in groups]
+    gains = (sign * (score - scores.base(inside)[0])[inside] for _, inside in groups)
+    lifts = [(float(gain.mean()), below_zero_p(gain)) for gain in gains]
     differs = holm(np.array([difference_p(score, inside) for _, inside in groups]))
-    worse = holm(np.array([below_zero_p(gain) for gain in gains]))
+    worse = holm(np.array([p_value for _, p_value in lifts]))
     surprise = np.minimum(differs, worse)
     differing = int((surprise < SURPRISING).sum())
     shown = np.argsort(surprise, kind="stable")[: min(MOST_SHOWN, differing)]
@@ -122,7 +128,7 @@ def compared(
         for each, at in zip(found, shown, strict=False)
     ]
     results.sort(key=lambda each: each.numbers["lift"].value)
-    below = tuple(name for (name, _), gain in zip(groups, gains, strict=True) if gain.mean() < 0)
+    below = tuple(name for (name, _), (lift, _) in zip(groups, lifts, strict=True) if lift < 0)
     return Comparison(
         scores.name, scores.metric, scores.positive, len(groups), differing, found[-1], tuple(results), below
     )

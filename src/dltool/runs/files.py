@@ -87,7 +87,8 @@ class Run:
     )
     evaluation = Inside(
         "evaluation/",
-        "A folder for each evaluation: `test/metrics.json`, `predictions.csv`, `examples.npz`, `figures/`.",
+        "A folder for each evaluation: `test/metrics.json`, `predictions.csv`, `examples.npz`, `figures/`; "
+        "`distributions.json` for drift.",
     )
     figures = Inside("figures/", "The learning curves, as SVG.")
     folds = Inside("folds/", "With `data.split.folds`, a run for each fold: `folds/1`, …, without model and report.")
