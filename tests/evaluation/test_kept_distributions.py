@@ -9,7 +9,7 @@ from scipy import stats
 
 from dltool.data.arrays.rows import Coded, coded
 from dltool.errors import RunError
-from dltool.evaluation.distributions import LEAST_ROWS, binned, drifts, read_kept
+from dltool.evaluation.kept_distributions import LEAST_ROWS, binned, drifts, read_kept
 
 LETTERS = list("abcdefgh")
 SHARES = [0.4, 0.2, 0.15, 0.1, 0.05, 0.05, 0.03, 0.02]
@@ -27,16 +27,16 @@ def test_p_values_are_uniform_without_drift(kind: str) -> None:
         "counts": lambda rows: random.poisson(2, rows).astype(float),
         "letters": lambda rows: letters(rows, random),
     }[kind]
-    found = [drifts({kind: binned(make(3000))}, {kind: make(400)}, seed)[0].p for seed in range(80)]
+    found = [drifts({kind: binned(make(3000))}, {kind: make(400)}, seed)[0].p for seed in range(60)]
     assert stats.kstest(found, "uniform").pvalue > 0.001
-    assert sum(p < 0.05 for p in found) <= 11
+    assert sum(p < 0.05 for p in found) <= 9
 
 
 def test_a_shift_of_a_third_of_a_deviation_in_a_thousand_rows_is_found_and_named() -> None:
     random = np.random.default_rng(0)
     names = [f"column {number}" for number in range(20)]
     kept = {name: binned(random.normal(10, 2, 5000)) for name in names} | {"letters": binned(letters(5000, random))}
-    for _ in range(5):
+    for _ in range(3):
         new = {name: random.normal(10, 2, 1000) for name in names} | {"letters": letters(1000, random)}
         new["column 7"] += 0.3 * 2
         found = drifts(kept, new, 0)
@@ -57,7 +57,7 @@ def test_new_values_missing_values_and_other_shares_are_found() -> None:
     assert found["numbers"].is_significant
     assert found["numbers"].missing == (0.0, pytest.approx(0.2, abs=0.05))
     assert found["texts"].is_significant
-    assert found["texts"].change.startswith("a: 4")
+    assert found["texts"].change.endswith("→ 80.0%")
     (only,) = drifts(kept, {"texts": coded(["new"] * 500)}, 0)
     assert only.change == "other values: 0.0% → 100.0%"
     assert only.distance == pytest.approx(1)

@@ -30,12 +30,12 @@ def test_the_area_is_that_of_scikit_learn_and_the_hits_are_counted(members: int,
     for interval in (found.auc, found.hits):
         assert interval.low is not None
         assert interval.low <= interval.value <= interval.high
-    assert found.true[-1] == found.false[-1] == pytest.approx(1)
+    assert [found.true[-1], found.false[-1]] == pytest.approx([1, 1])
     assert len(found.true) <= 125
 
 
 def test_intervals_cover_guessing_where_nothing_can_be_known() -> None:
-    covered = [audit(*losses(400, 300, seed=seed), 0).auc for seed in range(40)]
+    covered = [audit(*losses(200, 150, seed=seed), 0).auc for seed in range(40)]
     assert sum(each.low <= 0.5 <= each.high for each in covered) >= 33
     spread = np.std([each.value for each in covered])
     assert np.mean([each.high - each.low for each in covered]) == pytest.approx(2 * 1.96 * spread, rel=0.35)
@@ -50,15 +50,15 @@ def test_the_few_who_are_exposed_are_seen() -> None:
 
 
 def test_the_report_says_what_the_attack_found() -> None:
-    nothing, much = audit(*losses(500, 500), 0), audit(*losses(500, 500, 0.5), 0)
+    nothing, much = audit(*losses(500, 500, seed=2), 0), audit(*losses(500, 500, 0.5), 0)
     assert nothing is not None
     assert much is not None
     section = membership_section(nothing)
-    assert section.paragraphs[0].startswith("The loss of an example does not tell whether it was in the training split")
+    assert section.paragraphs[0].startswith("The loss of an example does not reveal whether it was in")
     assert "lower bound" in section.paragraphs[-1]
     assert not section.findings
     section = membership_section(much)
-    assert section.paragraphs[0].startswith("The loss of an example tells something")
+    assert section.paragraphs[0].startswith("The loss of an example reveals something")
     assert [each.title for each in section.findings] == ["The model has memorized training examples"]
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from dltool.config.schema import Config
     from dltool.data.facts import Facts
     from dltool.evaluation.bootstrap import Interval
-    from dltool.evaluation.distributions import Drift, Kept
+    from dltool.evaluation.kept_distributions import Drift, Kept
     from dltool.experiment.listener import Progress
 
 MOST_TOLD = 1_000
@@ -64,7 +64,7 @@ def drift(path: Path, files: Sequence[str], expect: Sequence[str], progress: "Pr
     dataset, why = training_data(run, progress)
     kept = kept_distributions(run, config, facts, dataset, why)
     new, outputs, decided = outputs_for(run, lambda data, facts: load_new(data, facts, files), progress)
-    from dltool.evaluation.distributions import described_inputs, described_outputs, drifts
+    from dltool.evaluation.kept_distributions import described_inputs, described_outputs, drifts
 
     described = described_inputs(config, facts, new) | described_outputs(decided, facts, outputs)
     found = drifts(kept, described, config.seed)
@@ -103,7 +103,7 @@ def kept_distributions(
     run: Run, config: "Config", facts: "Facts", dataset: Dataset | None, why: str
 ) -> Mapping[str, "Kept"]:
     """Return the distributions that the run keeps, or those of its training data. Raises RunError: there are none."""
-    from dltool.evaluation.distributions import DISTRIBUTIONS, binned, described_inputs, read_kept
+    from dltool.evaluation.kept_distributions import DISTRIBUTIONS, binned, described_inputs, read_kept
 
     if (file := run.evaluation / "test" / DISTRIBUTIONS).exists():
         return read_kept(run.read_json(file), str(file))
@@ -120,7 +120,7 @@ def told_apart(config: "Config", facts: "Facts", old: Examples, new: Examples) -
     from sklearn.ensemble import HistGradientBoostingClassifier
     from sklearn.model_selection import cross_val_predict
 
-    from dltool.evaluation.distributions import described_inputs, evenly
+    from dltool.evaluation.kept_distributions import described_inputs, evenly
     from dltool.evaluation.membership import audit
 
     if config.data.windows is not None or min(len(old), len(new)) < FOLDS:

@@ -10,7 +10,7 @@ import numpy as np
 from dltool.config.metric_choice import SLICES, as_option, with_metrics, with_slices
 from dltool.config.outputs import heads_of
 from dltool.config.schema import Config
-from dltool.data.dataset import Dataset, SplitName, check_slices, load_sources
+from dltool.data.dataset import Dataset, SplitName, load_sources, with_known_slices
 from dltool.data.examples import Examples
 from dltool.data.facts import Facts
 from dltool.errors import ConfigError, MachineError
@@ -118,7 +118,7 @@ def sliced_data(run: Run, settings: Sequence[str], slices: str | None) -> tuple[
     chosen = with_slices(recorded_config(run, settings=settings), slices)
     try:
         _, dataset = recorded_data(run, settings=settings, read=lambda data: load_sources(chosen.data))
-        check_slices(chosen.data, dataset.all)
+        with_known_slices(chosen.data, dataset.all)
     except ConfigError as error:
         raise as_option(error, SLICES) from None
     return chosen, dataset

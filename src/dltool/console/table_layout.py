@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from dltool.commands.drift import DriftOutcome
     from dltool.config.describe import Description
     from dltool.curve.outcome import CurveOutcome
-    from dltool.evaluation.findings import Comparison
+    from dltool.evaluation.findings import GroupComparison
 
 STATUS_STYLES = {"ok": "green", "warning": "yellow"}
 
@@ -48,7 +48,7 @@ def show_templates(templates: Mapping[str, str]) -> None:
     console.next_step("dltool init digits > digits.yaml")
 
 
-def show_groups(found: "Comparison", console: StreamConsole) -> None:
+def show_groups(found: "GroupComparison", console: StreamConsole) -> None:
     """Print the results of each group of examples."""
     from dltool.report.verdict import with_interval
 
@@ -72,7 +72,7 @@ def show_drift(outcome: "DriftOutcome", console: StreamConsole) -> None:
     console.print(data_text(f"{outcome.run}: {counted(outcome.rows, 'example')}; {of_all}"))
     console.print(table)
     if outcome.auc is not None:
-        words = "a classifier tells new examples from training examples with an area under the ROC curve of"
+        words = "a classifier distinguishes new examples from training examples with an area under the ROC curve of"
         console.print(data_text(f"{words} {with_interval(outcome.auc)}; guessing has 0.5"), soft_wrap=True)
     elif outcome.why:
         console.print(data_text(f"no classifier: {outcome.why}"), soft_wrap=True)

@@ -112,8 +112,7 @@ def load_data(data: Data, seed: int, most_rows: int | None = None, read: Read | 
     parts = {name: source.parts[name] for name, taken in is_taken.items() if name in source.parts and not taken}
     check_alike([*parts.values()])
     targets = {each.name: np.concatenate([each.encode(part) for part in parts.values()]) for each in labels}
-    examples, ranges = stacked([*parts.values()], targets), ranges_of(parts)
-    check_slices(data, examples)
+    examples, ranges = with_known_slices(data, stacked([*parts.values()], targets)), ranges_of(parts)
     described = {each.name: described_target(each, targets[each.name]) for each in labels}
     check_stratify(data.split, described)
     strata = strata_of(described, targets)
@@ -140,8 +139,8 @@ def load_data(data: Data, seed: int, most_rows: int | None = None, read: Read | 
     return replace(dataset, warnings=tuple(map(concealed, (*source.warnings, *found))))
 
 
-def check_slices(data: Data, examples: Examples) -> None:
-    """Raise ConfigError for slices by what is no column with one value an example."""
+def with_known_slices(data: Data, examples: Examples) -> Examples:
+    """Return the examples. Raises ConfigError for slices by what is no column with one value for each example."""
     values = {**examples.inputs, **examples.columns}
     known = [name for name, each in values.items() if len(each.shape) == 1]
     ConfigError.refuse(
@@ -153,6 +152,7 @@ def check_slices(data: Data, examples: Examples) -> None:
         for number, name in enumerate(data.slice_bounds)
         if name not in known
     )
+    return examples
 
 
 def described_target(labels: Labels, targets: np.ndarray) -> TargetFacts:

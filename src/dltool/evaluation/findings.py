@@ -63,7 +63,7 @@ class GroupResult:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class GroupComparison:
     """The groups of one output, the smallest lift first; `tried` were compared, of which so many as
     `differing` differ significantly. `positive` is the second of two
     classes. `below` are groups with a lift below 0, significant or not."""
@@ -101,7 +101,7 @@ class Assessment:
     metrics: dict[str, Interval]
     outputs: tuple[OutputAssessment, ...]
     baselines: tuple[Baseline, ...] = ()
-    groups: tuple[Comparison, ...] = ()
+    groups: tuple[GroupComparison, ...] = ()
     audit: Audit | None = None
 
     @property

@@ -10,10 +10,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from dltool.config.schema import Config
+from dltool.data.dataset import Dataset
 from dltool.data.examples import Examples
 from dltool.data.facts import Facts
 from dltool.evaluation.bootstrap import LEVEL, MOST_GROUPS, Interval, random_groups, resampled, widened
-from dltool.evaluation.findings import MASK, Comparison, GroupResult
+from dltool.evaluation.findings import MASK, GroupComparison, GroupResult
+from dltool.evaluation.measure import Measurement
 from dltool.evaluation.measures import areas
 from dltool.evaluation.significance import SURPRISING, below_zero_p, difference_p, holm
 from dltool.evaluation.slice_groups import Group, groups_of
@@ -60,6 +62,14 @@ class Scored:
         return self.goal == usual, self.names[usual]
 
 
+def compared_groups(
+    config: Config, dataset: Dataset, examples: Examples, found: Measurement
+) -> tuple[GroupComparison, ...]:
+    """Return the results by group of what was measured on these examples."""
+    shown = examples.take(found.kept)
+    return tuple(comparisons(config, dataset.facts, shown, shown.targets, found.outputs))
+
+
 def comparisons(
     config: Config,
     facts: Facts,
@@ -68,7 +78,7 @@ def comparisons(
     outputs: Mapping[str, np.ndarray],
     clusters: np.ndarray | None = None,
     folds: int = 0,
-) -> Iterator[Comparison]:
+) -> Iterator[GroupComparison]:
     """Yield the results by group of each output that predicts a class or numbers. `targets` and `outputs` are by name,
     (examples, …). Whole `clusters` are resampled; the intervals of several `folds` are wider."""
     if len(examples) > MOST_ROWS:
@@ -109,7 +119,7 @@ def scored(output: Evaluator, goal: np.ndarray, values: np.ndarray) -> Scored | 
 
 def compared(
     scores: Scored, groups: Sequence[Group], config: Config, clusters: np.ndarray | None, folds: int
-) -> Comparison:
+) -> GroupComparison:
     """Return the results of one output: of all groups that the config names, or of those that differ significantly."""
     score, sign = scores.sums["score"].astype(float), 1 if scores.names else -1
     gains = (sign * (score - scores.base(inside)[0])[inside] for _, inside in groups)
@@ -129,7 +139,7 @@ def compared(
     ]
     results.sort(key=lambda each: each.numbers["lift"].value)
     below = tuple(name for (name, _), (lift, _) in zip(groups, lifts, strict=True) if lift < 0)
-    return Comparison(
+    return GroupComparison(
         scores.name, scores.metric, scores.positive, len(groups), differing, found[-1], tuple(results), below
     )
 

@@ -18,7 +18,7 @@ from dltool.data.facts import Facts
 from dltool.errors import ConfigError, DataError, RunError
 from dltool.evaluation.bootstrap import Interval
 from dltool.evaluation.figures.figure import Figure, file_word, is_drawing
-from dltool.evaluation.findings import Assessment, Audit, Baseline, Comparison, Mistake, OutputAssessment
+from dltool.evaluation.findings import Assessment, Audit, Baseline, GroupComparison, Mistake, OutputAssessment
 from dltool.evaluation.predictions import Columns, refuse_unclear, write_csv
 from dltool.evaluation.tasks import evaluators
 from dltool.runs.files import Run, encode_json
@@ -148,7 +148,7 @@ def kept_assessment(run: Run, results: Results) -> Assessment | None:
         return None
     outputs = tuple(kept_output(run, name, each) for each in kept.outputs)
     baselines = tuple(Baseline(each.name, each.metric, each.value, each.note) for each in kept.baselines)
-    groups, audited = kept_as(tuple[Comparison, ...], kept.groups), kept_as(Audit, kept.audit)
+    groups, audited = kept_as(tuple[GroupComparison, ...], kept.groups), kept_as(Audit, kept.audit)
     return Assessment(name, int(kept.examples), metrics, outputs, baselines, groups or (), audited)
 
 

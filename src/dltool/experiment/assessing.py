@@ -8,7 +8,6 @@ import numpy as np
 from dltool.config.schema import Config
 from dltool.data.dataset import Dataset
 from dltool.data.examples import Examples
-from dltool.runs.files import encode_json
 
 if TYPE_CHECKING:
     from dltool.evaluation.findings import Assessment
@@ -33,13 +32,13 @@ def assessed(
     of a run has neither figures nor these. With `keeps_outputs`, the outputs are one of the files. Raises as
     :func:`dltool.evaluation.measure.measure`."""
     from dltool.evaluation.baselines import LinearTables, baselines_of
-    from dltool.evaluation.distributions import DISTRIBUTIONS, distribution_record
     from dltool.evaluation.findings import Assessment
     from dltool.evaluation.intervals import metric_intervals
+    from dltool.evaluation.kept_distributions import DISTRIBUTIONS, distributions_file
     from dltool.evaluation.kept_outputs import OUTPUTS, pack_outputs
     from dltool.evaluation.measure import measure
     from dltool.evaluation.membership import audit, member_rows
-    from dltool.evaluation.slices import comparisons
+    from dltool.evaluation.slices import compared_groups
     from dltool.evaluation.stored import ExampleValues, digest_of, evaluation_files, prediction_table
     from dltool.evaluation.tasks import assessed_outputs
 
@@ -54,16 +53,11 @@ def assessed(
     places = {name: values[found.kept] for name, values in examples.places.items()}
     targets = {name: values[found.kept] for name, values in examples.targets.items()}
     outputs = assessed_outputs(config, dataset.facts, targets, found.outputs, places["row"], None if is_part else warn)
-    groups, audited = (), None
-    if is_whole:
-        shown = examples.take(found.kept)
-        groups = tuple(comparisons(config, dataset.facts, shown, targets, found.outputs))
-        audited = audit(found.beyond, found.values["loss"], config.seed)
+    groups = compared_groups(config, dataset, examples, found) if is_whole else ()
+    audited = audit(found.beyond, found.values["loss"], config.seed) if is_test else None
     assessment = Assessment(examples.name, len(examples), intervals, outputs, baselines, groups, audited)
-    table = prediction_table(config, dataset.facts, targets, found.outputs, places)
     values = ExampleValues(examples.places["row"], found.values, digest_of(examples.targets))
+    table = prediction_table(config, dataset.facts, targets, found.outputs, places)
     files = evaluation_files(assessment, values, table)
-    if is_test:
-        kept = distribution_record(config, dataset.facts, dataset.examples("train"), found.outputs)
-        files[DISTRIBUTIONS] = encode_json(kept).encode()
+    files |= {DISTRIBUTIONS: distributions_file(config, dataset, found.outputs)} if is_test else {}
     return assessment, files | ({OUTPUTS: pack_outputs(examples.places["row"], found)} if keeps_outputs else {})

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from dltool.evaluation.figures.group_figures import groups_figure, membership_figure
-from dltool.evaluation.findings import Assessment, Audit, Comparison, GroupResult
+from dltool.evaluation.findings import Assessment, Audit, GroupComparison, GroupResult
 from dltool.evaluation.membership import FALSE_POSITIVES
 from dltool.evaluation.significance import SURPRISING
 from dltool.evaluation.slices import FEWEST_ROWS, RATES
@@ -23,7 +23,7 @@ BOUND = (
 )
 
 
-def group_section(found: Comparison, index: int, is_alone: bool, were_named: bool) -> ReportSection:
+def group_section(found: GroupComparison, index: int, is_alone: bool, were_named: bool) -> ReportSection:
     """Return the section on the groups of one output."""
     rows = [*found.groups, found.everything] if found.groups else []
     return ReportSection(
@@ -42,7 +42,7 @@ def group_row(group: GroupResult) -> dict[str, Any]:
     return {"group": group.group, "rows": group.rows, **cells, **({} if group.auc is None else {"AUC": group.auc})}
 
 
-def group_sentences(found: Comparison, were_named: bool) -> Iterator[str]:
+def group_sentences(found: GroupComparison, were_named: bool) -> Iterator[str]:
     if not were_named:
         compared = f"{counted(found.tried, 'group')} of at least {FEWEST_ROWS} examples were compared"
         clearest = f"; the {len(found.groups)} clearest are shown" if found.differing > len(found.groups) else ""
@@ -67,7 +67,7 @@ def group_sentences(found: Comparison, were_named: bool) -> Iterator[str]:
     yield "The tests are corrected for their number (Holm), and take the examples as independent of each other."
 
 
-def worse_than_base(found: Comparison) -> Iterator[Finding]:
+def worse_than_base(found: GroupComparison) -> Iterator[Finding]:
     for each in [each for each in found.groups if each.p_worse_than_base < SURPRISING][:MOST_NAMES]:
         value, base = each.numbers[found.metric], number(each.numbers["base"].value)
         always = f"{each.base_is}, its most frequent class," if each.base_is != "the mean" else "its mean"
@@ -80,9 +80,9 @@ def worse_than_base(found: Comparison) -> Iterator[Finding]:
 def membership_section(found: Audit, privacy: Mapping[str, float] | None = None) -> ReportSection:
     """Return the section on the attack. `privacy` has the epsilon and delta of a private run."""
     low, high = found.auc.low or 0.0, found.auc.high or 1.0
-    words = "The loss of an example does not tell whether it was in the training split."
+    words = "The loss of an example does not reveal whether it was in the training split."
     if low > 0.5:
-        words = "The loss of an example tells something about whether it was in the training split."
+        words = "The loss of an example reveals something about whether it was in the training split."
     elif high < 0.5:
         words = "Training examples have higher losses than test examples: the two are of different kinds."
     words += f" The area under the ROC curve of the attack is {with_interval(found.auc)}; guessing has 0.5."
@@ -105,9 +105,12 @@ def membership_section(found: Audit, privacy: Mapping[str, float] | None = None)
     )
 
 
-def evaluation_sections(found: Assessment, were_named: bool) -> Iterator[ReportSection]:
-    """Yield the sections on an evaluation. `were_named`: the config names the columns of the groups."""
+def evaluation_sections(
+    found: Assessment, were_named: bool, privacy: Mapping[str, float] | None = None
+) -> Iterator[ReportSection]:
+    """Yield the sections on an evaluation. `were_named`: the config names the columns of the groups. `privacy` has the
+    epsilon and delta of a private run."""
     for index, each in enumerate(found.groups, 1):
         yield group_section(each, index, len(found.groups) == 1, were_named)
     if found.audit is not None:
-        yield membership_section(found.audit)
+        yield membership_section(found.audit, privacy)

@@ -87,8 +87,7 @@ class Run:
     )
     evaluation = Inside(
         "evaluation/",
-        "A folder for each evaluation: `test/metrics.json`, `predictions.csv`, `examples.npz`, `figures/`; "
-        "`distributions.json` for drift.",
+        "A folder for each evaluation, such as `test/`: its metrics, predictions, figures and `distributions.json`.",
     )
     figures = Inside("figures/", "The learning curves, as SVG.")
     folds = Inside("folds/", "With `data.split.folds`, a run for each fold: `folds/1`, …, without model and report.")

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 
 from dltool.evaluation.figures.drawing import COLOURS, INK, drawn, fitting
 from dltool.evaluation.figures.figure import Figure
-from dltool.evaluation.findings import Audit, Comparison
+from dltool.evaluation.findings import Audit, GroupComparison
 from dltool.evaluation.membership import privacy_bound
 from dltool.text import number
 
@@ -15,7 +15,7 @@ MOST_DRAWN = 20
 LONGEST = 36
 
 
-def groups_figure(name: str, found: Comparison) -> Figure:
+def groups_figure(name: str, found: GroupComparison) -> Figure:
     """Draw the metric of each group with its interval, and its base: the groups with the smallest lift."""
     shown, metric = found.groups[:MOST_DRAWN], found.metric
 
@@ -56,7 +56,7 @@ def membership_figure(found: Audit, privacy: Mapping[str, float] | None = None) 
         for axis in (only.xaxis, only.yaxis):
             axis.set_major_formatter(lambda share, _: f"{100 * share:g} %")
             axis.set_minor_formatter(lambda share, _: "")
-        only.set(xlabel="test examples taken for training examples", ylabel="training examples recognized")
+        only.set(xlabel="test examples predicted as training examples", ylabel="training examples recognized")
         only.legend(loc="upper left")
 
     description = (

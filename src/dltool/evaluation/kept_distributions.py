@@ -15,6 +15,7 @@ from dltool.config.columns import CategoryColumn
 from dltool.config.schema import Config
 from dltool.data.arrays.rows import Coded, Rows, is_text, text_array
 from dltool.data.arrays.window_rows import values_once
+from dltool.data.dataset import Dataset
 from dltool.data.examples import Examples
 from dltool.data.facts import Facts
 from dltool.data.split.by_column import Values, is_missing
@@ -22,6 +23,7 @@ from dltool.errors import RunError
 from dltool.evaluation.significance import SURPRISING, holm
 from dltool.evaluation.tasks import evaluators
 from dltool.evaluation.tasks.classes import ClassEvaluator
+from dltool.runs.files import encode_json
 from dltool.text import data_number
 
 DISTRIBUTIONS = "distributions.json"
@@ -70,12 +72,11 @@ class Drift:
         return self.p < SURPRISING
 
 
-def distribution_record(
-    config: Config, facts: Facts, training: Examples, outputs: Mapping[str, np.ndarray]
-) -> dict[str, Any]:
-    """Return what a run keeps of its training inputs, and of the `outputs` for other examples, as JSON."""
-    described = described_inputs(config, facts, training) | described_outputs(config, facts, outputs)
-    return {name: asdict(binned(values)) for name, values in described.items()}
+def distributions_file(config: Config, dataset: Dataset, outputs: Mapping[str, np.ndarray]) -> bytes:
+    """Return the file of what a run keeps of its training inputs, and of the `outputs` for its test examples."""
+    described = described_inputs(config, dataset.facts, dataset.examples("train"))
+    described |= described_outputs(config, dataset.facts, outputs)
+    return encode_json({name: asdict(binned(values)) for name, values in described.items()}).encode()
 
 
 def read_kept(record: Mapping[str, Any], shown_as: str) -> dict[str, Kept]:
