@@ -135,7 +135,7 @@ def test_numbers_have_their_mean_as_the_base() -> None:
     random = np.random.default_rng(0)
     true = random.normal(0, 3, (900, 1)) + np.repeat([0.0, 10.0, 20.0], 300)[:, None]
     errors = random.normal(0, 1, 900) * np.repeat([1.0, 1.0, 5.0], 300)
-    scores = Scored("output", "root mean squared error", true, {"score": errors**2})
+    scores = Scored("output", "root mean squared error", true, {"score": errors**2}, is_root=True)
     groups = [(f"part: {number}", np.repeat([0, 1, 2], 300) == number) for number in range(3)]
     found = compared(scores, groups, config_with(data(["part"])), None, 0)
     last = found.groups[0]

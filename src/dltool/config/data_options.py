@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, PlainValidator, WithJsonSchema, model_validator
+from pydantic import BeforeValidator, Discriminator, Field, PlainValidator, Tag, WithJsonSchema, model_validator
 
 from dltool.config.columns import (
     ONE_TARGET,
@@ -58,7 +58,15 @@ ByteSize = Annotated[int, BeforeValidator(byte_size), Field(ge=0), WithJsonSchem
 
 
 Bounds = Annotated[tuple[float, ...], Field(strict=False, min_length=1, max_length=20)]
-Slice = str | Annotated[dict[str, Bounds], Field(min_length=1, max_length=1)]
+BOUNDS_SCHEMA = {
+    "type": "object",
+    "additionalProperties": {"type": "array", "items": {"type": "number"}, "minItems": 1},
+}
+Slice = Annotated[
+    Annotated[str, Tag("str")] | Annotated[dict[str, Bounds], Tag("dict")],
+    Discriminator(lambda value: "dict" if isinstance(value, dict) else "str"),
+    WithJsonSchema({"anyOf": [{"type": "string"}, BOUNDS_SCHEMA]}),
+]
 """A column, alone or with the rising bounds of its groups."""
 DataSource = Annotated[Source, PlainValidator(parse_source), schema_of("source")]
 
@@ -161,8 +169,11 @@ class Data(Section):
     @property
     def slice_bounds(self) -> dict[str, tuple[float, ...]]:
         """Return the columns of the slices with the bounds of each, empty unless given."""
-        each = [(name, ()) if isinstance(name, str) else next(iter(name.items())) for name in self.slices or ()]
-        return dict(each)
+        return {
+            column: bounds
+            for each in self.slices or ()
+            for column, bounds in (each.items() if isinstance(each, dict) else [(each, ())])
+        }
 
     def slice_problems(self) -> Iterator[Problem]:
         if self.slices and self.windows is not None:

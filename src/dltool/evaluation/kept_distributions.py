@@ -132,11 +132,12 @@ def described_outputs(config: Config, facts: Facts, outputs: Mapping[str, np.nda
     for output in evaluators(config, facts):
         values, name = outputs[output.head.name], output.head.name if config.model.outputs else "model"
         flat = values.reshape(len(values), -1).astype(float)
-        if isinstance(output, ClassEvaluator) and output.target.shape in ((), (1,)) and output.has_probabilities:
-            shares = output.shares(values)
-            decided = output.decided(shares)
-            found[f"{name}: class"] = Coded(decided.astype(np.int32), text_array(output.target.class_names))
-            found[f"{name}: confidence"] = shares[np.arange(len(shares)), decided].astype(float)
+        if isinstance(output, ClassEvaluator) and output.rules is not None:
+            shares, names = output.probabilities(values.reshape(flat.shape)), output.target.class_names
+            if shares.shape[1] == len(names):
+                decided = output.decided(shares)
+                found[f"{name}: class"] = Coded(decided.astype(np.int32), text_array(names))
+                found[f"{name}: confidence"] = shares[np.arange(len(shares)), decided].astype(float)
         elif flat.shape[1] <= MOST_COLUMNS and np.isfinite(flat).all():
             numbers = [""] if flat.shape[1] == 1 else [f"[{number}]" for number in range(flat.shape[1])]
             found |= {f"{name}: output{number}": each for number, each in zip(numbers, flat.T, strict=True)}

@@ -22,7 +22,7 @@ from dltool.evaluation.slice_groups import Group, groups_of
 from dltool.evaluation.tasks import evaluators
 from dltool.evaluation.tasks.classes import ClassEvaluator
 from dltool.evaluation.tasks.evaluator import Evaluator
-from dltool.evaluation.tasks.numbers import NumberEvaluator
+from dltool.evaluation.tasks.numbers import ERRORS, NumberEvaluator
 
 FEWEST_ROWS = 50
 """Examples of a group, unless the config names its column."""
@@ -40,8 +40,8 @@ Sums = Mapping[str, np.ndarray]
 @dataclass(frozen=True)
 class Scored:
     """One output for each example: the `sums` (examples,) to add up by group, among them "score", whether it is right
-    or its squared error; and the true `goal`, (examples,) of class indices or (examples, numbers). `names` are those of
-    the classes, `chances` (examples,) the probabilities of the second of two."""
+    or its error; and the true `goal`, (examples,) of class indices or (examples, numbers). `names` are those of the
+    classes, `chances` (examples,) the probabilities of the second of two. `is_root`: the error is a squared one."""
 
     name: str
     metric: str
@@ -49,6 +49,7 @@ class Scored:
     sums: Sums
     names: Sequence[str] = ()
     chances: np.ndarray | None = None
+    is_root: bool = False
 
     @property
     def positive(self) -> str:
@@ -56,9 +57,12 @@ class Scored:
 
     def base(self, inside: np.ndarray) -> tuple[np.ndarray, str]:
         """Return the score (examples,) of the best constant for the examples `inside`, and its name."""
+        mine = self.goal[inside]
+        if self.is_root:
+            return np.mean((self.goal - mine.mean(axis=0)) ** 2, axis=1), "the mean"
         if not self.names:
-            return np.mean((self.goal - self.goal[inside].mean(axis=0)) ** 2, axis=1), "the mean"
-        usual = int(np.bincount(self.goal[inside]).argmax())
+            return np.mean(np.abs(self.goal - np.median(mine, axis=0)), axis=1), "the median"
+        usual = int(np.bincount(mine).argmax())
         return self.goal == usual, self.names[usual]
 
 
@@ -97,16 +101,24 @@ def comparisons(
 
 def scored(output: Evaluator, goal: np.ndarray, values: np.ndarray) -> Scored | None:
     name, flat = output.head.name, values.reshape(len(values), -1)
-    if isinstance(output, NumberEvaluator) and goal.size == flat.size:
-        true = goal.reshape(flat.shape).astype(float)
+    rules = output.rules
+    if rules is None:
+        return None
+    if isinstance(output, NumberEvaluator):
+        if goal.size != flat.size or rules.metric not in ERRORS:
+            return None
+        true, is_root = goal.reshape(flat.shape).astype(float), rules.metric != "mean_absolute_error"
         # The standard deviation makes numbers of different units comparable.
         unit = np.where(true.std(axis=0) > 0, true.std(axis=0), 1) if flat.shape[1] > 1 else np.ones(1)
-        errors = np.mean(((flat - true) / unit) ** 2, axis=1)
-        metric = "root mean squared error" + (" in standard deviations" if flat.shape[1] > 1 else "")
-        return Scored(name, metric, true / unit, {"score": errors})
-    if not isinstance(output, ClassEvaluator) or output.target.shape not in ((), (1,)) or not output.has_probabilities:
+        errors = (flat - true) / unit
+        scores = np.mean(errors**2 if is_root else np.abs(errors), axis=1)
+        metric = "root mean squared error" if is_root else "mean absolute error"
+        metric += " in standard deviations" if flat.shape[1] > 1 else ""
+        return Scored(name, metric, true / unit, {"score": scores}, is_root=is_root)
+    names = output.target.class_names
+    if not isinstance(output, ClassEvaluator) or output.probabilities(flat).shape[1] != len(names):
         return None
-    names, shares, true = output.target.class_names, output.shares(values), goal.ravel()
+    shares, true = output.shares(values), goal.ravel()
     decided = output.decided(shares)
     sums = {"score": decided == true, "confidence": shares[np.arange(len(shares)), decided]}
     if len(names) > 2:
@@ -169,12 +181,10 @@ def measured(
             interval = Interval(float(values[at]), low, high) if is_known else Interval(float(values[at]))
             numbers[name] = widened(interval, folds) if folds else interval
         numbers = {name: each for name, each in numbers.items() if np.isfinite(each.value)}
-        auc = (
-            np.nan if scores.chances is None else areas(scores.goal[inside, None] == 1, scores.chances[inside, None])[0]
-        )
-        result = GroupResult(
-            group, int(inside.sum()), scores.base(inside)[1], numbers, float(auc) if np.isfinite(auc) else None
-        )
+        result = GroupResult(group, int(inside.sum()), scores.base(inside)[1], numbers)
+        if scores.chances is not None:
+            (auc,) = areas(scores.goal[inside, None] == 1, scores.chances[inside, None]).tolist()
+            result = replace(result, auc=auc if np.isfinite(auc) else None)
         found.append(result)
     return found
 
@@ -184,7 +194,7 @@ def statistics(sums: Sums, scores: Scored) -> dict[str, np.ndarray]:
     rows, is_class = sums["rows"], bool(scores.names)
 
     def mean(total: np.ndarray, over: np.ndarray) -> np.ndarray:
-        return np.asarray(total / over if is_class else np.sqrt(total / over))
+        return np.asarray(np.sqrt(total / over) if scores.is_root else total / over)
 
     value, base = mean(sums["score"], rows), mean(sums["base"], rows)
     others = mean(sums["score"][..., -1:] - sums["score"], rows[..., -1:] - rows)

@@ -50,7 +50,7 @@ def group_sentences(found: GroupComparison, were_named: bool) -> Iterator[str]:
         yield f"{compared}; {differ} from the other examples, or from the base{clearest}."
     if not found.groups:
         return
-    base = "share of its most frequent class" if found.everything.base_is != "the mean" else "error of its own mean"
+    base = "error of a constant of its own" if "error" in found.metric else "share of its most frequent class"
     yield (
         f"The base of a group is the {base}, and the lift is what the model adds to it. Some groups are easier than "
         f"others: the lift says more about the model than the {found.metric}. The smallest lift comes first."
@@ -70,7 +70,7 @@ def group_sentences(found: GroupComparison, were_named: bool) -> Iterator[str]:
 def worse_than_base(found: GroupComparison) -> Iterator[Finding]:
     for each in [each for each in found.groups if each.p_worse_than_base < SURPRISING][:MOST_NAMES]:
         value, base = each.numbers[found.metric], number(each.numbers["base"].value)
-        always = f"{each.base_is}, its most frequent class," if each.base_is != "the mean" else "its mean"
+        always = each.base_is if "error" in found.metric else f"{each.base_is}, its most frequent class,"
         words = f"{each.group}, {counted(each.rows, 'example')}: {found.metric} is {with_interval(value)}"
         step = "Look at its errors. Give the model more examples of it, or inputs that explain it."
         title = "The model is worse than a constant in a group"
