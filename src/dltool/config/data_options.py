@@ -58,14 +58,13 @@ ByteSize = Annotated[int, BeforeValidator(byte_size), Field(ge=0), WithJsonSchem
 
 
 Bounds = Annotated[tuple[float, ...], Field(strict=False, min_length=1, max_length=20)]
-BOUNDS_SCHEMA = {
-    "type": "object",
-    "additionalProperties": {"type": "array", "items": {"type": "number"}, "minItems": 1},
-}
+COLUMN_SCHEMA = {"type": "string", FORM: "columns"}
+NUMBERS_SCHEMA = {"type": "array", "items": {"type": "number"}, "minItems": 1}
+BOUNDS_SCHEMA = {"type": "object", "additionalProperties": NUMBERS_SCHEMA, FORM: "columns with bounds"}
 Slice = Annotated[
     Annotated[str, Tag("str")] | Annotated[dict[str, Bounds], Tag("dict")],
     Discriminator(lambda value: "dict" if isinstance(value, dict) else "str"),
-    WithJsonSchema({"anyOf": [{"type": "string"}, BOUNDS_SCHEMA]}),
+    WithJsonSchema({"anyOf": [COLUMN_SCHEMA, BOUNDS_SCHEMA]}),
 ]
 """A column, alone or with the rising bounds of its groups."""
 DataSource = Annotated[Source, PlainValidator(parse_source), schema_of("source")]
