@@ -132,3 +132,46 @@ def test_a_bound_that_is_none_is_refused(text: str) -> None:
 def test_a_bound_has_a_name_and_a_comparison() -> None:
     assert bound_of("drifted == 0") == ("drifted", "== 0")
     assert bound_of("hours per week<=0.1") == ("hours per week", "<=0.1")
+
+
+FOLDS = """\
+name: folds
+data:
+  source: {csv: people.csv}
+  target: {wage: number}
+  inputs: {age: number}
+  slices: [sex, village]
+  split: {folds: 3, group: village}
+  final: none
+model: {layers: [{Dense: 4}, {Dense: 1}]}
+training: {optimizer: {Adam: 0.05}, loss: mean_squared_error, epochs: 2}
+"""
+
+
+@pytest.mark.slow
+def test_folds_are_compared_by_their_out_of_fold_rows(tmp_path: Path, dltool, draws) -> None:
+    """The village divides the rows, and is no input: a column of the folds is one for groups too."""
+    frame = people(400).drop(columns=["income", "occupation"])
+    frame["village"] = np.random.default_rng(0).choice(["A", "B", "C", "D", ""], 400, p=[0.3, 0.3, 0.2, 0.2, 0.0])
+    frame["wage"] = frame.age + np.random.default_rng(1).normal(0, np.where(frame.sex == "Male", 30, 3))
+    frame.to_csv(tmp_path / "people.csv", index=False)
+    (tmp_path / "folds.yaml").write_text(FOLDS, encoding="utf-8")
+    found = dltool("train", tmp_path / "folds.yaml", "--runs", tmp_path / "runs", "--quiet")
+    assert found.code == 0, found.stderr
+    run = tmp_path / "runs/folds/0001"
+    (groups,) = written(run / "evaluation/folds/metrics.json")["groups"]
+    table = pd.read_csv(run / "evaluation/folds/predictions.csv").sort_values("row")
+    errors = (table.target - table.prediction).to_numpy() ** 2
+    by_name = {each["group"]: each for each in groups["groups"]}
+    assert set(by_name) == {"sex: Male", "sex: Female", "village: A", "village: B", "village: C", "village: D"}
+    for name, each in by_name.items():
+        column, _, value = name.partition(": ")
+        inside = (frame[column] == value).to_numpy()
+        assert each["rows"] == inside.sum()
+        numbers = each["numbers"]
+        assert numbers["root mean squared error"]["value"] == pytest.approx(np.sqrt(errors[inside].mean()), rel=1e-4)
+        assert numbers["base"]["value"] == pytest.approx(frame.wage[inside].std(ddof=0), rel=1e-4)
+    assert written(run / "report.json")["parts"]["groups-1"][-1]["rows"] == 400
+    found = dltool("report", run)
+    assert found.code == 0, found.stderr
+    assert written(run / "report.json")["parts"]["groups-1"][-1]["rows"] == 400

@@ -77,6 +77,12 @@ class GroupComparison:
     groups: tuple[GroupResult, ...]
     below: tuple[str, ...]
 
+    @property
+    def is_whole(self) -> bool:
+        """Return whether a stored comparison has the numbers that a report needs."""
+        each = [group.numbers.keys() for group in (*self.groups, self.everything)]
+        return all({self.metric, "base", "lift"} <= numbers for numbers in each)
+
 
 @dataclass(frozen=True)
 class Audit:

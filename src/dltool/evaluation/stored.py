@@ -148,8 +148,8 @@ def kept_assessment(run: Run, results: Results) -> Assessment | None:
         return None
     outputs = tuple(kept_output(run, name, each) for each in kept.outputs)
     baselines = tuple(Baseline(each.name, each.metric, each.value, each.note) for each in kept.baselines)
-    groups, audited = kept_as(tuple[GroupComparison, ...], kept.groups), kept_as(Audit, kept.audit)
-    return Assessment(name, int(kept.examples), metrics, outputs, baselines, groups or (), audited)
+    groups = [each for each in kept_as(list[GroupComparison], kept.groups) or () if each.is_whole]
+    return Assessment(name, int(kept.examples), metrics, outputs, baselines, tuple(groups), kept_as(Audit, kept.audit))
 
 
 def kept_as(kind: Any, value: Any) -> Any:
