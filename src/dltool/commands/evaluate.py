@@ -115,9 +115,12 @@ def sliced_data(run: Run, settings: Sequence[str], slices: str | None) -> tuple[
     """Return the config and the data of the run, with the columns of the `slices`."""
     if slices is None:
         return recorded_data(run, settings=settings)
-    chosen = with_slices(recorded_config(run, settings=settings), slices)
+    config = recorded_config(run, settings=settings)
+    chosen = with_slices(config, slices)
+    both = {"slices": (*(config.data.slices or ()), *(chosen.data.slices or ()))}
     try:
-        _, dataset = recorded_data(run, settings=settings, read=lambda data: load_sources(chosen.data))
+        read = chosen.data.model_copy(update=both)
+        _, dataset = recorded_data(run, settings=settings, read=lambda data: load_sources(read))
         with_known_slices(chosen.data, dataset.all)
     except ConfigError as error:
         raise as_option(error, SLICES) from None

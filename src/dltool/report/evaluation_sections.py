@@ -34,6 +34,7 @@ def group_section(found: GroupComparison, index: int, is_alone: bool, were_named
         f"Results of {counted(len(found.groups), 'group')}",
         [group_row(each) for each in rows],
         list(worse_than_base(found)),
+        follows_results=True,
     )
 
 
@@ -102,6 +103,7 @@ def membership_section(found: Audit, privacy: Mapping[str, float] | None = None)
             {"measure": f"true positives at {share} false positives", "value": with_interval(found.hits)},
         ],
         [warning] if low > MEMORIZED else [],
+        follows_results=True,
     )
 
 
