@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -47,7 +48,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "runs/census/0001"
 
 
-def written(file: Path) -> dict:
+def written(file: Path) -> Any:
     return json.loads(file.read_text("utf-8"))
 
 

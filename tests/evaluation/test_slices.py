@@ -153,7 +153,7 @@ def test_columns_are_divided_into_groups_that_hold_every_example_once() -> None:
     gains[:7] = np.nan
     seconds = np.int64(86400) * random.integers(0, 3000, 500)
     many = coded([f"value {number}" for number in range(500)])
-    columns = {"gain": gains, "when": seconds, "many": many, "flag": np.repeat(np.float32([0, 1]), 250)}
+    columns = {"gain": gains, "when": seconds, "many": many, "flag": np.repeat([0.0, 1.0], 250).astype(np.float32)}
     given = Data.model_validate({"source": {"csv": "a.csv"}, "target": "y", "inputs": {"flag": "boolean"}})
     by_column: dict[str, dict[str, np.ndarray]] = {}
     for name, inside in groups_of(given, Examples(columns)):

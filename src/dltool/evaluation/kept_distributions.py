@@ -119,7 +119,7 @@ def one_by_one(rows: Rows) -> Values:
     if isinstance(rows, Coded):
         return Coded(np.asarray(one_by_one(rows.codes)), rows.values)
     values = np.ravel(values_once(rows))
-    return values[evenly(len(values), MOST_ROWS)]
+    return np.asarray(values[evenly(len(values), MOST_ROWS)])
 
 
 def evenly(rows: int, most: int) -> np.ndarray:

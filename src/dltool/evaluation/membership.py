@@ -62,4 +62,4 @@ def attack(members: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, np.ndar
 
 def privacy_bound(false: np.ndarray, privacy: Mapping[str, float]) -> np.ndarray:
     """Return the most true positives that (epsilon, delta)-differential privacy allows for these false positives."""
-    return np.minimum(1, np.exp(privacy["epsilon"]) * false + privacy["delta"])
+    return np.asarray(np.minimum(1, np.exp(privacy["epsilon"]) * false + privacy["delta"]))

@@ -118,15 +118,15 @@ def scored(output: Evaluator, goal: np.ndarray, values: np.ndarray) -> Scored | 
     names = output.target.class_names
     if not isinstance(output, ClassEvaluator) or output.probabilities(flat).shape[1] != len(names):
         return None
-    shares, true = output.shares(values), goal.ravel()
+    shares, truth = output.shares(values), goal.ravel()
     decided = output.decided(shares)
-    sums = {"score": decided == true, "confidence": shares[np.arange(len(shares)), decided]}
+    sums = {"score": decided == truth, "confidence": shares[np.arange(len(shares)), decided]}
     if len(names) > 2:
-        return Scored(name, "accuracy", true, sums, names)
-    selected, positive = decided == 1, true == 1
+        return Scored(name, "accuracy", truth, sums, names)
+    selected, positive = decided == 1, truth == 1
     sums |= {"selected": selected, "positive": positive, "negative": ~positive}
     sums |= {"hits": selected & positive, "false": selected & ~positive}
-    return Scored(name, "accuracy", true, sums, names, shares[:, 1])
+    return Scored(name, "accuracy", truth, sums, names, shares[:, 1])
 
 
 def compared(
@@ -164,9 +164,9 @@ def measured(
     names = ["rows", "base", *scores.sums]
     sums = np.empty((together.max() + 1, len(names), len(groups)))
     for at, (_, inside) in enumerate(groups):
-        values = {"rows": inside, "base": scores.base(inside)[0], **scores.sums}
+        added = {"rows": inside, "base": scores.base(inside)[0], **scores.sums}
         for number, name in enumerate(names):
-            sums[:, number, at] = np.bincount(together[inside], values[name][inside].astype(float), len(sums))
+            sums[:, number, at] = np.bincount(together[inside], added[name][inside].astype(float), len(sums))
     drawn = resampled(sums.reshape(len(sums), -1), seed).reshape(-1, *sums.shape[1:])
     with np.errstate(invalid="ignore", divide="ignore"):
         whole = statistics(dict(zip(names, sums.sum(axis=0), strict=True)), scores)
