@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from tests.commands.prediction_kinds import KINDS
 from tests.in_process import command
 
 from dltool.commands.drift import bound_of
@@ -176,3 +177,20 @@ def test_folds_are_compared_by_their_out_of_fold_rows(tmp_path: Path, dltool, dr
     found = dltool("report", run)
     assert found.code == 0, found.stderr
     assert written(run / "report.json")["parts"]["groups-1"][-1]["rows"] == 400
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in KINDS if name not in ("json lines", "parquet")])
+def test_drift_is_measured_on_data_of_every_kind(name: str, train, dltool, draws, tmp_path: Path) -> None:
+    """The new files are the test rows, on which nothing has drifted."""
+    kind = KINDS[name]
+    kind.write(tmp_path)
+    outcome, run = train(kind.config)
+    assert outcome.code == 0, outcome.stderr
+    assert (run / "evaluation/test/distributions.json").is_file()
+    found = dltool("drift", run, *[tmp_path / file for file in kind.new], "--json")
+    assert found.code == 0, found.stderr
+    columns = json.loads(found.stdout)["found"]
+    assert columns
+    assert not [each for each in columns if each["name"].startswith("model: ") and each["p"] < 0.05]
+    assert not [each for each in columns if not each["name"].startswith("model: ") and each["p"] < 0.01]

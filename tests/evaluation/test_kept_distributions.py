@@ -23,7 +23,7 @@ def letters(rows: int, random: np.random.Generator) -> Coded:
 @pytest.mark.parametrize("kind", ["numbers", "counts", "letters"])
 def test_p_values_are_uniform_without_drift(kind: str) -> None:
     random = np.random.default_rng(3)
-    make = {
+    make: Any = {
         "numbers": lambda rows: random.normal(size=rows),
         "counts": lambda rows: np.asarray(random.poisson(2, rows), float),
         "letters": lambda rows: letters(rows, random),
