@@ -34,15 +34,13 @@ PARTS = ("train", "validation", "test")
 
 @dataclass(frozen=True)
 class EvaluationOutcome:
-    """An evaluation and its folder. `warning` says why nothing could be written to the run; empty if it was.
-    `were_named`: the columns of the groups are those of the command."""
+    """An evaluation and its folder. `warning` says why nothing could be written to the run; empty if it was."""
 
     run: Path
     assessment: "Assessment"
     folder: Path
     warning: str = ""
     thresholds: "Thresholds" = field(default_factory=dict)
-    were_named: bool = False
 
     def record(self) -> dict[str, Any]:
         folder = None if self.warning else str(self.folder)
@@ -108,7 +106,7 @@ def evaluate(
         run.replace_folder(folder, files)
     except MachineError as error:
         warning = f"the evaluation could not be saved: {error}"
-    return EvaluationOutcome(run.path, assessment, folder, warning, thresholds, choice.slices is not None)
+    return EvaluationOutcome(run.path, assessment, folder, warning, thresholds)
 
 
 def sliced_data(run: Run, settings: Sequence[str], slices: str | None) -> tuple[Config, Dataset]:

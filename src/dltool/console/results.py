@@ -178,8 +178,9 @@ def show_evaluation(outcome: "EvaluationOutcome", console: StreamConsole) -> Non
     console.print(table)
     for words in threshold_lines(outcome.thresholds):
         console.print(data_text(words), soft_wrap=True)
-    for groups in found.groups if outcome.were_named else ():
-        show_groups(groups, console)
+    for groups in found.groups:
+        if groups.were_named:
+            show_groups(groups, console)
     for line in found.baselines:
         if line.name == MODEL:
             continue

@@ -64,13 +64,14 @@ class GroupResult:
 
 @dataclass(frozen=True)
 class GroupComparison:
-    """The groups of one output, the smallest lift first; `tried` were compared, of which so many as
-    `differing` differ significantly. `positive` is the second of two
-    classes. `below` are groups with a lift below 0, significant or not."""
+    """The groups of one output, the smallest lift first; `tried` were compared, of which so many as `differing` differ
+    significantly. `were_named`: the config or the command names their columns. `positive` is the second of two classes.
+    `below` are groups with a lift below 0, significant or not."""
 
     output: str
     metric: str
     positive: str
+    were_named: bool
     tried: int
     differing: int
     everything: GroupResult

@@ -10,12 +10,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from dltool.config.schema import Config
-from dltool.data.dataset import Dataset
 from dltool.data.examples import Examples
 from dltool.data.facts import Facts
 from dltool.evaluation.bootstrap import LEVEL, MOST_GROUPS, Interval, random_groups, resampled, widened
 from dltool.evaluation.findings import MASK, GroupComparison, GroupResult
-from dltool.evaluation.measure import Measurement
 from dltool.evaluation.measures import areas
 from dltool.evaluation.significance import SURPRISING, below_zero_p, difference_p, holm
 from dltool.evaluation.slice_groups import Group, groups_of
@@ -66,35 +64,26 @@ class Scored:
         return self.goal == usual, self.names[usual]
 
 
-def compared_groups(
-    config: Config, dataset: Dataset, examples: Examples, found: Measurement
-) -> tuple[GroupComparison, ...]:
-    """Return the results by group of what was measured on these examples."""
-    shown = examples.take(found.kept)
-    return tuple(comparisons(config, dataset.facts, shown, shown.targets, found.outputs))
-
-
 def comparisons(
     config: Config,
     facts: Facts,
     examples: Examples,
-    targets: Mapping[str, np.ndarray],
     outputs: Mapping[str, np.ndarray],
     clusters: np.ndarray | None = None,
     folds: int = 0,
 ) -> Iterator[GroupComparison]:
-    """Yield the results by group of each output that predicts a class or numbers. `targets` and `outputs` are by name,
-    (examples, …). Whole `clusters` are resampled; the intervals of several `folds` are wider."""
+    """Yield the results by group of each output that predicts a class or numbers, for `outputs` by name, (examples, …).
+    Whole `clusters` are resampled; the intervals of several `folds` are wider."""
     if len(examples) > MOST_ROWS:
         rows = np.unique(np.linspace(0, len(examples) - 1, MOST_ROWS).astype(int))
-        targets, outputs = ({name: each[rows] for name, each in values.items()} for values in (targets, outputs))
+        outputs = {name: each[rows] for name, each in outputs.items()}
         examples, clusters = examples.take(rows), None if clusters is None else clusters[rows]
     least = FEWEST_ROWS if config.data.slices is None else 1
     groups = [group for group in groups_of(config.data, examples) if least <= group[1].sum() < len(examples)]
     for output in evaluators(config, facts) if groups and config.data.windows is None else ():
         name = output.head.name
         if np.isfinite(outputs[name]).all() and f"{name}{MASK}" not in outputs:
-            scores = scored(output, output.goal(targets), outputs[name])
+            scores = scored(output, output.goal(examples.targets), outputs[name])
             if scores is not None:
                 yield compared(scores, groups, config, clusters, folds)
 
@@ -150,9 +139,16 @@ def compared(
         for each, at in zip(found, shown, strict=False)
     ]
     results.sort(key=lambda each: each.numbers["lift"].value)
-    below = tuple(name for (name, _), (lift, _) in zip(groups, lifts, strict=True) if lift < 0)
     return GroupComparison(
-        scores.name, scores.metric, scores.positive, len(groups), differing, found[-1], tuple(results), below
+        output=scores.name,
+        metric=scores.metric,
+        positive=scores.positive,
+        were_named=config.data.slices is not None,
+        tried=len(groups),
+        differing=differing,
+        everything=found[-1],
+        groups=tuple(results),
+        below=tuple(name for (name, _), (lift, _) in zip(groups, lifts, strict=True) if lift < 0),
     )
 
 

@@ -38,7 +38,7 @@ def assessed(
     from dltool.evaluation.kept_outputs import OUTPUTS, pack_outputs
     from dltool.evaluation.measure import measure
     from dltool.evaluation.membership import audit, member_rows
-    from dltool.evaluation.slices import compared_groups
+    from dltool.evaluation.slices import comparisons
     from dltool.evaluation.stored import ExampleValues, digest_of, evaluation_files, prediction_table
     from dltool.evaluation.tasks import assessed_outputs
 
@@ -50,10 +50,10 @@ def assessed(
     found = measure(built, config, together, tables.measured_on if tables else None, len(members))
     baselines = baselines_of(config, dataset, examples, found, tables) if tables else ()
     intervals = metric_intervals(built, found, examples.targets, config.seed)
-    places = {name: values[found.kept] for name, values in examples.places.items()}
-    targets = {name: values[found.kept] for name, values in examples.targets.items()}
+    shown = examples.take(found.kept)
+    places, targets = shown.places, shown.targets
     outputs = assessed_outputs(config, dataset.facts, targets, found.outputs, places["row"], None if is_part else warn)
-    groups = compared_groups(config, dataset, examples, found) if is_whole else ()
+    groups = tuple(comparisons(config, dataset.facts, shown, found.outputs)) if is_whole else ()
     audited = audit(found.beyond, found.values["loss"], config.seed) if is_test else None
     assessment = Assessment(examples.name, len(examples), intervals, outputs, baselines, groups, audited)
     values = ExampleValues(examples.places["row"], found.values, digest_of(examples.targets))

@@ -64,7 +64,7 @@ def folds_together(
     found = assessed_outputs(config, dataset.facts, shown, outputs, kept[order], warn if experiment.is_kept else None)
     clusters = clusters_of(dataset, kept[order], is_repeated=False)
     examples = dataset.all.take(kept[order])
-    groups = tuple(comparisons(config, dataset.facts, examples, shown, outputs, clusters, count))
+    groups = tuple(comparisons(config, dataset.facts, examples, outputs, clusters, count))
     assessment = Assessment(NAME, len(np.unique(rows)), metrics, found, baselines, groups)
     table = prediction_rows(folds, experiment, count)
     run.replace_folder(run.evaluation / NAME, evaluation_files(assessment, example_means(dataset, folds), table))

@@ -122,7 +122,7 @@ def contents(subject: Subject) -> Contents:
     record, config, dataset, built = subject.record, subject.config, subject.dataset, subject.built
     assessed, sections = subject.assessment, tuple(subject.sections)
     if assessed is not None:
-        sections += tuple(evaluation_sections(assessed, config.data.slices is not None))
+        sections += tuple(evaluation_sections(assessed))
     subject = replace(subject, sections=sections)
     metrics = recorded_metrics(record.results) if assessed is None else assessed.metrics
     outputs, baselines = ((), ()) if assessed is None else (assessed.outputs, assessed.baselines)

@@ -23,13 +23,13 @@ BOUND = (
 )
 
 
-def group_section(found: GroupComparison, index: int, is_alone: bool, were_named: bool) -> ReportSection:
+def group_section(found: GroupComparison, index: int, is_alone: bool) -> ReportSection:
     """Return the section on the groups of one output."""
     rows = [*found.groups, found.everything] if found.groups else []
     return ReportSection(
         f"groups-{index}",
         "Groups" if is_alone else f"Groups: {found.output}",
-        list(group_sentences(found, were_named)),
+        list(group_sentences(found)),
         images([lambda: groups_figure(f"groups_{index}", found)], lambda _: None) if found.groups else (),
         f"Results of {counted(len(found.groups), 'group')}",
         [group_row(each) for each in rows],
@@ -43,8 +43,8 @@ def group_row(group: GroupResult) -> dict[str, Any]:
     return {"group": group.group, "rows": group.rows, **cells, **({} if group.auc is None else {"AUC": group.auc})}
 
 
-def group_sentences(found: GroupComparison, were_named: bool) -> Iterator[str]:
-    if not were_named:
+def group_sentences(found: GroupComparison) -> Iterator[str]:
+    if not found.were_named:
         compared = f"{counted(found.tried, 'group')} of at least {FEWEST_ROWS} examples were compared"
         clearest = f"; the {len(found.groups)} clearest are shown" if found.differing > len(found.groups) else ""
         differ = f"{found.differing or 'none'} of them {plural(found.differing, 'differs', 'differ')} significantly"
@@ -107,12 +107,9 @@ def membership_section(found: Audit, privacy: Mapping[str, float] | None = None)
     )
 
 
-def evaluation_sections(
-    found: Assessment, were_named: bool, privacy: Mapping[str, float] | None = None
-) -> Iterator[ReportSection]:
-    """Yield the sections on an evaluation. `were_named`: the config names the columns of the groups. `privacy` has the
-    epsilon and delta of a private run."""
+def evaluation_sections(found: Assessment, privacy: Mapping[str, float] | None = None) -> Iterator[ReportSection]:
+    """Yield the sections on an evaluation. `privacy` has the epsilon and delta of a private run."""
     for index, each in enumerate(found.groups, 1):
-        yield group_section(each, index, len(found.groups) == 1, were_named)
+        yield group_section(each, index, len(found.groups) == 1)
     if found.audit is not None:
         yield membership_section(found.audit, privacy)
