@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
-from dltool.config.columns import CategoryColumn
+from dltool.config.columns import CategoryColumn, DateColumn
 from dltool.config.schema import Config
 from dltool.data.arrays.rows import Coded, Rows, is_text, text_array
 from dltool.data.arrays.window_rows import values_once
@@ -92,10 +92,13 @@ def read_kept(record: Mapping[str, Any], shown_as: str) -> dict[str, Kept]:
 
 def described_inputs(config: Config, facts: Facts, examples: Examples) -> dict[str, Values]:
     """Return numbers or texts, (examples,), that describe each input: the values of a column, the length of a text,
-    each number of a short array, mean and standard deviation of an image, an audio clip or another array."""
+    each number of a short array, mean and standard deviation of an image, an audio clip or another array. Dates are left
+    out: those of new data are later."""
     found: dict[str, Values] = {}
     for name, rows in examples.inputs.items():
         column = facts.inputs[name].column
+        if column is not None and isinstance(column.options, DateColumn):
+            continue
         if config.data.windows is not None or len(rows.shape) == 1:
             values = one_by_one(rows)
             if isinstance(values, Coded) and not (column and isinstance(column.options, CategoryColumn)):
