@@ -126,6 +126,8 @@ def told_apart(config: "Config", facts: "Facts", old: Examples, new: Examples) -
     if config.data.windows is not None or min(len(old), len(new)) < FOLDS:
         return None
     tables = [described_inputs(config, facts, each.take(evenly(len(each), MOST_TOLD))) for each in (old, new)]
+    if not tables[0]:
+        return None
     both = [stack([values, tables[1][name]]) for name, values in tables[0].items()]
     columns = [np.asarray(each.codes if isinstance(each, Coded) else each, float) for each in both]
     is_new = np.arange(len(columns[0])) >= len(next(iter(tables[0].values())))

@@ -92,8 +92,8 @@ def read_kept(record: Mapping[str, Any], shown_as: str) -> dict[str, Kept]:
 
 def described_inputs(config: Config, facts: Facts, examples: Examples) -> dict[str, Values]:
     """Return numbers or texts, (examples,), that describe each input: the values of a column, the length of a text,
-    each number of a short array, mean and standard deviation of an image, an audio clip or another array. Dates are left
-    out: those of new data are later."""
+    each number of a short array, mean and standard deviation of an image, an audio clip or another array. Dates are
+    left out: those of new data are later."""
     found: dict[str, Values] = {}
     for name, rows in examples.inputs.items():
         column = facts.inputs[name].column
