@@ -109,9 +109,9 @@ class Data(Section):
     slices: Annotated[tuple[Slice, ...], Field(strict=False)] | None = None
     """The columns by which the report compares groups of examples, inputs or not: `[sex, {age: [30, 50]}]`, with the
     bounds of a number. Default: all columns; the report shows the groups that differ significantly."""
-    final: Literal["refit", "none"] | None = None
-    """With folds, the model of the run itself: `refit` trains it as without folds; `none` trains the folds alone.
-    Default: refit."""
+    final: Literal["refit", "ensemble", "none"] | None = None
+    """With folds, the model of the run itself: `refit` trains it as without folds; `ensemble` is the mean of the models
+    of the folds, whose predictions cost as much as theirs together; `none` is no model. Default: refit."""
     preprocessing: Annotated[tuple[Layer, ...], Field(strict=False)] = ()
     """Keras layers that become part of the saved model. They are fitted to the training examples alone."""
     augmentation: Annotated[tuple[Layer, ...], Field(strict=False)] = ()
@@ -137,11 +137,19 @@ class Data(Section):
         problems = []
         if self.final is not None and self.split.folds is None:
             problems.append(Problem(("final",), "final needs folds", "split: {folds: 5}, or remove it", at_key=True))
-        if self.windows is not None and self.split.folds is not None:
-            message = "windows overlap, so that folds of them would share rows"
-            problems.append(Problem(("split", "folds"), message, "use training.seeds", at_key=True))
+        if self.windows is None and self.split.folds is not None and self.split.order is None:
+            problems += [
+                Problem(("split", key), f"{key} is a number of values of the column of `order`", "remove it", True)
+                for key in ("gap", "window")
+                if getattr(self.split, key) is not None
+            ]
         refuse(*problems)
         return self
+
+    @property
+    def is_refit(self) -> bool:
+        """Return whether a run trains a model of its own, and not only its folds."""
+        return self.final in (None, "refit")
 
     @property
     def targets(self) -> dict[str, Target]:
@@ -290,5 +298,10 @@ class Data(Section):
             problems.append(Problem(("split", "group"), by_time, "use windows.key to separate series"))
         if self.split.stratify:
             problems.append(Problem(("split", "stratify"), by_time, "remove it", at_key=True))
+        problems += [
+            Problem(("split", key), f"{by_time}, into the same folds each time", "remove it", at_key=True)
+            for key in ("column", "repeats")
+            if self.split.folds is not None and getattr(self.split, key) is not None
+        ]
         refuse(*problems)
         return self.model_copy(update={"target": target})

@@ -36,6 +36,13 @@ FIGURE_LIMIT = 2**20
 """Bytes of a figure."""
 
 
+class WholeEvaluation(Evaluation):
+    """metrics.json of an evaluation with groups of examples and an audit, as JSON."""
+
+    groups: Any = None
+    audit: Any = None
+
+
 @dataclass(frozen=True)
 class ExampleValues:
     """Metrics of a model for each example, to compare it with another.
@@ -141,7 +148,7 @@ def kept_assessment(run: Run, results: Results) -> Assessment | None:
     if not metrics and (folds := part_results({"folds": results.folds})) is not None:
         metrics, name = fold_metrics(folds), "folds"
     try:
-        kept = read(run, run.evaluation / name / METRICS, Evaluation)
+        kept = read(run, run.evaluation / name / METRICS, WholeEvaluation)
     except RunError:
         return None
     if not metrics:
