@@ -20,6 +20,7 @@ def letters(rows: int, random: np.random.Generator) -> Coded:
     return coded(random.choice(LETTERS, rows, p=SHARES))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["numbers", "counts", "letters"])
 def test_p_values_are_uniform_without_drift(kind: str) -> None:
     random = np.random.default_rng(3)
@@ -37,7 +38,7 @@ def test_a_shift_of_a_third_of_a_deviation_in_a_thousand_rows_is_found_and_named
     random = np.random.default_rng(0)
     names = [f"column {number}" for number in range(20)]
     kept = {name: binned(random.normal(10, 2, 5000)) for name in names} | {"letters": binned(letters(5000, random))}
-    for _ in range(3):
+    for _ in range(2):
         new: dict[str, Any] = {name: random.normal(10, 2, 1000) for name in names}
         new |= {"letters": letters(1000, random), "column 7": new["column 7"] + 0.3 * 2}
         found = drifts(kept, new, 0)

@@ -47,6 +47,7 @@ def test_the_area_is_that_of_scikit_learn_and_the_hits_are_counted(members: int,
     assert len(found.true) <= 125
 
 
+@pytest.mark.slow
 def test_intervals_cover_guessing_where_nothing_can_be_known() -> None:
     areas = [attacked(*losses(200, 150, seed=seed)).auc for seed in range(40)]
     assert sum(ends(each)[0] <= 0.5 <= ends(each)[1] for each in areas) >= 33
