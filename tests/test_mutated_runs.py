@@ -20,7 +20,7 @@ from tests.fuzzing import Wrong, hunt, refuse_control
 from tests.test_bad_runs import CONFIG, write_data
 
 from dltool.commands.compare import compare
-from dltool.commands.evaluate import evaluate
+from dltool.commands.evaluate import EvaluationChoice, evaluate
 from dltool.commands.predict import predict
 from dltool.commands.report import report
 from dltool.console.problems import render_error
@@ -122,7 +122,7 @@ class Attempt:
         if is_used and not pattern.endswith(".h5"):
             progress = MagicMock()
             readers += [
-                lambda: evaluate(path, progress=progress, draws=False),
+                lambda: evaluate(path, choice=EvaluationChoice(draws=False), progress=progress),
                 lambda: predict(path, [str(self.folder / "own.npz")], None, progress),
                 lambda: report(path, page, progress),
             ]

@@ -15,6 +15,7 @@ from typer import Argument, Option
 
 from dltool import __version__
 from dltool.console.curve_app import curve
+from dltool.console.drift_app import drift
 from dltool.console.frame import frame
 from dltool.console.inspecting import describe, doctor, schema
 from dltool.console.options import (
@@ -145,15 +146,21 @@ def evaluate(
             help="Metrics that replace the config's: accuracy,AUC or, as YAML, {F1Score: {average: macro}}.",
         ),
     ] = None,
+    slices: Annotated[
+        str | None,
+        Option(metavar="COLUMNS", help="Columns of groups to compare: sex,race or, as YAML, [sex, {age: [30, 50]}]."),
+    ] = None,
     moved: MovedData = None,
     allow_code: AllowedCode = None,
     as_json: Json = False,
 ) -> None:
     """Evaluate the best model of a run on a split, or on new labelled data."""
     with frame(as_json, allow_code) as within:
+        from dltool.commands.evaluate import EvaluationChoice
         from dltool.commands.evaluate import evaluate as run_evaluate
 
-        within.carry_out(partial(run_evaluate, run, split, data, metrics or (), moved or ()))
+        choice = EvaluationChoice(metrics or (), slices)
+        within.carry_out(partial(run_evaluate, run, split, data, choice, moved or ()))
 
 
 @app.command()
@@ -223,6 +230,7 @@ def check(
 
 
 app.add_typer(runs_app, name="runs")
+app.command()(drift)
 app.command()(curve)
 app.command()(search)
 

@@ -194,11 +194,12 @@ class TrainedRun:
         import pandas as pd
 
         with plain_errors(), allowed(self.allow_code), shown_progress() as progress:
+            from dltool.commands.evaluate import EvaluationChoice
             from dltool.commands.evaluate import evaluate as run_evaluate
             from dltool.report.verdict import tiles
 
             file = None if data is None else Path(data)
-            outcome = run_evaluate(self.path, split, file, metrics, progress=progress)
+            outcome = run_evaluate(self.path, split, file, EvaluationChoice(metrics), progress=progress)
             if outcome.warning:
                 progress.warn(outcome.warning)
         # A baseline's metric may have another name in the run.

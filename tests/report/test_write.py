@@ -9,8 +9,8 @@ from tests.report.conftest import CLASSES, COLUMN
 def test_the_sections_are_in_the_order_in_which_a_person_asks(reported) -> None:
     titles = re.findall(r"<h2[^>]*>(.*?)</h2>", reported.html)
     assert titles == [
-        *("Is it any good?", "What to look at", "Learning", "Results", "Examples, as the model sees them"),
-        *("Layers", "Data", "Config", "How it was made"),
+        *("Is it any good?", "What to look at", "Learning", "Results", "Membership inference"),
+        *("Examples, as the model sees them", "Layers", "Data", "Config", "How it was made"),
     ]
 
 

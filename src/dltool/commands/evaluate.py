@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from dltool.config.metric_choice import as_option, with_metrics
+from dltool.config.metric_choice import SLICES, as_option, with_metrics, with_slices
 from dltool.config.outputs import heads_of
 from dltool.config.schema import Config
-from dltool.data.dataset import Dataset, SplitName
+from dltool.data.dataset import Dataset, SplitName, load_sources, with_known_slices
 from dltool.data.examples import Examples
 from dltool.data.facts import Facts
 from dltool.errors import ConfigError, MachineError
@@ -19,6 +19,8 @@ from dltool.experiment.opening import best_model, recorded_data
 from dltool.experiment.refusals import require_code
 from dltool.experiment.stages import Stages
 from dltool.runs.directory import open_run
+from dltool.runs.files import Run
+from dltool.runs.recorded import recorded_config
 from dltool.text import joined, near
 
 if TYPE_CHECKING:
@@ -47,20 +49,30 @@ class EvaluationOutcome:
         return {**found, "thresholds": thresholds} if thresholds else found
 
 
+@dataclass(frozen=True)
+class EvaluationChoice:
+    """What to evaluate besides the config's metrics: others instead of them, as `--metrics` names them, and groups by
+    the columns of `slices`. Unless it `draws`, there are metrics only."""
+
+    metrics: Sequence[str] = ()
+    slices: str | None = None
+    draws: bool = True
+
+
+USUAL = EvaluationChoice()
+
+
 def evaluate(
     path: Path,
     split: str | None = None,
     file: Path | None = None,
-    metrics: Sequence[str] = (),
+    choice: EvaluationChoice = USUAL,
     settings: Sequence[str] = (),
     *,
     progress: "Progress",
-    draws: bool = True,
 ) -> EvaluationOutcome:
     """Evaluate the best weights of the run at `path` on the examples of `split` (default: test), or of `file`.
-
-    `metrics` replace those of the config; `settings` are `--set` arguments with locations of the data. Unless it
-    `draws`, there are no figures and no baselines.
+    `settings` are `--set` arguments with locations of the data.
 
     Raises ConfigError: `split` is unknown or empty, or a metric does not fit the model; DataError: the data has changed
     since the run was trained, or `file` cannot be read; RunError: the run is damaged."""
@@ -72,8 +84,11 @@ def evaluate(
     run = open_run(path)
     require_code(run, f"evaluate {run.path}")
     with Stages(progress).reading():
-        config, dataset = recorded_data(run, settings=settings)
-        changed = with_metrics(config, dataset.facts.targets, metrics) if metrics else config
+        config, dataset = sliced_data(run, settings, choice.slices)
+        if file is not None and choice.slices is None:
+            # The file need not have the columns that the config names.
+            config = config.model_copy(update={"data": config.data.model_copy(update={"slices": None})})
+        changed = with_metrics(config, dataset.facts.targets, choice.metrics) if choice.metrics else config
         examples = new_examples(config, file) if file is not None else examples_of(dataset, split)
     from dltool.evaluation.thresholds import recorded_decision
 
@@ -83,7 +98,7 @@ def evaluate(
         warn_of_unusual_values(examples, dataset.facts, built, progress)
     progress.stage("evaluating")
     try:
-        assessment, files = assessed(decided, dataset, built, examples, progress.warn if draws else None)
+        assessment, files = assessed(decided, dataset, built, examples, progress.warn if choice.draws else None)
     except ConfigError as error:
         raise error if changed is config else as_option(error) from None
     folder, warning = run.evaluation / examples.name, ""
@@ -92,6 +107,22 @@ def evaluate(
     except MachineError as error:
         warning = f"the evaluation could not be saved: {error}"
     return EvaluationOutcome(run.path, assessment, folder, warning, thresholds)
+
+
+def sliced_data(run: Run, settings: Sequence[str], slices: str | None) -> tuple[Config, Dataset]:
+    """Return the config and the data of the run, with the columns of the `slices`."""
+    if slices is None:
+        return recorded_data(run, settings=settings)
+    config = recorded_config(run, settings=settings)
+    chosen = with_slices(config, slices)
+    both = {"slices": (*(config.data.slices or ()), *(chosen.data.slices or ()))}
+    try:
+        read = chosen.data.model_copy(update=both)
+        _, dataset = recorded_data(run, settings=settings, read=lambda data: load_sources(read))
+        with_known_slices(chosen.data, dataset.all)
+    except ConfigError as error:
+        raise as_option(error, SLICES) from None
+    return chosen, dataset
 
 
 def examples_of(dataset: Dataset, split: str) -> Examples:

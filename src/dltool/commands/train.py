@@ -50,7 +50,7 @@ def smoke(document: Document, progress: "Progress") -> TrainingOutcome:
     """Train two epochs of two batches, save, reload and evaluate, in a temporary folder.
 
     Raises DltoolError: as :func:`train` and `evaluate`; RunError: the reloaded model gives other results."""
-    from dltool.commands.evaluate import evaluate
+    from dltool.commands.evaluate import EvaluationChoice, evaluate
 
     small = for_smoke(document)
     batch_size: Any = checked_config(small)[0].training.batch_size
@@ -60,7 +60,8 @@ def smoke(document: Document, progress: "Progress") -> TrainingOutcome:
         outcome = train(small, runs=folder, progress=progress, most_rows=rows, is_kept=False)
         progress.stage("reloading")
         expected = outcome.results["test"]
-        found = evaluate(outcome.run, progress=progress, draws=False).record()["metrics"] if expected else {}
+        choice = EvaluationChoice(draws=False)
+        found = evaluate(outcome.run, choice=choice, progress=progress).record()["metrics"] if expected else {}
         # Compared as strings, where NaN equals NaN.
         if repr(found) != repr(expected):
             raise RunError(f"the reloaded model gives {found}; after training it gave {expected}")

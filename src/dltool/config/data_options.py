@@ -1,9 +1,10 @@
 """The section `data` of a config: source, targets, split, preprocessing and augmentation."""
 
 import re
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, PlainValidator, WithJsonSchema, model_validator
+from pydantic import BeforeValidator, Discriminator, Field, PlainValidator, Tag, WithJsonSchema, model_validator
 
 from dltool.config.columns import (
     ONE_TARGET,
@@ -56,6 +57,16 @@ ByteSize = Annotated[int, BeforeValidator(byte_size), Field(ge=0), WithJsonSchem
 """Bytes as an integer, written with a unit."""
 
 
+Bounds = Annotated[tuple[float, ...], Field(strict=False, min_length=1, max_length=20)]
+COLUMN_SCHEMA = {"type": "string", FORM: "columns"}
+NUMBERS_SCHEMA = {"type": "array", "items": {"type": "number"}, "minItems": 1}
+BOUNDS_SCHEMA = {"type": "object", "additionalProperties": NUMBERS_SCHEMA, FORM: "columns with bounds"}
+Slice = Annotated[
+    Annotated[str, Tag("str")] | Annotated[dict[str, Bounds], Tag("dict")],
+    Discriminator(lambda value: "dict" if isinstance(value, dict) else "str"),
+    WithJsonSchema({"anyOf": [COLUMN_SCHEMA, BOUNDS_SCHEMA]}),
+]
+"""A column, alone or with the rising bounds of its groups."""
 DataSource = Annotated[Source, PlainValidator(parse_source), schema_of("source")]
 
 
@@ -95,6 +106,9 @@ class Data(Section):
     """Windows over the rows of a time series. The target of each window lies after it."""
     split: SplitOptions = SplitOptions()
     """How the examples of `source` are split."""
+    slices: Annotated[tuple[Slice, ...], Field(strict=False)] | None = None
+    """The columns by which the report compares groups of examples, inputs or not: `[sex, {age: [30, 50]}]`, with the
+    bounds of a number. Default: all columns; the report shows the groups that differ significantly."""
     final: Literal["refit", "ensemble", "none"] | None = None
     """With folds, the model of the run itself: `refit` trains it as without folds; `ensemble` is the mean of the models
     of the folds, whose predictions cost as much as theirs together; `none` is no model. Default: refit."""
@@ -158,6 +172,31 @@ class Data(Section):
     def named_targets(self) -> tuple[str, ...]:
         """Return the targets to which the source gives names."""
         return self.source.options.target_names if isinstance(self.source.options, ArraysSource) else ()
+
+    @property
+    def slice_bounds(self) -> dict[str, tuple[float, ...]]:
+        """Return the columns of the slices with the bounds of each, empty unless given."""
+        return {
+            column: bounds
+            for each in self.slices or ()
+            for column, bounds in (each.items() if isinstance(each, dict) else [(each, ())])
+        }
+
+    def slice_problems(self) -> Iterator[Problem]:
+        if self.slices and self.windows is not None:
+            message = "windows have several rows, and a slice is of single ones"
+            yield Problem(("slices",), message, "remove it", at_key=True)
+        for number, (name, bounds) in enumerate(self.slice_bounds.items()):
+            if list(bounds) != sorted(set(bounds)):
+                yield Problem(("slices", number, name), f"expected rising bounds, got {list(bounds)}", "sort them")
+            if name in self.target_columns:
+                hint = "the report has the results of each class anyway"
+                yield Problem(("slices", number), f"{quoted(name)} is the target", hint)
+
+    @model_validator(mode="after")
+    def slices_can_be_made(self) -> Self:
+        refuse(*self.slice_problems())
+        return self
 
     @property
     def target_columns(self) -> tuple[str, ...]:

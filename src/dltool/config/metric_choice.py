@@ -1,9 +1,12 @@
-"""Other metrics for a trained model, as `--metrics` names them."""
+"""Other metrics and groups for a trained model, as `--metrics` and `--slices` name them."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
+from pydantic import TypeAdapter, ValidationError
+
 from dltool.config.checks import compared_by, metric_problems, name_problems, target_of
+from dltool.config.data_options import Slice
 from dltool.config.keras.objects import parse_keras_object
 from dltool.config.outputs import heads_of
 from dltool.config.schema import Config
@@ -13,7 +16,7 @@ from dltool.config.text.tree import to_plain
 from dltool.config.text.yaml_reader import parse_yaml
 from dltool.errors import ConfigError, Problem, UnreadableConfig
 
-OPTION = "--metrics"
+OPTION, SLICES = "--metrics", "--slices"
 S = TypeVar("S", bound=Section)
 
 
@@ -40,8 +43,23 @@ def with_metrics(config: Config, targets: Mapping[str, TargetFacts], given: Sequ
     return config
 
 
-def read(text: str) -> Any:
-    shown_as = f"{OPTION} {text}"
+def with_slices(config: Config, text: str) -> Config:
+    """Return the config with the slices in `text`, YAML such as `sex,race` or `[sex, {age: [30, 50]}]`.
+
+    Raises ConfigError: every error in them."""
+    try:
+        slices = TypeAdapter(tuple[Slice, ...]).validate_python(tuple(entries(read(text, SLICES))), strict=False)
+    except ValidationError:
+        hint = f"for example {SLICES} sex,race or {SLICES} '[sex, {{age: [30, 50]}}]'"
+        raise ConfigError(f"{SLICES} {text}: expected columns, of numbers with their bounds", hint) from None
+    data = config.data.model_copy(update={"slices": slices})
+    if problems := [*data.slice_problems()]:
+        raise as_option(ConfigError(problems), SLICES)
+    return config.model_copy(update={"data": data})
+
+
+def read(text: str, option: str = OPTION) -> Any:
+    shown_as = f"{option} {text}"
     try:
         return to_plain(parse_yaml(text, shown_as, start=0))
     except ConfigError as error:
@@ -78,6 +96,6 @@ def raise_for(problems: Sequence[Problem]) -> None:
         raise as_option(ConfigError(problems))
 
 
-def as_option(error: ConfigError) -> ConfigError:
+def as_option(error: ConfigError, option: str = OPTION) -> ConfigError:
     """Return the same errors, reported for the option instead of the run's config."""
-    return ConfigError(Problem(None, f"{OPTION}: {problem.message}", problem.hint) for problem in error.problems)
+    return ConfigError(Problem(None, f"{option}: {problem.message}", problem.hint) for problem in error.problems)

@@ -17,7 +17,7 @@ from dltool.config.text.tree import format_path
 from dltool.console.consoles import StreamConsole, data_text, show_json, stderr_console, stdout_console
 from dltool.console.part_table import fold_sizes, part_lines
 from dltool.console.problems import problems_as_json, render_error
-from dltool.console.table_layout import aligned_table, plain_table, show_curve
+from dltool.console.table_layout import aligned_table, plain_table, show_curve, show_drift, show_groups
 from dltool.errors import DltoolError
 from dltool.runs.files import Run
 from dltool.runs.repeats import repeats
@@ -181,6 +181,9 @@ def show_evaluation(outcome: "EvaluationOutcome", console: StreamConsole) -> Non
     console.print(table)
     for words in threshold_lines(outcome.thresholds):
         console.print(data_text(words), soft_wrap=True)
+    for groups in found.groups:
+        if groups.were_named:
+            show_groups(groups, console)
     for line in found.baselines:
         if line.name == MODEL:
             continue
@@ -343,5 +346,6 @@ IN_WORDS: Mapping[str, Callable[[Any, StreamConsole], None]] = {
     "PredictionOutcome": show_predictions,
     "CheckOutcome": show_check,
     "CurveOutcome": show_curve,
+    "DriftOutcome": show_drift,
 }
 """By class name: importing all classes would be slow."""

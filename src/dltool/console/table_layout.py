@@ -1,5 +1,6 @@
-"""Tables, and the output of init --list, curve, describe and doctor."""
+"""Tables, and the output of init --list, curve, drift, describe and doctor."""
 
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
@@ -8,11 +9,14 @@ from rich.table import Table
 from rich.text import Text
 
 from dltool.console.consoles import StreamConsole, data_text, show_json, stdout_console
+from dltool.text import counted, number
 
 if TYPE_CHECKING:
     from dltool.commands.doctor import Check
+    from dltool.commands.drift import DriftOutcome
     from dltool.config.describe import Description
     from dltool.curve.outcome import CurveOutcome
+    from dltool.evaluation.findings import GroupComparison
 
 STATUS_STYLES = {"ok": "green", "warning": "yellow"}
 
@@ -42,6 +46,37 @@ def show_templates(templates: Mapping[str, str]) -> None:
         table.add_row(name, data_text(text.partition("\n")[0].removeprefix("# ")))
     console.print(table)
     console.next_step("dltool init digits > digits.yaml")
+
+
+def show_groups(found: "GroupComparison", console: StreamConsole) -> None:
+    """Print the results of each group of examples."""
+    from dltool.report.verdict import with_interval
+
+    table = aligned_table(f"{found.output}: group", numbers=("examples", found.metric, "base", "lift"))
+    for group in (*found.groups, found.everything):
+        value, lift = (with_interval(group.numbers[name]) for name in (found.metric, "lift"))
+        table.add_row(data_text(group.group), f"{group.rows:,}", value, number(group.numbers["base"].value), lift)
+    console.print(table)
+
+
+def show_drift(outcome: "DriftOutcome", console: StreamConsole) -> None:
+    """Print the columns and predictions that have drifted, or the nearest to it, and what a classifier sees."""
+    from dltool.report.verdict import with_interval
+
+    drifted = [each for each in outcome.found if each.is_significant]
+    table = aligned_table("column or prediction", "change", numbers=("distance", "p", "missing"))
+    for each in drifted or outcome.found[:1]:
+        missing = " → ".join(f"{share:.1%}" for share in each.missing) if any(each.missing) else ""
+        table.add_row(data_text(each.name), data_text(each.change), f"{each.distance:.3f}", f"{each.p:.2g}", missing)
+    of_all = f"{len(drifted)} of {len(outcome.found)} columns and predictions have drifted"
+    console.print(data_text(f"{outcome.run}: {counted(outcome.rows, 'example')}; {of_all}"))
+    console.print(table)
+    if outcome.auc is not None:
+        words = "a classifier distinguishes new examples from training examples with an area under the ROC curve of"
+        console.print(data_text(f"{words} {with_interval(outcome.auc)}; guessing has 0.5"), soft_wrap=True)
+    elif outcome.why:
+        console.print(data_text(f"no classifier: {outcome.why}"), soft_wrap=True)
+    console.next_step(f"dltool report {shlex.quote(str(outcome.run))}")
 
 
 def show_curve(outcome: "CurveOutcome", console: StreamConsole) -> None:

@@ -22,10 +22,10 @@ class Examples:
 
     `inputs` by name are (rows, …) of uint8, int32, int64, float32 or text. `targets` by name are (rows,) or (rows, …):
     raw labels of any kind, of which text may be str objects or coded; or int32 class indices, or float32. `columns` are
-    further values by name, (rows,) each, by which rows may be grouped, ordered or divided. `digests` (rows, 32) of
-    uint8 by input are those of the files behind its rows, if they are faster to compare than the rows. `places` by name
-    are (rows,) that locate each example: its file, its row there. `weights` (rows,) of float32, if there are any, are
-    those of the examples in the loss."""
+    further values by name, (rows,) each, by which rows may be divided or compared. `digests` (rows, 32) of uint8 by
+    input are those of the files behind its rows, if they are faster to compare than the rows. `places` by name are
+    (rows,) that locate each example: its file, its row there. `weights` (rows,) of float32, if there are any, are those
+    of the examples in the loss."""
 
     inputs: Mapping[str, Rows]
     targets: Mapping[str, Any] = field(default_factory=dict)
@@ -40,31 +40,33 @@ class Examples:
         return len(next(iter(self.inputs.values())))
 
     def take(self, rows: np.ndarray) -> "Examples":
-        """Return these rows, without the columns by which rows are divided."""
+        """Return these rows."""
 
         def taken(values: Mapping[str, Any]) -> dict[str, Any]:
             return {key: each.take(rows) if isinstance(each, Coded) else each[rows] for key, each in values.items()}
 
         inputs = {key: take(each, rows) for key, each in self.inputs.items()}
         weights = None if self.weights is None else self.weights[rows]
-        return Examples(
-            inputs, taken(self.targets), "", self.place, {}, taken(self.digests), taken(self.places), weights
-        )
+        columns, digests, places = map(taken, (self.columns, self.digests, self.places))
+        return Examples(inputs, taken(self.targets), "", self.place, columns, digests, places, weights)
 
 
 def stacked(parts: Sequence[Examples], targets: Mapping[str, np.ndarray]) -> Examples:
-    """Concatenate examples, with these targets, and the digests and places that all of them have."""
+    """Concatenate examples, with these targets, and the columns, digests and places that all of them have."""
 
-    def joined(of: Callable[[Examples], Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    def joined(
+        of: Callable[[Examples], Mapping[str, Any]], join: Callable[..., Any] = np.concatenate
+    ) -> dict[str, Any]:
         found = [of(part) for part in parts]
         names = [name for name in found[0] if all(name in other for other in found)]
-        return {name: np.concatenate([each[name] for each in found]) for name in names}
+        return {name: join([each[name] for each in found]) for name in names}
 
     inputs = {name: stack([part.inputs[name] for part in parts]) for name in parts[0].inputs}
     weights = [part.weights for part in parts if part.weights is not None]
     return Examples(
         inputs,
         targets,
+        columns=joined(lambda part: part.columns, stack),
         digests=joined(lambda part: part.digests),
         places=joined(lambda part: part.places),
         weights=np.concatenate(weights) if weights else None,

@@ -3,8 +3,8 @@
 They are computed by the objects that Keras compiled from the config."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import keras
@@ -29,7 +29,8 @@ from dltool.training.weighting import Weighting, made_weighting
 KEPT_BYTES = 2**28
 """Bytes of kept outputs. If all examples take more, every second one is kept, or every third, …"""
 NONE = np.empty(0, np.int32)
-Step = Callable[[Any, Any, Any], Any]
+Step = Any
+"""A `tf.function` of tensors, rows and positions."""
 Head = tuple[OutputSpec, Any, Any]
 """An output, its target in the form of its loss, and its prediction."""
 ADDED = ""
@@ -43,19 +44,23 @@ class Measurement:
     `values` (examples,) of float32 are those of each metric that is a mean over examples, accuracy as 0 or 1. `outputs`
     (kept, …) of float32 or float64 belong to the examples `kept`, ascending; so do masks of padded outputs, see `MASK`.
     A reconstruction is given as the mean squared error of each example. `features` are those of some examples, (rows,
-    columns), if requested."""
+    columns), if requested. `beyond` are the losses of further examples, (examples,) of float32."""
 
     metrics: Mapping[str, float]
     values: Mapping[str, np.ndarray]
     outputs: Mapping[str, np.ndarray]
     kept: np.ndarray
     features: np.ndarray | None
+    beyond: np.ndarray = field(default_factory=lambda: NONE)
 
 
-def measure(built: BuiltModel, config: Config, examples: Examples, features: Features | None = None) -> Measurement:
+def measure(
+    built: BuiltModel, config: Config, examples: Examples, features: Features | None = None, beyond: int = 0
+) -> Measurement:
     """Measure the model on raw inputs of at least one example, with the examples' weights but without class weights.
 
-    Batches depend on the model only, so the same weights and examples give the same numbers.
+    Batches depend on the model only, so the same weights and examples give the same numbers. Of the last examples, so
+    many as `beyond`, nothing but the losses are measured, by the same compiled step.
 
     Raises ConfigError, DataError, MachineError: as in :mod:`dltool.training.failures`."""
     with plain_failures(config):
@@ -66,30 +71,34 @@ def measure(built: BuiltModel, config: Config, examples: Examples, features: Fea
         step = measuring_step(built, tables, made_weighting(built, expected, examples.weights is not None), features)
         shapes = [() if head.target is None else built.outputs[head.name].output_shape for head in built.heads]
         numbers = sum(math.prod(size or 1 for size in shape) for shape in shapes)
-        stride = -(-4 * numbers * len(examples) // KEPT_BYTES)
+        last = len(examples) - beyond
+        stride = -(-4 * numbers * last // KEPT_BYTES)
         built.core.reset_metrics()
         chosen = NONE if features is None else features.rows
         parts: list[tuple[Any, dict[str, np.ndarray], dict[str, np.ndarray]]] = []
         feature_tables: list[np.ndarray] = []
-        for first, (results, values, outputs, table) in in_batches(built, config, tables, step, len(examples), chosen):
+        for first, (results, values, outputs, table) in in_batches(built, config, tables, step, range(last), chosen):
             # A view would keep the whole array alive.
             kept = {name: some(each.numpy(), -first % stride, stride) for name, each in outputs.items()}
             parts.append((results, {name: each.numpy() for name, each in values.items()}, kept))
             if table is not None:
                 feature_tables.append(table.numpy())
+        further = in_batches(built, config, tables, step, range(last, len(examples)))
+        after = [{name: each.numpy() for name, each in values.items()} for _, (_, values, _, _) in further]
         return Measurement(
             logs_of(parts[-1][0]),
             with_loss(built, joined([part[1] for part in parts])),
             joined([part[2] for part in parts]),
-            np.arange(0, len(examples), stride),
+            np.arange(0, last, stride),
             np.concatenate(feature_tables) if feature_tables else None,
+            with_loss(built, joined(after))["loss"] if after else NONE,
         )
 
 
 def measuring_step(
     built: BuiltModel, tables: BatchTables, weighting: Weighting | None, features: Features | None
 ) -> Step:
-    """Return the step for a batch: the metrics up to now, values of the examples, outputs, and some features."""
+    """Return the compiled step of a batch: the metrics so far, values of the examples, outputs, and some features."""
     losses, metrics = loss_functions(built), metrics_by_output(built)
 
     def step(tensors: Any, rows: Any, positions: Any) -> tuple[Any, dict[str, Any], dict[str, Any], Any]:
@@ -108,7 +117,7 @@ def measuring_step(
         kept |= {name: mask for name, mask in masks.items() if mask is not None and len(mask.shape) == 2}
         return results, values, kept, None if features is None else features.of_batch(inputs, positions)
 
-    return step
+    return tf.function(step, autograph=False)
 
 
 def predict(built: BuiltModel, config: Config, inputs: Mapping[str, Rows]) -> dict[str, np.ndarray]:
@@ -130,26 +139,25 @@ def predict(built: BuiltModel, config: Config, inputs: Mapping[str, Rows]) -> di
                 logits += before_sigmoid(head, output)
             return values, logits
 
-        examples = len(next(iter(inputs.values())))
-        batches = in_batches(built, config, tables, step, examples)
+        compiled = tf.function(step, autograph=False)
+        batches = in_batches(built, config, tables, compiled, range(len(next(iter(inputs.values())))))
         return joined([{name: each.numpy() for name, each in outputs.items()} for _, (outputs, _) in batches])
 
 
 def in_batches(
-    built: BuiltModel, config: Config, tables: BatchTables, step: Step, examples: int, chosen: np.ndarray = NONE
+    built: BuiltModel, config: Config, tables: BatchTables, step: Step, examples: range, chosen: np.ndarray = NONE
 ) -> Iterator[tuple[int, Any]]:
     """Yield the first index of each batch and the result of `step` for its tensors, its rows and its `chosen` rows. The
-    step is compiled once if it gives the same for any number of rows, else once for each number."""
+    step is traced once if it gives the same for any number of rows, else once for each number."""
     size = evaluation_batch(built, config.training.batch_size)
-    compiled = tf.function(step, autograph=False)
     any_size = takes_any_size(built.core)
-    order = np.arange(examples, dtype=np.int32)
+    order = np.arange(examples.stop, dtype=np.int32)
     with evaluating(built.core, config.seed):
-        for first in range(0, examples, size):
-            last = min(first + size, examples)
+        for first in examples[::size]:
+            last = min(first + size, examples.stop)
             begin, end = np.searchsorted(chosen, (first, last))
             rows = tf.TensorSpec((None if any_size else last - first,), tf.int32)
-            function = compiled.get_concrete_function(tables.specs, rows, tf.TensorSpec((None,), tf.int32))
+            function = step.get_concrete_function(tables.specs, rows, tf.TensorSpec((None,), tf.int32))
             positions = tf.constant((chosen[begin:end] - first).astype(np.int32))
             yield first, function(*tables.feed(order, first, last, size), positions)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from pydantic import TypeAdapter, ValidationError
 
 from dltool.config.schema import Config
 from dltool.config.tasks import TASKS
@@ -17,7 +18,7 @@ from dltool.data.facts import Facts
 from dltool.errors import ConfigError, DataError, RunError
 from dltool.evaluation.bootstrap import Interval
 from dltool.evaluation.figures.figure import Figure, file_word, is_drawing
-from dltool.evaluation.findings import Assessment, Baseline, Mistake, OutputAssessment
+from dltool.evaluation.findings import Assessment, Audit, Baseline, GroupComparison, Mistake, OutputAssessment
 from dltool.evaluation.predictions import Columns, refuse_unclear, write_csv
 from dltool.evaluation.tasks import evaluators
 from dltool.runs.files import Run, encode_json
@@ -33,6 +34,13 @@ EXAMPLES_LIMIT = 2**28
 MOST_COLUMNS = 20
 FIGURE_LIMIT = 2**20
 """Bytes of a figure."""
+
+
+class WholeEvaluation(Evaluation):
+    """metrics.json of an evaluation with groups of examples and an audit, as JSON."""
+
+    groups: Any = None
+    audit: Any = None
 
 
 @dataclass(frozen=True)
@@ -140,14 +148,23 @@ def kept_assessment(run: Run, results: Results) -> Assessment | None:
     if not metrics and (folds := part_results({"folds": results.folds})) is not None:
         metrics, name = fold_metrics(folds), "folds"
     try:
-        kept = read(run, run.evaluation / name / METRICS, Evaluation)
+        kept = read(run, run.evaluation / name / METRICS, WholeEvaluation)
     except RunError:
         return None
     if not metrics:
         return None
     outputs = tuple(kept_output(run, name, each) for each in kept.outputs)
     baselines = tuple(Baseline(each.name, each.metric, each.value, each.note) for each in kept.baselines)
-    return Assessment(name, int(kept.examples), metrics, outputs, baselines)
+    groups = [each for each in kept_as(list[GroupComparison], kept.groups) or () if each.is_whole]
+    return Assessment(name, int(kept.examples), metrics, outputs, baselines, tuple(groups), kept_as(Audit, kept.audit))
+
+
+def kept_as(kind: Any, value: Any) -> Any:
+    """Return a stored value of some dataclasses; None if it is none."""
+    try:
+        return TypeAdapter(kind).validate_python(value)
+    except ValidationError:
+        return None
 
 
 def kept_output(run: Run, name: str, kept: KeptOutput) -> OutputAssessment:

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from dltool.config.schema import Config
 from dltool.data.dataset import Dataset
 from dltool.data.examples import Examples
@@ -10,6 +12,8 @@ from dltool.data.examples import Examples
 if TYPE_CHECKING:
     from dltool.evaluation.findings import Assessment
     from dltool.model.build import BuiltModel
+
+NO_ROWS = np.empty(0, int)
 
 
 def assessed(
@@ -23,25 +27,37 @@ def assessed(
 ) -> "tuple[Assessment, dict[str, bytes]]":
     """Evaluate the model on these examples, with intervals and baselines, and return the files of the evaluation.
 
-    Without `warn`, no figures and no baselines are made. A part of a run has no figures. With `keeps_outputs`, the
-    outputs are one of the files. Raises as :func:`dltool.evaluation.measure.measure`."""
+    Without `warn`, there are metrics only; with it, figures, baselines and groups of examples, and for the test split
+    an audit of what the losses reveal of the training examples, and the distributions by which drift is found. A part
+    of a run has neither figures nor these. With `keeps_outputs`, the outputs are one of the files. Raises as
+    :func:`dltool.evaluation.measure.measure`."""
     from dltool.evaluation.baselines import LinearTables, baselines_of
     from dltool.evaluation.findings import Assessment
     from dltool.evaluation.intervals import metric_intervals
+    from dltool.evaluation.kept_distributions import DISTRIBUTIONS, distributions_file
     from dltool.evaluation.kept_outputs import OUTPUTS, pack_outputs
     from dltool.evaluation.measure import measure
+    from dltool.evaluation.membership import audit, member_rows
+    from dltool.evaluation.slices import comparisons
     from dltool.evaluation.stored import ExampleValues, digest_of, evaluation_files, prediction_table
     from dltool.evaluation.tasks import assessed_outputs
 
     tables = None if warn is None else LinearTables(built, config, dataset, examples.inputs)
-    found = measure(built, config, examples, tables.measured_on if tables else None)
+    is_whole = warn is not None and not is_part
+    is_test = is_whole and examples.name == "test"
+    members = member_rows(dataset) if is_test else NO_ROWS
+    together = dataset.all.take(np.concatenate([examples.places["row"], members])) if is_test else examples
+    found = measure(built, config, together, tables.measured_on if tables else None, len(members))
     baselines = baselines_of(config, dataset, examples, found, tables) if tables else ()
     intervals = metric_intervals(built, found, examples.targets, config.seed)
-    places = {name: values[found.kept] for name, values in examples.places.items()}
-    targets = {name: values[found.kept] for name, values in examples.targets.items()}
+    shown = examples.take(found.kept)
+    places, targets = shown.places, shown.targets
     outputs = assessed_outputs(config, dataset.facts, targets, found.outputs, places["row"], None if is_part else warn)
-    assessment = Assessment(examples.name, len(examples), intervals, outputs, baselines)
-    table = prediction_table(config, dataset.facts, targets, found.outputs, places)
+    groups = tuple(comparisons(config, dataset.facts, shown, found.outputs)) if is_whole else ()
+    audited = audit(found.beyond, found.values["loss"], config.seed) if is_test else None
+    assessment = Assessment(examples.name, len(examples), intervals, outputs, baselines, groups, audited)
     values = ExampleValues(examples.places["row"], found.values, digest_of(examples.targets))
+    table = prediction_table(config, dataset.facts, targets, found.outputs, places)
     files = evaluation_files(assessment, values, table)
+    files |= {DISTRIBUTIONS: distributions_file(config, dataset, found.outputs)} if is_test else {}
     return assessment, files | ({OUTPUTS: pack_outputs(examples.places["row"], found)} if keeps_outputs else {})

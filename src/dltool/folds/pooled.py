@@ -15,6 +15,7 @@ from dltool.evaluation.intervals import metric_intervals
 from dltool.evaluation.kept_outputs import KeptOutputs, read_outputs
 from dltool.evaluation.measure import Measurement, metrics_by_output
 from dltool.evaluation.predictions import Columns
+from dltool.evaluation.slices import comparisons
 from dltool.evaluation.stored import ExampleValues, digest_of, evaluation_files, prediction_table
 from dltool.evaluation.tasks import assessed_outputs
 from dltool.evaluation.thresholds import recorded_decision
@@ -69,7 +70,10 @@ def folds_together(
     outputs = {name: np.concatenate([fold.outputs.outputs[name] for fold in first])[order] for name in measured.outputs}
     shown = {name: values[kept[order]] for name, values in dataset.targets.items()}
     found = assessed_outputs(config, dataset.facts, shown, outputs, kept[order], warn if experiment.is_kept else None)
-    assessment = Assessment(NAME, len(np.unique(rows)), metrics, found, baselines)
+    clusters = clusters_of(dataset, kept[order], is_repeated=False)
+    examples = dataset.all.take(kept[order])
+    groups = tuple(comparisons(config, dataset.facts, examples, outputs, clusters, count))
+    assessment = Assessment(NAME, len(np.unique(rows)), metrics, found, baselines, groups)
     table = prediction_rows(folds, experiment)
     run.replace_folder(run.evaluation / NAME, evaluation_files(assessment, example_means(dataset, folds), table))
     return {"folds": record(dataset, folds, metrics, baselines, config)}, assessment

@@ -26,6 +26,7 @@ from dltool.model.build import BuiltModel
 from dltool.model.graph import boxes_of
 from dltool.report.advice import Advisor
 from dltool.report.distributions import MOST_DISTRIBUTIONS, Distribution, distributions
+from dltool.report.evaluation_sections import evaluation_sections
 from dltool.report.examples import Example, Look, rows_looks, training_examples
 from dltool.report.layers import LayerTableRow, joined_inputs, layer_table
 from dltool.report.leakage import leakage_findings
@@ -120,9 +121,12 @@ class Contents:
 def contents(subject: Subject) -> Contents:
     """Return everything that the subject allows to report. Without an assessment, the metrics are of results.json."""
     record, config, dataset, built = subject.record, subject.config, subject.dataset, subject.built
-    sections = (*subject.sections, *privacy_section(config, record.results.privacy))
+    assessed, privacy = subject.assessment, record.results.privacy
+    sections = [*subject.sections, *privacy_section(config, privacy)]
+    if assessed is not None:
+        bound = privacy if {"epsilon", "delta"} <= privacy.keys() else None
+        sections += evaluation_sections(assessed, bound)
     subject = replace(subject, sections=sections)
-    assessed = subject.assessment
     metrics = recorded_metrics(record.results) if assessed is None else assessed.metrics
     outputs, baselines = ((), ()) if assessed is None else (assessed.outputs, assessed.baselines)
     shown = tuple(tiles(metrics, baselines))
@@ -157,7 +161,7 @@ def contents(subject: Subject) -> Contents:
         distributions=() if dataset is None else tuple(islice(distributions(dataset), MOST_DISTRIBUTIONS)),
         environment=environment(record),
         run_word=with_code(record.path),
-        sections=tuple(subject.sections),
+        sections=sections,
     )
 
 

@@ -10,7 +10,8 @@ from dltool.report.warnings import Finding
 
 @dataclass(frozen=True)
 class ReportSection:
-    """`name` is its anchor in the page. `table` has a row for each part, of one set of keys, below its `caption`."""
+    """`name` is its anchor in the page. `table` has a row for each part, of one set of keys, below its `caption`. If it
+    `follows_results`, it comes after the results of each output."""
 
     name: str
     title: str
@@ -19,3 +20,4 @@ class ReportSection:
     caption: str
     table: Sequence[Mapping[str, Any]]
     findings: Sequence[Finding] = ()
+    follows_results: bool = False

@@ -27,9 +27,10 @@ DETAILS = {
 def write_report(run: Run, found: Contents) -> None:
     """Write all files into the run, which must be locked. Each is replaced as a whole. Raises MachineError: one cannot
     be written."""
-    if found.curves:
+    figures = (*found.curves, *(figure for section in found.sections for figure in section.figures))
+    if figures:
         run.directory(run.figures)
-    for figure in found.curves:
+    for figure in figures:
         # Figures of the test are stored with its evaluation.
         run.write(run.figures / f"{figure.name}.svg", figure.svg.encode())
     run.write_json(run.report_numbers, as_json(found))
@@ -50,9 +51,13 @@ def html(report: Contents) -> str:
         [PageSection(name, title, render(f"{name}.html", report=report)) for name, title in titles.items()]
         for titles in (QUALITY, DETAILS)
     )
-    parts = [PageSection(each.name, each.title, render("section.html", section=each)) for each in report.sections]
+    further = [
+        (each.follows_results, PageSection(each.name, each.title, render("section.html", section=each)))
+        for each in report.sections
+    ]
+    before, after = ([page for follows, page in further if follows is place] for place in (False, True))
     title = f"{report.record.name} {report.record.number}: report"
-    return render_page(title, render("header.html", report=report), [*quality, *parts, *results, *details])
+    return render_page(title, render("header.html", report=report), [*quality, *before, *results, *after, *details])
 
 
 def as_json(found: Contents) -> dict[str, Any]:

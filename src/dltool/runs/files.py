@@ -87,9 +87,9 @@ class Run:
     )
     evaluation = Inside(
         "evaluation/",
-        "A folder for each evaluation: `test/metrics.json`, `predictions.csv`, `examples.npz`, `figures/`.",
+        "A folder for each evaluation, such as `test/`: its metrics, predictions, figures and `distributions.json`.",
     )
-    figures = Inside("figures/", "The learning curves, as SVG.")
+    figures = Inside("figures/", "The learning curves and the figures of further sections, as SVG.")
     folds = Inside("folds/", "With `data.split.folds`, a run for each fold: `folds/1`, …, without model and report.")
     seeds = Inside("seeds/", "With `training.seeds`, a run for each further seed: `seeds/2`, …, likewise.")
     parts_record = Inside("parts.json", "The config of each fold or further seed.")

@@ -84,10 +84,10 @@ def read_tables(data: Data) -> Readable:
         MachineError: there is no room for columns that do not fit in memory."""
     # A column that divides or orders rows is read, although it may be no input.
     dividing = {name for _, name in named_columns(data)}
-    needed, absent = (*data.target_columns, *sorted(dividing)), dividing - {*dividing_columns(data)}
-    declared = {
-        name: kind for name, kind in (data.inputs or {}).items() if kind.name != "ignore" or name not in dividing
-    }
+    beside = set(columns_beside(data))
+    needed, absent = (*data.target_columns, *sorted(dividing | beside)), dividing - {*dividing_columns(data)}
+    read = dividing | beside
+    declared = {name: kind for name, kind in (data.inputs or {}).items() if kind.name != "ignore" or name not in read}
     places: dict[str, ConfigPath] = {name: (*INPUTS, name) for name in data.inputs or {}}
     if data.weights is not None:
         needed += (data.weights,)
@@ -98,6 +98,7 @@ def read_tables(data: Data) -> Readable:
             declared |= {name: as_target for name in columns if data.windows is None or name not in declared}
         places |= dict.fromkeys(columns, target_place(data, target))
     places |= {name: ("data", *key) for key, name in named_columns(data)}
+    places |= dict.fromkeys(beside - dividing, ("data", "slices"))
     places |= {} if data.weights is None else {data.weights: WEIGHTS}
     tables: dict[str, Table] = {}
     for role in PARTS:
@@ -152,6 +153,11 @@ def dividing_columns(data: Data) -> tuple[str, ...]:
     return tuple(name for (_, key), name in named_columns(data) if not (key == "order" and name == "time"))
 
 
+def columns_beside(data: Data) -> list[str]:
+    """Return the columns of the slices that are read although they are no inputs."""
+    return [name for name in data.slice_bounds if (kind := (data.inputs or {}).get(name)) and kind.name == "ignore"]
+
+
 def load_table_examples(data: Data) -> SourceExamples:
     """Return the examples of a table, one for each row. Raises as :func:`read_tables`."""
     read = read_tables(data)
@@ -171,7 +177,7 @@ def load_table_examples(data: Data) -> SourceExamples:
             problems += [] if problem is None else [Problem(WEIGHTS, f'"{data.weights}": {problem}', WEIGHTS_ARE)]
         if not problems:
             found = {name: input_rows(data, table, name, kind) for name, kind in read.types.items()}
-            dividing = (name for name in dividing_columns(data) if name in table.columns)
+            dividing = (name for name in (*dividing_columns(data), *columns_beside(data)) if name in table.columns)
             inputs = {name: rows for name, (rows, _) in found.items()}
             digests = {name: each for name, (_, each) in found.items() if each is not None}
             values = {**dates_of(table), **{name: in_memory(table.columns[name].values) for name in dividing}}
@@ -201,12 +207,7 @@ def with_targets(examples: Examples, targets: Mapping[str, Target], table: Table
     if absent.any():
         named = " or ".join(f'"{name}"' for name in columns)
         warnings.append(f"{named} is missing in {rows_named(table, np.flatnonzero(absent))}, left out")
-    values = {
-        name: each.take(rows) if isinstance(each, Coded) else each[rows] for name, each in examples.columns.items()
-    }
-    return replace(
-        examples.take(rows), name=examples.name, columns=values, places=places_in(table.path.name, len(rows), rows + 1)
-    )
+    return replace(examples.take(rows), name=examples.name, places=places_in(table.path.name, len(rows), rows + 1))
 
 
 def input_types(data: Data, table: Table) -> dict[str, ColumnType]:
