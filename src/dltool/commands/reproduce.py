@@ -12,7 +12,14 @@ from dltool.durable_files import read_file
 from dltool.errors import MachineError, RunError
 from dltool.experiment.finishing import complete
 from dltool.experiment.new_run import new_run, temporary_runs
-from dltool.experiment.opening import has_model, new_experiment, prepared_steps, recorded_data, recorded_strategy
+from dltool.experiment.opening import (
+    has_model,
+    kept_start,
+    new_experiment,
+    prepared_steps,
+    recorded_data,
+    recorded_strategy,
+)
 from dltool.experiment.refusals import refuse_files, refuse_other_weights, require_code
 from dltool.experiment.signals import StopRequests, stop_requests
 from dltool.experiment.stages import Stages
@@ -100,7 +107,7 @@ def train_again(
         refuse_files(run, config)
     old = read_record(run)
     with stages.building():
-        experiment = new_experiment(config, dataset, recorded_threads(run, old), is_kept)
+        experiment = new_experiment(config, dataset, recorded_threads(run, old), is_kept, kept_start(run))
         refuse_other_weights(old, experiment.built)
         fitting = prepared_steps(experiment, recorded_strategy(run))
     for change in machine_changes(old, experiment.pinned):

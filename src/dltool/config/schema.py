@@ -65,6 +65,24 @@ class OutputOptions(Section):
     """The weight of each class by name; `balanced` gives all classes the same total weight."""
 
 
+class StartOptions(Section):
+    """The weights that the model starts with: those of layers with the same name and shapes. All others are new."""
+
+    run: str | None = None
+    """A run, for its best weights."""
+    weights: str | None = None
+    """A file of weights: `.weights.h5` or `.keras` by Keras, or `.safetensors` by PyTorch."""
+    layers: Annotated[tuple[str, ...], Field(strict=False, min_length=1)] | None = None
+    """The names of the layers that take their weights, which the source must have; `*` matches any characters, and the
+    name of a backbone all of its layers. Default: all layers that fit."""
+
+    @model_validator(mode="after")
+    def has_one_source(self) -> Self:
+        if (self.run is None) == (self.weights is None):
+            refuse(Problem((), "expected either run or weights", "run: RUN, or weights: FILE"))
+        return self
+
+
 class Model(Section):
     """The model."""
 
@@ -76,6 +94,9 @@ class Model(Section):
     classifier, for images of 0 to 255."""
     outputs: dict[str, OutputOptions] = Field(default_factory=dict)
     """Several outputs by name, each with its loss and metrics. Default: the output of the last layer."""
+
+    start: StartOptions | None = None
+    """The weights that the model starts with, from another run or a file."""
 
     @model_validator(mode="after")
     def outputs_can_be_named(self) -> Self:

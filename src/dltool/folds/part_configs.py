@@ -63,8 +63,9 @@ def part_configs(document: Document, config: Config, dataset: Dataset) -> Iterat
 def part(path: str, words: str, config: Config, split: Mapping[str, Any], **own: Any) -> PartConfig:
     data = config.data.model_copy(update={"final": None, "split": config.data.split.model_copy(update=split)})
     training = config.training.model_copy(update={"seeds": None})
-    # The run as a whole is tracked, and has the expectations.
-    alone = {"track": (), "expect": {}, "data": data, "training": training, **own}
+    # The run as a whole is tracked, has the expectations, and keeps the weights that all parts start with.
+    model = config.model.model_copy(update={"start": None})
+    alone = {"track": (), "expect": {}, "data": data, "model": model, "training": training, **own}
     return PartConfig(path, words, dump_yaml(config.model_copy(update=alone)))
 
 

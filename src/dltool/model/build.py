@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -22,6 +23,7 @@ from dltool.model.augmentation import build_augmentation, mixed_shape, refuse_va
 from dltool.model.inputs import Fitted, Preprocessed, layer_title, preprocess_inputs, scope_title, structure, wire
 from dltool.model.keras_objects import KERAS_ERRORS, parameter_budget, plain_message
 from dltool.model.placement import output_layers, refuse_idle_inputs, refuse_misplaced
+from dltool.model.start import StartedWeights, start_again, start_with
 from dltool.model.target_units import in_target_units
 from dltool.text import Shape
 
@@ -32,11 +34,11 @@ class BuiltModel:
 
     `core` maps preprocessed inputs to outputs and is what training changes. `preprocessors` preprocess raw inputs, by
     input name; inputs without preprocessing are absent. `augmentation` changes preprocessed inputs, in training only.
-    `full` maps raw inputs to outputs, without augmentation. With several inputs, core and full take a dict by name; if
-    the config names outputs, they return a dict. `layers` are the rows of the plan; `outputs` are the output layers, by
-    the name of their `heads`. `compared` is what each loss compares, absent if unknown; `one_hot` is the number of
-    classes by output, if its loss takes one-hot targets. An augmentation that mixes labels maps [inputs, targets] to
-    [inputs, targets]."""
+    `full` maps raw inputs to outputs, without augmentation. With several inputs, core and full take a dict by name;
+    if the config names outputs, they return a dict. `layers` are the rows of the plan; `outputs` are the output
+    layers, by the name of their `heads`. `compared` is what each loss compares, absent if unknown; `one_hot` is the
+    number of classes by output, if its loss takes one-hot targets. `started` are the weights of `model.start`. An
+    augmentation that mixes labels maps [inputs, targets] to [inputs, targets]."""
 
     core: keras.Model
     preprocessors: Mapping[str, keras.Model]
@@ -48,6 +50,7 @@ class BuiltModel:
     fitted: Fitted
     one_hot: Mapping[str, int]
     compared: Mapping[str, Compared]
+    started: StartedWeights | None = None
 
     @property
     def input_shape(self) -> Shape:
@@ -81,12 +84,13 @@ def build_model(
     training_inputs: Mapping[str, Rows] | None = None,
     fitted: Fitted | None = None,
     is_pretrained: bool = True,
+    start: Path | None = None,
 ) -> BuiltModel:
     """Build the models of `config`.
 
     `training_inputs` are the raw inputs of the training split, on which preprocessing is fitted. `fitted`, the fitted
     state of an earlier run, takes precedence. Backbones get random weights unless the model `is_pretrained`; their
-    files are not read.
+    files are not read, nor is that of `model.start`. `start` is a run's copy of the weights to use in place of it.
 
     Sets the config's seed, which with the order of layers determines initial weights and random layers without a
     `seed`. The core comes first, so augmentation does not change the initial weights.
@@ -116,7 +120,15 @@ def build_model(
     # Earlier work of the process must not matter.
     global_seed_generator().state.assign([config.seed, 0])
     preprocessors, plan = preprocessors_of(prepared), (*prepared.layers, *before, *layers)
-    return BuiltModel(core, preprocessors, augmentation, full, plan, heads, outputs, prepared.fitted, one_hot, compared)
+    made = BuiltModel(core, preprocessors, augmentation, full, plan, heads, outputs, prepared.fitted, one_hot, compared)
+    return replace(made, started=started_weights(config, core, start)) if is_pretrained else made
+
+
+def started_weights(config: Config, core: keras.Model, start: Path | None) -> StartedWeights | None:
+    """Load the weights that the model starts with, if there are any. Raises as :func:`build_model`."""
+    if start is not None:
+        return start_again(core, start)
+    return None if config.model.start is None else start_with(core, config.model.start)
 
 
 def build_core(

@@ -185,6 +185,7 @@ class RunRecord(Lenient):
     pinned: dict[str, Any] = {}
     strategy: StrategyRecord | None = None
     weights: dict[str, RecordedFile] = {}
+    start: dict[str, Any] | None = None
     preprocessing: dict[str, Any] = {}
     resumed: list[Any] = []
     git: dict[str, Any] | None = None

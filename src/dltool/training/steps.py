@@ -16,7 +16,7 @@ from dltool.errors import ConfigError, Problem
 from dltool.keras_names import ALLOWED
 from dltool.model.build import BuiltModel
 from dltool.model.keras_objects import KERAS_ERRORS, OUT_OF_MEMORY
-from dltool.text import did_you_mean, listed, near, quoted
+from dltool.text import did_you_mean, is_meant, listed, near, quoted
 from dltool.training.batches import make_tables, model_targets
 from dltool.training.compile import compile_core, culprit, made_optimizer
 from dltool.training.loop import CannotCompileError, Loop, test_loop, train_loop
@@ -25,7 +25,7 @@ from dltool.training.own_state import refuse_unsaved_state
 from dltool.training.profile import Profile
 from dltool.training.rewrites import rewritten
 from dltool.training.state import set_value, value_of, variables
-from dltool.training.weight_decay import MOST_NAMES, is_meant
+from dltool.training.weight_decay import MOST_NAMES
 from dltool.training.weighting import by_class, made_weighting
 
 

@@ -1,0 +1,105 @@
+"""Runs that start with the weights of another run."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+from tests.commands.test_resume import killed
+from tests.small_configs import TINY
+
+FIRST = TINY.replace("name: example", "name: first").replace("units: 8,", "units: 8, name: body,")
+# A step of this size changes no float32.
+STILL = ("{Adam: {learning_rate: 1e-3}}", "{SGD: {learning_rate: 1e-30}}")
+SECOND = FIRST.replace("name: first", "name: second").replace("model:\n", "model:\n  start: {run: runs/first/latest}\n")
+
+
+def best(run: Path) -> dict[str, np.ndarray]:
+    found: dict[str, np.ndarray] = {}
+    with h5py.File(run / "checkpoints" / "best.weights.h5") as file:
+        file.visititems(lambda name, item: found.update({name: item[()]} if isinstance(item, h5py.Dataset) else {}))
+    return found
+
+
+def record(run: Path) -> dict[str, Any]:
+    return json.loads((run / "run.json").read_text("utf-8"))
+
+
+@pytest.fixture
+def first(finished) -> Path:
+    return finished(FIRST)
+
+
+def test_a_run_starts_with_the_best_weights_of_another_which_may_have_seen_its_test_examples(first, train):
+    outcome, run = train(SECOND.replace(*STILL), "--seed", "5")
+    assert outcome.code == 0, outcome.stderr
+    for name, array in best(first).items():
+        np.testing.assert_array_equal(best(run)[name], array)
+    assert f"starts with the weights of 2 layers of {first}" in " ".join(outcome.stderr.split())
+    start = record(run)["start"]
+    assert (start["source"], start["taken"], start["new"]) == (str(first), ["body", "dense_1"], {})
+    (warning,) = start["warnings"]
+    assert warning.startswith(f"{first.parent}/latest was trained on the same data with another split")
+    assert "was trained on the same data with another split" in outcome.stderr
+
+
+def test_a_run_without_weights_or_a_folder_that_is_none_is_refused_at_its_line(first, train, dltool, tmp_path):
+    (first / "checkpoints" / "best.weights.h5").unlink()
+    outcome, _ = train(SECOND)
+    assert outcome.code == 2
+    assert "example.yaml:7:16: model.start.run: " in outcome.stderr
+    assert "best.weights.h5 is missing" in outcome.stderr
+    outcome, _ = train(SECOND.replace("runs/first/latest", "elsewhere"))
+    assert "no such run: " in outcome.stderr
+    for written in ("{}", "{run: a, weights: b}"):
+        outcome, _ = train(SECOND.replace("{run: runs/first/latest}", written))
+        assert "example.yaml:7:" in outcome.stderr
+        assert "expected either run or weights" in outcome.stderr
+    (tmp_path / "net.pth").write_bytes(b"weights")
+    outcome, _ = train(SECOND.replace("run: runs/first/latest", "weights: net.pth"))
+    assert "net.pth is not a file of weights" in outcome.stderr
+    assert "expected .weights.h5 or .keras by Keras, or .safetensors by PyTorch" in outcome.stderr
+
+
+@pytest.mark.slow
+def test_everything_later_works_from_the_run_alone(first, train, dltool):
+    outcome, run = train(SECOND.replace("epochs: 2", "epochs: 1"))
+    assert outcome.code == 0, outcome.stderr
+    assert "seen test examples" not in outcome.stderr
+    shutil.rmtree(first.parent)
+    assert dltool("evaluate", run).code == 0
+    assert dltool("reproduce", run).code == 0
+    expected = best(run)
+    assert dltool("resume", run, "--epochs", "2").code == 0
+    # As if it had been killed before its first checkpoint.
+    killed(run)
+    shutil.rmtree(run / "checkpoints")
+    (run / "metrics.jsonl").unlink()
+    outcome = dltool("resume", run, "--epochs", "1")
+    assert outcome.code == 0, outcome.stderr
+    for name, array in best(run).items():
+        np.testing.assert_array_equal(array, expected[name])
+    shutil.rmtree(run / "start")
+    outcome = dltool("reproduce", run)
+    assert outcome.code == 4
+    assert "is missing: the weights that the run started with" in outcome.stderr
+
+
+@pytest.mark.slow
+def test_folds_and_seeds_start_with_the_same_weights_though_the_source_is_gone(first, train, dltool):
+    text = SECOND.replace(*STILL).replace("{validation: 0.2, test: 0.2}", "{validation: 0.2, folds: 2}")
+    outcome, run = train(text)
+    assert outcome.code == 0, outcome.stderr
+    assert outcome.stderr.count("was trained on the same data") == 1
+    shutil.rmtree(first.parent)
+    killed(run)
+    shutil.rmtree(run / "folds" / "2")
+    outcome = dltool("resume", run)
+    assert outcome.code == 0, outcome.stderr
+    for part in (run / "folds" / "1", run / "folds" / "2"):
+        assert not (part / "start").exists()
+        for name, array in best(run).items():
+            np.testing.assert_array_equal(best(part)[name], array)
