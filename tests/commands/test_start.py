@@ -103,3 +103,28 @@ def test_folds_and_seeds_start_with_the_same_weights_though_the_source_is_gone(f
         assert not (part / "start").exists()
         for name, array in best(run).items():
             np.testing.assert_array_equal(best(part)[name], array)
+
+
+LORA = FIRST.replace(
+    "  optimizer: {Adam: {learning_rate: 1e-3}}\n",
+    "  phases:\n    - {epochs: 1, optimizer: {Adam: 0.01}}\n"
+    "    - {epochs: 1, trainable: [head], lora: {layers: [body]}, optimizer: {Adam: 0.1}}\n",
+).replace("units: $classes,", "units: $classes, name: head,")
+LORA = LORA.replace("  epochs: 2\n", "")
+
+
+def test_a_model_trained_by_lora_is_a_plain_model_of_keras(train, dltool):
+    import keras
+
+    outcome, run = train(LORA)
+    assert outcome.code == 0, outcome.stderr
+    model = keras.models.load_model(run / "model.keras")
+    assert model.get_layer("body").lora_rank is None
+    assert [weight.path.split("/")[-1] for weight in model.get_layer("body").weights] == ["kernel", "bias"]
+    (body,) = (array for name, array in best(run).items() if array.shape == (4, 8))
+    np.testing.assert_array_equal(model.get_layer("body").kernel, body)
+    results = json.loads((run / "results.json").read_text("utf-8"))
+    assert results["best"]["epoch"] == 2
+    assert dltool("evaluate", run).code == 0
+    found = json.loads((run / "evaluation/test/metrics.json").read_text("utf-8"))
+    assert json.dumps(results["test"]["loss"]) in json.dumps(found)

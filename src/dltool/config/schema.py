@@ -134,6 +134,15 @@ class CheckpointOptions(Section):
 Epochs = Annotated[int, Field(ge=1, le=MOST_EPOCHS)]
 
 
+class LoraOptions(Section):
+    """Layers that a phase trains by LoRA: their own weights stay, and two small matrices added to them are trained."""
+
+    layers: Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
+    """The names of the layers, as in `trainable`."""
+    rank: Annotated[int, Field(ge=1)] = 4
+    """The size of the matrices: (inputs, rank) and (rank, outputs)."""
+
+
 class Phase(Section):
     """A phase of the training with its own epochs, optimizer and trainable layers."""
 
@@ -144,6 +153,8 @@ class Phase(Section):
     trainable: Annotated[tuple[str, ...], Field(strict=False, min_length=1)] | None = None
     """The names of the trainable layers, including those inside a backbone; `*` matches any characters. All others are
     frozen. Default: the `trainable` of each layer."""
+    lora: LoraOptions | None = None
+    """The layers that are trained by LoRA, besides those of `trainable`."""
 
 
 class Training(Section):

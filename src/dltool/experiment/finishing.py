@@ -172,6 +172,7 @@ def fitted_model(
 ) -> "FitResult":
     """Train the model and load the best weights. The run gets checkpoints, best weights and a metrics line an epoch."""
     from dltool.model.saving import load_weights, save_weights
+    from dltool.model.trainable import merge_lora
     from dltool.training.fit import fit
 
     since = None if start is None else start.state["position"]["steps"]
@@ -190,6 +191,7 @@ def fitted_model(
             # The monitored value was never a number: keep the last weights.
             save_weights(fitting.core, run.best_weights)
         load_weights(fitting.core, run.best_weights, is_own=True)
+        merge_lora(fitting.core)
     return fitted
 
 

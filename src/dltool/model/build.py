@@ -25,6 +25,7 @@ from dltool.model.keras_objects import KERAS_ERRORS, parameter_budget, plain_mes
 from dltool.model.placement import output_layers, refuse_idle_inputs, refuse_misplaced
 from dltool.model.start import StartedWeights, start_again, start_with
 from dltool.model.target_units import in_target_units
+from dltool.model.trainable import add_lora
 from dltool.text import Shape
 
 
@@ -119,9 +120,12 @@ def build_model(
     full = model(raw, whole, config.name)
     # Earlier work of the process must not matter.
     global_seed_generator().state.assign([config.seed, 0])
+    started = started_weights(config, core, start) if is_pretrained else None
+    # Loading weights would set its matrices to 0.
+    add_lora(config, core)
     preprocessors, plan = preprocessors_of(prepared), (*prepared.layers, *before, *layers)
     made = BuiltModel(core, preprocessors, augmentation, full, plan, heads, outputs, prepared.fitted, one_hot, compared)
-    return replace(made, started=started_weights(config, core, start)) if is_pretrained else made
+    return replace(made, started=started)
 
 
 def started_weights(config: Config, core: keras.Model, start: Path | None) -> StartedWeights | None:
