@@ -46,22 +46,31 @@ def test_a_run_starts_with_the_best_weights_of_another_which_may_have_seen_its_t
     assert "was trained on the same data with another split" in outcome.stderr
 
 
-def test_a_run_without_weights_or_a_folder_that_is_none_is_refused_at_its_line(first, train, dltool, tmp_path):
+def test_sources_that_are_none_are_refused_at_their_line(dltool, tmp_path):
+    path = tmp_path / "example.yaml"
+    (tmp_path / "net.pth").write_bytes(b"weights")
+    for written, message in {
+        "{run: elsewhere}": "no such run: ",
+        "{}": "expected either run or weights",
+        "{run: a, weights: b}": "expected either run or weights",
+        "{weights: net.pth}": "net.pth is not a file of weights",
+        "{weights: net.keras}": "no such file: ",
+    }.items():
+        path.write_text(SECOND.replace("{run: runs/first/latest}", written), "utf-8")
+        outcome = dltool("check", path)
+        assert outcome.code == 2
+        assert "example.yaml:7:" in outcome.stderr
+        assert message in outcome.stderr
+    assert "expected .weights.h5 or .keras by Keras, or .safetensors by PyTorch" in outcome.stderr
+
+
+@pytest.mark.slow
+def test_a_run_without_weights_is_refused_at_its_line(first, train):
     (first / "checkpoints" / "best.weights.h5").unlink()
     outcome, _ = train(SECOND)
     assert outcome.code == 2
     assert "example.yaml:7:16: model.start.run: " in outcome.stderr
     assert "best.weights.h5 is missing" in outcome.stderr
-    outcome, _ = train(SECOND.replace("runs/first/latest", "elsewhere"))
-    assert "no such run: " in outcome.stderr
-    for written in ("{}", "{run: a, weights: b}"):
-        outcome, _ = train(SECOND.replace("{run: runs/first/latest}", written))
-        assert "example.yaml:7:" in outcome.stderr
-        assert "expected either run or weights" in outcome.stderr
-    (tmp_path / "net.pth").write_bytes(b"weights")
-    outcome, _ = train(SECOND.replace("run: runs/first/latest", "weights: net.pth"))
-    assert "net.pth is not a file of weights" in outcome.stderr
-    assert "expected .weights.h5 or .keras by Keras, or .safetensors by PyTorch" in outcome.stderr
 
 
 @pytest.mark.slow
@@ -113,6 +122,7 @@ LORA = FIRST.replace(
 LORA = LORA.replace("  epochs: 2\n", "")
 
 
+@pytest.mark.slow
 def test_a_model_trained_by_lora_is_a_plain_model_of_keras(train, dltool):
     import keras
 

@@ -110,6 +110,7 @@ def test_a_phase_with_lora_is_keras_training_of_two_matrices_beside_frozen_weigh
     assert head.lora_enabled is False
 
 
+@pytest.mark.slow
 def test_in_a_phase_with_lora_a_training_goes_on_with_the_same_bits(phased, dataset, train, adapted):
     for saved in adapted.recorder.states[1:-1]:
         start = TrainingState(saved.arrays, json.loads(json.dumps(saved.state)))
@@ -122,9 +123,9 @@ def test_lora_is_refused_where_layers_lack_it_or_have_another_rank(phased, datas
     config = phased([{**wrong, "lora": {"layers": ["body"]}}, wrong], layers)
     with pytest.raises(ConfigError) as refused:
         build_model(config, dataset.facts)
-    assert [(problem.place[2:], problem.message) for problem in refused.value.problems] == [
-        ((1, "lora", "layers", 0), 'no layer that LoRA can train is called "drop"'),
-        ((1, "lora", "rank"), "body has the rank 4 already"),
+    assert [(problem.place, problem.message) for problem in refused.value.problems] == [
+        (("training", "phases", 1, "lora", "layers", 0), 'no layer that LoRA can train is called "drop"'),
+        (("training", "phases", 1, "lora", "rank"), "body has the rank 4 already"),
     ]
 
 

@@ -120,19 +120,22 @@ def build_model(
     full = model(raw, whole, config.name)
     # Earlier work of the process must not matter.
     global_seed_generator().state.assign([config.seed, 0])
-    started = started_weights(config, core, start) if is_pretrained else None
-    # Loading weights would set its matrices to 0.
-    add_lora(config, core)
+    started = add_weights(config, core, is_pretrained, start)
     preprocessors, plan = preprocessors_of(prepared), (*prepared.layers, *before, *layers)
     made = BuiltModel(core, preprocessors, augmentation, full, plan, heads, outputs, prepared.fitted, one_hot, compared)
     return replace(made, started=started)
 
 
-def started_weights(config: Config, core: keras.Model, start: Path | None) -> StartedWeights | None:
-    """Load the weights that the model starts with, if there are any. Raises as :func:`build_model`."""
-    if start is not None:
-        return start_again(core, start)
-    return None if config.model.start is None else start_with(core, config.model.start)
+def add_weights(config: Config, core: keras.Model, is_pretrained: bool, start: Path | None) -> StartedWeights | None:
+    """Load the weights that the model starts with, if any, and return them; then add the matrices of LoRA, which
+    loading would set to 0. Raises as :func:`build_model`."""
+    started = None
+    if is_pretrained and start is not None:
+        started = start_again(core, start)
+    elif is_pretrained and config.model.start is not None:
+        started = start_with(core, config.model.start)
+    add_lora(config, core)
+    return started
 
 
 def build_core(

@@ -69,8 +69,10 @@ def add_lora(config: Config, core: keras.Model) -> None:
     outputs). Raises ConfigError: a pattern names no such layer, or one that has another rank already."""
     layers, problems = list(trainable_layers(core)), []
     for number, phase in enumerate(config.training.phases or ()):
-        place = (*config.training.place_of(number), "lora")
-        for index, pattern in enumerate(phase.lora.layers if phase.lora else ()):
+        lora, place = phase.lora, (*config.training.place_of(number), "lora")
+        if lora is None:
+            continue
+        for index, pattern in enumerate(lora.layers):
             found = [layer for entry in layers if entry.is_meant_by(pattern) for layer in adaptable(entry)]
             if not found:
                 message = f"no layer that LoRA can train is called {quoted(pattern)}"
@@ -78,8 +80,8 @@ def add_lora(config: Config, core: keras.Model) -> None:
             for layer in found:
                 try:
                     if not layer.lora_enabled:
-                        layer.enable_lora(phase.lora.rank)
-                    elif layer.lora_rank != phase.lora.rank:
+                        layer.enable_lora(lora.rank)
+                    elif layer.lora_rank != lora.rank:
                         message = f"{layer.name} has the rank {layer.lora_rank} already"
                         problems.append(Problem((*place, "rank"), message, "a layer has one rank in all phases"))
                 except KERAS_ERRORS as error:
