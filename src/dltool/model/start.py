@@ -48,7 +48,7 @@ def start_with(core: keras.Model, options: StartOptions) -> StartedWeights:
     content = stored_weights(core)
     with h5py.File(content, "r+") as file:
         order = {layer.name: index for index, layer in enumerate(core.layers)}
-        own = dict(sorted(layers_in(file).items(), key=lambda each: order[each[0].split("/")[0]]))
+        own = dict(sorted(layers_in(file).items(), key=lambda each: order.get(each[0].split("/")[0], 0)))
         chosen = chosen_layers(core, own, options)
         try:
             with opened_source(options, own) as (path, found):
