@@ -12,14 +12,7 @@ from dltool.durable_files import read_file
 from dltool.errors import MachineError, RunError
 from dltool.experiment.finishing import complete
 from dltool.experiment.new_run import new_run, temporary_runs
-from dltool.experiment.opening import (
-    has_model,
-    kept_start,
-    new_experiment,
-    prepared_steps,
-    recorded_data,
-    recorded_strategy,
-)
+from dltool.experiment.opening import has_model, new_experiment, prepared_steps, recorded_data, recorded_strategy
 from dltool.experiment.refusals import refuse_files, refuse_other_weights, require_code
 from dltool.experiment.signals import StopRequests, stop_requests
 from dltool.experiment.stages import Stages
@@ -29,6 +22,7 @@ from dltool.runs.directory import open_run, refuse_unwritable
 from dltool.runs.files import Run
 from dltool.runs.recorded import chosen, differences, machine_changes, recorded_config, refuse_unset
 from dltool.runs.records import read_record, recorded_threads
+from dltool.runs.start_record import kept_start
 
 if TYPE_CHECKING:
     from dltool.experiment.listener import Progress

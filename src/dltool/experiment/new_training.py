@@ -12,7 +12,7 @@ from dltool.data.checked import checked_config, checked_with
 from dltool.data.dataset import Read, load_data
 from dltool.experiment.finishing import TrainingOutcome, complete, report_of_training
 from dltool.experiment.new_run import new_run
-from dltool.experiment.opening import kept_start, new_experiment, prepared_steps
+from dltool.experiment.opening import new_experiment, prepared_steps
 from dltool.experiment.parts import PartsOf, no_parts
 from dltool.experiment.stages import Stages
 from dltool.machine import git_commit
@@ -20,7 +20,7 @@ from dltool.runs.directory import refuse_unwritable
 from dltool.runs.files import Run
 from dltool.runs.recorded import with_table_at
 from dltool.runs.records import read_record
-from dltool.runs.start_record import StartRecord, recorded_warnings
+from dltool.runs.start_record import StartRecord, kept_start, recorded_warnings
 from dltool.text import counted
 from dltool.tracking import refuse_missing_extras
 

@@ -11,7 +11,6 @@ from dltool.data.facts import Facts
 from dltool.errors import ConfigError, DataError, RunError, UnreadableConfig
 from dltool.experiment.refusals import refuse_files, refuse_other_preprocessing, refuse_other_weights
 from dltool.imports import is_own_process
-from dltool.runs.checkpoint_file import checkpoint_path
 from dltool.runs.files import Run
 from dltool.runs.recorded import (
     as_run_error,
@@ -21,6 +20,7 @@ from dltool.runs.recorded import (
     refuse_missing_data,
 )
 from dltool.runs.records import read_record, recorded_threads
+from dltool.runs.start_record import kept_start
 
 if TYPE_CHECKING:
     from dltool.model.build import BuiltModel
@@ -52,7 +52,7 @@ def new_experiment(
     """Build the model for the data, its preprocessing fitted on the training split alone.
 
     `threads` is how many TensorFlow may use; None infers it. `start` is a run's copy of the weights to start with, see
-    :func:`kept_start`. Raises ConfigError: a layer cannot be built, or the model
+    :func:`dltool.runs.start_record.kept_start`. Raises ConfigError: a layer cannot be built, or the model
     does not fit the data or the loss."""
     from dltool.model.build import build_model
     from dltool.model.output_checks import check_fit
@@ -130,18 +130,6 @@ def recorded_model(
         raise as_run_error(error, f"{run.resolved}: ") from error
     refuse_other_weights(record, built)
     return built, pinned
-
-
-def kept_start(run: Run) -> Path | None:
-    """Return the copy of the weights that a run started with, or of the run that it is a part of; None without any.
-    Raises RunError: it is missing."""
-    whole = run.whole or run
-    if read_record(whole).start is None:
-        return None
-    copy = checkpoint_path(whole.start, 0)
-    if not copy.is_file() or copy.is_symlink():
-        raise RunError(f"{copy} is missing: the weights that the run started with", "train a new run")
-    return copy
 
 
 def has_model(config: Config) -> bool:

@@ -23,9 +23,8 @@ from dltool.model.augmentation import build_augmentation, mixed_shape, refuse_va
 from dltool.model.inputs import Fitted, Preprocessed, layer_title, preprocess_inputs, scope_title, structure, wire
 from dltool.model.keras_objects import KERAS_ERRORS, parameter_budget, plain_message
 from dltool.model.placement import output_layers, refuse_idle_inputs, refuse_misplaced
-from dltool.model.start import StartedWeights, start_again, start_with
+from dltool.model.start import StartedWeights, add_weights
 from dltool.model.target_units import in_target_units
-from dltool.model.trainable import add_lora
 from dltool.text import Shape
 
 
@@ -124,18 +123,6 @@ def build_model(
     preprocessors, plan = preprocessors_of(prepared), (*prepared.layers, *before, *layers)
     made = BuiltModel(core, preprocessors, augmentation, full, plan, heads, outputs, prepared.fitted, one_hot, compared)
     return replace(made, started=started)
-
-
-def add_weights(config: Config, core: keras.Model, is_pretrained: bool, start: Path | None) -> StartedWeights | None:
-    """Load the weights that the model starts with, if any, and return them; then add the matrices of LoRA, which
-    loading would set to 0. Raises as :func:`build_model`."""
-    started = None
-    if is_pretrained and start is not None:
-        started = start_again(core, start)
-    elif is_pretrained and config.model.start is not None:
-        started = start_with(core, config.model.start)
-    add_lora(config, core)
-    return started
 
 
 def build_core(

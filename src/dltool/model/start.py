@@ -12,11 +12,12 @@ import h5py
 import keras
 import numpy as np
 
-from dltool.config.schema import StartOptions
+from dltool.config.schema import Config, StartOptions
 from dltool.errors import ConfigError, ConfigPath, Problem, RunError
 from dltool.model.backbones import digest
 from dltool.model.saving import refuse_damaged, restore_weights, stored_weights
 from dltool.model.torch_weights import flattened_inputs, read_safetensors, torch_modules
+from dltool.model.trainable import add_lora
 from dltool.model.weights_file import LayerWeights, layers_in
 from dltool.runs.checkpoint_file import read_checkpoint
 from dltool.runs.directory import open_run
@@ -38,6 +39,18 @@ class StartedWeights:
 
     arrays: Mapping[str, np.ndarray]
     record: Mapping[str, Any]
+
+
+def add_weights(config: Config, core: keras.Model, is_pretrained: bool, start: Path | None) -> StartedWeights | None:
+    """Load the weights that the model starts with, if any, and return them; then add the matrices of LoRA, which
+    loading would set to 0. `start` is a run's copy of the former. Raises as :func:`start_with` and :func:`start_again`."""
+    started = None
+    if is_pretrained and start is not None:
+        started = start_again(core, start)
+    elif is_pretrained and config.model.start is not None:
+        started = start_with(core, config.model.start)
+    add_lora(config, core)
+    return started
 
 
 def start_with(core: keras.Model, options: StartOptions) -> StartedWeights:

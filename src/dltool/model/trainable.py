@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
+import numpy as np
 
 from dltool.config.schema import Config, Phase
 from dltool.errors import ConfigError, Problem
@@ -90,7 +91,10 @@ def add_lora(config: Config, core: keras.Model) -> None:
 
 
 def merge_lora(core: keras.Model) -> None:
-    """Make layers plain again, after weights were loaded: files hold W + A·B in place of W."""
+    """Make layers plain again: their weights become W + A·B, as in files."""
     for layer in core._flatten_layers():
         if getattr(layer, "lora_enabled", False):
+            store: dict[str, Any] = {}
+            layer.save_own_variables(store)
+            layer.load_own_variables({name: np.array(value) for name, value in store.items()})
             layer.lora_enabled, layer.lora_rank = False, None

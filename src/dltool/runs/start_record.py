@@ -1,4 +1,4 @@
-"""What run.json holds of the weights that a model started with, and warnings about them."""
+"""What a run holds of the weights that its model started with, and warnings about them."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,6 +6,8 @@ from pathlib import Path
 from pydantic import Field
 
 from dltool.config.schema import Config
+from dltool.errors import RunError
+from dltool.runs.checkpoint_file import checkpoint_path
 from dltool.runs.directory import open_run
 from dltool.runs.files import Run
 from dltool.runs.records import MOST_ITEMS, Lenient, Words, read_record
@@ -48,3 +50,15 @@ def warnings_of_start(run: Run, config: Config) -> Iterator[str]:
     ours, others = ({k: v for k, v in each.preprocessing.items() if k.endswith(VOCABULARY)} for each in (own, theirs))
     if ours and others and ours != others:
         yield f"{source} has another vocabulary: its weights give the same numbers to other words"
+
+
+def kept_start(run: Run) -> Path | None:
+    """Return the copy of the weights that a run started with, or of the run that it is a part of; None without any.
+    Raises RunError: it is missing."""
+    whole = run.whole or run
+    if read_record(whole).start is None:
+        return None
+    copy = checkpoint_path(whole.start, 0)
+    if not copy.is_file() or copy.is_symlink():
+        raise RunError(f"{copy} is missing: the weights that the run started with", "train a new run")
+    return copy
