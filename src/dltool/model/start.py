@@ -43,7 +43,7 @@ class StartedWeights:
 
 def add_weights(config: Config, core: keras.Model, is_pretrained: bool, start: Path | None) -> StartedWeights | None:
     """Load the weights that the model starts with, if any, and return them; then add the matrices of LoRA, which
-    loading would set to 0. `start` is a run's copy of the former. Raises as :func:`start_with` and :func:`start_again`."""
+    loading would set to 0. `start` is a run's copy of the former. Raises as :func:`start_with`, :func:`start_again`."""
     started = None
     if is_pretrained and start is not None:
         started = start_again(core, start)
