@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +34,12 @@ class BuiltModel:
 
     `core` maps preprocessed inputs to outputs and is what training changes. `preprocessors` preprocess raw inputs, by
     input name; inputs without preprocessing are absent. `augmentation` changes preprocessed inputs, in training only.
-    `full` maps raw inputs to outputs, without augmentation. With several inputs, core and full take a dict by name;
-    if the config names outputs, they return a dict. `layers` are the rows of the plan; `outputs` are the output
-    layers, by the name of their `heads`. `compared` is what each loss compares, absent if unknown; `one_hot` is the
-    number of classes by output, if its loss takes one-hot targets. `started` are the weights of `model.start`. An
-    augmentation that mixes labels maps [inputs, targets] to [inputs, targets]."""
+    `full` maps raw inputs to outputs, without augmentation. With several inputs, core and full take a dict by name; if
+    the config names outputs, they return a dict. `layers` are the rows of the plan; `outputs` are the output layers,
+    by the name of their `heads`. `compared` is what each loss compares, absent if unknown; `one_hot` is the number of
+    classes by output, if its loss takes one-hot targets. `started` are the weights of `model.start`. An augmentation
+    that mixes labels maps [inputs, targets] to [inputs, targets]. If the core takes raw inputs, preprocessors for
+    other uses are `beside` it."""
 
     core: keras.Model
     preprocessors: Mapping[str, keras.Model]
@@ -51,6 +52,7 @@ class BuiltModel:
     one_hot: Mapping[str, int]
     compared: Mapping[str, Compared]
     started: StartedWeights | None = None
+    beside: Mapping[str, keras.Model] = field(default_factory=dict)
 
     @property
     def input_shape(self) -> Shape:
