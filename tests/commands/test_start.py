@@ -11,6 +11,9 @@ import pytest
 from tests.commands.test_resume import killed
 from tests.small_configs import TINY
 
+from dltool.experiment.opening import best_model, recorded_kind
+from dltool.runs.files import Run
+
 FIRST = TINY.replace("name: example", "name: first").replace("units: 8,", "units: 8, name: body,")
 # A step of this size changes no float32.
 STILL = ("{Adam: {learning_rate: 1e-3}}", "{SGD: {learning_rate: 1e-30}}")
@@ -135,6 +138,9 @@ def test_a_model_trained_by_lora_is_a_plain_model_of_keras(train, dltool):
     np.testing.assert_array_equal(model.get_layer("body").kernel, body)
     results = json.loads((run / "results.json").read_text("utf-8"))
     assert results["best"]["epoch"] == 2
+    again = best_model(Run(run), *recorded_kind(Run(run)))
+    assert again.core.get_layer("body").lora_rank is None
+    np.testing.assert_array_equal(again.core.get_layer("body").kernel, body)
     assert dltool("evaluate", run).code == 0
     found = json.loads((run / "evaluation/test/metrics.json").read_text("utf-8"))
     assert json.dumps(results["test"]["loss"]) in json.dumps(found)

@@ -16,6 +16,7 @@ import keras
 from dltool.durable_files import atomic_path, atomic_write, held_folder
 from dltool.errors import RunError
 from dltool.model.keras_objects import KERAS_ERRORS
+from dltool.model.trainable import merge_lora
 from dltool.model.weights_file import CHECKSUM, checksum, plain_arrays
 
 
@@ -53,7 +54,8 @@ def restore_weights(core: keras.Model, content: io.BytesIO) -> None:
 
 
 def load_weights(core: keras.Model, path: Path, *, is_own: bool = False) -> None:
-    """Load weights into a model; those that this process has just written (`is_own`) need no check.
+    """Load weights into a model, whose layers are then plain, without LoRA; those that this process has just written
+    (`is_own`) need no check.
 
     Raises RunError: the file is missing, damaged, or of another model."""
     if path.is_symlink() or not path.is_file():
@@ -66,6 +68,7 @@ def load_weights(core: keras.Model, path: Path, *, is_own: bool = False) -> None
     except (OSError, *KERAS_ERRORS) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise RunError(f"{path} does not hold the weights of this model: {reason}") from None
+    merge_lora(core)
 
 
 def refuse_damaged(path: Path, *, is_signed: bool = True) -> None:
