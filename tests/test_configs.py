@@ -138,7 +138,10 @@ def build(name: str, folder: Path) -> Any:
     return new_experiment(dataset.in_force(checked_with(document, dataset.facts)), dataset).built
 
 
-@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow) if n == "lite0" else n for n in CASES])
+LARGE = ("lite0", "transfer")
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow) if n in LARGE else n for n in CASES])
 def test_every_config_builds_with_the_parameters_of_its_network(name, tmp_path):
     parameters = CASES[name][1]
     built = build(name, tmp_path)
