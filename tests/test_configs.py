@@ -59,6 +59,11 @@ def pictures(folder: Path) -> list[str]:
     return [f"vars.data={folder}", "vars.weights=null"]
 
 
+def small_pictures(folder: Path) -> list[str]:
+    """The weights would have to be made by scripts/lite0.py."""
+    return [*pictures(folder), "model.start=null", "data.split.use=1", "vars.side=32"]
+
+
 def sounds(folder: Path) -> list[str]:
     for digit in range(10):
         (folder / f"spoken-digits.zip/{digit}").mkdir(parents=True)
@@ -120,6 +125,7 @@ CASES: dict[str, tuple[Callable[[Path], list[str]], int | None]] = {
     "spoken-digits-speakers": (sounds, 23_946),
     "titanic": (table(TITANIC, "titanic.csv"), None),
     "transfer": (pictures, 2_268_232),
+    "lite0": (small_pictures, 3_423_272),
     "two-outputs": (halves, 132_491),
     "unet": (scenes, 117_883),
 }
@@ -134,7 +140,10 @@ def build(name: str, folder: Path) -> Any:
     return new_experiment(dataset.in_force(checked_with(document, dataset.facts)), dataset).built
 
 
-@pytest.mark.parametrize("name", CASES)
+LARGE = ("lite0", "transfer")
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow) if n in LARGE else n for n in CASES])
 def test_every_config_builds_with_the_parameters_of_its_network(name, tmp_path):
     parameters = CASES[name][1]
     built = build(name, tmp_path)

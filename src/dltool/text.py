@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 from unicodedata import category
@@ -55,6 +56,12 @@ def did_you_mean(names: Iterable[str]) -> str:
     """Return the hint that suggests `names`; empty if there are none."""
     quoted_names = [f'"{name}"' for name in names]
     return f"did you mean {joined(quoted_names, 'or')}?" if quoted_names else ""
+
+
+def is_meant(names: Iterable[str], pattern: str) -> bool:
+    """Return whether the pattern, in which `*` matches any characters, is one of the names."""
+    expression = ".*".join(map(re.escape, pattern.split("*")))
+    return any(re.fullmatch(expression, name) for name in names)
 
 
 def joined(words: Sequence[str], last: str) -> str:

@@ -103,6 +103,7 @@ MOVED = [{"RandomTranslation": {"height_factor": 0.1, "width_factor": 0.1}}]
             advisor(LARGE, parameters=50_000),
             [
                 "data.augmentation: [{RandomTranslation",
+                "start with weights that were trained on more images",
                 "- Dropout: 0.3 before model.layers[1] (a b.yaml:4)",
                 "training.optimizer: {Adam: {weight_decay: 0.01}}",
             ],

@@ -10,9 +10,10 @@ from tests.training.test_fit import EVERYTHING, assert_same, numbers, without_ti
 from dltool.config.schema import Phase
 from dltool.errors import ConfigError, Interrupted, RunError, TrainingDiverged
 from dltool.model.build import build_model
+from dltool.model.trainable import set_trainable, trainable_layers
 from dltool.training.fit import prepare_fit
 from dltool.training.state import TrainingState
-from dltool.training.steps import epoch_order, set_trainable, trainable_layers
+from dltool.training.steps import epoch_order
 
 PHASES = [
     {"epochs": 1, "trainable": ["head"], "optimizer": {"Adam": 0.01}},
@@ -69,6 +70,63 @@ def test_phases_are_keras_trainings_one_after_the_other(phased, dataset, ours):
     assert [record.epoch for record in ours.result.history] == [1, 2, 3]
     assert [round(record.learning_rate, 6) for record in ours.result.history] == [0.01, 0.05, 0.05]
     assert ours.recorder.events[0] == "epoch 1/3 of 6 steps"
+
+
+ADAPTED = [
+    {"epochs": 1, "optimizer": {"SGD": {"learning_rate": 0.05}}},
+    {"epochs": 2, "trainable": ["head"], "lora": {"layers": ["body"], "rank": 2}, "optimizer": {"Adam": 0.01}},
+    {"epochs": 1, "optimizer": {"SGD": {"learning_rate": 0.05}}},
+]
+
+
+@pytest.fixture(scope="module")
+def adapted(phased, dataset, train):
+    return train(phased(ADAPTED), dataset)
+
+
+def test_a_phase_with_lora_is_keras_training_of_two_matrices_beside_frozen_weights(phased, dataset, adapted):
+    config = phased(ADAPTED)
+    model = build_model(config, dataset.facts).core
+    body, head = model.get_layer("body"), model.get_layer("head")
+    found = dataset.examples("train")
+    (inputs,), (targets,) = found.inputs.values(), found.targets.values()
+    epoch = 0
+    for optimizer, is_adapted, epochs in (
+        (keras.optimizers.SGD(0.05), False, 1),
+        (keras.optimizers.Adam(0.01), True, 2),
+        (keras.optimizers.SGD(0.05), False, 1),
+    ):
+        body._kernel.trainable = body.bias.trainable = not is_adapted
+        body.lora_kernel_a.trainable = body.lora_kernel_b.trainable = is_adapted
+        before = np.array(body._kernel)
+        model.compile(optimizer, "sparse_categorical_crossentropy")
+        for _ in range(epochs):
+            order = epoch_order(config.seed, epoch, len(inputs))
+            model.fit(inputs[order], targets[order], batch_size=16, shuffle=False, verbose=0)
+            epoch += 1
+        assert np.array_equal(before, body._kernel) == is_adapted
+    assert np.any(body.lora_kernel_b)
+    assert_same(adapted.weights, model.get_weights())
+    assert head.lora_enabled is False
+
+
+@pytest.mark.slow
+def test_in_a_phase_with_lora_a_training_goes_on_with_the_same_bits(phased, dataset, train, adapted):
+    for saved in adapted.recorder.states[1:-1]:
+        start = TrainingState(saved.arrays, json.loads(json.dumps(saved.state)))
+        assert_same_end(train(phased(ADAPTED), dataset, start=start), adapted)
+
+
+def test_lora_is_refused_where_layers_lack_it_or_have_another_rank(phased, dataset):
+    layers = [{"Dense": {"units": 8, "name": "body"}}, {"Dropout": {"rate": 0.1, "name": "drop"}}, LAYERS[1]]
+    wrong = {"epochs": 1, "optimizer": "sgd", "lora": {"layers": ["drop", "body"], "rank": 3}}
+    config = phased([{**wrong, "lora": {"layers": ["body"]}}, wrong], layers)
+    with pytest.raises(ConfigError) as refused:
+        build_model(config, dataset.facts)
+    assert [(problem.place, problem.message) for problem in refused.value.problems] == [
+        (("training", "phases", 1, "lora", "layers", 0), 'no layer that LoRA can train is called "drop"'),
+        (("training", "phases", 1, "lora", "rank"), "body has the rank 4 already"),
+    ]
 
 
 def test_what_no_pattern_means_does_not_change(phased, dataset, train):

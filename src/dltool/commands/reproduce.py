@@ -22,6 +22,7 @@ from dltool.runs.directory import open_run, refuse_unwritable
 from dltool.runs.files import Run
 from dltool.runs.recorded import chosen, differences, machine_changes, recorded_config, refuse_unset
 from dltool.runs.records import read_record, recorded_threads
+from dltool.runs.start_record import kept_start
 
 if TYPE_CHECKING:
     from dltool.experiment.listener import Progress
@@ -104,7 +105,7 @@ def train_again(
         refuse_files(run, config)
     old = read_record(run)
     with stages.building():
-        experiment = new_experiment(config, dataset, recorded_threads(run, old), is_kept)
+        experiment = new_experiment(config, dataset, recorded_threads(run, old), is_kept, kept_start(run))
         refuse_other_weights(old, experiment.built)
         fitting = prepared_steps(experiment, recorded_strategy(run))
     for change in machine_changes(old, experiment.pinned):

@@ -88,10 +88,24 @@ def independent(layer: KerasObject) -> KerasObject:
     return replace(layer, arguments={**layer.arguments, "top_db": float(least)})
 
 
+WEIGHTS_ENDINGS = (".h5", ".keras", ".safetensors")
+
+
 def weight_file_problems(config: Config) -> list[Problem]:
     layers = [(index, layer) for index, layer in enumerate(config.model.layers) if layer.kind == "backbone"]
     places = [((*LAYERS, index, *layer.steps, "weights"), layer.arguments.get("weights")) for index, layer in layers]
-    return [problem for place, path in places if (problem := missing_weights(path, place))]
+    problems = [problem for place, path in places if (problem := missing_weights(path, place))]
+    start = config.model.start
+    if start is not None and isinstance(start.run, str) and not os.path.isdir(start.run):
+        problems.append(Problem(("model", "start", "run"), f"no such run: {start.run}", "expected the folder of a run"))
+    if start is not None and isinstance(start.weights, str):
+        place, is_there = ("model", "start", "weights"), os.path.isfile(start.weights)
+        if not is_there or not start.weights.endswith(WEIGHTS_ENDINGS):
+            message = f"{start.weights} is not a file of weights" if is_there else f"no such file: {start.weights}"
+            problems.append(
+                Problem(place, message, "expected .weights.h5 or .keras by Keras, or .safetensors by PyTorch")
+            )
+    return problems
 
 
 def missing_weights(path: Any, place: ConfigPath) -> Problem | None:

@@ -66,6 +66,24 @@ class OutputOptions(Section):
     """The weight of each class by name; `balanced` gives all classes the same total weight."""
 
 
+class StartOptions(Section):
+    """The weights that the model starts with: those of layers with the same name and shapes. All others are new."""
+
+    run: str | None = None
+    """A run, for its best weights."""
+    weights: str | None = None
+    """A file of weights: `.weights.h5` or `.keras` by Keras, or `.safetensors` by PyTorch."""
+    layers: Annotated[tuple[str, ...], Field(strict=False, min_length=1)] | None = None
+    """The names of the layers that take their weights, which the source must have; `*` matches any characters, and the
+    name of a backbone all of its layers. Default: all layers that fit."""
+
+    @model_validator(mode="after")
+    def has_one_source(self) -> Self:
+        if (self.run is None) == (self.weights is None):
+            refuse(Problem((), "expected either run or weights", "run: RUN, or weights: FILE"))
+        return self
+
+
 class Model(Section):
     """The model."""
 
@@ -77,6 +95,9 @@ class Model(Section):
     classifier, for images of 0 to 255."""
     outputs: dict[str, OutputOptions] = Field(default_factory=dict)
     """Several outputs by name, each with its loss and metrics. Default: the output of the last layer."""
+
+    start: StartOptions | None = None
+    """The weights that the model starts with, from another run or a file."""
 
     @model_validator(mode="after")
     def outputs_can_be_named(self) -> Self:
@@ -114,6 +135,15 @@ class CheckpointOptions(Section):
 Epochs = Annotated[int, Field(ge=1, le=MOST_EPOCHS)]
 
 
+class LoraOptions(Section):
+    """Layers that a phase trains by LoRA: their own weights stay, and two small matrices added to them are trained."""
+
+    layers: Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
+    """The names of the layers, as in `trainable`."""
+    rank: Annotated[int, Field(ge=1)] = 4
+    """The size of the matrices: (inputs, rank) and (rank, outputs)."""
+
+
 class Phase(Section):
     """A phase of the training with its own epochs, optimizer and trainable layers."""
 
@@ -124,6 +154,8 @@ class Phase(Section):
     trainable: Annotated[tuple[str, ...], Field(strict=False, min_length=1)] | None = None
     """The names of the trainable layers, including those inside a backbone; `*` matches any characters. All others are
     frozen. Default: the `trainable` of each layer."""
+    lora: LoraOptions | None = None
+    """The layers that are trained by LoRA, besides those of `trainable`."""
 
 
 class Training(Section):

@@ -1,6 +1,7 @@
 """Checks a config against the facts of its data."""
 
 from dltool.config.checks import static_checks
+from dltool.config.layer_checks import weight_file_problems
 from dltool.config.load import Document, build_config
 from dltool.config.schema import Config
 from dltool.data.facts import Facts, known_facts
@@ -20,5 +21,6 @@ def checked_with(document: Document, facts: Facts) -> Config:
 
 
 def without_problems(config: Config, facts: Facts | None) -> Config:
-    ConfigError.refuse(static_checks(config, facts))
+    # Files of weights are not among the static checks: a run needs them no more.
+    ConfigError.refuse([*static_checks(config, facts), *weight_file_problems(config)])
     return config

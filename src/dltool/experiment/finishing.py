@@ -173,6 +173,7 @@ def fitted_model(
     """Train the model, which then has its best weights. The run gets checkpoints, best weights and a metrics line an
     epoch."""
     from dltool.model.saving import save_weights
+    from dltool.model.trainable import merge_lora
     from dltool.training.fit import fit
     from dltool.training.state import assign
 
@@ -193,6 +194,7 @@ def fitted_model(
             save_weights(fitting.core, run.best_weights)
         else:
             assign(fitting.core, fitting.recovery.best_weights)
+        merge_lora(fitting.core)
     return fitted
 
 

@@ -22,12 +22,14 @@ from dltool.experiment.refusals import RESUMED_PARTS, places_outside, weight_fil
 from dltool.experiment.signals import StopNow
 from dltool.keras_names import ALLOWED
 from dltool.machine import describe_machine
+from dltool.runs.checkpoint_file import checkpoint_path, write_checkpoint
 from dltool.runs.directory import create
 from dltool.runs.files import OWN_TABLE, Run, encode_json
 from dltool.runs.recorded import environment_digests, recorded_contents, with_table_at
 
 if TYPE_CHECKING:
     from dltool.experiment.listener import Progress
+    from dltool.model.start import StartedWeights
     from dltool.training.fit import Fitting
 
 
@@ -61,10 +63,13 @@ def new_run(
         "pinned": dict(experiment.pinned),
         "strategy": asdict(fitting.steps.strategy),
         "weights": weight_files(experiment.built),
+        "start": None if experiment.built.started is None else experiment.built.started.record,
         "git": None,
         "code": [{"file": code.shown_as, "sha256": code.sha256} for code in ALLOWED],
     }
     files = {**first_files(document, experiment), **further}
+    if part is None and experiment.built.started is not None:
+        files |= {f"start/{checkpoint_path(Path(), 0)}": start_file(experiment.built.started)}
     with create(runs, config.name, {**record, **fields}, files, part) as run:
         progress.run_created(run, is_kept=experiment.is_kept)
         for place in outside if experiment.is_kept else ():
@@ -81,6 +86,12 @@ def temporary_runs(prefix: str) -> Iterator[Path]:
     except (DltoolError, StopNow) as error:
         error.kept = ""
         raise
+
+
+def start_file(started: "StartedWeights") -> bytes:
+    """Return the run's copy of the weights that its model started with."""
+    with tempfile.TemporaryDirectory() as folder:
+        return write_checkpoint(Path(folder), 0, list(started.arrays.items()), started.record).read_bytes()
 
 
 def first_files(document: Document, experiment: Experiment) -> dict[str, bytes]:

@@ -21,6 +21,7 @@ from dltool.runs.directory import refuse_unwritable
 from dltool.runs.files import Run
 from dltool.runs.recorded import with_table_at
 from dltool.runs.records import read_record
+from dltool.runs.start_record import StartRecord, kept_start, recorded_warnings
 from dltool.text import counted
 from dltool.tracking import refuse_missing_extras
 
@@ -71,19 +72,27 @@ def train_until_stopped(document: Document, runs: Path, stages: Stages, terms: T
         further = {} if parts is None else parts.files(document, config, dataset)
         for warning in (*dataset.warnings, *privacy_warnings(config)):
             progress.warn(warning)
+    whole = None if terms.part is None else Run(terms.part).whole
     with stages.building():
-        experiment = new_experiment(config, dataset, terms.threads, terms.is_kept)
+        start = None if whole is None else kept_start(whole)
+        experiment = new_experiment(config, dataset, terms.threads, terms.is_kept, start)
         experiment = replace(experiment, is_tested=terms.is_tested)
         fitting = prepared_steps(experiment)
         fitting.profile.is_wanted = terms.is_profiled
         if config.training.precision == "mixed_float16" and not experiment.pinned["gpus"]:
             progress.warn("mixed_float16 is many times slower than float32 without a GPU; try mixed_bfloat16")
-    progress.prepared(config, dataset.facts, experiment.built.full.count_params(), overrides(document, config))
-    whole = None if terms.part is None else Run(terms.part).whole
+    started = experiment.built.started
+    lines = [
+        *overrides(document, config),
+        *([] if started is None else [StartRecord.model_validate(started.record).words]),
+    ]
+    progress.prepared(config, dataset.facts, experiment.built.full.count_params(), lines)
     # In an untrusted run directory, git could run programs from it.
     git = read_record(whole).git if whole is not None else git_commit(document.path.absolute().parent)
     fields = {"most_rows": terms.most_rows, "git": git}
     with new_run(runs, document, experiment, fitting, progress, further, terms.part, **fields) as run:
+        for warning in recorded_warnings(run, config):
+            progress.warn(warning)
         if document.table is not None:
             experiment = replace(experiment, config=with_table_at(config, str(run.table)))
         outcome = complete(run, experiment, fitting, stages, parts=parts)

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dltool.config.schema import Config
@@ -19,6 +20,7 @@ from dltool.runs.recorded import (
     refuse_missing_data,
 )
 from dltool.runs.records import read_record, recorded_threads
+from dltool.runs.start_record import kept_start
 
 if TYPE_CHECKING:
     from dltool.model.build import BuiltModel
@@ -40,10 +42,17 @@ class Experiment:
     is_tested: bool = True
 
 
-def new_experiment(config: Config, dataset: Dataset, threads: int | None = None, is_kept: bool = True) -> Experiment:
+def new_experiment(
+    config: Config,
+    dataset: Dataset,
+    threads: int | None = None,
+    is_kept: bool = True,
+    start: Path | None = None,
+) -> Experiment:
     """Build the model for the data, its preprocessing fitted on the training split alone.
 
-    `threads` is how many TensorFlow may use; None infers it. Raises ConfigError: a layer cannot be built, or the model
+    `threads` is how many TensorFlow may use; None infers it. `start` is a run's copy of the weights to start with, see
+    :func:`dltool.runs.start_record.kept_start`. Raises ConfigError: a layer cannot be built, or the model
     does not fit the data or the loss."""
     from dltool.model.build import build_model
     from dltool.model.output_checks import check_fit
@@ -51,7 +60,7 @@ def new_experiment(config: Config, dataset: Dataset, threads: int | None = None,
 
     threads, why = (threads, "as recorded") if threads else choose_threads(config, dataset.facts)
     pinned = pin(config.seed, threads) | {"why_threads": why}
-    built = build_model(config, dataset.facts, dataset.examples("train").inputs)
+    built = build_model(config, dataset.facts, dataset.examples("train").inputs, start=start)
     check_fit(config, dataset.facts, built, dataset.inputs)
     return Experiment(config, dataset, built, pinned, is_kept)
 
@@ -111,7 +120,8 @@ def recorded_model(
     pinned = pin(config.seed, threads if is_own_process() else None)
     fitted = Fitted(load_preprocessing(run.preprocessing), load_columns(run.preprocessing))
     try:
-        built = build_model(config, facts, fitted=fitted, is_pretrained=is_pretrained)
+        start = kept_start(run) if is_pretrained else None
+        built = build_model(config, facts, fitted=fitted, is_pretrained=is_pretrained, start=start)
         check_fit(config, facts, built)
     except UnreadableConfig:
         # An error in allowed code is not the run's.

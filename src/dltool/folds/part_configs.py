@@ -85,8 +85,9 @@ def fold_configs(
 def part(path: str, words: str, config: Config, split: Mapping[str, Any]) -> PartConfig:
     data = config.data.model_copy(update={"final": None, "split": config.data.split.model_copy(update=split)})
     training = config.training.model_copy(update={"seeds": None})
-    # The run as a whole is tracked, and has the expectations.
-    alone = {"track": (), "expect": {}, "data": data, "training": training}
+    # The run as a whole is tracked, has the expectations, and keeps the weights that all parts start with.
+    model = config.model.model_copy(update={"start": None})
+    alone = {"track": (), "expect": {}, "data": data, "model": model, "training": training}
     return PartConfig(path, words, dump_yaml(config.model_copy(update=alone)))
 
 

@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -22,6 +23,7 @@ from dltool.model.augmentation import build_augmentation, mixed_shape, refuse_va
 from dltool.model.inputs import Fitted, Preprocessed, layer_title, preprocess_inputs, scope_title, structure, wire
 from dltool.model.keras_objects import KERAS_ERRORS, parameter_budget, plain_message
 from dltool.model.placement import output_layers, refuse_idle_inputs, refuse_misplaced
+from dltool.model.start import StartedWeights, add_weights
 from dltool.model.target_units import in_target_units
 from dltool.text import Shape
 
@@ -35,9 +37,9 @@ class BuiltModel:
     `full` maps raw inputs to outputs, without augmentation. With several inputs, core and full take a dict by name; if
     the config names outputs, they return a dict. `layers` are the rows of the plan; `outputs` are the output layers, by
     the name of their `heads`. `compared` is what each loss compares, absent if unknown; `one_hot` is the number of
-    classes by output, if its loss takes one-hot targets. An augmentation that mixes labels maps [inputs, targets] to
-    [inputs, targets]. If the core takes raw inputs, preprocessors for other uses are `beside` it. `noise_key` is the
-    secret state of private training, which model files must not hold."""
+    classes by output, if its loss takes one-hot targets. `started` are the weights of `model.start`. An augmentation
+    that mixes labels maps [inputs, targets] to [inputs, targets]. If the core takes raw inputs, preprocessors for other
+    uses are `beside` it. `noise_key` is the secret state of private training, which model files must not hold."""
 
     core: keras.Model
     preprocessors: Mapping[str, keras.Model]
@@ -49,6 +51,7 @@ class BuiltModel:
     fitted: Fitted
     one_hot: Mapping[str, int]
     compared: Mapping[str, Compared]
+    started: StartedWeights | None = None
     beside: Mapping[str, keras.Model] = field(default_factory=dict)
     noise_key: Any = None
 
@@ -86,12 +89,13 @@ def build_model(
     training_inputs: Mapping[str, Rows] | None = None,
     fitted: Fitted | None = None,
     is_pretrained: bool = True,
+    start: Path | None = None,
 ) -> BuiltModel:
     """Build the models of `config`.
 
     `training_inputs` are the raw inputs of the training split, on which preprocessing is fitted. `fitted`, the fitted
     state of an earlier run, takes precedence. Backbones get random weights unless the model `is_pretrained`; their
-    files are not read.
+    files are not read, nor is that of `model.start`. `start` is a run's copy of the weights to use in place of it.
 
     Sets the config's seed, which with the order of layers determines initial weights and random layers without a
     `seed`. The core comes first, so augmentation does not change the initial weights.
@@ -120,10 +124,11 @@ def build_model(
     full = model(raw, whole, config.name)
     # Earlier work of the process must not matter.
     global_seed_generator().state.assign([config.seed, 0])
+    started = add_weights(config, core, is_pretrained, start)
     preprocessors, plan = preprocessors_of(prepared), (*prepared.layers, *before, *layers)
     key = keras.Variable([0, 0, 0], trainable=False, dtype="int64") if config.training.privacy else None
-    parts = prepared.fitted, one_hot, compared
-    return BuiltModel(core, preprocessors, augmentation, full, plan, heads, outputs, *parts, noise_key=key)
+    made = BuiltModel(core, preprocessors, augmentation, full, plan, heads, outputs, prepared.fitted, one_hot, compared)
+    return replace(made, started=started, noise_key=key)
 
 
 def build_core(

@@ -10,18 +10,29 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import h5py
 import keras
 
 from dltool.durable_files import atomic_path, atomic_write, held_folder
 from dltool.errors import RunError
 from dltool.model.keras_objects import KERAS_ERRORS
+from dltool.model.trainable import merge_lora
 from dltool.model.weights_file import CHECKSUM, checksum, plain_arrays
 
 
 def save_weights(core: keras.Model, path: Path) -> None:
     """Write `path` (`….weights.h5`), in a folder of a run, atomically and with a checksum in it. Raises MachineError,
     and RunError: the folder is missing or a link."""
-    # In memory: on a full disk, HDF5 ends the process. Keras does the same for `.keras`, but has no public name for it.
+    # In memory: on a full disk, HDF5 ends the process.
+    buffer = stored_weights(core)
+    with h5py.File(buffer, "r+") as file:
+        file.attrs[CHECKSUM] = checksum(plain_arrays(file, Path("the new weights"), most=None))
+    atomic_write(path, buffer.getvalue(), path.parent.parent)
+
+
+def stored_weights(core: keras.Model) -> io.BytesIO:
+    """Return the weights as the content of a `.weights.h5` file."""
+    # Keras does the same for `.keras`, but has no public name for it.
     from keras.src.saving import saving_lib
 
     buffer = io.BytesIO()
@@ -29,14 +40,22 @@ def save_weights(core: keras.Model, path: Path) -> None:
     saving_lib._save_state(
         weights_alone(core), weights_store=store, assets_store=None, inner_path="", visited_saveables=set()
     )
-    arrays = plain_arrays(store.h5_file, Path("the new weights"), most=None)
-    store.h5_file.attrs[CHECKSUM] = checksum(arrays)
     store.close()
-    atomic_write(path, buffer.getvalue(), path.parent.parent)
+    return buffer
+
+
+def restore_weights(core: keras.Model, content: io.BytesIO) -> None:
+    """Load the content of a `.weights.h5` file of this model."""
+    from keras.src.saving import saving_lib
+
+    store = saving_lib.H5IOStore(content, mode="r")
+    saving_lib._load_state(weights_alone(core), store, assets_store=None, inner_path="", visited_saveables=set())
+    store.close()
 
 
 def load_weights(core: keras.Model, path: Path, *, is_own: bool = False) -> None:
-    """Load weights into a model; those that this process has just written (`is_own`) need no check.
+    """Load weights into a model, whose layers are then plain, without LoRA; those that this process has just written
+    (`is_own`) need no check.
 
     Raises RunError: the file is missing, damaged, or of another model."""
     if path.is_symlink() or not path.is_file():
@@ -49,6 +68,7 @@ def load_weights(core: keras.Model, path: Path, *, is_own: bool = False) -> None
     except (OSError, *KERAS_ERRORS) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise RunError(f"{path} does not hold the weights of this model: {reason}") from None
+    merge_lora(core)
 
 
 def refuse_damaged(path: Path, *, is_signed: bool = True) -> None:

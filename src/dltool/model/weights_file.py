@@ -1,9 +1,11 @@
 """Checks a file of weights, without Keras. As a program it does so within limits: HDF5 trusts what it reads."""
 
 import hashlib
+import re
 import resource
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ CHECKSUM = "dltool_sha256"
 MOST_OBJECTS = 100_000
 NUMBERS = "biufc"
 BFLOAT16_AS_STORED = "V2"
+LONGEST_NAME = 200
 SECONDS, BYTES_PER_SECOND = 4, 50_000_000
 """Processor time to start, and the least speed after that: a tenth of the usual one."""
 
@@ -73,6 +76,33 @@ def plain_arrays(file: h5py.File, path: Path, most: int | None) -> dict[str, h5p
             if most is not None and total > most:
                 raise RunError(f"{path} declares more at {shown} than its {most:,} bytes can hold")
     return arrays
+
+
+@dataclass(frozen=True)
+class LayerWeights:
+    """The weights of one layer by their place in it, `vars/0`. `kind` is its class in Keras's files, `conv2d`."""
+
+    kind: str
+    arrays: dict[str, Any]
+
+
+def layers_in(
+    file: h5py.File, path: Path = Path("the new weights"), most: int | None = None
+) -> dict[str, LayerWeights]:
+    """Return the weights of each layer in a file that Keras wrote, unread, by name: `network/conv`. Raises as
+    :func:`plain_arrays`, which explains `path` and `most`."""
+    found: dict[str, LayerWeights] = {}
+    for place, array in plain_arrays(file, path, most).items():
+        group, names, steps, kind = file, [], place.strip("/").split("/"), ""
+        while len(steps) > 2 and steps[0] == "layers":
+            kind, group = re.sub(r"_\d+$", "", steps[1]), group["layers"][steps[1]]
+            # Files of older versions of Keras have no names.
+            name = group["vars"].attrs.get("name") if "vars" in group else None
+            names.append(str(name or steps[1])[:LONGEST_NAME])
+            steps = steps[2:]
+        if names and array.dtype != BFLOAT16_AS_STORED:
+            found.setdefault("/".join(names), LayerWeights(kind, {})).arrays["/".join(steps)] = array
+    return found
 
 
 def checksum(arrays: Mapping[str, h5py.Dataset]) -> str:

@@ -23,6 +23,8 @@ LINE = re.compile(r"(.+:\d+):\d+")
 MOST_STEPS = 3
 """Cures named at once."""
 HIGH_DROPOUT = 0.4
+FEW_IMAGES = 5_000
+"""Training images, below which weights of another model help most."""
 LARGE_MODEL = 10
 """Parameters for each training example."""
 FEW_STEPS = 500
@@ -48,6 +50,12 @@ class Advisor:
     @property
     def layers(self) -> tuple[KerasObject, ...]:
         return self.config.model.layers
+
+    @property
+    def is_of_images(self) -> bool:
+        """Return whether each input is an image, and no target is."""
+        only, targets = self.facts.only_input, self.facts.targets.values()
+        return only is not None and len(only.shape) == 3 and not any(each.shape for each in targets)
 
     def located(self, words: str, *path: str | int) -> str:
         """Return the words with the line of the first config value at or below `path`, if there is one."""
@@ -81,16 +89,17 @@ class Advisor:
 
     def against_overfitting(self) -> str:
         """Return what makes a model generalize better and is not in the config yet."""
-        steps = [*self.regularization()][:MOST_STEPS]
+        steps, more = [*self.regularization()][:MOST_STEPS], "use more training examples"
+        is_new = self.config.model.start is None and not any(layer.kind == "backbone" for layer in self.layers)
+        if self.is_of_images and is_new and self.facts.examples < FEW_IMAGES:
+            more = "start with weights that were trained on more images (a backbone, or model.start), or " + more
         if not steps:
-            return "Use more training examples: the config already does what it can against overfitting."
-        return f"Write {joined(steps, 'or')}, or use more training examples."
+            return f"{more[:1].upper()}{more[1:]}: the config already does what it can against overfitting."
+        return f"Write {joined(steps, 'or')}, or {more}."
 
     def regularization(self) -> Iterator[str]:
-        layers, only = self.layers, self.facts.only_input
-        targets = self.facts.targets.values()
-        is_image = only is not None and len(only.shape) == 3 and not any(each.shape for each in targets)
-        if is_image and not self.config.data.augmentation:
+        layers = self.layers
+        if self.is_of_images and not self.config.data.augmentation:
             yield "data.augmentation: [{RandomTranslation: {height_factor: 0.1, width_factor: 0.1}}]"
         if self.parameters > self.facts.examples:
             # A small model cannot learn its examples by heart.

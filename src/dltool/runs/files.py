@@ -82,9 +82,8 @@ class Run:
     log = Inside("log.txt", "The terminal output, and the log messages of TensorFlow.")
     lock = Inside("lock", "Held by the process that writes the run; it names that process.")
     preprocessing = Inside("preprocessing/", "The state of fitted preprocessing: vocabularies, means and variances.")
-    checkpoints = Inside(
-        "checkpoints/", "The complete training state, newest two; `best.weights.h5` has the weights of the best epoch."
-    )
+    checkpoints = Inside("checkpoints/", "The training state, newest two; `best.weights.h5` is of the best epoch.")
+    start = Inside("start/", "With `model.start`, a copy of the weights that the training started with.")
     evaluation = Inside(
         "evaluation/",
         "A folder for each evaluation, such as `test/`: its metrics, predictions, figures and `distributions.json`.",

@@ -1,7 +1,6 @@
 """The JSON files of a run directory as typed values; none is trusted.
 
-Unknown keys are ignored. An invalid value counts as absent, so that damaged runs can be listed and reported. Readers
-refuse a record that lacks a value they need."""
+Unknown keys are ignored, invalid values count as absent: damaged runs can be listed. Readers refuse what they lack."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -184,6 +183,7 @@ class RunRecord(Lenient):
     pinned: dict[str, Any] = {}
     strategy: StrategyRecord | None = None
     weights: dict[str, RecordedFile] = {}
+    start: dict[str, Any] | None = None
     preprocessing: dict[str, Any] = {}
     resumed: list[Any] = []
     git: dict[str, Any] | None = None

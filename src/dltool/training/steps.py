@@ -3,11 +3,8 @@
 import contextlib
 import gc
 import itertools
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
-import keras
 import numpy as np
 
 from dltool.config.schema import Config, Phase
@@ -16,6 +13,7 @@ from dltool.errors import ConfigError, Problem
 from dltool.keras_names import ALLOWED
 from dltool.model.build import BuiltModel
 from dltool.model.keras_objects import KERAS_ERRORS, OUT_OF_MEMORY
+from dltool.model.trainable import TrainableLayer, set_trainable, trainable_layers
 from dltool.text import did_you_mean, listed, near, quoted
 from dltool.training.batches import make_tables, model_targets
 from dltool.training.compile import compile_core, culprit, made_optimizer
@@ -32,7 +30,7 @@ from dltool.training.private_steps import (
 from dltool.training.profile import Profile
 from dltool.training.rewrites import rewritten
 from dltool.training.state import set_value, value_of, variables
-from dltool.training.weight_decay import MOST_NAMES, is_meant
+from dltool.training.weight_decay import MOST_NAMES
 from dltool.training.weighting import by_class, made_weighting
 
 
@@ -161,42 +159,6 @@ def epoch_order(seed: int, epoch: int, examples: int) -> np.ndarray:
     return generator.permutation(np.arange(examples, dtype=np.int32))
 
 
-@dataclass(frozen=True)
-class TrainableLayer:
-    """A layer that can be frozen, with its own name and the names of the networks that contain it.
-
-    `flags` are the `trainable` flags of the layer and the layers inside it, outer ones first."""
-
-    names: tuple[str, ...]
-    layer: Any
-    flags: tuple[tuple[Any, bool], ...]
-
-    def is_meant_by(self, pattern: str) -> bool:
-        return is_meant(self.names, pattern)
-
-
-def trainable_layers(network: Any, names: tuple[str, ...] = ()) -> Iterator[TrainableLayer]:
-    """Return the layers of a model, with those of nested networks one by one."""
-    for layer in network.layers:
-        if isinstance(layer, keras.Model):
-            yield from trainable_layers(layer, (*names, layer.name))
-        elif not isinstance(layer, keras.layers.InputLayer):
-            inside = layer._flatten_layers()
-            yield TrainableLayer((layer.name, *names), layer, tuple((each, each.trainable) for each in inside))
-
-
-def set_trainable(core: keras.Model, layers: Iterable[TrainableLayer], phase: Phase) -> None:
-    """Unfreeze the layers that the phase names; if it names none, apply each layer's own `trainable` flag."""
-    # A layer in a frozen network is frozen whatever its own flag.
-    core.trainable = True
-    for entry in layers:
-        if phase.trainable is None:
-            for layer, flag in entry.flags:
-                layer.trainable = flag
-        else:
-            entry.layer.trainable = any(map(entry.is_meant_by, phase.trainable))
-
-
 def refuse_idle_phases(config: Config, layers: list[TrainableLayer]) -> None:
     """Raise ConfigError if a pattern matches no layer, or a phase would train nothing."""
     problems = []
@@ -209,7 +171,7 @@ def refuse_idle_phases(config: Config, layers: list[TrainableLayer]) -> None:
             nearest = did_you_mean(near(patterns[index].replace("*", ""), known, 3))
             hint = nearest or f"the layers are {listed(known, MOST_NAMES)}"
             problems.append(Problem((*place, index), f"no layer is called {quoted(patterns[index])}", hint))
-        if not unknown and not any(is_trained(entry, phase) for entry in layers):
+        if not unknown and phase.lora is None and not any(is_trained(entry, phase) for entry in layers):
             problems.append(Problem(place, "this phase trains no weights", "name a layer that has weights"))
     ConfigError.refuse(problems)
 

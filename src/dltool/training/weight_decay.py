@@ -1,22 +1,15 @@
 """Weights that the weight decay of an optimizer leaves out."""
 
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 
 from dltool.errors import ConfigError, Problem
-from dltool.text import did_you_mean, listed, near, quoted
+from dltool.text import did_you_mean, is_meant, listed, near, quoted
 
 MOST_NAMES = 10
 """Most names in a message."""
-
-
-def is_meant(names: Iterable[str], pattern: str) -> bool:
-    """Return whether the pattern, in which `*` matches any characters, is one of the names."""
-    expression = ".*".join(map(re.escape, pattern.split("*")))
-    return any(re.fullmatch(expression, name) for name in names)
 
 
 def exclude_from_weight_decay(optimizer: Any, core: keras.Model, patterns: Sequence[str]) -> None:

@@ -1,0 +1,64 @@
+"""What a run holds of the weights that its model started with, and warnings about them."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from pydantic import Field
+
+from dltool.config.schema import Config
+from dltool.errors import RunError
+from dltool.runs.checkpoint_file import checkpoint_path
+from dltool.runs.directory import open_run
+from dltool.runs.files import Run
+from dltool.runs.records import MOST_ITEMS, Lenient, Words, read_record
+from dltool.text import and_more, counted
+
+VOCABULARY = "vocabulary.txt"
+
+
+class StartRecord(Lenient):
+    """The layers that started with the weights of another run or a file, and those that did not."""
+
+    source: Words = ""
+    taken: list[Words] = Field(default_factory=list)
+    new: dict[str, Words] = Field(default_factory=dict)
+    warnings: list[Words] = Field(default_factory=list)
+
+    @property
+    def words(self) -> str:
+        new = f"; new: {and_more(list(self.new), MOST_ITEMS)}" if self.new else ""
+        return f"starts with the weights of {counted(len(self.taken), 'layer')} of {self.source}{new}"
+
+
+def recorded_warnings(run: Run, config: Config) -> list[str]:
+    """Record the warnings about the run that `model.start` of a new run names; return them. Raises RunError."""
+    warnings = list(warnings_of_start(run, config))
+    if warnings:
+        run.update("running", start={**(read_record(run).start or {}), "warnings": warnings})
+    return warnings
+
+
+def warnings_of_start(run: Run, config: Config) -> Iterator[str]:
+    if config.model.start is None or config.model.start.run is None:
+        return
+    source = config.model.start.run
+    own, theirs = read_record(run), read_record(open_run(Path(source)))
+    is_other_split = own.data.split != theirs.data.split or config.data.split.folds is not None
+    if own.data.fingerprint == theirs.data.fingerprint and is_other_split:
+        risk = "its weights may have seen test examples of this run, whose results would then be too good"
+        yield f"{source} was trained on the same data with another split: {risk}"
+    ours, others = ({k: v for k, v in each.preprocessing.items() if k.endswith(VOCABULARY)} for each in (own, theirs))
+    if ours and others and ours != others:
+        yield f"{source} has another vocabulary: its weights give the same numbers to other words"
+
+
+def kept_start(run: Run) -> Path | None:
+    """Return the copy of the weights that a run started with, or of the run that it is a part of; None without any.
+    Raises RunError: it is missing."""
+    whole = run.whole or run
+    if read_record(whole).start is None:
+        return None
+    copy = checkpoint_path(whole.start, 0)
+    if not copy.is_file() or copy.is_symlink():
+        raise RunError(f"{copy} is missing: the weights that the run started with", "train a new run")
+    return copy
