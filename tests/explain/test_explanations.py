@@ -25,7 +25,7 @@ SMALL = SQUARE.replace("epochs: 30", "epochs: 1").replace(", GradCAM], examples:
 def scores_of(layers: list[Any], shape: tuple[int, ...], classes: tuple[str, ...]) -> Scores:
     """Return the scores of a model of these layers, as those of a run."""
     core = keras.Sequential([keras.Input(shape), *layers])
-    core = keras.Model(core.inputs, core.outputs)
+    core = keras.Model(core.inputs[0], core.outputs[0])
     config = SimpleNamespace(seed=0, training=SimpleNamespace(batch_size=32))
     built = SimpleNamespace(core=core, compared={}, layers=(), preprocessors={})
     head = SimpleNamespace(name="output", thresholds=lambda _: None)
@@ -138,12 +138,12 @@ def test_the_end_of_a_run_explains_it_in_files_and_in_its_report(small_run: Run)
     assert "explain" in json.loads((small_run.path / "results.json").read_text("utf-8"))["seconds"]
 
 
-def test_the_command_gives_the_bits_of_the_run_and_takes_a_class(small_run: Run, tmp_path: Path, capsys) -> None:
+def test_the_command_gives_the_bits_of_the_run_and_takes_a_class(small_run: Run, tmp_path: Path, capfd) -> None:
     before = small_run.arrays()
     page = tmp_path / "page.html"
     methods = ("--method", "IntegratedGradients", "--method", "Occlusion")
     assert command("explain", small_run.path, *methods, "--examples", "20", "--out", page, "--json") == 0
-    found = json.loads(capsys.readouterr().out)
+    found = json.loads(capfd.readouterr().out)
     assert [each["method"] for each in found["explanations"]] == ["integrated gradients", "occlusion"]
     assert "explanation-occlusion" in page.read_text("utf-8")
     for name, values in before.items():
@@ -169,9 +169,9 @@ def test_new_data_is_explained_in_a_notebook_one_example_at_a_time(small_run: Ru
         (["--out", "page.txt"], "page.txt"),
     ],
 )
-def test_what_cannot_be_explained_is_refused_in_words(small_run: Run, options, message, capsys) -> None:
+def test_what_cannot_be_explained_is_refused_in_words(small_run: Run, options, message, capfd) -> None:
     assert command("explain", small_run.path, *options) != 0
-    assert message in capsys.readouterr().err
+    assert message in capfd.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -185,14 +185,14 @@ def test_what_cannot_be_explained_is_refused_in_words(small_run: Run, options, m
     ],
 )
 def test_a_config_that_cannot_be_explained_is_refused_at_its_line(
-    tmp_path, monkeypatch, change, message, capsys
+    tmp_path, monkeypatch, change, message, capfd
 ) -> None:
     squares(tmp_path, 60)
     monkeypatch.chdir(tmp_path)
     assert change[0] in SMALL
     Path("a.yaml").write_text(SMALL.replace(*change), encoding="utf-8")
     assert command("check", "a.yaml", "--build") == 2
-    printed = capsys.readouterr().err
+    printed = capfd.readouterr().err
     assert message in printed
     assert "a.yaml:" in printed
 

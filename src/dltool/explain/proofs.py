@@ -14,7 +14,7 @@ from scipy.stats import rankdata
 
 from dltool.explain.explained import Proof
 from dltool.explain.scores import Arrays, Scores
-from dltool.text import number, numbers
+from dltool.text import numbers
 from dltool.training.state import value_of
 
 MOST_PROVEN, MOST_SHUFFLED = 100, 10
@@ -96,10 +96,10 @@ class Places:
         return self.scores.sureness(self.inputs, self.entrances, self.labels)
 
     def label_words(self, row: int) -> str:
-        """Return `row 12: cat (0.98)`, with the probability of the class, or the predicted number."""
+        """Return `cat (0.98), row 12`, with the probability of the class, or the predicted number."""
         question = self.scores.question
         name = question.target.class_names[self.labels[row]] if question.target.class_names else "number"
-        return f"{question.place_of(row)}: {name} ({number(float(self.sure[row]))})"
+        return f"{name} ({float(self.sure[row]):.2f}), {question.place_of(row)}"
 
     def some_of_each(self, most: int) -> list[int]:
         """Return the positions of some examples, of as many classes as possible."""
