@@ -46,7 +46,8 @@ class KeptExplanations(Lenient):
 def write_explanation(run: Run, name: str, found: Sequence[Explained]) -> None:
     """Write the files of an explanation into its folder of the run. Raises MachineError, and RunError for a link."""
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, **{name: array for each in found for name, array in each.arrays.items()})
+    arrays: dict[str, Any] = {name: array for each in found for name, array in each.arrays.items()}
+    np.savez_compressed(buffer, **arrays)
     record = {"explanations": [each.record() for each in found]}
     figures = {f"{FIGURES}/{figure.name}.svg": figure.svg.encode() for each in found for figure in each.figures}
     numbers = (encode_json(record, indent=2) + "\n").encode()
