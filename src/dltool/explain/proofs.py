@@ -116,6 +116,9 @@ class Places:
 def order_proofs(places: Places, values: np.ndarray) -> tuple[Proof, Proof]:
     """Return the proofs of deletion and insertion of `values` (rows, places), which say what counts most."""
     few, values = places.few, values[:MOST_PROVEN]
+    if not places.scores.question.target.class_names:
+        # Of a number below that of blank examples, what lowers it counts most.
+        values = values * np.sign(few.ends[1] - few.ends[0])[:, np.newaxis]
     return (
         order_proof("deletion", few, area(few, values), "blanked"),
         order_proof("insertion", few, area(few, values, is_insertion=True), "put into a blank example"),
