@@ -165,6 +165,7 @@ def small_run(tmp_path_factory) -> Run:
     return trained(folder, SMALL)
 
 
+@pytest.mark.slow
 def test_the_end_of_a_run_explains_it_in_files_and_in_its_report(small_run: Run) -> None:
     arrays = small_run.arrays()
     assert arrays["IntegratedGradients"].shape == arrays["Occlusion"].shape == (20, 16, 16, 1)
@@ -175,6 +176,7 @@ def test_the_end_of_a_run_explains_it_in_files_and_in_its_report(small_run: Run)
     assert "explain" in json.loads((small_run.path / "results.json").read_text("utf-8"))["seconds"]
 
 
+@pytest.mark.slow
 def test_the_command_gives_the_bits_of_the_run_and_takes_a_class(small_run: Run, tmp_path: Path, capfd) -> None:
     before = small_run.arrays()
     page = tmp_path / "page.html"
@@ -189,6 +191,7 @@ def test_the_command_gives_the_bits_of_the_run_and_takes_a_class(small_run: Run,
     np.testing.assert_array_equal(small_run.arrays()["labels"], 0)
 
 
+@pytest.mark.slow
 def test_new_data_is_explained_in_a_notebook_one_example_at_a_time(small_run: Run) -> None:
     image = np.random.default_rng(3).normal(size=(1, 16, 16, 1)).astype(np.float32)
     (found,) = notebook.open_run(small_run.path).explain(image, methods=["Occlusion"])
@@ -196,6 +199,7 @@ def test_new_data_is_explained_in_a_notebook_one_example_at_a_time(small_run: Ru
     assert found.about == "1 example of new data"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "message"),
     [
