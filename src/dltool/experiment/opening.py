@@ -54,6 +54,7 @@ def new_experiment(
     `threads` is how many TensorFlow may use; None infers it. `start` is a run's copy of the weights to start with, see
     :func:`dltool.runs.start_record.kept_start`. Raises ConfigError: a layer cannot be built, or the model
     does not fit the data or the loss."""
+    from dltool.explain.asking import refuse_unexplainable
     from dltool.model.build import build_model
     from dltool.model.output_checks import check_fit
     from dltool.training.numerics import choose_threads, pin
@@ -62,6 +63,7 @@ def new_experiment(
     pinned = pin(config.seed, threads) | {"why_threads": why}
     built = build_model(config, dataset.facts, dataset.examples("train").inputs, start=start)
     check_fit(config, dataset.facts, built, dataset.inputs)
+    refuse_unexplainable(config, dataset.facts, built)
     return Experiment(config, dataset, built, pinned, is_kept)
 
 

@@ -87,7 +87,7 @@ def part(path: str, words: str, config: Config, split: Mapping[str, Any]) -> Par
     training = config.training.model_copy(update={"seeds": None})
     # The run as a whole is tracked, has the expectations, and keeps the weights that all parts start with.
     model = config.model.model_copy(update={"start": None})
-    alone = {"track": (), "expect": {}, "data": data, "model": model, "training": training}
+    alone = {"track": (), "explain": False, "expect": {}, "data": data, "model": model, "training": training}
     return PartConfig(path, words, dump_yaml(config.model_copy(update=alone)))
 
 
