@@ -30,9 +30,8 @@ from dltool.data.split.subset import used_rows
 from dltool.data.tables.typed_table import Column
 from dltool.data.unseen import lenient, types_in_force
 from dltool.environment import concealed
-from dltool.errors import ConfigError, ConfigPath, Problem
+from dltool.errors import ConfigPath
 from dltool.machine import release_memory
-from dltool.text import did_you_mean, listed, near, quoted
 
 SplitName = Literal["train", "validation", "test"]
 INTEGERS = (int, np.integer)
@@ -113,7 +112,8 @@ def load_data(data: Data, seed: int, most_rows: int | None = None, read: Read | 
     parts = {name: source.parts[name] for name, taken in is_taken.items() if name in source.parts and not taken}
     check_alike([*parts.values()])
     targets = {each.name: np.concatenate([each.encode(part) for part in parts.values()]) for each in labels}
-    examples, ranges = with_known_slices(data, stacked([*parts.values()], targets)), ranges_of(parts)
+    examples, ranges = stacked([*parts.values()], targets), ranges_of(parts)
+    refuse_unknown_slices(data, examples)
     described = {each.name: described_target(each, targets[each.name]) for each in labels}
     check_stratify(data.split, described)
     strata = strata_of(described, targets)
@@ -138,22 +138,6 @@ def load_data(data: Data, seed: int, most_rows: int | None = None, read: Read | 
     release_memory()
     found = (*spelling_warnings(labels), *order_warnings(data.split, source, sizes), *repeated, *unseen)
     return replace(dataset, warnings=tuple(map(concealed, (*source.warnings, *found))))
-
-
-def with_known_slices(data: Data, examples: Examples) -> Examples:
-    """Return the examples. Raises ConfigError for slices by what is no column with one value for each example."""
-    values = {**examples.inputs, **examples.columns}
-    known = [name for name, each in values.items() if len(each.shape) == 1]
-    ConfigError.refuse(
-        Problem(
-            ("data", "slices", number),
-            f"there is no column {quoted(name)} with one value for each example",
-            did_you_mean(near(name, known)) or (f"there are {listed(known, 10)}" if known else "remove data.slices"),
-        )
-        for number, name in enumerate(data.slice_bounds)
-        if name not in known
-    )
-    return examples
 
 
 def described_target(labels: Labels, targets: np.ndarray) -> TargetFacts:

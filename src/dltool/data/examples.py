@@ -7,13 +7,15 @@ from typing import Any
 import numpy as np
 
 from dltool.config.columns import ONE_TARGET, ColumnType
+from dltool.config.data_options import Data
 from dltool.data.arrays.rows import Coded, Rows, is_text, stack, take, text_array
 from dltool.data.files.class_folders import Item, PartName
 from dltool.data.files.file_tree import Members
 from dltool.data.split.at_random import Split
 from dltool.data.split.by_column import SplitColumns, Values
 from dltool.data.tables.typed_table import Column
-from dltool.errors import ConfigPath, DataError, Problem
+from dltool.errors import ConfigError, ConfigPath, DataError, Problem
+from dltool.text import did_you_mean, listed, near, quoted
 
 
 @dataclass(frozen=True)
@@ -137,3 +139,18 @@ def examples_of_items(inputs: Mapping[str, Rows], items: Sequence[Item], files: 
 def places_in(file: str, count: int, rows: np.ndarray | None = None) -> dict[str, np.ndarray]:
     """Return the places of that many examples in a file: its rows, from 1 on, or these."""
     return {"file": np.full(count, file, dtype=object), "row": np.arange(1, count + 1) if rows is None else rows}
+
+
+def refuse_unknown_slices(data: Data, examples: Examples) -> None:
+    """Raise ConfigError for slices by what is no column with one value for each example."""
+    values = {**examples.inputs, **examples.columns}
+    known = [name for name, each in values.items() if len(each.shape) == 1]
+    ConfigError.refuse(
+        Problem(
+            ("data", "slices", number),
+            f"there is no column {quoted(name)} with one value for each example",
+            did_you_mean(near(name, known)) or (f"there are {listed(known, 10)}" if known else "remove data.slices"),
+        )
+        for number, name in enumerate(data.slice_bounds)
+        if name not in known
+    )

@@ -52,8 +52,8 @@ class BuiltModel:
     one_hot: Mapping[str, int]
     compared: Mapping[str, Compared]
     started: StartedWeights | None = None
-    beside: Mapping[str, keras.Model] = field(default_factory=dict)
     noise_key: Any = None
+    beside: Mapping[str, keras.Model] = field(default_factory=dict)
 
     @property
     def input_shape(self) -> Shape:
@@ -126,9 +126,13 @@ def build_model(
     global_seed_generator().state.assign([config.seed, 0])
     started = add_weights(config, core, is_pretrained, start)
     preprocessors, plan = preprocessors_of(prepared), (*prepared.layers, *before, *layers)
-    key = keras.Variable([0, 0, 0], trainable=False, dtype="int64") if config.training.privacy else None
-    made = BuiltModel(core, preprocessors, augmentation, full, plan, heads, outputs, prepared.fitted, one_hot, compared)
-    return replace(made, started=started, noise_key=key)
+    further = prepared.fitted, one_hot, compared, started, noise_key(config)
+    return BuiltModel(core, preprocessors, augmentation, full, plan, heads, outputs, *further)
+
+
+def noise_key(config: Config) -> Any:
+    """Return the variable that holds the secret key of private training, or None."""
+    return keras.Variable([0, 0, 0], trainable=False, dtype="int64") if config.training.privacy else None
 
 
 def build_core(

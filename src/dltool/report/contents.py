@@ -38,6 +38,7 @@ from dltool.report.warnings import (
     data_findings,
     history_findings,
     prediction_findings,
+    start_findings,
     wide_intervals,
 )
 from dltool.runs.files import Run
@@ -123,10 +124,7 @@ def contents(subject: Subject) -> Contents:
     """Return everything that the subject allows to report. Without an assessment, the metrics are of results.json."""
     record, config, dataset, built = subject.record, subject.config, subject.dataset, subject.built
     assessed, privacy = subject.assessment, record.results.privacy
-    sections = [*subject.sections, *privacy_section(config, privacy)]
-    if assessed is not None:
-        bound = privacy if {"epsilon", "delta"} <= privacy.keys() else None
-        sections += evaluation_sections(assessed, bound)
+    sections = [*subject.sections, *privacy_section(config, privacy), *evaluation_sections(assessed, privacy)]
     subject = replace(subject, sections=sections)
     metrics = recorded_metrics(record.results) if assessed is None else assessed.metrics
     outputs, baselines = ((), ()) if assessed is None else (assessed.outputs, assessed.baselines)
@@ -182,9 +180,7 @@ def found_findings(
     findings += history_findings(*history, advisor, judged.kind == "bad")
     findings += assessment_findings(subject)
     warnings = dataset.warnings if dataset is not None else record.run.data.warnings[:MOST_WARNINGS]
-    for warning in StartRecord.model_validate(record.run.start).warnings[:MOST_WARNINGS]:
-        step = "Start with a run that has the same split and vocabulary, or that was trained on other data."
-        findings.append(Finding("start", "The weights that training started with", f"{warning}.", step))
+    findings += start_findings(StartRecord.model_validate(record.run.start).warnings[:MOST_WARNINGS])
     # All folds together test more examples than a test split.
     tested = {} if subject.assessment is None else {"test": subject.assessment.examples}
     sizes = {**subject.facts.sizes, **tested}

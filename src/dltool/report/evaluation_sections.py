@@ -107,9 +107,11 @@ def membership_section(found: Audit, privacy: Mapping[str, float] | None = None)
     )
 
 
-def evaluation_sections(found: Assessment, privacy: Mapping[str, float] | None = None) -> Iterator[ReportSection]:
-    """Yield the sections on an evaluation. `privacy` has the epsilon and delta of a private run."""
+def evaluation_sections(found: Assessment | None, privacy: Mapping[str, float]) -> Iterator[ReportSection]:
+    """Yield the sections on an evaluation. `privacy` has the epsilon and delta of a private run, else nothing."""
+    if found is None:
+        return
     for index, each in enumerate(found.groups, 1):
         yield group_section(each, index, len(found.groups) == 1)
     if found.audit is not None:
-        yield membership_section(found.audit, privacy)
+        yield membership_section(found.audit, privacy if {"epsilon", "delta"} <= privacy.keys() else None)

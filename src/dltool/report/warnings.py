@@ -58,6 +58,12 @@ class Finding:
 Lines = Sequence[Mapping[str, Any]]
 
 
+def start_findings(warnings: Iterable[str]) -> list[Finding]:
+    """Return the warnings about `model.start`."""
+    step = "Start with a run that has the same split and vocabulary, or that was trained on other data."
+    return [Finding("start", "The weights that training started with", f"{each}.", step) for each in warnings]
+
+
 def history_findings(
     lines: Lines, best_epoch: int | None, run: str, stopped_early: bool, advisor: Advisor, is_bad: bool = False
 ) -> Iterator[Finding]:
