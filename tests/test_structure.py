@@ -29,6 +29,7 @@ ROWS = [
     {"training"},
     {"evaluation"},
     {"report"},
+    {"explain"},
     {"experiment"},
     {"curve", "folds", "search"},
     {"commands"},

@@ -15,6 +15,7 @@ from typer import Argument, Option
 
 from dltool import __version__
 from dltool.console.curve_app import curve
+from dltool.console.explain_app import explain
 from dltool.console.frame import frame
 from dltool.console.inspecting import describe, doctor, schema
 from dltool.console.options import (
@@ -190,6 +191,9 @@ def predict(
         from dltool.commands.predict import predict as run_predict
 
         within.carry_out(partial(run_predict, run, files, out))
+
+
+app.command()(explain)
 
 
 @app.command()

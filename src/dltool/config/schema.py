@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, PrivateAttr, model_validator
 
 from dltool.config.data_options import Data
+from dltool.config.explain_options import ExplainOptions
 from dltool.config.keras.fields import Callback, Entry, Loss, Metric, Optimizer, schema_of
 from dltool.config.keras.objects import UNKNOWN, shared_layers
 from dltool.config.pydantic_errors import refuse
@@ -230,6 +231,9 @@ class Config(Section):
     """Optimizer, loss, epochs and everything else about the training."""
     search: SearchOptions | None = None
     """The values that `dltool search` tries. It is no part of an experiment: runs do not record it."""
+    explain: ExplainOptions | bool = False
+    """Whether the end of the run explains predictions for test examples, as `dltool explain` does. `{methods: […],
+    examples: 50}` says how."""
     track: Annotated[tuple[Literal["tensorboard", "mlflow"], ...], Field(strict=False)] = ()
     """Additional trackers of the epochs. `tensorboard` writes event files into the run; `mlflow` writes to the server
     of MLFLOW_TRACKING_URI, or to mlflow.db beside the runs."""

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from dltool.config.text.tree import format_path
 from dltool.console.consoles import StreamConsole, data_text, show_json, stderr_console, stdout_console
+from dltool.console.explanations import show_explanation
 from dltool.console.part_table import fold_sizes, part_lines
 from dltool.console.problems import problems_as_json, render_error
 from dltool.console.table_layout import aligned_table, plain_table, show_curve
@@ -338,6 +339,7 @@ IN_WORDS: Mapping[str, Callable[[Any, StreamConsole], None]] = {
     "ReportOutcome": show_report,
     "PredictionOutcome": show_predictions,
     "CheckOutcome": show_check,
+    "ExplanationOutcome": show_explanation,
     "CurveOutcome": show_curve,
 }
 """By class name: importing all classes would be slow."""

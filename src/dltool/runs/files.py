@@ -85,10 +85,8 @@ class Run:
     checkpoints = Inside(
         "checkpoints/", "The complete training state, newest two; `best.weights.h5` has the weights of the best epoch."
     )
-    evaluation = Inside(
-        "evaluation/",
-        "A folder for each evaluation: `test/metrics.json`, `predictions.csv`, `examples.npz`, `figures/`.",
-    )
+    evaluation = Inside("evaluation/", "Folders: `test/metrics.json`, `predictions.csv`, `examples.npz`, `figures/`.")
+    explanation = Inside("explanation/", "Folders: `test/explanation.json`, `examples.npz`, `figures/`.")
     figures = Inside("figures/", "The learning curves, as SVG.")
     folds = Inside("folds/", "With `data.split.folds`, a run for each fold: `folds/1`, …, without model and report.")
     seeds = Inside("seeds/", "With `training.seeds`, a run for each further seed: `seeds/2`, …, likewise.")

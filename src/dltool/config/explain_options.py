@@ -1,0 +1,45 @@
+"""The section `explain` of a config: what the end of a run explains."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from dltool.config.section import Section
+from dltool.errors import ConfigError
+from dltool.text import did_you_mean, joined, near
+
+Method = Literal["IntegratedGradients", "Occlusion", "GradCAM", "Permutation", "PartialDependence"]
+METHODS: tuple[str, ...] = ("IntegratedGradients", "Occlusion", "GradCAM", "Permutation", "PartialDependence")
+USUAL_EXAMPLES = 200
+MOST_EXAMPLES = 10_000
+
+
+class ExplainOptions(Section):
+    """How the predictions for test examples are explained at the end of a run."""
+
+    methods: Annotated[tuple[Method, ...], Field(strict=False, min_length=1)] | None = None
+    """The methods. Default: those that suit the data. `IntegratedGradients` and `Occlusion` for images, audio and text,
+    also `GradCAM` for images; `Permutation`, `PartialDependence` and `IntegratedGradients` for tables."""
+    examples: Annotated[int, Field(ge=1, le=MOST_EXAMPLES)] = USUAL_EXAMPLES
+    """The most examples to explain."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The options of an explanation: `methods` (empty for the usual ones), the most `examples`, and the class whose
+    score is explained instead of the predicted one's."""
+
+    methods: Sequence[str] = ()
+    examples: int = USUAL_EXAMPLES
+    class_name: str | None = None
+
+    def refuse(self) -> None:
+        """Raise ConfigError: a method is unknown, or there are no or too many examples."""
+        for method in self.methods:
+            if method not in METHODS:
+                hint = did_you_mean(near(method, METHODS)) or f"use {joined(METHODS, 'or')}"
+                raise ConfigError(f'--method: unknown method "{method}"', hint)
+        if not 1 <= self.examples <= MOST_EXAMPLES:
+            raise ConfigError(f"--examples: expected 1 to {MOST_EXAMPLES:,}, got {self.examples}")

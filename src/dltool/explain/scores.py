@@ -1,0 +1,196 @@
+"""The score of a prediction, and its gradients: what every explanation is made of.
+
+The score is the number before the softmax or sigmoid of the class in question; for numbers it is their mean."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from dltool.data.arrays.rows import Rows
+from dltool.explain.explained import Question
+from dltool.model.calls import call_at
+from dltool.training.batches import tensor
+from dltool.training.numerics import evaluation_batch
+from dltool.training.state import evaluating
+
+Arrays = Mapping[str, np.ndarray]
+Tensors = dict[str, Any]
+INDEXING = ("Embedding", "OneHot", "CategoryEncoding")
+"""Operations that turn indices into vectors, through which no gradient flows to the indices."""
+SQUASHING = ("Softmax", "Sigmoid")
+PASSING = ("Cast", "Identity", "Reshape", "Squeeze")
+"""Operations between the score and the output that change no number."""
+MOST_ROWS = 256
+
+
+class Scores:
+    """Compiled scores of a model, their gradients, and its probabilities, for preprocessed inputs by name.
+
+    `entrances` are the float tensors that explanations change: a preprocessed input of floats itself, by its name; of
+    an input of indices, the vectors that each embedding or one-hot encoding makes of them, by the names of the input
+    and of that layer. `input_of` gives the input of each entrance."""
+
+    def __init__(self, question: Question) -> None:
+        self.question, self.core = question, question.built.core
+        self.names = list(question.built.core.input) if isinstance(self.core.input, dict) else [*question.facts.inputs]
+        self.nodes = [
+            node
+            for depth in sorted(self.core._nodes_by_depth, reverse=True)
+            for node in self.core._nodes_by_depth[depth]
+        ]
+        self.symbols = dict(zip(self.names, self.core.inputs, strict=True))
+        self.indexed: dict[int, str] = {}
+        self.input_of: dict[str, str] = {}
+        for name, symbol in self.symbols.items():
+            takers = [node for node in self.nodes if not node.is_input and takes_only(node, symbol)]
+            by_index = [node for node in takers if type(node.operation).__name__ in INDEXING]
+            if symbol.dtype.startswith("int") and by_index:
+                self.indexed |= {id(node): f"{name}/{node.operation.name}" for node in by_index}
+                self.input_of |= {f"{name}/{node.operation.name}": name for node in by_index}
+            else:
+                self.input_of[name] = name
+        self.size = min(MOST_ROWS, evaluation_batch(question.built, question.config.training.batch_size))
+        self.compiled: dict[str, Any] = {}
+        for what in (self.entrances_of, self.scores_of, self.gradients_of):
+            self.compiled[what.__name__] = tf.function(what, autograph=False)
+
+    # --- inside compiled functions ---
+
+    def run(self, inputs: Tensors, entrances: Tensors | None) -> tuple[Any, Tensors]:
+        """Return the output in question, and the entrances: those given, or those that the inputs make."""
+        made: Tensors = {}
+        values = {}
+        for name, symbol in self.symbols.items():
+            values[id(symbol)] = inputs[name]
+            if name in self.input_of:
+                made[name] = tf.cast(inputs[name], tf.float32) if entrances is None else entrances[name]
+                values[id(symbol)] = made[name]
+        for node in self.nodes:
+            if node.is_input:
+                continue
+            arguments, options = node.arguments.fill_in(values)
+            outputs = node.operation(*arguments, **evaluation_options(node.operation, options))
+            key = self.indexed.get(id(node))
+            if key is not None:
+                made[key] = tf.cast(outputs, tf.float32) if entrances is None else entrances[key]
+                outputs = like_masked(tf.cast(made[key], outputs.dtype), outputs)
+            values |= {id(symbol): each for symbol, each in zip(node.outputs, tf.nest.flatten(outputs), strict=True)}
+        heads = self.core.output
+        head = heads[self.question.head.name] if isinstance(heads, dict) else heads
+        return values[id(head)], made
+
+    def entrances_of(self, inputs: Tensors) -> Tensors:
+        return self.run(inputs, None)[1]
+
+    def scores_of(self, inputs: Tensors, entrances: Tensors, labels: Any) -> tuple[Any, Any, Any]:
+        """Return scores (rows,), how sure the model is of the labels (rows,), and all outputs (rows, numbers)."""
+        output, _ = self.run(inputs, entrances)
+        rows = tf.shape(output)[0]
+        score = tf.cast(before_squashing(output), tf.float32)
+        flat, outputs = (tf.reshape(each, [rows, -1]) for each in (score, tf.cast(output, tf.float32)))
+        compared = self.question.built.compared.get(self.question.head.name)
+        if compared is not None and compared.outputs == "logits":
+            outputs = tf.reshape(keras.activations.get(compared.activation)(output), [rows, -1])
+        if not self.question.target.class_names:
+            return tf.reduce_mean(flat, 1), tf.reduce_mean(outputs, 1), outputs
+        if flat.shape[-1] == 1:
+            sign = tf.cast(2 * labels - 1, tf.float32)
+            sure = tf.where(labels > 0, outputs[:, 0], 1 - outputs[:, 0])
+            return sign * flat[:, 0], sure, outputs
+        return *(tf.gather(each, labels, axis=1, batch_dims=1) for each in (flat, outputs)), outputs
+
+    def gradients_of(self, inputs: Tensors, entrances: Tensors, labels: Any) -> Tensors:
+        with tf.GradientTape() as tape:
+            tape.watch(entrances)
+            score, _, _ = self.scores_of(inputs, entrances, labels)
+        found = tape.gradient(score, entrances, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        return {name: tf.convert_to_tensor(each) for name, each in found.items()}
+
+    # --- for arrays of any number of rows ---
+
+    def prepared(self, raw: Mapping[str, Rows]) -> Arrays:
+        """Return the preprocessed inputs, (rows, …) by name."""
+        models, count = self.question.built.preprocessors, len(next(iter(raw.values())))
+
+        def part(first: int) -> Tensors:
+            rows = {name: tensor(np.asarray(values[first : first + self.size])) for name, values in raw.items()}
+            return {name: models[name](each, training=False) if name in models else each for name, each in rows.items()}
+
+        parts = [part(first) for first in range(0, count, self.size)]
+        return {name: np.concatenate([np.asarray(each[name]) for each in parts]) for name in raw}
+
+    def entrances(self, inputs: Arrays) -> Arrays:
+        """Return the entrances, (rows, …) of float32 by name, that preprocessed inputs make."""
+        return self.in_batches("entrances_of", inputs)
+
+    def scores(self, inputs: Arrays, entrances: Arrays, labels: np.ndarray) -> np.ndarray:
+        """Return the scores (rows,) of the classes `labels` (rows,) of int32, in which numbers are all 0."""
+        return self.all_of(inputs, entrances, labels)[0]
+
+    def sureness(self, inputs: Arrays, entrances: Arrays, labels: np.ndarray) -> np.ndarray:
+        """Return the probabilities (rows,) of the classes, or the numbers."""
+        return self.all_of(inputs, entrances, labels)[1]
+
+    def all_of(
+        self, inputs: Arrays, entrances: Arrays, labels: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        found = self.in_batches("scores_of", inputs, entrances, labels)
+        return found[0], found[1], found[2]
+
+    def gradients(self, inputs: Arrays, entrances: Arrays, labels: np.ndarray) -> Arrays:
+        """Return the gradients of the scores by the entrances, (rows, …) by name."""
+        return self.in_batches("gradients_of", inputs, entrances, labels)
+
+    def labels(self, inputs: Arrays, entrances: Arrays) -> np.ndarray:
+        """Return the class of each example whose score is explained, (rows,) of int32: the one asked for, or the one
+        predicted. It is 0 if numbers are predicted."""
+        count, target = len(next(iter(inputs.values()))), self.question.target
+        asked = np.full(count, self.question.label or 0, np.int32)
+        if not target.class_names or self.question.label is not None:
+            return asked
+        outputs = self.all_of(inputs, entrances, asked)[2]
+        if outputs.shape[1] == 1:
+            (threshold,) = self.question.head.thresholds([]) or [0.5]
+            return (outputs[:, 0] > threshold).astype(np.int32)
+        return outputs.argmax(1).astype(np.int32)
+
+    def in_batches(self, what: str, *arrays: Any) -> Any:
+        """Return the results for all rows: whole batches of one size, so that each function is traced once."""
+        count = len(tf.nest.flatten(arrays)[0])
+        size, parts = min(self.size, max(count, 1)), []
+        with evaluating(self.core, self.question.config.seed):
+            for first in range(0, count, size):
+                rows = np.minimum(np.arange(first, first + size), count - 1)
+                batch = tf.nest.map_structure(lambda each, rows=rows: tf.constant(each[rows]), arrays)
+                found = self.compiled[what](*batch)
+                parts.append(tf.nest.map_structure(lambda each, n=count - first: each.numpy()[:n], found))
+        return tf.nest.map_structure(lambda *each: np.concatenate(each), *parts)
+
+
+def takes_only(node: Any, symbol: Any) -> bool:
+    return [id(each) for each in call_at(node).inputs] == [id(symbol)]
+
+
+def evaluation_options(operation: Any, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the keyword arguments of a call in evaluation."""
+    takes = "training" in getattr(operation, "_call_context_args", {})
+    return {**options, "training": False} if takes else dict(options)
+
+
+def like_masked(values: Any, masked: Any) -> Any:
+    """Return the values with the mask that Keras has attached to other ones, if any."""
+    mask = getattr(masked, "_keras_mask", None)
+    if mask is not None:
+        values._keras_mask = mask
+    return values
+
+
+def before_squashing(output: Any) -> Any:
+    """Return the numbers before the softmax or sigmoid that made an output; the output if neither did."""
+    operation = output.op
+    while operation.type in PASSING:
+        operation = operation.inputs[0].op
+    return operation.inputs[0] if operation.type in SQUASHING else output

@@ -1,0 +1,9 @@
+"""Explanations of tables, windows and vectors of numbers: which columns matter."""
+
+from dltool.errors import ConfigError
+from dltool.explain.explained import Explained, Question
+
+
+def explain_columns(question: Question) -> tuple[Explained, ...]:
+    """Explain the examples by each method. Raises ConfigError: a method does not fit the model."""
+    raise ConfigError(f"there is no explanation of {question.about} yet")
