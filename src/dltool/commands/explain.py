@@ -1,15 +1,19 @@
 """`dltool explain RUN [FILE…]`: what the predictions of a run depend on, each method with its proof."""
 
 import shlex
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from dltool.config.explain_options import Asked
-from dltool.data.new_data import load_new
+from dltool.config.outputs import heads_of
+from dltool.config.schema import Data
+from dltool.data.facts import Facts
+from dltool.data.new_data import NewExamples, load_new
 from dltool.durable_files import PAGE, atomic_write, refuse_no_file
 from dltool.errors import MachineError
 from dltool.experiment.opening import best_model, recorded_data, recorded_kind
@@ -22,8 +26,7 @@ if TYPE_CHECKING:
     from dltool.experiment.listener import Progress
     from dltool.explain.explained import Explained
 
-Found = tuple[str, "tuple[Explained, ...]"]
-"""The name of the explanation's folder, and what each method found."""
+Load = Callable[[Data, Facts], NewExamples]
 
 
 @dataclass(frozen=True)
@@ -60,13 +63,13 @@ def explain(
     asked.refuse()
     run = open_run(path)
     require_code(run, f"explain {run.path} {shlex.join(files)}".strip())
-    found_for = of_files if files else of_held_out
-    name, found = found_for(run, files or settings, asked, progress)
-    from dltool.explain.kept import explanation_files, explanation_page
+    source, name = (partial(load_new, files=files), data_name(files[0])) if files else (None, "")
+    split, found = explained_run(run, source, asked, progress, settings)
+    from dltool.explain.kept import explanation_page, write_explanation
 
-    folder, warning = run.explanation / name, ""
+    folder, warning = run.explanation / (split or name), ""
     try:
-        run.replace_folder(folder, explanation_files(found))
+        write_explanation(run, folder.name, found)
     except MachineError as error:
         warning = f"the explanation could not be saved: {error}"
     if out is not None:
@@ -74,34 +77,36 @@ def explain(
     return ExplanationOutcome(run.path, found, folder, warning)
 
 
-def of_held_out(run: Run, settings: Sequence[str], asked: Asked, progress: "Progress") -> Found:
-    """Explain examples of the run's own data that it was not trained on."""
+def explained_run(
+    run: Run, load: Load | None, asked: Asked, progress: "Progress", settings: Sequence[str] = ()
+) -> "tuple[str, tuple[Explained, ...]]":
+    """Explain predictions for the first examples that `load` returns; without it, for held-out examples of the run's
+    data. Return the split, "" of new examples, and one result for each method. Raises as :func:`explain`."""
+    source: Any
     with Stages(progress).reading():
-        config, dataset = recorded_data(run, settings=settings)
+        if load is None:
+            config, source = recorded_data(run, settings=settings)
+            facts = source.facts
+        else:
+            config, facts = recorded_kind(run)
+            new = load(config.data, facts)
+            for warning in new.warnings:
+                progress.warn(warning)
+            source, count = new.examples, len(new.examples)
+            if count > asked.examples:
+                progress.warn(f"the first {asked.examples:,} of {count:,} examples are explained; --examples changes it")
+                source = source.take(np.arange(asked.examples))
     from dltool.evaluation.thresholds import recorded_decision
-    from dltool.explain.explaining import explain_dataset
+    from dltool.explain.explaining import explained
 
-    built = best_model(run, config, dataset.facts)
-    progress.stage("explaining")
-    return explain_dataset(recorded_decision(run, config, dataset.facts)[0], dataset, built, asked)
-
-
-def of_files(run: Run, files: Sequence[str], asked: Asked, progress: "Progress") -> Found:
-    """Explain the first examples in new files."""
-    config, facts = recorded_kind(run)
-    with Stages(progress).reading():
-        new = load_new(config.data, facts, files)
-        for warning in new.warnings:
-            progress.warn(warning)
-    from dltool.evaluation.figures.figure import file_word
-    from dltool.evaluation.thresholds import recorded_decision
-    from dltool.explain.explaining import explain_examples
-
-    examples = new.examples
-    if len(examples) > asked.examples:
-        progress.warn(f"the first {asked.examples:,} of {len(examples):,} are explained; --examples N explains more")
-        examples = examples.take(np.arange(asked.examples))
     built = best_model(run, config, facts)
+    config, _ = recorded_decision(run, config, facts)
     progress.stage("explaining")
-    name = f"data-{file_word(Path(files[0]).name.partition('.')[0])}"
-    return name, explain_examples(recorded_decision(run, config, facts)[0], facts, built, examples, asked)
+    return explained(config, facts, replace(built, heads=heads_of(config)), asked, source)
+
+
+def data_name(file: str) -> str:
+    """Return the name of the explanation's folder for new data."""
+    from dltool.evaluation.figures.figure import file_word
+
+    return f"data-{file_word(Path(file).name.partition('.')[0])}"

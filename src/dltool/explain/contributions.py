@@ -13,7 +13,7 @@ from dltool.explain.scores import Scores
 
 MOST_TRAINING_ROWS = 1_000
 TRAINING_BASELINE = "the mean number and the most common value of each column in the training rows"
-OTHER_BASELINE = "zeros after preprocessing, which are means of standardised numbers, and the mean of all categories"
+OTHER_BASELINE = "zeros after preprocessing: the mean of standardised numbers, and an unknown category"
 
 
 @dataclass(frozen=True)
@@ -63,8 +63,7 @@ def baseline_of(
 ) -> tuple[Mapping[str, np.ndarray], str]:
     """Return the entrances (1, …) that stand for no information, and what they are."""
     if question.dataset is None:
-        one = {name: np.zeros_like(each[:1]) for name, each in inputs.items()}
-        return {name: mean_vector(scores, each, one, name) for name, each in scores.entrances(one).items()}, OTHER_BASELINE
+        return scores.entrances({name: np.zeros_like(each[:1]) for name, each in inputs.items()}), OTHER_BASELINE
     training = question.dataset.examples("train")
     step = -(-len(training) // MOST_TRAINING_ROWS)
     rows = scores.prepared(training.take(np.arange(0, len(training), step)).inputs)

@@ -11,13 +11,15 @@ import numpy as np
 
 from dltool.config.columns import DateColumn
 from dltool.config.outputs import OutputSpec
-from dltool.data.arrays.rows import is_text
+from dltool.data.arrays.rows import Rows, is_text
+from dltool.data.dates import SECONDS_A_DAY
 from dltool.explain.explained import Question
 from dltool.explain.mixing import MixedModel
 from dltool.model.build import BuiltModel
 from dltool.model.columns import BEFORE_ALL_DATES
-from dltool.data.dates import SECONDS_A_DAY
+from dltool.text import data_number
 
+MISSING = "(missing)"
 POINTS, MOST_CATEGORIES, MOST_ROWS = 20, 12, 200
 
 
@@ -40,25 +42,24 @@ class Dependence:
     def is_ordered(self) -> bool:
         return not is_text(self.grid)
 
-    @property
-    def range(self) -> float:
-        """Return how far the mean of the output varies."""
-        return float(np.ptp(self.means[self.output]))
+    def row(self) -> dict[str, Any]:
+        """Return a row of a table: where the mean is lowest and highest."""
+        mean = self.means[self.output]
+        low, high = int(np.argmin(mean)), int(np.argmax(mean))
+        found = {"column": self.column, "output": self.output, "lowest at": self.label(low), "lowest": float(mean[low])}
+        return {**found, "highest at": self.label(high), "highest": float(mean[high])}
 
-    def rows(self) -> list[dict[str, Any]]:
-        """Return a row of a table for each value of the column."""
-        points = (zip(self.means, values, strict=True) for values in zip(*self.means.values(), strict=True))
-        labels = (str(value) if is_text(self.grid) or self.grid.dtype.kind == "M" else float(value) for value in self.grid)
-        return [
-            {"column": self.column, "value": label, **{name: float(mean) for name, mean in point}}
-            for label, point in zip(labels, points, strict=True)
-        ]
+    def label(self, at: int) -> str:
+        """Return a value of the grid as text."""
+        value = self.grid[at]
+        return data_number(float(value), 4) if self.grid.dtype.kind in "iuf" else str(value)
 
 
-def dependence_on(question: Question, model: MixedModel, name: str, rows: np.ndarray) -> Dependence | None:
-    """Return how the outputs depend on a column, in windows on its value in the last row. None if it has no grid: files,
-    texts, or a single value. Values are those of examples, all of which occur in the data."""
-    values = model.columns.values(name, question.examples.inputs, np.arange(len(question.examples)))
+def dependence_on(question: Question, model: MixedModel, name: str, inputs: Mapping[str, Rows]) -> Dependence | None:
+    """Return how the outputs depend on a column of the model's examples, whose raw `inputs` these are; in windows, on
+    its value in the last row. None if it has no grid: files, texts, or a single value."""
+    rows = np.arange(len(next(iter(inputs.values()))))
+    values = model.columns.values(name, inputs, rows)
     found = question.facts.inputs.get(name)
     is_words = found is not None and found.column is not None and found.column.name == "text"
     if values.ndim > 1 or is_words:
@@ -68,7 +69,7 @@ def dependence_on(question: Question, model: MixedModel, name: str, rows: np.nda
     if len(places) < 2:
         return None
     grid = values[places].astype("datetime64[s]") if is_date else values[places]
-    last = 0 if model.columns.has_lags(name) else None
+    last = 0 if model.columns.lags_of(name) else None
     rows = rows[:: -(-len(rows) // MOST_ROWS)]
     outputs = model(np.tile(rows, len(places)), np.repeat(places, len(rows)), model.columns.chosen([name], last))[1]
     values = probabilities(model.built, question.head, outputs[question.head.name])
@@ -78,7 +79,7 @@ def dependence_on(question: Question, model: MixedModel, name: str, rows: np.nda
     if question.label is not None and means.shape[1] > 1:
         varies = np.array([question.label])
     names = output_names(question, means.shape[1])
-    labels = np.array([text or "(missing)" for text in grid], object) if is_text(grid) else grid
+    labels = np.array([text or MISSING for text in grid], object) if is_text(grid) else grid
     return Dependence(name, labels, {names[at]: means[:, at] for at in varies}, by_point[:, :, varies[0]].T)
 
 

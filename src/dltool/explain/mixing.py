@@ -57,14 +57,16 @@ class Columns:
             found[slice(*self.spans[name])] = True
         return found if lag is None else found & np.array([each == lag for each in self.lags])
 
+    def lags_of(self, name: str) -> list[int]:
+        """Return the lags of a column, the earliest first; none outside of windows."""
+        return [lag for lag in self.lags[slice(*self.spans[name])] if lag is not None]
+
     def values(self, name: str, inputs: Mapping[str, Rows], rows: np.ndarray) -> np.ndarray:
         """Return the raw values of a column, (rows,): in windows those of the last row. Files have (rows, …)."""
-        first, last = self.spans[name]
         if self.is_vector:
-            return np.asarray(next(iter(inputs.values()))[rows][:, first])
-        found = np.asarray(inputs[name][rows])
-        lags = self.lags[first:last]
-        return found if lags[0] is None else found[:, lags.index(0)]
+            return np.asarray(next(iter(inputs.values()))[rows][:, self.spans[name][0]])
+        found, lags = np.asarray(inputs[name][rows]), self.lags_of(name)
+        return found[:, lags.index(0)] if lags else found
 
 
 class MixedModel:

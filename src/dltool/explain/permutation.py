@@ -113,9 +113,7 @@ def proofs(model: MixedModel, found: Sequence[Importance], selections: Selection
     return proofs if len(found) < 3 else [*proofs, randomisation(model, found, selections, rows)]
 
 
-def randomisation(
-    model: MixedModel, found: Sequence[Importance], selections: Selections, rows: np.ndarray
-) -> Proof:
+def randomisation(model: MixedModel, found: Sequence[Importance], selections: Selections, rows: np.ndarray) -> Proof:
     """Return whether importances vanish with what the model learnt, by models with shuffled weights (J. Adebayo et al.,
     Sanity Checks for Saliency Maps, 2018)."""
     rows = rows[:: -(-len(rows) // MOST_SHUFFLED_ROWS)]

@@ -35,13 +35,16 @@ class Scores:
 
     def __init__(self, question: Question) -> None:
         self.question, self.core = question, question.built.core
-        self.names = list(question.built.core.input) if isinstance(self.core.input, dict) else [*question.facts.inputs]
         self.nodes = [
             node
             for depth in sorted(self.core._nodes_by_depth, reverse=True)
             for node in self.core._nodes_by_depth[depth]
         ]
-        self.symbols = dict(zip(self.names, self.core.inputs, strict=True))
+        # Keras sorts the inputs of a dict by their names, so their order says nothing.
+        several = isinstance(self.core.input, dict)
+        self.symbols = (
+            dict(self.core.input) if several else dict(zip(question.facts.inputs, self.core.inputs, strict=True))
+        )
         self.indexed: dict[int, str] = {}
         self.input_of: dict[str, str] = {}
         for name, symbol in self.symbols.items():
