@@ -18,44 +18,39 @@ OTHER_BASELINE = "zeros after preprocessing: the mean of standardised numbers, a
 
 @dataclass(frozen=True)
 class Contributions:
-    """`by_position` (examples, positions) add up to `scores` - `baseline_scores` (examples,), those of class indices
-    `labels` (examples,). `baseline` says what the examples are compared with."""
+    """`by_position` (examples, positions) and their sums `by_column` (examples, columns) lead from `baseline_scores`,
+    (examples,), to `scores`, those of class indices `labels`. `baseline` says what the examples are compared with."""
 
     columns: Columns
     by_position: np.ndarray
+    by_column: np.ndarray
     scores: np.ndarray
     baseline_scores: np.ndarray
     labels: np.ndarray
     baseline: str
-
-    @property
-    def by_column(self) -> np.ndarray:
-        """Return the contributions (examples, columns)."""
-        spans = self.columns.spans.values()
-        return np.stack([self.by_position[:, first:last].sum(axis=1) for first, last in spans], axis=1)
+    proof: Proof
 
 
-def contributions_of(question: Question) -> tuple[Contributions, Proof]:
-    """Return what each column adds to the scores of the examples, and whether the sums are complete.
-
-    Raises ConfigError: preprocessing changes the numbers of a vector into others."""
-    columns, scores = Columns(question.config, question.facts), Scores(question)
+def contributions_of(question: Question) -> Contributions:
+    """Return what each column adds to the scores of the examples. Raises ConfigError: preprocessing changes the numbers
+    of a vector into others."""
+    columns, scores, count = Columns(question.config, question.facts), Scores(question), len(question.examples)
     inputs = scores.prepared(question.examples.inputs)
     entrances = scores.entrances(inputs)
-    start, baseline = baseline_of(question, scores, inputs)
-    count = len(question.examples)
-    start = {name: np.repeat(each, count, axis=0) for name, each in start.items()}
+    one, baseline = baseline_of(question, scores, inputs)
+    start = {name: np.repeat(each, count, axis=0) for name, each in one.items()}
     labels = scores.labels(inputs, entrances)
     found, proof = complete_gradients(scores, inputs, entrances, start, labels)
-    by_position = np.zeros((count, columns.size))
+    sums = np.zeros((count, columns.size))
     for name, each in found.items():
         first, last = columns.inputs[scores.input_of[name]]
         if last - first > 1 and each.shape[1] != last - first:
             message = f"preprocessing makes {each.shape[1]} numbers of {last - first}: none belongs to one column"
             raise ConfigError(message, "use the methods Permutation and PartialDependence")
-        by_position[:, first:last] += each.reshape(count, last - first, -1).sum(axis=2, dtype=float)
+        sums[:, first:last] += each.reshape(count, last - first, -1).sum(axis=2, dtype=float)
+    by_column = np.stack([sums[:, first:last].sum(axis=1) for first, last in columns.spans.values()], axis=1)
     before, after = (scores.scores(inputs, each, labels).astype(float) for each in (start, entrances))
-    return Contributions(columns, by_position, after, before, labels, baseline), proof
+    return Contributions(columns, sums, by_column, after, before, labels, baseline, proof)
 
 
 def baseline_of(
@@ -65,15 +60,15 @@ def baseline_of(
     if question.dataset is None:
         return scores.entrances({name: np.zeros_like(each[:1]) for name, each in inputs.items()}), OTHER_BASELINE
     training = question.dataset.examples("train")
-    step = -(-len(training) // MOST_TRAINING_ROWS)
-    rows = scores.prepared(training.take(np.arange(0, len(training), step)).inputs)
-    return scores.entrances({name: typical(each) for name, each in rows.items()}), TRAINING_BASELINE
+    few = training.take(np.arange(0, len(training), -(-len(training) // MOST_TRAINING_ROWS)))
+    return scores.entrances(
+        {name: typical(each) for name, each in scores.prepared(few.inputs).items()}
+    ), TRAINING_BASELINE
 
 
 def typical(values: np.ndarray) -> np.ndarray:
     """Return the mean of numbers (rows, …), or the most common one of indices in each place, (1, …)."""
     if values.dtype.kind == "f":
         return np.asarray(values.mean(axis=0, keepdims=True, dtype=float).astype(values.dtype))
-    flat = values.reshape(len(values), -1)
-    common = [np.bincount(place).argmax() for place in flat.T]
+    common = [np.bincount(place).argmax() for place in values.reshape(len(values), -1).T]
     return np.array(common, values.dtype).reshape(1, *values.shape[1:])

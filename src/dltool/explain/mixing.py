@@ -1,12 +1,11 @@
 """A model on rows of which some columns have the values of other rows, as one compiled function for all columns.
 
 Exchanging the preprocessed values of two rows is the same as exchanging the raw ones, since each column is preprocessed
-by itself. The columns of one input vector are exchanged before it is preprocessed, as a whole."""
+by itself. The numbers of one input vector are exchanged before it is preprocessed, as a whole."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -28,34 +27,37 @@ Arrays = dict[str, np.ndarray]
 
 
 class Columns:
-    """The columns of the inputs in single positions: one of a column, one of each row of a window, one of each number
-    of a vector. A selection of them is (positions,) of bool; `names` are those of the columns.
+    """The `names` of columns, and their positions: one of a column, one of each row in a window, one of each number of
+    a vector. A selection of them is (positions,) of bool.
 
-    `lags` of a position is the rows from it to the end of its window, 0 for the last one, below 0 after it; None
-    outside of windows."""
+    `lags` of the positions are the rows to the end of their window, 0 for the last one, below 0 after it; None outside
+    of windows. `spans` are the first position of each column and the one after its last, `inputs` those of inputs."""
 
     def __init__(self, config: Config, facts: Facts) -> None:
-        windows = config.data.windows
+        windows, self.facts, self.is_vector = config.data.windows, facts, facts.only_input is not None
         self.inputs: dict[str, tuple[int, int]] = {}
         self.lags: list[int | None] = []
-        self.is_vector = facts.only_input is not None
         for name, found in facts.inputs.items():
             is_window = windows is not None and name not in windows.static
-            size = found.shape[0] if is_window or (self.is_vector and len(found.shape) == 1) else 1
-            self.inputs[name] = (len(self.lags), len(self.lags) + size)
-            last = windows.length - 1 if windows is not None and is_window else None
-            self.lags += [None if last is None else last - step for step in range(size)]
-        ((_, self.size),) = [*self.inputs.values()][-1:]
-        numbered = {f"feature {number + 1}": (number, number + 1) for number in range(self.size)}
-        self.spans = numbered if self.is_vector else self.inputs
+            size, first = found.shape[0] if is_window or self.is_vector else 1, len(self.lags)
+            self.lags += [windows.length - 1 - step if windows and is_window else None for step in range(size)]
+            self.inputs[name] = (first, first + size)
+        self.size = len(self.lags)
+        numbers = {f"feature {position + 1}": (position, position + 1) for position in range(self.size)}
+        self.spans = numbers if self.is_vector else self.inputs
         self.names = list(self.spans)
 
     def chosen(self, names: Sequence[str], lag: int | None = None) -> np.ndarray:
-        """Return the selection of these columns, all their positions or the one at a lag."""
+        """Return the selection of these columns: all their positions, or the one at a lag."""
         found = np.zeros(self.size, bool)
         for name in names:
             found[slice(*self.spans[name])] = True
         return found if lag is None else found & np.array([each == lag for each in self.lags])
+
+    def kind(self, name: str) -> str:
+        """Return the type of a column, "" for numbers without one."""
+        found = self.facts.inputs.get(name)
+        return "" if found is None or found.column is None else found.column.name
 
     def lags_of(self, name: str) -> list[int]:
         """Return the lags of a column, the earliest first; none outside of windows."""
@@ -66,11 +68,12 @@ class Columns:
         if self.is_vector:
             return np.asarray(next(iter(inputs.values()))[rows][:, self.spans[name][0]])
         found, lags = np.asarray(inputs[name][rows]), self.lags_of(name)
-        return found[:, lags.index(0)] if lags else found
+        found = found[:, lags.index(0)] if lags else found
+        return found.astype("datetime64[s]") if self.kind(name) == "date" else found
 
 
 class MixedModel:
-    """Losses, metrics and outputs of the best model on the `examples`; all of them must fit into memory."""
+    """Losses, metrics and outputs of a model on the `examples`; all of them must fit into memory."""
 
     def __init__(self, built: BuiltModel, config: Config, facts: Facts, examples: Examples) -> None:
         self.built, self.config, self.columns = built, config, Columns(config, facts)
@@ -90,15 +93,14 @@ class MixedModel:
         The examples `own` (rows,) get the `chosen` columns of the examples `other` (rows,).
 
         Raises ConfigError, DataError, MachineError: as in :mod:`dltool.training.failures`."""
-        whole = -len(own) % self.size
-        rows = [np.concatenate([each, np.resize(each, whole)]).astype(np.int32) for each in (own, other)]
+        padded = np.arange(-(-len(own) // self.size) * self.size) % len(own)
         parts = []
         with plain_failures(self.config), evaluating(self.built.core, self.config.seed):
-            for first, last in pairwise(range(0, len(own) + whole + 1, self.size)):
-                batch = (tf.constant(each[first:last]) for each in rows)
+            for rows in padded.reshape(-1, self.size):
+                batch = (tf.constant(each[rows].astype(np.int32)) for each in (own, other))
                 parts.append(self.step(self.tables.tensors, *batch, tf.constant(chosen)))
         values, outputs = (
-            {key: np.concatenate([part[at][key].numpy() for part in parts])[: len(own)] for key in parts[0][at]}
+            {name: np.concatenate([part[at][name].numpy() for part in parts])[: len(own)] for name in parts[0][at]}
             for at in (0, 1)
         )
         return with_loss(self.built, values), outputs
@@ -120,12 +122,12 @@ class MixedModel:
 
     def mixed(self, inputs: Any, others: Any, chosen: Any) -> Any:
         """Return a batch of inputs with the chosen positions of the `others`."""
-        is_dict = isinstance(inputs, dict)
-        mixed = {}
+        is_dict, found = isinstance(inputs, dict), {}
         for name, (first, last) in self.columns.inputs.items():
             own, other = (inputs[name], others[name]) if is_dict else (inputs, others)
-            shape = [1, last - first, *(1 for _ in own.shape[2:])] if last - first > 1 else [1 for _ in own.shape]
-            values = tf.where(tf.reshape(chosen[first:last], shape), other, own)
-            prepare = self.built.preprocessors.get(name) if self.columns.is_vector else None
-            mixed[name] = values if prepare is None else prepare(values, training=False)
-        return mixed if is_dict else next(iter(mixed.values()))
+            # One position has no axis of its own.
+            mask = tf.reshape(chosen[first:last], [1, last - first, *[1] * 8][: len(own.shape)])
+            found[name] = tf.where(mask, other, own)
+            if self.columns.is_vector and name in self.built.preprocessors:
+                found[name] = self.built.preprocessors[name](found[name], training=False)
+        return found if is_dict else next(iter(found.values()))

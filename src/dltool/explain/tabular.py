@@ -1,7 +1,6 @@
 """Explanations of tables, windows and vectors of numbers: which columns matter, and how."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 from typing import Any
@@ -18,43 +17,44 @@ from dltool.explain.contributions import Contributions, contributions_of
 from dltool.explain.dependence import MISSING, Dependence, dependence_on
 from dltool.explain.explained import Explained, Question
 from dltool.explain.mixing import Columns, MixedModel
-from dltool.explain.permutation import REPEATS, Importance, importances, proofs
+from dltool.explain.permutation import REPEATS, Importance, agreement, importances, randomisation
 from dltool.explain.related_columns import related_groups
-from dltool.text import counted, data_number, joined, listed, number, shortened
+from dltool.text import data_number, joined, listed, number, shape_text, shortened
 
 MOST_NUMBERS = 40_000_000
 """Input numbers of all predictions for permuted columns; of many columns, fewer rows are predicted."""
 FEWEST_ROWS, MOST_BYTES = 200, 2**30
-MOST_DEPENDENCES, MOST_WATERFALLS, MOST_TABLE_ROWS, MOST_TABLE_COLUMNS = 6, 4, 20, 8
+MOST_BARS, MOST_DEPENDENCES, MOST_WATERFALLS, MOST_TABLE_ROWS, MOST_TABLE_COLUMNS = 25, 6, 4, 20, 8
 
 
 def explain_columns(question: Question) -> tuple[Explained, ...]:
     """Explain the examples by each method. Raises ConfigError: a method does not fit the model."""
+    only = question.facts.only_input
+    if only is not None and len(only.shape) != 1:
+        message = f"an input of {shape_text(only.shape)} that becomes a vector before the first layer has no columns"
+        raise ConfigError(message, "preprocess it in the model's own layers")
     methods = question.methods or (EXPLAINERS if question.dataset else ["IntegratedGradients"])
     table = ExplainedTable(question)
     return tuple(EXPLAINERS[method](table) for method in methods)
 
 
-@dataclass(frozen=True)
 class ExplainedTable:
     """What the methods share: the whole split of the examples, and the importances of its columns."""
 
-    question: Question
+    def __init__(self, question: Question) -> None:
+        self.question, self.columns = question, Columns(question.config, question.facts)
 
     @cached_property
     def examples(self) -> Examples:
         """Return the examples of the split, evenly fewer of large ones. Raises ConfigError: they have no targets."""
-        question = self.question
-        if question.dataset is None:
-            message = "new examples without targets have no permutation importance and no partial dependence"
+        if self.question.dataset is None:
+            message = "new examples have no permutation importance and no partial dependence"
             raise ConfigError(message, "use IntegratedGradients, or leave out FILE")
-        examples = question.dataset.examples("validation" if question.split == "validation" else "test")
-        columns = Columns(question.config, question.facts)
-        row_bytes = 4 * sum(
-            int(np.prod([size or 1 for size in tensor.shape[1:]])) for tensor in question.built.core.inputs
-        )
-        predictions = REPEATS * (len(columns.names) + len({*columns.lags}))
-        most = max(FEWEST_ROWS, MOST_NUMBERS // (predictions * columns.size))
+        examples = self.question.dataset.examples("validation" if self.question.split == "validation" else "test")
+        shapes = [tensor.shape[1:] for tensor in self.question.built.core.inputs]
+        row_bytes = 4 * sum(int(np.prod([size or 1 for size in shape])) for shape in shapes)
+        predictions = REPEATS * (len(self.columns.names) + len({*self.columns.lags}))
+        most = max(FEWEST_ROWS, MOST_NUMBERS // (predictions * self.columns.size))
         count = min(len(examples), most, max(1, MOST_BYTES // row_bytes))
         return examples.take(np.unique(np.linspace(0, len(examples) - 1, count).astype(int)))
 
@@ -66,6 +66,10 @@ class ExplainedTable:
     def rows(self) -> np.ndarray:
         return np.arange(len(self.examples))
 
+    @property
+    def about(self) -> str:
+        return f"{len(self.examples):,} examples of the {self.question.split} split"
+
     @cached_property
     def clusters(self) -> np.ndarray | None:
         """Return the numbers (rows,) of rows that depend on each other, None if none is known to."""
@@ -73,207 +77,165 @@ class ExplainedTable:
         # Blocks of neighbours, as for folds in :mod:`dltool.data.split.folds`, in which windows overlap.
         block = max(1, round(rows ** (1 / 3)))
         if data.windows is not None:
-            return np.arange(rows) // max(block, -(-span_of(data.windows) // data.windows.stride))
-        if data.split.group in self.examples.inputs:
-            return numbered(np.asarray(self.examples.inputs[data.split.group]))[0]
-        return None if data.split.order is None else np.arange(rows) // block
-
-    @cached_property
-    def selections(self) -> dict[str, np.ndarray]:
-        return {name: self.model.columns.chosen([name]) for name in self.model.columns.names}
+            return self.rows // max(block, -(-span_of(data.windows) // data.windows.stride))
+        if data.split.group is not None and data.split.group in self.examples.inputs:
+            return np.asarray(numbered(np.asarray(self.examples.inputs[data.split.group]))[0])
+        return None if data.split.order is None else self.rows // block
 
     @cached_property
     def importances(self) -> list[Importance]:
-        return self.importances_of(self.selections)
+        """Return the importances of single columns, the largest first."""
+        found = self.importances_of(self.selections)
+        return sorted(found, key=lambda each: -each.loss.value)
+
+    @cached_property
+    def selections(self) -> dict[str, np.ndarray]:
+        return {name: self.columns.chosen([name]) for name in self.columns.names}
 
     def importances_of(self, selections: Mapping[str, np.ndarray]) -> list[Importance]:
         return importances(self.model, selections, self.rows, self.clusters, self.question.config.seed)
 
     @cached_property
     def groups(self) -> dict[str, tuple[str, ...]]:
-        """Return groups of columns that stand in for each other, by the name of their bar."""
-        columns = self.model.columns
-        values = {
-            name: columns.values(name, self.examples.inputs, self.rows)
-            for name in columns.names
-            if self.is_one_value(name)
-        }
-        return {f"{' + '.join(group)}": group for group in related_groups(values)}
-
-    def is_one_value(self, name: str) -> bool:
-        found = self.question.facts.inputs.get(name)
-        return found is None or found.column is None or found.column.name not in ("text", "image", "audio")
+        """Return groups of columns that stand in for each other, by the names of their bars."""
+        names = [name for name in self.columns.names if self.columns.kind(name) not in ("text", "image", "audio")]
+        values = {name: self.columns.values(name, self.examples.inputs, self.rows) for name in names}
+        # Dates are compared by their order.
+        ordered = {name: each.astype(np.int64) if each.dtype.kind == "M" else each for name, each in values.items()}
+        return {" + ".join(group): group for group in related_groups(ordered)}
 
 
 def permuted(table: ExplainedTable) -> Explained:
     """Explain by permutation importance."""
-    found, columns = table.importances, table.model.columns
+    columns, alone = table.columns, table.importances
     together = table.importances_of({name: columns.chosen(group) for name, group in table.groups.items()})
+    found = sorted([*alone, *together], key=lambda each: -each.loss.value)
     lags = sorted({lag for lag in columns.lags if lag is not None}, reverse=True)
     by_lag = table.importances_of({f"row {-lag}": columns.chosen(columns.names, lag) for lag in lags})
-    evidence = proofs(table.model, found, table.selections, table.rows)
-    drawn: list[Figure] = []
-    if all(proof.holds for proof in evidence):
-        drawn.append(figures.importance_figure([*found, *together], table.groups, "loss"))
-        drawn += [figures.lag_figure(by_lag, lags, "loss")] if len(lags) > 1 else []
-    ordered = sorted([*found, *together], key=lambda each: -each.loss.value)
-    return Explained(
-        "Permutation",
-        about(table),
-        [*importance_sentences(table, together), *lag_sentences(by_lag)],
-        evidence,
-        "Increase of the loss if a column, a group or a row of the window is permuted, with its 95 % interval",
-        [importance_row(each) for each in [*ordered, *by_lag]],
-        drawn,
-    )
+    proofs = [agreement(alone)]
+    proofs += [randomisation(table.model, alone, table.selections, table.rows)] if len(alone) > 2 else []
+    drawn = []
+    if all(proof.holds for proof in proofs):
+        title = "Permutation importance of the {}"
+        drawn.append(figures.importance_figure("importance", title.format("columns"), found[:MOST_BARS], table.groups))
+        if len(by_lag) > 1:
+            least = sorted((each.loss.value for each in by_lag), reverse=True)[:MOST_BARS][-1]
+            most = [each for each in by_lag if each.loss.value >= least]
+            drawn.append(figures.importance_figure("importance_by_row", title.format("rows of the windows"), most, ()))
+    sentences = importance_sentences(table, together, by_lag)
+    caption = "Increase of the loss by permuting columns, groups, or rows of windows, with its 95 % interval"
+    rows = [importance_row(each) for each in (*found, *by_lag)]
+    return Explained("Permutation", table.about, sentences, proofs, caption, rows, drawn)
 
 
-def about(table: ExplainedTable) -> str:
-    return f"{len(table.examples):,} examples of the {table.question.split} split"
-
-
-def importance_sentences(table: ExplainedTable, together: Sequence[Importance]) -> list[str]:
-    found = sorted(table.importances, key=lambda each: -each.loss.value)
-    heard = [each for each in found if each.exceeds_noise]
-    sentences = [
-        "Permuting a column takes its information from the model: its values go to other rows. "
-        f"The loss is the mean over {about(table)} and {REPEATS} permutations."
-    ]
-    if heard:
-        names = [f"{each.name} ({signed(each.loss.value)})" for each in heard[:5]]
-        sentences.append(f"The model needs these most: {joined(names, 'and')}.")
-    if len(heard) < len(found):
-        rest = [each.name for each in found if not each.exceeds_noise]
-        sentences.append(f"No more important than noise: {listed(rest, 10)}.")
-    alone = {each.name: each.loss.value for each in found}
+def importance_sentences(
+    table: ExplainedTable, together: Sequence[Importance], by_lag: Sequence[Importance]
+) -> list[str]:
+    heard = [f"{each.name} ({signed(each)})" for each in table.importances if each.exceeds_noise]
+    others = [each.name for each in table.importances if not each.exceeds_noise]
+    words = "Permuting a column gives its values to other rows, so that they tell the model nothing. "
+    sentences = [f"{words}The increase of the loss is the mean over {table.about} and {REPEATS} permutations."]
+    sentences += [f"The model needs these most: {joined(heard[:5], 'and')}."] if heard else []
+    sentences += [f"No more important than noise: {listed(others, 10)}."] if others else []
+    alone = {each.name: each for each in table.importances}
     for each in together:
-        group = table.groups[each.name]
-        parts = joined([f"{name} {signed(alone[name])}" for name in group], "and")
-        sentences.append(f"These stand in for each other: alone {parts}, together {signed(each.loss.value)}.")
+        parts = joined([f"{name} {signed(alone[name])}" for name in table.groups[each.name]], "and")
+        sentences.append(f"These stand in for each other: alone {parts}, together {signed(each)}.")
+    if by_lag:
+        count, best = sum(each.exceeds_noise for each in by_lag), max(by_lag, key=lambda each: each.loss.value)
+        words = f"{count} of {len(by_lag)} rows of the window are more important than noise, permuted in all columns"
+        sentences.append(f"{words}; row 0 is the last. The largest: {best.name} ({signed(best)}).")
     if table.clusters is not None:
-        whole = counted(len(np.unique(table.clusters)), "group", "groups")
-        sentences.append(f"Intervals resample {whole} of rows that depend on each other, not single rows.")
+        count = len(np.unique(table.clusters))
+        sentences.append(f"Intervals resample {count:,} groups of rows that depend on each other, not single rows.")
     return sentences
 
 
-def lag_sentences(by_lag: Sequence[Importance]) -> list[str]:
-    if len(by_lag) < 2:
-        return []
-    heard, best = sum(each.exceeds_noise for each in by_lag), max(by_lag, key=lambda each: each.loss.value)
-    most = f", {best.name} the most ({signed(best.loss.value)}); row 0 is the last" if heard else ""
-    return [f"Permuted in all columns at once, {heard} of {len(by_lag)} rows are more important than noise{most}."]
-
-
-def signed(value: float) -> str:
-    return f"{'' if value < 0 else '+'}{number(value)}"
+def signed(found: Importance) -> str:
+    return f"{'' if found.loss.value < 0 else '+'}{number(found.loss.value)}"
 
 
 def importance_row(found: Importance) -> dict[str, Any]:
+    """Return a row of a table, with the first metric that does not repeat the loss."""
     numbers = {"loss": found.loss.value, "low": found.loss.low, "high": found.loss.high, "noise": found.noise}
-    others = {name: change for name, change in found.metrics.items() if not name.endswith("loss")}
-    # Metrics that repeat the loss say nothing more.
-    distinct = {name: change for name, change in others.items() if not np.isclose(change, found.loss.value, rtol=1e-4)}
+    metrics = {name: change for name, change in found.metrics.items() if not name.endswith("loss")}
+    distinct = {name: each for name, each in metrics.items() if not np.isclose(each, found.loss.value, rtol=1e-4)}
     return {"column": found.name, **numbers, **dict(islice(distinct.items(), 1))}
 
 
 def depended(table: ExplainedTable) -> Explained:
-    """Explain by the partial dependence on the most important columns."""
-    names = [each.name for each in sorted(table.importances, key=lambda each: -each.loss.value)]
-    question = table.question
-    # All examples of the split, not only those in question, have the values of the grid.
-    found: list[Dependence] = []
-    for name in names:
-        one = dependence_on(question, table.model, name, table.examples.inputs)
-        found += [] if one is None else [one]
-        if len(found) == MOST_DEPENDENCES:
-            break
+    """Explain by the partial dependence on the most important columns that have one."""
+    tried = (dependence_on(table.question, table.model, each.name, table.examples.inputs) for each in table.importances)
+    found: list[Dependence] = list(islice((each for each in tried if each is not None), MOST_DEPENDENCES))
     arrays: dict[str, np.ndarray] = {}
-    for index, each in enumerate(found):
-        grid = each.grid if each.is_ordered else each.grid.astype(str)
-        arrays |= {f"dependence_{index}_values": grid, f"dependence_{index}_rows": each.each.astype(np.float32)}
+    for index, each in enumerate(found, 1):
+        arrays[f"dependence_{index}_values"] = each.grid.astype(str) if each.grid.dtype.kind == "O" else each.grid
         arrays[f"dependence_{index}_means"] = np.stack(list(each.means.values()), axis=1)
-    sentences = [
-        "The mean output if a column had the same value in all rows, and the outputs of single rows. The other columns "
-        "keep their values, so combinations may be predicted that do not exist.",
-        *(["In windows, only the value in the last row changes."] if question.config.data.windows else []),
-    ]
+        arrays[f"dependence_{index}_rows"] = each.each
+    words = "The mean output if a column had the same value in all rows, and the outputs of single rows. The other"
+    sentences = [f"{words} columns keep their values, so combinations may be predicted that do not exist."]
+    if table.question.config.data.windows is not None:
+        sentences.append("Only the value in the last row of a window changes.")
     related = {name for group in table.groups.values() for name in group}
-    if warned := [each.column for each in found if each.column in related]:
-        sentences.append(f"Read with care, others stand in for them: {listed(warned, 10)}.")
+    if careful := [each.column for each in found if each.column in related]:
+        sentences.append(f"Read with care, other columns stand in for these: {joined(careful, 'and')}.")
+    rows, drawn = [each.row() for each in found], [figures.dependence_figure(each) for each in found]
     caption = "Where the mean output is lowest and highest"
-    drawn = [figures.dependence_figure(each) for each in found]
-    return Explained(
-        "PartialDependence", about(table), sentences, (), caption, [each.row() for each in found], drawn, arrays
-    )
+    return Explained("PartialDependence", table.about, sentences, (), caption, rows, drawn, arrays)
 
 
 def contributed(table: ExplainedTable) -> Explained:
     """Explain single predictions by integrated gradients."""
-    question = table.question
-    found, proof = contributions_of(question)
-    by_column, columns = found.by_column, found.columns
-    sizes = np.abs(by_column).mean(axis=0)
+    question, found = table.question, contributions_of(table.question)
+    sizes = np.abs(found.by_column).mean(axis=0)
     order = np.argsort(-sizes, kind="stable")
-    names = [f"{columns.names[at]} ({number(float(sizes[at]))})" for at in order[:5]]
+    names = [f"{table.columns.names[at]} ({number(float(sizes[at]))})" for at in order[:5]]
+    of = "score of the class" if question.target.class_names else "predicted number"
     sentences = [
-        f"What each column adds to the {score_text(question)}, compared with a baseline: {found.baseline}.",
+        f"What each column adds to the {of}, compared with a baseline: {found.baseline}.",
         f"Mean size of the contributions: {joined(names, 'and')}.",
     ]
-    arrays = {"contributions": found.by_position.astype(np.float32), "columns": np.array(columns.names)}
+    arrays = {"contributions": found.by_position.astype(np.float32), "columns": np.array(table.columns.names)}
     arrays |= {"scores": found.scores, "baseline_scores": found.baseline_scores, "labels": found.labels}
-    rows = [contribution_row(question, found, at, order) for at in range(len(by_column))]
-    rows = rows[:MOST_TABLE_ROWS] if question.split else rows
-    drawn = [waterfall(question, found, at) for at in range(min(len(rows), MOST_WATERFALLS))] if proof.holds else []
+    shown = range(min(len(question.examples), MOST_TABLE_ROWS)) if question.split else range(len(question.examples))
+    rows = [contribution_row(question, found, at, order) for at in shown]
+    drawn = [waterfall(question, found, at) for at in shown[:MOST_WATERFALLS]] if found.proof.holds else []
     caption = "What the columns add to the scores of single predictions"
-    return Explained("IntegratedGradients", question.about, sentences, (proof,), caption, rows, drawn, arrays)
-
-
-def score_text(question: Question) -> str:
-    if not question.target.class_names:
-        return "predicted number"
-    return "score of the class" if question.label is not None else "score of the predicted class"
+    return Explained("IntegratedGradients", question.about, sentences, (found.proof,), caption, rows, drawn, arrays)
 
 
 def contribution_row(question: Question, found: Contributions, at: int, order: np.ndarray) -> dict[str, Any]:
-    values, names = found.by_column[at], found.columns.names
-    places = {name: plain(places[at]) for name, places in question.examples.places.items()}
+    values, names, rest = found.by_column[at], found.columns.names, order[MOST_TABLE_COLUMNS:]
     classes = question.target.class_names
-    label = {"predicted class" if question.label is None else "class": classes[found.labels[at]]} if classes else {}
-    score = {"baseline score": float(found.baseline_scores[at]), "score": float(found.scores[at])}
+    label = {"class": classes[found.labels[at]]} if classes else {}
+    score = {"baseline": float(found.baseline_scores[at]), "score": float(found.scores[at])}
     shown = {f"by {names[column]}": float(values[column]) for column in order[:MOST_TABLE_COLUMNS]}
-    rest = order[MOST_TABLE_COLUMNS:]
     others = {"by other columns": float(values[rest].sum())} if len(rest) else {}
-    return {**places, **label, **score, **shown, **others}
+    return {"example": place_of(question, at), **label, **score, **shown, **others}
 
 
-def plain(value: Any) -> Any:
-    value = value.item() if isinstance(value, np.generic) else value
-    return value if isinstance(value, int | float | str) else str(value)
+def place_of(question: Question, at: int) -> str:
+    places = question.examples.places.items()
+    return ", ".join(f"{name} {values[at]}" for name, values in places) or f"example {at + 1}"
 
 
 def waterfall(question: Question, found: Contributions, at: int) -> Figure:
-    columns, inputs = found.columns, question.examples.inputs
-    labels = []
+    columns, labels, classes = found.columns, [], question.target.class_names
     for name in columns.names:
-        (value,) = columns.values(name, inputs, np.array([at]))
+        (value,) = columns.values(name, question.examples.inputs, np.array([at]))
         last = " in the last row" if columns.lags_of(name) else ""
-        labels.append(name if np.ndim(value) else f"{name} = {raw_text(question, name, value)}{last}")
-    places, classes = question.examples.places.items(), question.target.class_names
-    where = ", ".join(f"{name} {plain(values[at])}" for name, values in places) or f"example {at + 1}"
+        labels.append(name if np.ndim(value) else f"{name} = {raw_text(value)}{last}")
     of = f"score of {classes[found.labels[at]]}" if classes else "prediction"
-    before, after = float(found.baseline_scores[at]), float(found.scores[at])
-    title = f"{where}: {of}"
-    return figures.waterfall_figure(f"example_{at + 1}", title, labels, found.by_column[at], before, after, of)
+    ends = float(found.baseline_scores[at]), float(found.scores[at])
+    title = f"{place_of(question, at)}: {of}"
+    return figures.waterfall_figure(f"example_{at + 1}", title, labels, found.by_column[at], *ends, of)
 
 
-def raw_text(question: Question, name: str, value: Any) -> str:
+def raw_text(value: Any) -> str:
     """Return a raw value of a column as text."""
-    found = question.facts.inputs.get(name)
-    if found is not None and found.column is not None and found.column.name == "date":
-        return str(np.datetime64(value, "s"))
-    if isinstance(value, str):
-        return shortened(value, 30) or MISSING
-    return MISSING if np.isnan(value) else data_number(float(value), 4)
+    if isinstance(value, np.number):
+        return MISSING if np.isnan(value) else data_number(float(value), 4)
+    return shortened(str(value), 30) or MISSING
 
 
 EXPLAINERS: Mapping[str, Callable[[ExplainedTable], Explained]] = {
