@@ -63,8 +63,8 @@ def question_of(
     return Question(config, dataset.facts, built, dataset.examples("test"), "test", dataset, head, target)
 
 
-def parts(training: int, test: int) -> np.ndarray:
-    return np.repeat(["train", "validation", "test"], [training, 2, test])
+def parts(training: int, test: int, validation: int = 2) -> np.ndarray:
+    return np.repeat(["train", "validation", "test"], [training, validation, test])
 
 
 def normal(rows: int, *names: str, seed: int = 0) -> dict[str, np.ndarray]:
@@ -318,8 +318,8 @@ def test_new_examples_are_compared_with_zeros_and_have_no_permutation(linear):
 @pytest.fixture(scope="module")
 def windows(tmp_path_factory) -> Question:
     """A model that repeats twice the last value of `a`, and ignores `b` and all earlier rows."""
-    columns = normal(160, "a", "b") | {"part": parts(78, 80)}
-    columns["y"] = columns["a"].round(2)
+    columns = normal(160, "a", "b") | {"part": parts(70, 80, 10)}
+    columns["y"] = 2 * np.roll(columns["a"], 1)
     inputs = "{a: {number: {scale: none}}, b: {number: {scale: none}}, y: ignore}"
     weights = [np.array([0, 0, 0, 0, 2.0, 0])[:, None], np.zeros(1)]
     return question_of(

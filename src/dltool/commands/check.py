@@ -176,6 +176,7 @@ def built_plan(
     Raises ConfigError, MachineError: `train` would fail before or in its first step."""
     from dltool.cost.flops import forward_flops
     from dltool.experiment.plan import make_plan
+    from dltool.explain.asking import refuse_unexplainable
     from dltool.model.build import build_model
     from dltool.model.calls import call_of
     from dltool.model.graph import boxes_of, dot_program, dot_text, draw
@@ -188,6 +189,7 @@ def built_plan(
     pin(config.seed, choose_threads(config, facts)[0])
     built = build_model(config, facts, dataset.examples("train").inputs if dataset else None)
     check_fit(config, facts, built, dataset.inputs if dataset else None)
+    refuse_unexplainable(config, facts, built)
     if svg is not None:
         draw(dot_text(boxes_of(built, facts), config.name), svg)
     rows = []

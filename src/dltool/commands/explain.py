@@ -94,7 +94,9 @@ def explained_run(
                 progress.warn(warning)
             source, count = new.examples, len(new.examples)
             if count > asked.examples:
-                progress.warn(f"the first {asked.examples:,} of {count:,} examples are explained; --examples changes it")
+                progress.warn(
+                    f"the first {asked.examples:,} of {count:,} examples are explained; --examples changes it"
+                )
                 source = source.take(np.arange(asked.examples))
     from dltool.evaluation.thresholds import recorded_decision
     from dltool.explain.explaining import explained

@@ -73,13 +73,14 @@ def subject_of(run: Run, progress: "Progress", settings: Sequence[str]) -> "Subj
             lost = f"The data is not available ({error}): the report has no examples and shows the recorded results."
     from dltool.evaluation.stored import kept_assessment
     from dltool.evaluation.thresholds import recorded_decision
+    from dltool.explain.kept import kept_sections
     from dltool.model.saving import load_weights
     from dltool.report.contents import Subject
 
     built, _ = recorded_model(run, config, facts)
     record = read_contents(run)
     parts = parts_of(config) if record.run.status == "completed" else None
-    sections = () if parts is None else parts.sections(run)
+    sections = (*(() if parts is None else parts.sections(run)), *kept_sections(run))
     subject = Subject(record, config, facts, dataset, built, sections=sections)
     if dataset is None:
         return replace(subject, assessment=kept_assessment(run, record.results), missing=lost)

@@ -96,7 +96,7 @@ def train_again(
     with stages.reading(trains=True):
         config, dataset = recorded_data(run, settings=settings, read=None if parts is None else parts.read)
         refuse_unset(config, RunError, "training.callbacks", "model.layers")
-        config = config.model_copy(update={"track": ()})
+        config = config.model_copy(update={"track": (), "explain": False})
         refuse_files(run, config)
     old = read_record(run)
     with stages.building():

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 from pydantic import Field
 
@@ -10,8 +10,11 @@ from dltool.config.section import Section
 from dltool.errors import ConfigError
 from dltool.text import did_you_mean, joined, near
 
+if TYPE_CHECKING:
+    from dltool.config.schema import Config
+
 Method = Literal["IntegratedGradients", "Occlusion", "GradCAM", "Permutation", "PartialDependence"]
-METHODS: tuple[str, ...] = ("IntegratedGradients", "Occlusion", "GradCAM", "Permutation", "PartialDependence")
+METHODS: tuple[str, ...] = get_args(Method)
 USUAL_EXAMPLES = 200
 MOST_EXAMPLES = 10_000
 
@@ -43,3 +46,10 @@ class Asked:
                 raise ConfigError(f'--method: unknown method "{method}"', hint)
         if not 1 <= self.examples <= MOST_EXAMPLES:
             raise ConfigError(f"--examples: expected 1 to {MOST_EXAMPLES:,}, got {self.examples}")
+
+
+def asked_of(config: "Config") -> Asked | None:
+    """Return what a config asks the end of its run to explain; None if nothing."""
+    if isinstance(config.explain, ExplainOptions):
+        return Asked(config.explain.methods or (), config.explain.examples)
+    return Asked() if config.explain else None

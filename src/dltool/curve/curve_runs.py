@@ -132,7 +132,7 @@ class CurveRuns:
             f"data.split.use={split.use * rows / plan.sizes[-1]!r}",
             f"data.split.seed={split.seed}",
             f"training.threads={plan.threads}",
-            *("expect={}", "track=[]"),
+            *("expect={}", "track=[]", "explain=false"),
         ]
         document = with_option(with_settings(self.document, settings), "name", run.name)
         return with_option(document, "seed", seed)

@@ -3,8 +3,9 @@
 import contextlib
 import hashlib
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from dltool.evaluation.predictions import Columns, refuse_unclear, write_csv
 from dltool.evaluation.tasks import evaluators
 from dltool.runs.files import Run, encode_json
 from dltool.runs.part_records import PartResults, part_results
-from dltool.runs.records import Evaluation, KeptOutput, Results, numbers, one_line, read
+from dltool.runs.records import Evaluation, KeptFigure, KeptOutput, Results, numbers, one_line, read
 from dltool.text import whole_text
 
 METRICS, PREDICTIONS, EXAMPLES, FIGURES = "metrics.json", "predictions.csv", "examples.npz", "figures"
@@ -158,15 +159,17 @@ def kept_output(run: Run, name: str, kept: KeptOutput) -> OutputAssessment:
         if each.confidence is not None
     )
     table = [row_of(each) for each in kept.table]
-    return OutputAssessment(kept.name, kind, tuple(kept_figures(run, name, kept)), table, mistakes)
+    return OutputAssessment(
+        kept.name, kind, tuple(kept_figures(run, run.evaluation / name, kept.figures)), table, mistakes
+    )
 
 
-def kept_figures(run: Run, evaluation: str, kept: KeptOutput) -> Iterator[Figure]:
-    """Yield the readable figures of an evaluation. They are shown as images, in which nothing runs."""
-    for each in kept.figures:
+def kept_figures(run: Run, folder: Path, kept: Sequence[KeptFigure]) -> Iterator[Figure]:
+    """Yield the readable figures in a folder of the run. They are shown as images, in which nothing runs."""
+    for each in kept:
         name = file_word(each.name)
         with contextlib.suppress(RunError):
-            file = run.evaluation / evaluation / FIGURES / f"{name}.svg"
+            file = folder / FIGURES / f"{name}.svg"
             svg = run.read(file, FIGURE_LIMIT).decode("utf-8", "replace")
             if is_drawing(svg):
                 yield Figure(name, each.title, each.description, svg)

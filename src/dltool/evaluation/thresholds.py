@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -95,6 +96,12 @@ def with_thresholds(config: Config, thresholds: Thresholds) -> Config:
         for name, each in config.model.outputs.items()
     }
     return config.model_copy(update={"model": config.model.model_copy(update={"outputs": outputs})})
+
+
+def with_recorded(config: Config, recorded: Mapping[str, Any]) -> Config:
+    """Return the config with the thresholds in a run's results, if any."""
+    found = {name: ThresholdRecord.model_validate(each) for name, each in recorded.items()}
+    return with_thresholds(config, found) if found else config
 
 
 def recorded_decision(

@@ -2,14 +2,16 @@
 
 import contextlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dltool.config.expectations import missed_expectations
+from dltool.config.explain_options import asked_of
+from dltool.config.outputs import heads_of
 from dltool.durable_files import disk_errors, sync
 from dltool.environment import concealed
-from dltool.errors import DltoolError, Interrupted, MachineError
+from dltool.errors import ConfigError, DltoolError, Interrupted, MachineError
 from dltool.experiment.assessing import assessed
 from dltool.experiment.opening import Experiment, has_model
 from dltool.experiment.parts import Parts
@@ -81,12 +83,31 @@ def complete(
             with stages.timed("parts"):
                 found, together = parts.carry_out(run, experiment, stages, results)
             results, assessment = {**results, **found}, assessment or together
+        explain_test(run, experiment, results, stages)
         results, missed = concluded(run, experiment.config.expect, results, stages.total())
         profile = None
         if fitting.profile.is_wanted:
             profile = profile_times(fitting, results["seconds"])
             run.write_json(run.profile / "times.json", profile)
         return TrainingOutcome(run.path, results, missed, experiment.is_kept, assessment, profile)
+
+
+def explain_test(run: Run, experiment: Experiment, results: Mapping[str, Any], stages: Stages) -> None:
+    """Explain predictions of the best model for test examples, if the config asks for it."""
+    asked = asked_of(experiment.config)
+    if asked is None or not experiment.is_kept:
+        return
+    from dltool.evaluation.thresholds import with_recorded
+    from dltool.explain.explaining import explained
+    from dltool.explain.kept import write_explanation
+
+    config = with_recorded(experiment.config, results.get("thresholds", {}))
+    built = replace(experiment.built, heads=heads_of(config))
+    with stages.timed("explain", "explaining"):
+        try:
+            write_explanation(run, *explained(config, experiment.dataset.facts, built, asked, experiment.dataset))
+        except ConfigError as error:
+            stages.progress.warn(f"the predictions were not explained: {error}")
 
 
 def profile_times(fitting: "Fitting", seconds: Mapping[str, float]) -> dict[str, float]:
@@ -118,12 +139,13 @@ def report_of_training(
     later = f"dltool report {run.path} writes it"
     try:
         with stages.stops.unmasked():
+            from dltool.explain.kept import kept_sections
             from dltool.report.contents import Subject, contents
             from dltool.report.write import write_report
             from dltool.runs.records import read_contents
 
             config, dataset, built = experiment.config, experiment.dataset, experiment.built
-            sections = () if parts is None else parts.sections(run)
+            sections = (*(() if parts is None else parts.sections(run)), *kept_sections(run))
             subject = Subject(read_contents(run), config, dataset.facts, dataset, built, assessment, sections=sections)
             write_report(run, contents(subject))
     except StopNow:

@@ -45,6 +45,7 @@ def new_experiment(config: Config, dataset: Dataset, threads: int | None = None,
 
     `threads` is how many TensorFlow may use; None infers it. Raises ConfigError: a layer cannot be built, or the model
     does not fit the data or the loss."""
+    from dltool.explain.asking import refuse_unexplainable
     from dltool.model.build import build_model
     from dltool.model.output_checks import check_fit
     from dltool.training.numerics import choose_threads, pin
@@ -53,6 +54,7 @@ def new_experiment(config: Config, dataset: Dataset, threads: int | None = None,
     pinned = pin(config.seed, threads) | {"why_threads": why}
     built = build_model(config, dataset.facts, dataset.examples("train").inputs)
     check_fit(config, dataset.facts, built, dataset.inputs)
+    refuse_unexplainable(config, dataset.facts, built)
     return Experiment(config, dataset, built, pinned, is_kept)
 
 

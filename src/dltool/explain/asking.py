@@ -1,8 +1,12 @@
-"""What is asked about a model: which output, which class, which examples."""
+"""What is asked about a model: which output, which class, which examples, by which methods."""
+
+from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
 from dltool.config.checks import target_of
+from dltool.config.explain_options import Asked, asked_of
 from dltool.config.outputs import OutputSpec, heads_of
 from dltool.config.schema import Config
 from dltool.config.tasks import TargetFacts
@@ -10,11 +14,43 @@ from dltool.data.dataset import Dataset, SplitName
 from dltool.data.examples import Examples
 from dltool.data.facts import Facts
 from dltool.errors import ConfigError
+from dltool.explain.explained import Question
+from dltool.explain.scores import indexing
 from dltool.model.build import BuiltModel
 from dltool.text import did_you_mean, joined, near, shape_text
 
-SPLITS: tuple[SplitName, ...] = ("test", "validation")
-"""Where examples are taken from: never from the training split, of which a model may know single rows."""
+METHODS: Mapping[str, tuple[str, ...]] = {
+    "maps": ("IntegratedGradients", "Occlusion", "GradCAM"),
+    "tokens": ("IntegratedGradients", "Occlusion"),
+    "tabular": ("Permutation", "PartialDependence", "IntegratedGradients"),
+}
+"""The methods for each kind of input."""
+
+
+def question(config: Config, facts: Facts, built: BuiltModel, asked: Asked, source: Dataset | Examples) -> Question:
+    """Return the question about the first output with one score for each example. Its examples are the `source`, or of
+    a dataset some of the test split; of the validation split if there is none: a model may know training rows.
+
+    Raises ConfigError: a method or class does not fit the model, or there is nothing to explain."""
+    head, target = explained_head(config, facts, built)
+    label = None if asked.class_name is None else label_of(target, asked.class_name)
+    methods = methods_of(config, facts, built, asked)
+    if isinstance(source, Examples):
+        return Question(config, facts, built, source, "", None, head, target, label, methods)
+    split, rows = held_out(facts)
+    chosen = np.sort(np.random.default_rng(config.seed).permutation(rows)[: asked.examples])
+    examples = source.examples(split).take(chosen)
+    return Question(config, facts, built, examples, split, source, head, target, label, methods)
+
+
+def held_out(facts: Facts) -> tuple[SplitName, int]:
+    """Return the split to explain, and how many examples it has. Raises ConfigError: none but the training split."""
+    if facts.test_examples:
+        return "test", facts.test_examples
+    if facts.validation_examples:
+        return "validation", facts.validation_examples
+    hint = "explain new data: dltool explain RUN FILE"
+    raise ConfigError("there are neither test nor validation examples to explain", hint)
 
 
 def explained_head(config: Config, facts: Facts, built: BuiltModel) -> tuple[OutputSpec, TargetFacts]:
@@ -42,14 +78,39 @@ def label_of(target: TargetFacts, name: str) -> int:
     return names.index(name)
 
 
-def held_out(dataset: Dataset, most: int, seed: int) -> tuple[str, Examples]:
-    """Return the name of a split that was not trained on, and at most so many of its examples, drawn by the seed.
+def methods_of(config: Config, facts: Facts, built: BuiltModel, asked: Asked) -> tuple[str, ...]:
+    """Return the methods asked for. Raises ConfigError: one does not fit the data."""
+    known = METHODS[kind_of_input(config, facts, built)]
+    others = [name for name in asked.methods if name not in known]
+    if others:
+        raise ConfigError(f"{others[0]} does not fit this data", f"use {joined(known, 'or')}")
+    return tuple(asked.methods)
 
-    Raises ConfigError: there is neither a test nor a validation split."""
-    for split in SPLITS:
-        count = len(getattr(dataset.split, split))
-        if count:
-            chosen = np.sort(np.random.default_rng(seed).permutation(count)[:most])
-            return split, dataset.examples(split).take(chosen)
-    hint = "explain new data: dltool explain RUN FILE"
-    raise ConfigError("the run has neither test nor validation examples to explain", hint)
+
+def kind_of_input(config: Config, facts: Facts, built: BuiltModel) -> str:
+    """Return "tabular" for columns, windows and vectors of numbers, "tokens" for indices of words, "maps" for all with
+    places: images, audio, sequences of numbers. Raises ConfigError: none of these."""
+    if facts.has_columns or config.data.windows is not None:
+        return "tabular"
+    if facts.only_input is None:
+        names = joined(list(facts.inputs), "and")
+        raise ConfigError(f"the model takes several arrays, {names}", "explain a model of one array, or of a table")
+    (symbol,) = built.core.inputs
+    if indexing(built.core, symbol) and len(symbol.shape) == 2:
+        return "tokens"
+    return "tabular" if len(symbol.shape) == 2 else "maps"
+
+
+def refuse_unexplainable(config: Config, facts: Facts, built: BuiltModel) -> None:
+    """Raise ConfigError at the key `explain` if it asks for what cannot be explained."""
+    asked = asked_of(config)
+    if asked is None:
+        return
+    try:
+        if config.data.final == "none":
+            raise ConfigError("there is no model to explain but those of the folds", "remove data.final: none")
+        held_out(facts)
+        explained_head(config, facts, built)
+        methods_of(config, facts, built, asked)
+    except ConfigError as error:
+        raise ConfigError(replace(each, place=("explain",)) for each in error.problems) from None

@@ -41,6 +41,20 @@ class Question:
         where = f"of the {self.split} split" if self.split else "of new data"
         return f"{count:,} example{'s' * (count != 1)} {where}"
 
+    @property
+    def scored(self) -> str:
+        """Return the words for what is explained: `the class "cat"`."""
+        if self.label is not None:
+            return f'the class "{self.target.class_names[self.label]}"'
+        return "the predicted class" if self.target.class_names else "the predicted number"
+
+    def place_of(self, position: int) -> str:
+        """Describe the origin of an example."""
+        places = self.examples.places
+        if self.dataset is not None:
+            return self.dataset.place_of(int(places["row"][position]))
+        return ", ".join(str(values[position]) for values in places.values())
+
 
 @dataclass(frozen=True)
 class Proof:

@@ -11,8 +11,8 @@ import tensorflow as tf
 
 from dltool.data.arrays.rows import Rows
 from dltool.explain.explained import Question
-from dltool.model.calls import call_at
 from dltool.training.batches import tensor
+from dltool.training.loop import takes_any_size
 from dltool.training.numerics import evaluation_batch
 from dltool.training.state import evaluating
 
@@ -33,32 +33,28 @@ class Scores:
     an input of indices, the vectors that each embedding or one-hot encoding makes of them, by the names of the input
     and of that layer. `input_of` gives the input of each entrance."""
 
-    def __init__(self, question: Question) -> None:
+    def __init__(self, question: Question, at: Any = None) -> None:
         self.question, self.core = question, question.built.core
-        self.nodes = [
-            node
-            for depth in sorted(self.core._nodes_by_depth, reverse=True)
-            for node in self.core._nodes_by_depth[depth]
-        ]
-        # Keras sorts the inputs of a dict by their names, so their order says nothing.
-        several = isinstance(self.core.input, dict)
-        self.symbols = (
-            dict(self.core.input) if several else dict(zip(question.facts.inputs, self.core.inputs, strict=True))
-        )
+        self.names = list(question.built.core.input) if isinstance(self.core.input, dict) else [*question.facts.inputs]
+        self.nodes = nodes_of(self.core)
+        self.symbols = dict(zip(self.names, self.core.inputs, strict=True))
         self.indexed: dict[int, str] = {}
         self.input_of: dict[str, str] = {}
-        for name, symbol in self.symbols.items():
-            takers = [node for node in self.nodes if not node.is_input and takes_only(node, symbol)]
-            by_index = [node for node in takers if type(node.operation).__name__ in INDEXING]
-            if symbol.dtype.startswith("int") and by_index:
+        if at is not None:
+            self.indexed, self.input_of = {id(at): at.operation.name}, {at.operation.name: self.names[0]}
+        for name, symbol in self.symbols.items() if at is None else ():
+            by_index = indexing(self.core, symbol)
+            if by_index:
                 self.indexed |= {id(node): f"{name}/{node.operation.name}" for node in by_index}
                 self.input_of |= {f"{name}/{node.operation.name}": name for node in by_index}
             else:
                 self.input_of[name] = name
         self.size = min(MOST_ROWS, evaluation_batch(question.built, question.config.training.batch_size))
-        self.compiled: dict[str, Any] = {}
-        for what in (self.entrances_of, self.scores_of, self.gradients_of):
-            self.compiled[what.__name__] = tf.function(what, autograph=False)
+        any_size = takes_any_size(self.core)
+        self.compiled = {
+            what.__name__: tf.function(what, autograph=False, reduce_retracing=any_size)
+            for what in (self.entrances_of, self.scores_of, self.gradients_of)
+        }
 
     # --- inside compiled functions ---
 
@@ -147,14 +143,14 @@ class Scores:
         """Return the gradients of the scores by the entrances, (rows, …) by name."""
         return self.in_batches("gradients_of", inputs, entrances, labels)
 
-    def labels(self, inputs: Arrays, entrances: Arrays) -> np.ndarray:
+    def labels(self, inputs: Arrays) -> np.ndarray:
         """Return the class of each example whose score is explained, (rows,) of int32: the one asked for, or the one
         predicted. It is 0 if numbers are predicted."""
         count, target = len(next(iter(inputs.values()))), self.question.target
         asked = np.full(count, self.question.label or 0, np.int32)
         if not target.class_names or self.question.label is not None:
             return asked
-        outputs = self.all_of(inputs, entrances, asked)[2]
+        outputs = self.all_of(inputs, self.entrances(inputs), asked)[2]
         if outputs.shape[1] == 1:
             (threshold,) = self.question.head.thresholds([]) or [0.5]
             return (outputs[:, 0] > threshold).astype(np.int32)
@@ -173,8 +169,15 @@ class Scores:
         return tf.nest.map_structure(lambda *each: np.concatenate(each), *parts)
 
 
-def takes_only(node: Any, symbol: Any) -> bool:
-    return [id(each) for each in call_at(node).inputs] == [id(symbol)]
+def nodes_of(core: keras.Model) -> list[Any]:
+    """Return the calls of a model in an order in which they can be computed. Keras has no public access to them."""
+    return [node for depth in sorted(core._nodes_by_depth, reverse=True) for node in core._nodes_by_depth[depth]]
+
+
+def indexing(core: keras.Model, symbol: Any) -> list[Any]:
+    """Return the nodes that turn an input of indices into vectors."""
+    takers = [node for node in nodes_of(core) if [id(each) for each in node.input_tensors] == [id(symbol)]]
+    return [node for node in takers if symbol.dtype.startswith("int") and type(node.operation).__name__ in INDEXING]
 
 
 def evaluation_options(operation: Any, options: Mapping[str, Any]) -> dict[str, Any]:

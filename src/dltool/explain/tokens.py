@@ -1,9 +1,81 @@
 """Explanations of texts: which words matter."""
 
-from dltool.errors import ConfigError
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from dltool.explain.attributions import Attribution, attribution
+from dltool.explain.drawings import text_figure
 from dltool.explain.explained import Explained, Question
+from dltool.explain.proofs import Places
+from dltool.explain.scores import Scores
+from dltool.report.examples import vocabulary_of
+from dltool.text import counted
+
+USUAL = ("IntegratedGradients",)
+MOST_SHOWN, MOST_WORDS, MOST_CLASSES, LEAST_TEXTS = 6, 20, 10, 2
+HOW = {
+    "IntegratedGradients": "How much each word adds to the score of {}, compared with a text of padding.",
+    "Occlusion": "How much the score of {} falls if a word is replaced by padding.",
+}
 
 
 def explain_tokens(question: Question) -> tuple[Explained, ...]:
-    """Explain the examples by each method. Raises ConfigError: a method does not fit the model."""
-    raise ConfigError(f"there is no explanation of {question.about} yet")
+    """Explain the examples by each method."""
+    scores = Scores(question)
+    inputs = scores.prepared(question.examples.inputs)
+    ((name, tokens),) = inputs.items()
+    places = Places(
+        *(scores, inputs, scores.labels(inputs), tokens != 0, 1, "words"),
+        lambda given, _: scores.entrances({name: np.zeros_like(each) for name, each in given.items()}),
+    )
+    known = vocabulary_of(question.built, name) or ()
+    words = [[known[token] if token < len(known) else f"#{token}" for token in row] for row in tokens.tolist()]
+    found = [attribution(places, method) for method in question.methods or USUAL]
+    return tuple(
+        Explained(
+            each.title,
+            question.about,
+            [HOW[each.name].format(question.scored)],
+            each.proofs,
+            "Words with the largest sum over all texts, by class",
+            words_by_class(places, words, each) if each.holds else [],
+            [texts(places, words, each)] if each.holds else [],
+            each.arrays_of(places),
+        )
+        for each in found
+    )
+
+
+def words_by_class(places: Places, words: Sequence[Sequence[str]], found: Attribution) -> list[dict[str, Any]]:
+    """Return the words that speak most for each class in the texts of it: their summed values, and in how many texts
+    they are."""
+    names = places.scores.question.target.class_names or ("number",)
+    rows = []
+    for label in np.unique(places.labels).tolist()[:MOST_CLASSES]:
+        sums: dict[str, list[float]] = defaultdict(list)
+        for row in np.flatnonzero(places.labels == label).tolist():
+            per_text: dict[str, float] = defaultdict(float)
+            for word, value, is_word in zip(words[row], found.values[row].tolist(), places.valid[row], strict=True):
+                if is_word:
+                    per_text[word] += value
+            for word, value in per_text.items():
+                sums[word].append(value)
+        strongest = sorted(sums, key=lambda word: -sum(sums[word]))[:MOST_WORDS]
+        rows += [{"word": word, names[label]: sum(sums[word]), "texts": len(sums[word])} for word in strongest]
+    return rows
+
+
+def texts(places: Places, words: Sequence[Sequence[str]], found: Attribution) -> Any:
+    """Draw some texts with underlined words, of as many classes as possible."""
+    question, shown = places.scores.question, []
+    for row in places.some_of_each(MOST_SHOWN):
+        valid = np.flatnonzero(places.valid[row])
+        shown.append((places.label_words(row), [words[row][place] for place in valid], found.values[row][valid]))
+    description = (
+        f"{counted(len(shown), 'text')} of {question.about}. A solid orange line is below words that speak for the "
+        "class, a dashed blue one below words against it; the strongest have their number."
+    )
+    return text_figure(f"{found.name}_texts", f"Words that count: {found.title}", description, shown)

@@ -64,7 +64,7 @@ def part(path: str, words: str, config: Config, split: Mapping[str, Any], **own:
     data = config.data.model_copy(update={"final": None, "split": config.data.split.model_copy(update=split)})
     training = config.training.model_copy(update={"seeds": None})
     # The run as a whole is tracked, and has the expectations.
-    alone = {"track": (), "expect": {}, "data": data, "training": training, **own}
+    alone = {"track": (), "explain": False, "expect": {}, "data": data, "training": training, **own}
     return PartConfig(path, words, dump_yaml(config.model_copy(update=alone)))
 
 

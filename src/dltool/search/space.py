@@ -30,7 +30,8 @@ UNLIKE = {
     "training.checkpoint.monitor": "values of other metrics cannot be compared",
 }
 """Keys that no trial may change, with the reason."""
-NOT_SEARCHED = {**dict.fromkeys(("name", "extends", "search", "track", "expect"), "it changes no result"), **UNLIKE}
+NO_RESULT = ("name", "extends", "search", "track", "explain", "expect")
+NOT_SEARCHED = {**dict.fromkeys(NO_RESULT, "it changes no result"), **UNLIKE}
 """Keys that no space may have, with the reason."""
 
 

@@ -1,0 +1,71 @@
+"""What each place of an example adds to the score, by any method, with its proofs."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from dltool.errors import ConfigError
+from dltool.explain.explained import Proof
+from dltool.explain.gradients import FEWEST_STEPS, complete_gradients, integrated_gradients
+from dltool.explain.occlusion import grad_cam, last_maps, occlusion
+from dltool.explain.proofs import Places, order_proofs, randomisation
+from dltool.explain.scores import Arrays, Scores
+
+TITLES = {"IntegratedGradients": "integrated gradients", "Occlusion": "occlusion", "GradCAM": "Grad-CAM"}
+
+
+@dataclass(frozen=True)
+class Attribution:
+    """What the method `name` says of each place: `values` (rows, places), and `proofs` of it. `arrays` by entrance have
+    its shape, if the method has numbers for each channel."""
+
+    name: str
+    values: np.ndarray
+    proofs: Sequence[Proof]
+    arrays: Arrays
+
+    @property
+    def title(self) -> str:
+        return TITLES[self.name]
+
+    @property
+    def holds(self) -> bool:
+        return all(proof.holds for proof in self.proofs)
+
+    def arrays_of(self, places: Places) -> Arrays:
+        """Return the arrays to keep: attributions in the shape of the preprocessed inputs, and the class of each
+        example, int32."""
+        shape = next(iter(places.inputs.values())).shape
+        found = next((each for each in self.arrays.values() if each.shape == shape), None)
+        if found is None:
+            channels = math.prod(shape) // self.values.size
+            found = np.broadcast_to((self.values / channels)[..., np.newaxis], (*self.values.shape, channels))
+        return {self.name: found.reshape(shape), "labels": places.labels}
+
+
+def attribution(places: Places, name: str) -> Attribution:
+    """Explain the scores by one method. Raises ConfigError: Grad-CAM is asked of a model without maps of features."""
+    proofs, arrays = [], {}
+    attribute: Callable[[Places], np.ndarray] = occlusion
+    if name == "IntegratedGradients":
+        given = places.inputs, places.entrances, places.baseline, places.labels
+        arrays, complete = complete_gradients(places.scores, *given)
+        values, attribute = places.of_places(arrays), coarse_gradients
+        proofs = [complete]
+    elif name == "GradCAM":
+        at = last_maps(places.scores.core) if places.axes == 2 else None
+        if at is None:
+            raise ConfigError("GradCAM: no layer of the model gives maps of features", "use Occlusion")
+        attribute = partial(grad_cam, scores=Scores(places.scores.question, at))
+    values = attribute(places) if not arrays else values
+    proofs = [*proofs, *order_proofs(places, values), randomisation(places, values, attribute)]
+    return Attribution(name, values, proofs, arrays)
+
+
+def coarse_gradients(places: Places) -> np.ndarray:
+    """Return integrated gradients of few steps, (rows, places)."""
+    given = places.inputs, places.entrances, places.baseline, places.labels
+    return places.of_places(integrated_gradients(places.scores, *given, FEWEST_STEPS))

@@ -1,0 +1,54 @@
+"""Occlusion: how much the score falls if a part of an example is blanked, and Grad-CAM.
+
+Sources: Zeiler and Fergus, "Visualizing and Understanding Convolutional Networks", 2013,
+https://arxiv.org/abs/1311.2901; Selvaraju et al., "Grad-CAM", 2016, https://arxiv.org/abs/1610.02391."""
+
+import math
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from dltool.explain.proofs import Places
+from dltool.explain.scores import Scores, nodes_of
+
+CELLS = {1: 64, 2: 8}
+"""The most parts of an axis that are blanked one at a time, by the number of axes."""
+
+
+def occlusion(places: Places) -> np.ndarray:
+    """Return how much the score falls without each part, spread evenly over its places, (rows, places)."""
+    shape = next(iter(places.entrances.values())).shape[1 : places.axes + 1]
+    whole = places.ends[1]
+    values = np.zeros(places.valid.shape, np.float32)
+    for part in parts_of(shape):
+        values[:, part] = ((whole - places.score(np.broadcast_to(~part, places.valid.shape))) / part.sum())[:, None]
+    return values
+
+
+def parts_of(shape: tuple[int, ...]) -> list[np.ndarray]:
+    """Return the parts of an example, each (places,) of bool. Every place is in one of them."""
+    sides = [math.ceil(size / CELLS.get(len(shape), 4)) for size in shape]
+    cells = np.ravel_multi_index(
+        np.meshgrid(*(np.arange(size) // side for size, side in zip(shape, sides, strict=True)), indexing="ij"),
+        [math.ceil(size / side) for size, side in zip(shape, sides, strict=True)],
+    ).ravel()
+    return [cells == cell for cell in range(int(cells.max()) + 1)]
+
+
+def grad_cam(places: Places, scores: Scores) -> np.ndarray:
+    """Return the last maps of features, weighted by the mean gradients of the score by them, (rows, places): what
+    counts in favour of the class. `scores` are those at these maps."""
+    shape = next(iter(places.entrances.values())).shape[1 : places.axes + 1]
+    maps = scores.entrances(places.inputs)
+    ((name, features),) = maps.items()
+    weights = scores.gradients(places.inputs, maps, places.labels)[name].mean((1, 2), keepdims=True)
+    found = tf.image.resize(np.maximum((weights * features).sum(-1, keepdims=True), 0), shape)
+    return np.asarray(found).reshape(places.valid.shape)
+
+
+def last_maps(core: keras.Model) -> Any:
+    """Return the last node of a model that gives maps of features, (height, width, channels); None if there is none."""
+    shapes = [(node, node.outputs[0].shape) for node in nodes_of(core) if not node.is_input]
+    return next((node for node, shape in reversed(shapes) if len(shape) == 4 and shape[1] * shape[2] > 1), None)

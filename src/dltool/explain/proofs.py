@@ -1,0 +1,198 @@
+"""Whether an explanation of places is better than chance, and whether it depends on what the model has learned.
+
+Sources: deletion and insertion after Petsiuk, Das and Saenko, "RISE", 2018, https://arxiv.org/abs/1806.07421; the
+randomisation test after Adebayo et al., "Sanity Checks for Saliency Maps", 2018, https://arxiv.org/abs/1810.03292."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import keras
+import numpy as np
+from scipy.stats import rankdata
+
+from dltool.explain.explained import Proof
+from dltool.explain.scores import Arrays, Scores
+from dltool.text import number, numbers
+
+MOST_PROVEN, MOST_SHUFFLED = 100, 10
+"""Examples by which deletion and insertion, and the randomisation test, are computed."""
+SHUFFLES, RANDOM_ORDERS = 5, 40
+"""Models with shuffled weights; random orders of the places, of all examples together."""
+FEW = 10
+"""Below this number of examples, intervals are those of random orders."""
+SHARES = np.linspace(0, 1, 11)
+UNRELATED = 0.2
+"""The largest mean rank correlation of maps that have nothing to do with each other."""
+
+
+@dataclass(frozen=True)
+class Places:
+    """Examples whose places can be blanked: pixels of an image, moments of a sound, words of a text.
+
+    The first `axes` axes of each entrance, after that of the examples, are the places. A blank one has the values of
+    the `baseline`, which `blank` makes of inputs and entrances. `valid` (rows, places) of bool is False for padding.
+    `noun` names several places. Everything else depends on the weights of the model, and is computed once."""
+
+    scores: Scores
+    inputs: Arrays
+    labels: np.ndarray
+    valid: np.ndarray
+    axes: int
+    noun: str
+    blank: Callable[[Arrays, Arrays], Arrays]
+
+    def first(self, rows: int) -> "Places":
+        inputs = {name: each[:rows] for name, each in self.inputs.items()}
+        return replace(self, inputs=inputs, labels=self.labels[:rows], valid=self.valid[:rows])
+
+    @cached_property
+    def entrances(self) -> Arrays:
+        return self.scores.entrances(self.inputs)
+
+    @cached_property
+    def baseline(self) -> Arrays:
+        return self.blank(self.inputs, self.entrances)
+
+    def with_only(self, kept: np.ndarray) -> Arrays:
+        """Return the entrances with all places blanked but the `kept`, (rows, places) of bool."""
+        found = {}
+        for name, each in self.entrances.items():
+            shape = each.shape[: self.axes + 1]
+            found[name] = np.where(kept.reshape(*shape, *[1] * (each.ndim - len(shape))), each, self.baseline[name])
+        return found
+
+    def score(self, kept: np.ndarray) -> np.ndarray:
+        return self.scores.scores(self.inputs, self.with_only(kept), self.labels)
+
+    def sureness(self, kept: np.ndarray) -> np.ndarray:
+        """Return the probability of the class, (rows,). Of numbers, it is how much of the way from the prediction for
+        blank examples to that for whole ones is left."""
+        if self.scores.question.target.class_names:
+            return self.scores.sureness(self.inputs, self.with_only(kept), self.labels)
+        start, end = self.ends
+        return (self.score(kept) - start) * np.sign(end - start) / max(float(np.abs(end - start).mean()), 1e-12)
+
+    @cached_property
+    def ends(self) -> tuple[np.ndarray, np.ndarray]:
+        return self.score(np.zeros_like(self.valid)), self.score(np.ones_like(self.valid))
+
+    @cached_property
+    def few(self) -> "Places":
+        return self.first(MOST_PROVEN)
+
+    @cached_property
+    def chance(self) -> np.ndarray:
+        """Return the areas of random orders, (orders, rows)."""
+        generator = np.random.default_rng(self.scores.question.config.seed)
+        repeats = max(2, -(-RANDOM_ORDERS // len(self.valid)))
+        return np.stack([area(self, generator.random(self.valid.shape)) for _ in range(repeats)])
+
+    @cached_property
+    def sure(self) -> np.ndarray:
+        """Return the probabilities of the classes, or the predicted numbers, (rows,)."""
+        return self.scores.sureness(self.inputs, self.entrances, self.labels)
+
+    def label_words(self, row: int) -> str:
+        """Return `row 12: cat (0.98)`, with the probability of the class, or the predicted number."""
+        question = self.scores.question
+        name = question.target.class_names[self.labels[row]] if question.target.class_names else "number"
+        return f"{question.place_of(row)}: {name} ({number(float(self.sure[row]))})"
+
+    def some_of_each(self, most: int) -> list[int]:
+        """Return the positions of some examples, of as many classes as possible."""
+        order = sorted(range(len(self.labels)), key=lambda row: ((self.labels[:row] == self.labels[row]).sum(), row))
+        return sorted(order[:most])
+
+    def of_places(self, attributions: Arrays) -> np.ndarray:
+        """Return the sum at each place, (rows, places)."""
+        return np.asarray(sum(each.reshape(*self.valid.shape, -1).sum(-1) for each in attributions.values()))
+
+
+def order_proofs(places: Places, values: np.ndarray) -> tuple[Proof, Proof]:
+    """Return the proofs of deletion and insertion of `values` (rows, places), which say what counts most."""
+    few, values = places.few, values[:MOST_PROVEN]
+    chance = few.chance
+    deleted, inserted = area(few, values), area(few, values, is_insertion=True)
+    return order_proof("deletion", few, deleted, chance, chance - deleted), order_proof(
+        "insertion", few, inserted, chance, inserted - chance
+    )
+
+
+def area(places: Places, values: np.ndarray, is_insertion: bool = False) -> np.ndarray:
+    """Return the mean sureness of each example, (rows,), while its places are blanked, or put into a blank example, the
+    one with the largest value first."""
+    ranks = np.argsort(np.argsort(np.where(places.valid, -values, np.inf), 1, kind="stable"), 1)
+    reached = SHARES[:, None, None] * places.valid.sum(1)[:, None]
+    curve = [places.sureness((ranks < each) == is_insertion) for each in reached]
+    return np.asarray(np.trapezoid(np.stack(curve), dx=SHARES[1], axis=0))
+
+
+def order_proof(name: str, places: Places, mean: np.ndarray, chance: np.ndarray, better: np.ndarray) -> Proof:
+    """Return the proof that an order is `better` (random orders, rows) than by chance."""
+    rows = better.shape[1]
+    if rows < FEW:
+        drawn = better.mean(1)
+    else:
+        generator = np.random.default_rng(places.scores.question.config.seed)
+        drawn = better.mean(0)[generator.integers(0, rows, (1000, rows))].mean(1)
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    what = "probability" if places.scores.question.target.class_names else "share of the score"
+    how = (
+        f"{places.noun} that count most are blanked"
+        if name == "deletion"
+        else f"{places.noun} that count most are put into a blank example"
+    )
+    found, by_chance, *ends = numbers([float(each) for each in (mean.mean(), chance.mean(), low, high)])
+    words = f"as the {how} first, the mean {what} is {found}, in random order {by_chance}"
+    words += f"; the difference is {ends[0]} to {ends[1]}"
+    holds = bool(low > 0)
+    sentence = f"{name.capitalize()}: {words}." if holds else f"No better than chance: {words}."
+    return Proof(
+        name,
+        holds,
+        sentence,
+        {"mean": float(mean.mean()), "random": float(chance.mean()), "low": float(low), "high": float(high)},
+    )
+
+
+def randomisation(places: Places, values: np.ndarray, attribute: Callable[[Places], np.ndarray]) -> Proof:
+    """Return the proof that signed `values` (rows, places), which `attribute` found, depend on the trained weights.
+
+    Absolute values would not do: those of integrated gradients keep the shape of the input in any model."""
+    found = []
+    for shuffle in range(SHUFFLES):
+        with shuffled_weights(places.scores.core, places.scores.question.config.seed + shuffle):
+            others = attribute(places.first(MOST_SHUFFLED))
+        each = [correlation(*three) for three in zip(values, others, places.valid, strict=False)]
+        found.append(np.nanmean(each) if np.isfinite(each).any() else 1.0)
+    mean = float(np.mean(found))
+    holds = mean < UNRELATED
+    holds = mean < UNRELATED
+    related = f"the rank correlation with maps of shuffled weights is {mean:.2f}"
+    start = "Randomisation: it depends on" if holds else "It does not depend on"
+    sentence = f"{start} what the model has learned: {related}, the mean of {SHUFFLES} shuffles."
+    return Proof("randomisation", holds, sentence, {"correlation": mean, "each": [float(each) for each in found]})
+
+
+@contextmanager
+def shuffled_weights(core: keras.Model, seed: int) -> Iterator[None]:
+    """Permute the numbers of each weight within the block: the same distribution, but nothing learned."""
+    generator = np.random.default_rng(seed)
+    kept = [(variable, variable.numpy()) for variable in core.weights if variable.dtype.startswith(("float", "bfloat"))]
+    try:
+        for variable, value in kept:
+            variable.assign(generator.permutation(value.ravel()).reshape(value.shape))
+        yield
+    finally:
+        for variable, value in kept:
+            variable.assign(value)
+
+
+def correlation(one: np.ndarray, other: np.ndarray, valid: np.ndarray) -> float:
+    """Return Spearman's rank correlation of the valid places, NaN if `other` says nothing; 1 if `one` says nothing."""
+    ranks = [rankdata(each[valid]) for each in (one, other)]
+    if not valid.any() or np.ptp(ranks[1]) == 0:
+        return float("nan")
+    return float(np.corrcoef(*ranks)[0, 1]) if np.ptp(ranks[0]) else 1.0
