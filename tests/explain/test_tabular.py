@@ -13,7 +13,8 @@ from dltool.data.dataset import load_data
 from dltool.errors import ConfigError
 from dltool.evaluation.measure import measure
 from dltool.explain.asking import explained_head
-from dltool.explain.contributions import contributions_of
+from dltool.explain.attributions import attribution
+from dltool.explain.contributions import column_places
 from dltool.explain.dependence import dependence_on
 from dltool.explain.explained import Explained, Question
 from dltool.explain.mixing import Columns, MixedModel
@@ -29,7 +30,7 @@ data:
   source: {csv: table.csv}
   GOAL
   inputs: INPUTS
-  split: {column: part}
+  split: SPLIT
 model: {layers: LAYERS}
 training: TRAINING
 """
@@ -43,6 +44,7 @@ def question_of(
     layers: str = "[{Dense: 1}]",
     kind: str = "number",
     goal: str = "target: {y: TARGET}",
+    split: str = "{column: part}",
 ) -> Question:
     """Ask about a model of these columns, one of which is the split, whose last weights are set."""
     lines = [",".join(columns), *(",".join(map(str, row)) for row in zip(*columns.values(), strict=True))]
@@ -51,7 +53,7 @@ def question_of(
         ("mean_squared_error", "MeanAbsoluteError") if kind == "number" else ("binary_crossentropy", "accuracy")
     )
     text = CONFIG.replace("TRAINING", TRAINING.replace("LOSS", loss).replace("METRIC", metric))
-    text = text.replace("GOAL", goal).replace("TARGET", kind).replace("INPUTS", inputs).replace("LAYERS", layers)
+    text = text.replace("GOAL", goal).replace("SPLIT", split).replace("TARGET", kind).replace("INPUTS", inputs).replace("LAYERS", layers)
     (folder / "config.yaml").write_text(text)
     config = build_config(read_document(folder / "config.yaml"))
     dataset = load_data(config.data, config.seed)
@@ -63,8 +65,8 @@ def question_of(
     return Question(config, dataset.facts, built, dataset.examples("test"), "test", dataset, head, target)
 
 
-def parts(training: int, test: int, validation: int = 2) -> np.ndarray:
-    return np.repeat(["train", "validation", "test"], [training, validation, test])
+def parts(training: int, test: int) -> np.ndarray:
+    return np.repeat(["train", "validation", "test"], [training, 2, test])
 
 
 def normal(rows: int, *names: str, seed: int = 0) -> dict[str, np.ndarray]:
@@ -113,12 +115,14 @@ def test_the_importance_of_a_column_of_a_linear_model_is_its_closed_form(linear)
 
 
 def test_the_contribution_of_a_column_of_a_linear_model_is_its_weight_times_its_distance_from_the_mean(linear):
-    found = contributions_of(linear)
+    places = column_places(linear)
+    found = attribution(places, "IntegratedGradients")
     z, _ = standardised(linear)
-    np.testing.assert_allclose(found.by_column, z * WEIGHTS, atol=1e-5)
-    np.testing.assert_allclose(found.baseline_scores, 0.3, atol=1e-5)
-    assert found.proof.holds
-    assert found.proof.values["median"] < 1e-4
+    np.testing.assert_allclose(found.values, z * WEIGHTS, atol=1e-5)
+    np.testing.assert_allclose(places.ends[0], 0.3, atol=1e-5)
+    np.testing.assert_allclose(places.ends[1], z @ WEIGHTS + 0.3, atol=1e-5)
+    assert found.proofs[0].name == "completeness"
+    assert found.proofs[0].values["median"] < 1e-4
 
 
 def test_the_partial_dependence_is_the_mean_prediction_with_the_column_set(linear):
@@ -282,9 +286,9 @@ def test_every_type_of_column_is_explained(mixed):
     assert {row["column"] for row in permuted.rows} >= names
     assert {row["column"] for row in depended.rows} == names - {"note"}
     sums = contributed.arrays["contributions"].sum(axis=1)
-    expected = contributed.arrays["scores"] - contributed.arrays["baseline_scores"]
+    expected = contributed.arrays["score"] - contributed.arrays["baseline"]
     np.testing.assert_allclose(sums, expected, rtol=0.05, atol=0.02)
-    assert set(contributed.rows[0]) == {"example", "class", "baseline", "score", *(f"by {name}" for name in names)}
+    assert set(contributed.rows[0]) == {"example", "baseline", "score", *(f"by {name}" for name in names)}
 
 
 def test_the_grid_has_categories_by_frequency_dates_and_no_missing_numbers(mixed):
@@ -318,7 +322,7 @@ def test_new_examples_are_compared_with_zeros_and_have_no_permutation(linear):
 @pytest.fixture(scope="module")
 def windows(tmp_path_factory) -> Question:
     """A model that repeats twice the last value of `a`, and ignores `b` and all earlier rows."""
-    columns = normal(160, "a", "b") | {"part": parts(70, 80, 10)}
+    columns = normal(160, "a", "b")
     columns["y"] = 2 * np.roll(columns["a"], 1)
     inputs = "{a: {number: {scale: none}}, b: {number: {scale: none}}, y: ignore}"
     weights = [np.array([0, 0, 0, 0, 2.0, 0])[:, None], np.zeros(1)]
@@ -329,6 +333,7 @@ def windows(tmp_path_factory) -> Question:
         inputs,
         "[Flatten, {Dense: 1}]",
         goal="windows: {length: 3, target: y}",
+        split="{validation: 0.1, test: 0.5}",
     )
 
 

@@ -3,8 +3,7 @@
 L. Breiman, Random Forests, 2001; as an average over pairs of different rows: A. Fisher, C. Rudin and F. Dominici, All
 Models are Wrong, but Many are Useful, 2019."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,10 +11,10 @@ import numpy as np
 from dltool.evaluation.bootstrap import Interval, mean_intervals
 from dltool.explain.explained import Proof
 from dltool.explain.mixing import MixedModel
+from dltool.explain.proofs import SHUFFLES, shuffled_weights
 from dltool.explain.related_columns import rank_correlation
-from dltool.model.build import BuiltModel
 
-REPEATS, SHUFFLES = 5, 5
+REPEATS = 5
 MOST_SHUFFLED_ROWS = 2_000
 AGREE, UNRELATED = 0.8, 0.5
 """Least rank correlation of two halves of the repeats; greatest with importances of a model that learned nothing."""
@@ -109,7 +108,7 @@ def randomisation(model: MixedModel, found: Sequence[Importance], selections: Se
     original, correlations = np.array([each.loss.value for each in found]), []
     for seed in range(SHUFFLES):
         (other,) = partners(rows, 1, seed)
-        with shuffled_weights(model.built, seed):
+        with shuffled_weights(model.built.core, seed):
             chosen = [model.columns.chosen([]), *(selections[each.name] for each in found)]
             losses = np.array([model(rows, other, each)[0]["loss"].mean(dtype=float) for each in chosen])
         correlations.append(rank_correlation(original, losses[1:] - losses[0]))
@@ -121,17 +120,3 @@ def randomisation(model: MixedModel, found: Sequence[Importance], selections: Se
         )
     sentence = f"The order does not depend on what the model has learned: shuffled weights give it too, {words}."
     return Proof("randomisation", False, sentence, {"each": correlations})
-
-
-@contextmanager
-def shuffled_weights(built: BuiltModel, seed: int) -> Iterator[None]:
-    """Permute the numbers within each trained variable of the model within the block."""
-    generator = np.random.Generator(np.random.Philox(seed))
-    kept = [(variable, variable.numpy()) for variable in built.core.trainable_variables]
-    try:
-        for variable, values in kept:
-            variable.assign(generator.permutation(values.ravel()).reshape(values.shape))
-        yield
-    finally:
-        for variable, values in kept:
-            variable.assign(values)

@@ -13,7 +13,8 @@ from dltool.data.split.by_column import numbered
 from dltool.errors import ConfigError
 from dltool.evaluation.figures.figure import Figure
 from dltool.explain import column_figures as figures
-from dltool.explain.contributions import Contributions, contributions_of
+from dltool.explain.attributions import attribution
+from dltool.explain.contributions import TRAINING, ZEROS, ColumnPlaces, column_places
 from dltool.explain.dependence import MISSING, Dependence, dependence_on
 from dltool.explain.explained import Explained, Question
 from dltool.explain.mixing import Columns, MixedModel
@@ -24,7 +25,7 @@ from dltool.text import data_number, joined, listed, number, shape_text, shorten
 MOST_NUMBERS = 40_000_000
 """Input numbers of all predictions for permuted columns; of many columns, fewer rows are predicted."""
 FEWEST_ROWS, MOST_BYTES = 200, 2**30
-MOST_BARS, MOST_DEPENDENCES, MOST_WATERFALLS, MOST_TABLE_ROWS, MOST_TABLE_COLUMNS = 25, 6, 4, 20, 8
+MOST_BARS, MOST_DEPENDENCES, MOST_WATERFALLS, MOST_TABLE_COLUMNS = 25, 6, 4, 8
 
 
 def explain_columns(question: Question) -> tuple[Explained, ...]:
@@ -186,49 +187,42 @@ def depended(table: ExplainedTable) -> Explained:
 
 def contributed(table: ExplainedTable) -> Explained:
     """Explain single predictions by integrated gradients."""
-    question, found = table.question, contributions_of(table.question)
-    sizes = np.abs(found.by_column).mean(axis=0)
+    question, places = table.question, column_places(table.question)
+    found, names = attribution(places, "IntegratedGradients"), table.columns.names
+    sizes = np.abs(found.values).mean(axis=0)
     order = np.argsort(-sizes, kind="stable")
-    names = [f"{table.columns.names[at]} ({number(float(sizes[at]))})" for at in order[:5]]
-    of = "score of the class" if question.target.class_names else "predicted number"
+    largest = [f"{names[at]} ({number(float(sizes[at]))})" for at in order[:5]]
+    start = TRAINING if question.dataset else ZEROS
     sentences = [
-        f"What each column adds to the {of}, compared with a baseline: {found.baseline}.",
-        f"Mean size of the contributions: {joined(names, 'and')}.",
+        f"What each column adds to the score of {question.scored}, compared with {start}.",
+        f"Mean size of the contributions: {joined(largest, 'and')}.",
     ]
-    arrays = {"contributions": found.by_position.astype(np.float32), "columns": np.array(table.columns.names)}
-    arrays |= {"scores": found.scores, "baseline_scores": found.baseline_scores, "labels": found.labels}
-    shown = range(min(len(question.examples), MOST_TABLE_ROWS)) if question.split else range(len(question.examples))
-    rows = [contribution_row(question, found, at, order) for at in shown]
-    drawn = [waterfall(question, found, at) for at in shown[:MOST_WATERFALLS]] if found.proof.holds else []
+    arrays = {"contributions": places.by_position(found.arrays).astype(np.float32), "columns": np.array(names)}
+    ends = {"baseline": places.ends[0].astype(float), "score": places.ends[1].astype(float)}
+    arrays |= {**ends, "labels": places.labels}
+    rows = []
+    for at, values in enumerate(found.values):
+        numbers = {name: float(each[at]) for name, each in ends.items()}
+        shown = {f"by {names[column]}": float(values[column]) for column in order[:MOST_TABLE_COLUMNS]}
+        rest = order[MOST_TABLE_COLUMNS:]
+        others = {"by other columns": float(values[rest].sum())} if len(rest) else {}
+        rows.append({"example": places.label_words(at), **numbers, **shown, **others})
+    chosen = places.some_of_each(MOST_WATERFALLS) if found.holds else []
+    drawn = [waterfall(question, places, at, found.values[at]) for at in chosen]
     caption = "What the columns add to the scores of single predictions"
-    return Explained("IntegratedGradients", question.about, sentences, (found.proof,), caption, rows, drawn, arrays)
+    return Explained("IntegratedGradients", question.about, sentences, found.proofs, caption, rows, drawn, arrays)
 
 
-def contribution_row(question: Question, found: Contributions, at: int, order: np.ndarray) -> dict[str, Any]:
-    values, names, rest = found.by_column[at], found.columns.names, order[MOST_TABLE_COLUMNS:]
-    classes = question.target.class_names
-    label = {"class": classes[found.labels[at]]} if classes else {}
-    score = {"baseline": float(found.baseline_scores[at]), "score": float(found.scores[at])}
-    shown = {f"by {names[column]}": float(values[column]) for column in order[:MOST_TABLE_COLUMNS]}
-    others = {"by other columns": float(values[rest].sum())} if len(rest) else {}
-    return {"example": place_of(question, at), **label, **score, **shown, **others}
-
-
-def place_of(question: Question, at: int) -> str:
-    places = question.examples.places.items()
-    return ", ".join(f"{name} {values[at]}" for name, values in places) or f"example {at + 1}"
-
-
-def waterfall(question: Question, found: Contributions, at: int) -> Figure:
-    columns, labels, classes = found.columns, [], question.target.class_names
+def waterfall(question: Question, places: ColumnPlaces, at: int, contributions: np.ndarray) -> Figure:
+    columns, labels, classes = places.columns, [], question.target.class_names
     for name in columns.names:
         (value,) = columns.values(name, question.examples.inputs, np.array([at]))
         last = " in the last row" if columns.lags_of(name) else ""
         labels.append(name if np.ndim(value) else f"{name} = {raw_text(value)}{last}")
-    of = f"score of {classes[found.labels[at]]}" if classes else "prediction"
-    ends = float(found.baseline_scores[at]), float(found.scores[at])
-    title = f"{place_of(question, at)}: {of}"
-    return figures.waterfall_figure(f"example_{at + 1}", title, labels, found.by_column[at], *ends, of)
+    of = f"score of {classes[places.labels[at]]}" if classes else "predicted number"
+    ends = [float(each[at]) for each in places.ends]
+    title = places.label_words(at)
+    return figures.waterfall_figure(f"example_{at + 1}", title, labels, contributions, *ends, of)
 
 
 def raw_text(value: Any) -> str:
