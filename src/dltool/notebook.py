@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from dltool.config.load import Document
     from dltool.evaluation.figures.figure import Figure
+    from dltool.explain.explained import Explained
     from dltool.report.differences import Comparison
 
 MOST_IMAGES = 2  # the loss, and the first metric
@@ -207,6 +208,23 @@ class TrainedRun:
             for each in found
         }
         return pd.DataFrame.from_dict(rows, orient="index", dtype=float).rename_axis(index="metric")
+
+    def explain(
+        self, rows: Any = None, *, methods: Sequence[str] = (), examples: int = 200, class_name: str | None = None
+    ) -> "tuple[Explained, ...]":
+        """Explain predictions as `dltool explain` does: what each method found, with sentences, proofs, figures and
+        arrays of attributions. Nothing is written.
+
+        `rows` are new examples as for `predict`, one or several; without them, test examples of the run's data are
+        explained. The other arguments are the options of the same names."""
+        with plain_errors(), allowed(self.allow_code), shown_progress() as progress:
+            from dltool.commands.explain import explained_run
+            from dltool.config.explain_options import Asked
+            from dltool.data.new_data import load_rows
+
+            asked = Asked(methods, examples, class_name)
+            load = None if rows is None else lambda data, facts: load_rows(data, facts, rows)
+            return explained_run(directory.open_run(self.path), load, asked, progress)[1]
 
     def summary(self) -> str:
         """Describe in one line how the run ended."""

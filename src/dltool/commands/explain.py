@@ -1,6 +1,5 @@
 """`dltool explain RUN [FILE…]`: what the predictions of a run depend on, each method with its proof."""
 
-import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -60,9 +59,7 @@ def explain(
     the run is damaged; MachineError: `out` cannot be written."""
     if out is not None:
         refuse_no_file("--out", out, PAGE)
-    asked.refuse()
     run = open_run(path)
-    require_code(run, f"explain {run.path} {shlex.join(files)}".strip())
     source, name = (partial(load_new, files=files), data_name(files[0])) if files else (None, "")
     split, found = explained_run(run, source, asked, progress, settings)
     from dltool.explain.kept import explanation_page, write_explanation
@@ -82,6 +79,8 @@ def explained_run(
 ) -> "tuple[str, tuple[Explained, ...]]":
     """Explain predictions for the first examples that `load` returns; without it, for held-out examples of the run's
     data. Return the split, "" of new examples, and one result for each method. Raises as :func:`explain`."""
+    asked.refuse()
+    require_code(run, f"explain {run.path}")
     source: Any
     with Stages(progress).reading():
         if load is None:

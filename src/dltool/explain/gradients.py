@@ -10,7 +10,7 @@ from dltool.explain.scores import Arrays, Scores
 FEWEST_STEPS, MOST_STEPS = 16, 256
 TOLERANCE = 0.01
 """The largest median error of a complete explanation."""
-SAMPLE = 32
+SAMPLE = 16
 """Examples by which the number of steps is chosen."""
 
 

@@ -15,6 +15,7 @@ from scipy.stats import rankdata
 from dltool.explain.explained import Proof
 from dltool.explain.scores import Arrays, Scores
 from dltool.text import number, numbers
+from dltool.training.state import value_of
 
 MOST_PROVEN, MOST_SHUFFLED = 100, 10
 """Examples by which deletion and insertion, and the randomisation test, are computed."""
@@ -178,12 +179,18 @@ def randomisation(places: Places, values: np.ndarray, attribute: Callable[[Place
 
 @contextmanager
 def shuffled_weights(core: keras.Model, seed: int) -> Iterator[None]:
-    """Permute the numbers of each weight within the block: the same distribution, but nothing learned."""
+    """Permute the numbers of each weight within the block, with random signs of those of kernels: nothing learned."""
     generator = np.random.default_rng(seed)
-    kept = [(variable, variable.numpy()) for variable in core.weights if variable.dtype.startswith(("float", "bfloat"))]
+    kept = [
+        (variable, value_of(variable).numpy())
+        for variable in core.weights
+        if variable.dtype.startswith(("float", "bfloat"))
+    ]
     try:
         for variable, value in kept:
-            variable.assign(generator.permutation(value.ravel()).reshape(value.shape))
+            # Weights of one sign would still favour the same places. Variances stay positive.
+            signs = generator.choice([-1, 1], value.shape) if value.ndim > 1 else 1
+            variable.assign(signs * generator.permutation(value.ravel()).reshape(value.shape))
         yield
     finally:
         for variable, value in kept:

@@ -2,6 +2,7 @@
 
 The score is the number before the softmax or sigmoid of the class in question; for numbers it is their mean."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -87,12 +88,12 @@ class Scores:
     def scores_of(self, inputs: Tensors, entrances: Tensors, labels: Any) -> tuple[Any, Any, Any]:
         """Return scores (rows,), how sure the model is of the labels (rows,), and all outputs (rows, numbers)."""
         output, _ = self.run(inputs, entrances)
-        rows = tf.shape(output)[0]
+        shape = (-1, math.prod(output.shape[1:]))
         score = tf.cast(before_squashing(output), tf.float32)
-        flat, outputs = (tf.reshape(each, [rows, -1]) for each in (score, tf.cast(output, tf.float32)))
+        flat, outputs = (tf.reshape(each, shape) for each in (score, tf.cast(output, tf.float32)))
         compared = self.question.built.compared.get(self.question.head.name)
         if compared is not None and compared.outputs == "logits":
-            outputs = tf.reshape(keras.activations.get(compared.activation)(output), [rows, -1])
+            outputs = tf.reshape(keras.activations.get(compared.activation)(output), shape)
         if not self.question.target.class_names:
             return tf.reduce_mean(flat, 1), tf.reduce_mean(outputs, 1), outputs
         if flat.shape[-1] == 1:

@@ -1,0 +1,240 @@
+"""Explanations of small models: exact values, refusals, and where the results go."""
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from tests.explain.conftest import SQUARE, Run, squares, trained
+from tests.in_process import command
+
+from dltool import notebook
+from dltool.config.tasks import TargetFacts
+from dltool.explain.attributions import attribution
+from dltool.explain.gradients import complete_gradients, completeness, integrated_gradients
+from dltool.explain.occlusion import parts_of
+from dltool.explain.proofs import Places, correlation, order_proofs, shuffled_weights
+from dltool.explain.scores import Scores
+
+SMALL = SQUARE.replace("epochs: 30", "epochs: 1").replace(", GradCAM], examples: 60", "], examples: 20")
+
+
+def scores_of(layers: list[Any], shape: tuple[int, ...], classes: tuple[str, ...]) -> Scores:
+    """Return the scores of a model of these layers, as those of a run."""
+    core = keras.Sequential([keras.Input(shape), *layers])
+    core = keras.Model(core.inputs, core.outputs)
+    config = SimpleNamespace(seed=0, training=SimpleNamespace(batch_size=32))
+    built = SimpleNamespace(core=core, compared={}, layers=(), preprocessors={})
+    head = SimpleNamespace(name="output", thresholds=lambda _: None)
+    facts = SimpleNamespace(inputs={"input": None})
+    target = TargetFacts("category" if classes else "number", class_names=classes)
+    question: Any = SimpleNamespace(config=config, built=built, head=head, facts=facts, target=target, label=None)
+    return Scores(question)
+
+
+def linear(units: int, activation: str, classes: tuple[str, ...]) -> tuple[Scores, np.ndarray]:
+    scores = scores_of([keras.layers.Flatten(), keras.layers.Dense(units, activation)], (4, 4, 1), classes)
+    return scores, scores.core.get_weights()[0].reshape(4, 4, 1, units)
+
+
+@pytest.mark.parametrize(
+    ("units", "activation", "classes"), [(3, "softmax", ("a", "b", "c")), (1, "sigmoid", ("a", "b")), (1, "linear", ())]
+)
+def test_of_a_linear_model_integrated_gradients_are_the_weights_times_the_difference(units, activation, classes):
+    scores, kernel = linear(units, activation, classes)
+    values = np.random.default_rng(0).normal(size=(6, 4, 4, 1)).astype(np.float32)
+    given, blank = {"input": values}, {"input": np.full_like(values, 0.25)}
+    labels = scores.labels(given)
+    found, proof = complete_gradients(scores, given, given, blank, labels)
+    weights = np.stack([kernel[..., label] for label in labels]) if units > 1 else kernel[..., 0]
+    signs = (2 * labels - 1 if activation == "sigmoid" else np.ones(6))[:, None, None, None]
+    np.testing.assert_allclose(found["input"], signs * weights * (values - 0.25), atol=1e-5)
+    assert proof.holds
+    outputs = np.asarray(scores.core(values))
+    np.testing.assert_allclose(scores.all_of(given, given, labels)[2], outputs, atol=1e-6)
+    assert (labels == (outputs.argmax(1) if units > 1 else (outputs[:, 0] > 0.5) & bool(classes))).all()
+
+
+def test_a_broken_gradient_is_called_incomplete():
+    rounding = [keras.layers.Flatten(), keras.layers.Lambda(lambda x: keras.ops.round(4 * x)), keras.layers.Dense(1)]
+    scores = scores_of(rounding, (4, 4, 1), ())
+    values = np.random.default_rng(0).normal(size=(6, 4, 4, 1)).astype(np.float32)
+    given, labels = {"input": values}, np.zeros(6, np.int32)
+    _, proof = complete_gradients(scores, given, given, {"input": np.zeros_like(values)}, labels)
+    assert not proof.holds
+    assert "Not complete" in proof.sentence
+    assert proof.values["steps"] == 256
+    assert completeness(np.full(10, 0.4), 256).sentence.startswith("Not complete: the attributions add up")
+
+
+def places_of(scores: Scores, values: np.ndarray) -> Places:
+    given, valid = {"input": values}, np.ones((len(values), 16), bool)
+
+    def blank(_: Any, entrances: Any) -> Any:
+        return {name: np.zeros_like(each) for name, each in entrances.items()}
+
+    return Places(scores, given, scores.labels(given), valid, 2, "places", blank)
+
+
+def test_a_random_order_is_no_better_than_chance_and_the_right_one_is():
+    scores, kernel = linear(1, "linear", ())
+    values = np.random.default_rng(0).normal(size=(30, 4, 4, 1)).astype(np.float32)
+    places = places_of(scores, values)
+    right = (values * kernel[..., 0]).reshape(30, 16) * np.sign(places.sure)[:, None]
+    assert all(proof.holds for proof in order_proofs(places, right))
+    chance = order_proofs(places, np.random.default_rng(1).random((30, 16)))
+    assert not any(proof.holds for proof in chance)
+    assert all("No better than chance" in proof.sentence for proof in chance)
+
+
+def test_maps_that_do_not_depend_on_the_weights_fail_the_randomisation_test(monkeypatch):
+    scores, _ = linear(3, "softmax", ("a", "b", "c"))
+    values = np.random.default_rng(0).normal(size=(12, 4, 4, 1)).astype(np.float32)
+    places = places_of(scores, values)
+    assert attribution(places, "IntegratedGradients").proofs[-1].holds
+    monkeypatch.setattr("dltool.explain.attributions.occlusion", lambda few: few.inputs["input"].reshape(-1, 16))
+    proof = attribution(places, "Occlusion").proofs[-1]
+    assert not proof.holds
+    assert proof.values["correlation"] == pytest.approx(1)
+    assert "does not depend" in proof.sentence
+
+
+def test_shuffled_weights_are_restored_and_correlations_are_those_of_ranks():
+    scores, kernel = linear(3, "softmax", ("a", "b", "c"))
+    with shuffled_weights(scores.core, 1):
+        other = scores.core.get_weights()[0]
+        assert sorted(np.abs(other).ravel()) == pytest.approx(sorted(np.abs(kernel).ravel()))
+        assert not np.array_equal(other.ravel(), kernel.ravel())
+    np.testing.assert_array_equal(scores.core.get_weights()[0].ravel(), kernel.ravel())
+    everywhere = np.ones(4, bool)
+    assert correlation(np.array([1, 2, 3, 9.0]), np.array([1, 4, 9, 99.0]), everywhere) == pytest.approx(1)
+    assert correlation(np.zeros(4), np.array([1, 4, 9, 99.0]), everywhere) == 1
+
+
+@pytest.mark.parametrize("shape", [(5,), (16, 16), (40, 62), (3, 200)])
+def test_every_place_is_in_one_part_of_an_occlusion(shape):
+    parts = parts_of(shape)
+    assert np.stack(parts).sum(0).tolist() == [1] * int(np.prod(shape))
+    assert len(parts) <= 64
+
+
+@pytest.fixture(scope="module")
+def small_run(tmp_path_factory) -> Run:
+    folder = tmp_path_factory.mktemp("small")
+    squares(folder, 120)
+    return trained(folder, SMALL)
+
+
+def test_the_end_of_a_run_explains_it_in_files_and_in_its_report(small_run: Run) -> None:
+    arrays = small_run.arrays()
+    assert arrays["IntegratedGradients"].shape == arrays["Occlusion"].shape == (20, 16, 16, 1)
+    assert arrays["labels"].shape == (20,)
+    assert "explain:" in (small_run.path / "resolved.yaml").read_text("utf-8")
+    assert "What the model looks at" in (small_run.path / "report.html").read_text("utf-8")
+    assert "explanation-occlusion" in json.loads((small_run.path / "report.json").read_text("utf-8"))["parts"]
+    assert "explain" in json.loads((small_run.path / "results.json").read_text("utf-8"))["seconds"]
+
+
+def test_the_command_gives_the_bits_of_the_run_and_takes_a_class(small_run: Run, tmp_path: Path, capsys) -> None:
+    before = small_run.arrays()
+    page = tmp_path / "page.html"
+    methods = ("--method", "IntegratedGradients", "--method", "Occlusion")
+    assert command("explain", small_run.path, *methods, "--examples", "20", "--out", page, "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [each["method"] for each in found["explanations"]] == ["integrated gradients", "occlusion"]
+    assert "explanation-occlusion" in page.read_text("utf-8")
+    for name, values in before.items():
+        np.testing.assert_array_equal(values, small_run.arrays()[name])
+    assert command("explain", small_run.path, *methods, "--examples", "20", "--class", "0") == 0
+    np.testing.assert_array_equal(small_run.arrays()["labels"], 0)
+
+
+def test_new_data_is_explained_in_a_notebook_one_example_at_a_time(small_run: Run) -> None:
+    image = np.random.default_rng(3).normal(size=(1, 16, 16, 1)).astype(np.float32)
+    (found,) = notebook.open_run(small_run.path).explain(image, methods=["Occlusion"])
+    assert found.arrays["Occlusion"].shape == (1, 16, 16, 1)
+    assert found.about == "1 example of new data"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--method", "Occlsion"], 'did you mean "Occlusion"?'),
+        (["--method", "Permutation"], "Permutation does not fit this data"),
+        (["--class", "7"], '--class: unknown class "7"'),
+        (["--examples", "0"], "--examples: expected 1 to 10,000, got 0"),
+        (["--out", "page.txt"], "page.txt"),
+    ],
+)
+def test_what_cannot_be_explained_is_refused_in_words(small_run: Run, options, message, capsys) -> None:
+    assert command("explain", small_run.path, *options) != 0
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("[IntegratedGradients, Occlusion]", "[Permutation]"), "Permutation does not fit this data"),
+        (("[IntegratedGradients, Occlusion]", "[Salience]"), "Salience"),
+        (("examples: 20", "examples: 0"), "examples"),
+        (("validation: 0.2, test: 0.3", "validation: 0, test: 0"), "neither test nor validation examples"),
+        (("explain: {methods: [IntegratedGradients, Occlusion], examples: 20}", "explain: [1]"), "explain"),
+    ],
+)
+def test_a_config_that_cannot_be_explained_is_refused_at_its_line(
+    tmp_path, monkeypatch, change, message, capsys
+) -> None:
+    squares(tmp_path, 60)
+    monkeypatch.chdir(tmp_path)
+    assert change[0] in SMALL
+    Path("a.yaml").write_text(SMALL.replace(*change), encoding="utf-8")
+    assert command("check", "a.yaml", "--build") == 2
+    printed = capsys.readouterr().err
+    assert message in printed
+    assert "a.yaml:" in printed
+
+
+@pytest.mark.slow
+def test_the_explanation_of_a_resumed_run_has_the_bits_of_the_unbroken_one(tmp_path: Path) -> None:
+    squares(tmp_path, 120)
+    whole = trained(tmp_path, SMALL.replace("epochs: 1", "epochs: 2"))
+    (tmp_path / "half").mkdir()
+    squares(tmp_path / "half", 120)
+    half = trained(tmp_path / "half", SMALL)
+    assert command("resume", half.path, "--epochs", "2") == 0
+    for name, values in whole.arrays().items():
+        np.testing.assert_array_equal(values, half.arrays()[name])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["binary", "convolution", "dense", "folds", "regression", "sequence"])
+def test_integrated_gradients_are_complete_on_every_smoke_config(name: str, tmp_path: Path) -> None:
+    from dltool.config.explain_options import Asked
+    from dltool.data.dataset import Dataset
+    from dltool.experiment.opening import best_model, recorded_data
+    from dltool.explain.asking import explained_head
+    from dltool.explain.explained import Question
+    from dltool.runs.directory import open_run
+
+    config_file = Path(__file__).parents[2] / "configs" / "smoke" / f"{name}.yaml"
+    extra = ["--set", "data.split.folds=null", "--set", "data.split.test=0.2"] if name == "folds" else []
+    assert command("train", config_file, "--runs", tmp_path, "--quiet", "--set", "expect={}", *extra) == 0
+    (path,) = tmp_path.glob("*/[0-9]*")
+    run = open_run(path)
+    config, dataset = recorded_data(run)
+    assert isinstance(dataset, Dataset)
+    built = best_model(run, config, dataset.facts)
+    examples = dataset.examples("test")
+    head, target = explained_head(config, dataset.facts, built)
+    scores = Scores(
+        Question(config, dataset.facts, built, examples, "test", dataset, head, target, None, Asked().methods)
+    )
+    inputs = scores.prepared(examples.inputs)
+    blank = {key: np.broadcast_to(each.mean(0, keepdims=True), each.shape) for key, each in inputs.items()}
+    found, proof = complete_gradients(scores, inputs, inputs, blank, scores.labels(inputs))
+    assert proof.holds, proof.sentence
+    again = integrated_gradients(scores, inputs, inputs, blank, scores.labels(inputs), proof.values["steps"])
+    np.testing.assert_array_equal(found["input"], again["input"])
