@@ -38,7 +38,9 @@ class Scores:
         self.question, self.core = question, question.built.core
         self.names = list(question.built.core.input) if isinstance(self.core.input, dict) else [*question.facts.inputs]
         self.nodes = nodes_of(self.core)
-        self.symbols = dict(zip(self.names, self.core.inputs, strict=True))
+        # The inputs of a model are in another order than the dict of them.
+        several = isinstance(self.core.input, dict)
+        self.symbols = dict(self.core.input) if several else {self.names[0]: self.core.inputs[0]}
         self.indexed: dict[int, str] = {}
         self.input_of: dict[str, str] = {}
         if at is not None:
