@@ -121,6 +121,6 @@ def tone_run(tmp_path_factory) -> Run:
             samples = random.normal(0, 0.02, 4000)
             if name == "tone":
                 # 1 kHz in the second quarter.
-                samples[1000:2000] += 0.3 * np.sin(2 * np.pi * 1000 * moments[1000:2000])
+                samples[1100:1800] += 0.3 * np.sin(2 * np.pi * 1000 * moments[1100:1800])
             (folder / "clips" / name / f"{index}.wav").write_bytes(sound(samples))
     return trained(folder, TONE)

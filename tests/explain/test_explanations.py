@@ -22,10 +22,13 @@ from dltool.explain.scores import Scores
 SMALL = SQUARE.replace("epochs: 30", "epochs: 1").replace(", GradCAM], examples: 60", "], examples: 20")
 
 
-def scores_of(layers: list[Any], shape: tuple[int, ...], classes: tuple[str, ...]) -> Scores:
+def scores_of(layers: list[Any], shape: tuple[int, ...], classes: tuple[str, ...], dtype: str = "float32") -> Scores:
     """Return the scores of a model of these layers, as those of a run."""
-    core = keras.Sequential([keras.Input(shape), *layers])
-    core = keras.Model(core.inputs, core.outputs)
+    given = keras.Input(shape, dtype=dtype)
+    output = given
+    for layer in layers:
+        output = layer(output)
+    core = keras.Model(given, output)
     config = SimpleNamespace(seed=0, training=SimpleNamespace(batch_size=32))
     built = SimpleNamespace(core=core, compared={}, layers=(), preprocessors={})
     head = SimpleNamespace(name="output", thresholds=lambda _: None)
@@ -68,6 +71,38 @@ def test_a_broken_gradient_is_called_incomplete():
     assert "Not complete" in proof.sentence
     assert proof.values["steps"] == 256
     assert completeness(np.full(10, 0.4), 256).sentence.startswith("Not complete: the attributions add up")
+
+
+def attention(values: Any) -> Any:
+    return keras.layers.MultiHeadAttention(2, 4)(values, values)
+
+
+TEXT_NETS = {
+    "masked recurrent": lambda: [keras.layers.Embedding(9, 4, mask_zero=True), keras.layers.LSTM(3)],
+    "masked mean": lambda: [keras.layers.Embedding(9, 4, mask_zero=True), keras.layers.GlobalAveragePooling1D()],
+    "attention": lambda: [keras.layers.Embedding(9, 4, mask_zero=True), attention, keras.layers.Flatten()],
+    "one-hot": lambda: [lambda tokens: keras.ops.one_hot(tokens, 9), keras.layers.Conv1D(4, 2), keras.layers.Flatten()],
+}
+
+
+@pytest.mark.parametrize("name", TEXT_NETS)
+def test_outputs_with_the_vectors_of_indices_are_those_of_the_model(name: str) -> None:
+    keras.utils.set_random_seed(1)
+    layers = [*TEXT_NETS[name](), keras.layers.Dropout(0.5), keras.layers.Dense(2, "softmax")]
+    scores = scores_of(layers, (5,), ("a", "b"), "int32")
+    tokens = np.array([[1, 2, 3, 0, 0], [4, 5, 6, 7, 8], [8, 8, 1, 0, 0]], np.int32)
+    given = {"input": tokens}
+    entrances, labels = scores.entrances(given), scores.labels(given)
+    score, sure, outputs = scores.all_of(given, entrances, labels)
+    expected = np.asarray(scores.core(tokens, training=False))
+    np.testing.assert_allclose(outputs, expected, atol=1e-6)
+    np.testing.assert_allclose(sure, expected.max(1), atol=1e-6)
+    # The difference of two scores before softmax is the logarithm of the ratio of the probabilities.
+    other = scores.scores(given, entrances, 1 - labels)
+    np.testing.assert_allclose(score - other, np.log(expected.max(1) / expected.min(1)), atol=1e-4)
+    gradients = scores.gradients(given, entrances, labels)
+    assert [each.shape for each in gradients.values()] == [each.shape for each in entrances.values()]
+    assert any(np.abs(each).max() > 0 for each in gradients.values())
 
 
 def places_of(scores: Scores, values: np.ndarray) -> Places:
@@ -138,12 +173,12 @@ def test_the_end_of_a_run_explains_it_in_files_and_in_its_report(small_run: Run)
     assert "explain" in json.loads((small_run.path / "results.json").read_text("utf-8"))["seconds"]
 
 
-def test_the_command_gives_the_bits_of_the_run_and_takes_a_class(small_run: Run, tmp_path: Path, capsys) -> None:
+def test_the_command_gives_the_bits_of_the_run_and_takes_a_class(small_run: Run, tmp_path: Path, capfd) -> None:
     before = small_run.arrays()
     page = tmp_path / "page.html"
     methods = ("--method", "IntegratedGradients", "--method", "Occlusion")
     assert command("explain", small_run.path, *methods, "--examples", "20", "--out", page, "--json") == 0
-    found = json.loads(capsys.readouterr().out)
+    found = json.loads(capfd.readouterr().out)
     assert [each["method"] for each in found["explanations"]] == ["integrated gradients", "occlusion"]
     assert "explanation-occlusion" in page.read_text("utf-8")
     for name, values in before.items():
@@ -169,9 +204,9 @@ def test_new_data_is_explained_in_a_notebook_one_example_at_a_time(small_run: Ru
         (["--out", "page.txt"], "page.txt"),
     ],
 )
-def test_what_cannot_be_explained_is_refused_in_words(small_run: Run, options, message, capsys) -> None:
+def test_what_cannot_be_explained_is_refused_in_words(small_run: Run, options, message, capfd) -> None:
     assert command("explain", small_run.path, *options) != 0
-    assert message in capsys.readouterr().err
+    assert message in capfd.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -185,14 +220,14 @@ def test_what_cannot_be_explained_is_refused_in_words(small_run: Run, options, m
     ],
 )
 def test_a_config_that_cannot_be_explained_is_refused_at_its_line(
-    tmp_path, monkeypatch, change, message, capsys
+    tmp_path, monkeypatch, change, message, capfd
 ) -> None:
     squares(tmp_path, 60)
     monkeypatch.chdir(tmp_path)
     assert change[0] in SMALL
     Path("a.yaml").write_text(SMALL.replace(*change), encoding="utf-8")
     assert command("check", "a.yaml", "--build") == 2
-    printed = capsys.readouterr().err
+    printed = capfd.readouterr().err
     assert message in printed
     assert "a.yaml:" in printed
 

@@ -1,5 +1,6 @@
 """What `dltool explain` prints."""
 
+import shlex
 from typing import TYPE_CHECKING
 
 from rich.text import Text
@@ -23,3 +24,4 @@ def show_explanation(outcome: "ExplanationOutcome", console: StreamConsole) -> N
             )
     if not outcome.warning:
         console.print(Text("in    ", "bold") + data_text(outcome.folder))
+        console.next_step(f"dltool report {shlex.quote(str(outcome.run))}")

@@ -15,8 +15,10 @@ FOR, AGAINST = COLOURS[1], COLOURS[0]
 LEGEND = "orange places speak for the class, blue ones against it"
 SIDE = 1.6
 """Inches of a view."""
-LARGEST_SIDE = 160
-"""Pixels of a drawn map."""
+STRONG = 0.99
+"""Places above this quantile have the full colour."""
+LARGEST_SIDE = 96
+"""Pixels of a drawn map, so that a figure stays below the megabyte that reports read."""
 WIDEST = 92
 """Characters of a line of text."""
 CHARACTER, LINE = 7.3, 38.0
@@ -36,7 +38,7 @@ class View:
 
 
 def map_figure(name: str, title: str, description: str, rows: Sequence[Sequence[View]]) -> Figure:
-    """Draw rows of views of one size. The strongest place of each map has the full colour."""
+    """Draw rows of views of one size. The strongest places of each map have the full colour."""
     height, width = np.shape(rows[0][-1].values)
     # Long sounds would be lines.
     ratio = min(max(height / width, 0.25), 2.0)
@@ -52,9 +54,9 @@ def map_figure(name: str, title: str, description: str, rows: Sequence[Sequence[
                 if view.image is not None:
                     grey = view.image if view.values is None or view.image.ndim == 2 else view.image.mean(-1)
                     alpha = 1.0 if view.values is None else 0.35
-                    ax.imshow(thinned(grey), "gray", vmin=0, vmax=1, alpha=alpha, extent=box)
+                    ax.imshow(thinned(grey), "gray", vmin=0, vmax=1, alpha=alpha, extent=box, interpolation="none")
                 if view.values is not None:
-                    ax.imshow(coloured(thinned(view.values)), extent=box)
+                    ax.imshow(coloured(thinned(view.values)), extent=box, interpolation="none")
         ax.set(xlim=(0, columns * 1.08), ylim=(-len(rows) * (ratio + 0.25) + 0.2, 0.25), aspect="auto")
         ax.set_axis_off()
 
@@ -69,7 +71,7 @@ def thinned(values: np.ndarray) -> np.ndarray:
 
 def coloured(values: np.ndarray) -> np.ndarray:
     """Return a signed map (height, width) in two colours, more opaque the larger its values, (height, width, 4)."""
-    strength = np.abs(values) / max(float(np.abs(values).max()), 1e-12)
+    strength = np.clip(np.abs(values) / max(float(np.quantile(np.abs(values), STRONG)), 1e-12), 0, 1)
     colours = np.where((values > 0)[..., None], to_rgb(FOR), to_rgb(AGAINST))
     return np.concatenate([colours, strength[..., None]], axis=-1)
 

@@ -49,11 +49,11 @@ class Question:
         return "the predicted class" if self.target.class_names else "the predicted number"
 
     def place_of(self, position: int) -> str:
-        """Describe the origin of an example."""
-        places = self.examples.places
-        if self.dataset is not None:
-            return self.dataset.place_of(int(places["row"][position]))
-        return ", ".join(str(values[position]) for values in places.values())
+        """Return the name of the file of an example, and its row."""
+        places = {name: values[position] for name, values in self.examples.places.items()}
+        file = str(places.pop("file", "")).rpartition("/")[2]
+        row = "" if file and (self.dataset is not None or "row" not in places) else f"row {places.get('row', 1):,}"
+        return f"{file} {row}".strip()
 
 
 @dataclass(frozen=True)

@@ -69,9 +69,9 @@ def section(
     rows: Sequence[Mapping[str, Any]],
 ) -> ReportSection:
     """Return what a page shows of one method. If a proof fails, its sentence stands in place of figures."""
-    about = f"{found.method[:1].upper()}{found.method[1:]}, {found.about}."
     name = f"explanation-{found.method.replace(' ', '-')}"
-    return ReportSection(name, TITLE, [about, *found.sentences, *proofs], figures, found.caption, rows)
+    paragraphs = [f"Explained: {found.about}.", *found.sentences, *proofs]
+    return ReportSection(name, f"{TITLE}: {found.method}", paragraphs, figures, found.caption, rows)
 
 
 def explanation_page(run: str, found: Sequence[Explained]) -> str:

@@ -12,9 +12,10 @@ import keras
 import numpy as np
 from scipy.stats import rankdata
 
+from dltool.evaluation.bootstrap import RESAMPLES
 from dltool.explain.explained import Proof
 from dltool.explain.scores import Arrays, Scores
-from dltool.text import number, numbers
+from dltool.text import numbers
 from dltool.training.state import value_of
 
 MOST_PROVEN, MOST_SHUFFLED = 100, 10
@@ -96,10 +97,10 @@ class Places:
         return self.scores.sureness(self.inputs, self.entrances, self.labels)
 
     def label_words(self, row: int) -> str:
-        """Return `row 12: cat (0.98)`, with the probability of the class, or the predicted number."""
+        """Return `cat (0.98), row 12`, with the probability of the class, or the predicted number."""
         question = self.scores.question
         name = question.target.class_names[self.labels[row]] if question.target.class_names else "number"
-        return f"{question.place_of(row)}: {name} ({number(float(self.sure[row]))})"
+        return f"{name} ({float(self.sure[row]):.2f}), {question.place_of(row)}"
 
     def some_of_each(self, most: int) -> list[int]:
         """Return the positions of some examples, of as many classes as possible."""
@@ -114,10 +115,9 @@ class Places:
 def order_proofs(places: Places, values: np.ndarray) -> tuple[Proof, Proof]:
     """Return the proofs of deletion and insertion of `values` (rows, places), which say what counts most."""
     few, values = places.few, values[:MOST_PROVEN]
-    chance = few.chance
-    deleted, inserted = area(few, values), area(few, values, is_insertion=True)
-    return order_proof("deletion", few, deleted, chance, chance - deleted), order_proof(
-        "insertion", few, inserted, chance, inserted - chance
+    return (
+        order_proof("deletion", few, area(few, values), "blanked"),
+        order_proof("insertion", few, area(few, values, is_insertion=True), "put into a blank example"),
     )
 
 
@@ -130,32 +130,22 @@ def area(places: Places, values: np.ndarray, is_insertion: bool = False) -> np.n
     return np.asarray(np.trapezoid(np.stack(curve), dx=SHARES[1], axis=0))
 
 
-def order_proof(name: str, places: Places, mean: np.ndarray, chance: np.ndarray, better: np.ndarray) -> Proof:
-    """Return the proof that an order is `better` (random orders, rows) than by chance."""
-    rows = better.shape[1]
-    if rows < FEW:
-        drawn = better.mean(1)
-    else:
+def order_proof(name: str, places: Places, areas: np.ndarray, done: str) -> Proof:
+    """Return the proof that the `areas` (rows,) of an order are better than those by chance: smaller of a deletion,
+    larger of an insertion. `done` says what is done to places."""
+    differences = (places.chance - areas) if name == "deletion" else (areas - places.chance)
+    drawn, rows = differences.mean(1), len(areas)
+    if rows >= FEW:
         generator = np.random.default_rng(places.scores.question.config.seed)
-        drawn = better.mean(0)[generator.integers(0, rows, (1000, rows))].mean(1)
-    low, high = np.quantile(drawn, [0.025, 0.975])
+        drawn = differences.mean(0)[generator.integers(0, rows, (RESAMPLES, rows))].mean(1)
+    low, high = np.quantile(drawn, [0.025, 0.975]).tolist()
+    values = {"mean": float(areas.mean()), "random": float(places.chance.mean()), "low": low, "high": high}
+    mean, by_chance, *ends = numbers(values.values())
     what = "probability" if places.scores.question.target.class_names else "share of the score"
-    how = (
-        f"{places.noun} that count most are blanked"
-        if name == "deletion"
-        else f"{places.noun} that count most are put into a blank example"
-    )
-    found, by_chance, *ends = numbers([float(each) for each in (mean.mean(), chance.mean(), low, high)])
-    words = f"as the {how} first, the mean {what} is {found}, in random order {by_chance}"
-    words += f"; the difference is {ends[0]} to {ends[1]}"
-    holds = bool(low > 0)
-    sentence = f"{name.capitalize()}: {words}." if holds else f"No better than chance: {words}."
-    return Proof(
-        name,
-        holds,
-        sentence,
-        {"mean": float(mean.mean()), "random": float(chance.mean()), "low": float(low), "high": float(high)},
-    )
+    words = f"as the {places.noun} that count most are {done} first, the mean {what} is {mean}, in random order "
+    words += f"{by_chance}; the difference is {ends[0]} to {ends[1]}"
+    start = name.capitalize() if low > 0 else "No better than chance"
+    return Proof(name, low > 0, f"{start}: {words}.", values)
 
 
 def randomisation(places: Places, values: np.ndarray, attribute: Callable[[Places], np.ndarray]) -> Proof:
@@ -170,7 +160,6 @@ def randomisation(places: Places, values: np.ndarray, attribute: Callable[[Place
         found.append(np.nanmean(each) if np.isfinite(each).any() else 1.0)
     mean = float(np.mean(found))
     holds = mean < UNRELATED
-    holds = mean < UNRELATED
     related = f"the rank correlation with maps of shuffled weights is {mean:.2f}"
     start = "Randomisation: it depends on" if holds else "It does not depend on"
     sentence = f"{start} what the model has learned: {related}, the mean of {SHUFFLES} shuffles."
@@ -181,11 +170,8 @@ def randomisation(places: Places, values: np.ndarray, attribute: Callable[[Place
 def shuffled_weights(core: keras.Model, seed: int) -> Iterator[None]:
     """Permute the numbers of each weight within the block, with random signs of those of kernels: nothing learned."""
     generator = np.random.default_rng(seed)
-    kept = [
-        (variable, value_of(variable).numpy())
-        for variable in core.weights
-        if variable.dtype.startswith(("float", "bfloat"))
-    ]
+    floats = [each for each in core.weights if each.dtype.startswith(("float", "bfloat"))]
+    kept = [(each, value_of(each).numpy()) for each in floats]
     try:
         for variable, value in kept:
             # Weights of one sign would still favour the same places. Variances stay positive.

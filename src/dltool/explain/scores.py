@@ -36,15 +36,14 @@ class Scores:
 
     def __init__(self, question: Question, at: Any = None) -> None:
         self.question, self.core = question, question.built.core
-        self.names = list(question.built.core.input) if isinstance(self.core.input, dict) else [*question.facts.inputs]
         self.nodes = nodes_of(self.core)
-        # The inputs of a model are in another order than the dict of them.
-        several = isinstance(self.core.input, dict)
-        self.symbols = dict(self.core.input) if several else {self.names[0]: self.core.inputs[0]}
+        # Keras sorts the inputs of a dict.
+        given = self.core.input
+        self.symbols = given if isinstance(given, dict) else {next(iter(question.facts.inputs)): self.core.inputs[0]}
         self.indexed: dict[int, str] = {}
         self.input_of: dict[str, str] = {}
         if at is not None:
-            self.indexed, self.input_of = {id(at): at.operation.name}, {at.operation.name: self.names[0]}
+            self.indexed, self.input_of = {id(at): at.operation.name}, {at.operation.name: next(iter(self.symbols))}
         for name, symbol in self.symbols.items() if at is None else ():
             by_index = indexing(self.core, symbol)
             if by_index:

@@ -15,7 +15,9 @@ from dltool.report.examples import vocabulary_of
 from dltool.text import counted
 
 USUAL = ("IntegratedGradients",)
-MOST_SHOWN, MOST_WORDS, MOST_CLASSES, LEAST_TEXTS = 6, 20, 10, 2
+MOST_SHOWN, MOST_WORDS, MOST_CLASSES = 6, 20, 10
+LONGEST = 120
+"""Words of a text in a figure."""
 HOW = {
     "IntegratedGradients": "How much each word adds to the score of {}, compared with a text of padding.",
     "Occlusion": "How much the score of {} falls if a word is replaced by padding.",
@@ -72,7 +74,7 @@ def texts(places: Places, words: Sequence[Sequence[str]], found: Attribution) ->
     """Draw some texts with underlined words, of as many classes as possible."""
     question, shown = places.scores.question, []
     for row in places.some_of_each(MOST_SHOWN):
-        valid = np.flatnonzero(places.valid[row])
+        valid = np.flatnonzero(places.valid[row])[:LONGEST]
         shown.append((places.label_words(row), [words[row][place] for place in valid], found.values[row][valid]))
     description = (
         f"{counted(len(shown), 'text')} of {question.about}. A solid orange line is below words that speak for the "
