@@ -81,6 +81,5 @@ def grid_places(values: np.ndarray) -> np.ndarray:
     known = np.flatnonzero(values > BEFORE_ALL_DATES if values.dtype.kind == "M" else np.isfinite(values))
     ordered = known[np.argsort(values[known], kind="stable")]
     if len(np.unique(values[known])) > POINTS:
-        ends = np.array([0.02, 0.98]) * (len(ordered) - 1)
-        ordered = ordered[np.linspace(*ends, POINTS).round().astype(int)]
+        ordered = ordered[(np.linspace(0.02, 0.98, POINTS) * (len(ordered) - 1)).round().astype(int)]
     return np.asarray(ordered[np.unique(values[ordered], return_index=True)[1]])

@@ -19,7 +19,7 @@ def related_groups(values: Mapping[str, np.ndarray]) -> list[tuple[str, ...]]:
     The closest columns are joined first, two groups only if all of their columns are related (complete linkage)."""
     rows = {name: each[:: -(-len(each) // MOST_ROWS)] for name, each in values.items()}
     pairs = {frozenset(pair): dependence(*(rows[name] for name in pair)) for pair in combinations(rows, 2)}
-    group_of = {name: (name,) for name in rows}
+    group_of: dict[str, tuple[str, ...]] = {name: (name,) for name in rows}
     for one, other in sorted(combinations(rows, 2), key=lambda pair: -pairs[frozenset(pair)]):
         first, second = group_of[one], group_of[other]
         if first != second and all(pairs[frozenset((a, b))] >= RELATED for a in first for b in second):

@@ -78,10 +78,10 @@ class ExplainedTable:
         # Blocks of neighbours, as for folds in :mod:`dltool.data.split.folds`, in which windows overlap.
         block = max(1, round(rows ** (1 / 3)))
         if data.windows is not None:
-            return self.rows // max(block, -(-span_of(data.windows) // data.windows.stride))
+            return np.asarray(self.rows // max(block, -(-span_of(data.windows) // data.windows.stride)))
         if data.split.group is not None and data.split.group in self.examples.inputs:
             return np.asarray(numbered(np.asarray(self.examples.inputs[data.split.group]))[0])
-        return None if data.split.order is None else self.rows // block
+        return None if data.split.order is None else np.asarray(self.rows // block)
 
     @cached_property
     def importances(self) -> list[Importance]:
@@ -220,9 +220,9 @@ def waterfall(question: Question, places: ColumnPlaces, at: int, contributions: 
         last = " in the last row" if columns.lags_of(name) else ""
         labels.append(name if np.ndim(value) else f"{name} = {raw_text(value)}{last}")
     of = f"score of {classes[places.labels[at]]}" if classes else "predicted number"
-    ends = [float(each[at]) for each in places.ends]
+    before, after = (float(each[at]) for each in places.ends)
     title = places.label_words(at)
-    return figures.waterfall_figure(f"example_{at + 1}", title, labels, contributions, *ends, of)
+    return figures.waterfall_figure(f"example_{at + 1}", title, labels, contributions, before, after, of)
 
 
 def raw_text(value: Any) -> str:
