@@ -26,18 +26,7 @@ def main(data: str) -> None:
         for name, figures in FIGURES.items():
             config = PROJECT / "configs" / f"{name}.yaml"
             vars_data = () if name == "digits" else ("--set", f"vars.data={Path(data).resolve()}")
-            command = [
-                sys.executable,
-                "-m",
-                "dltool",
-                "train",
-                config,
-                "--runs",
-                runs,
-                "--set",
-                "explain=true",
-                "--quiet",
-            ]
+            command = [sys.executable, "-m", "dltool", "train", str(config), "--runs", runs, "--set", "explain=true"]
             subprocess.run([*command, *vars_data], check=True)
             made = Path(runs) / name / "0001" / "explanation" / "test" / "figures"
             for figure, file in figures.items():

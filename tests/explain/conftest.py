@@ -120,7 +120,7 @@ def tone_run(tmp_path_factory) -> Run:
         for index in range(80):
             samples = random.normal(0, 0.02, 4000)
             if name == "tone":
-                # 1 kHz in the second quarter.
-                samples[1100:1800] += 0.3 * np.sin(2 * np.pi * 1000 * moments[1100:1800])
+                # 1 kHz in the second quarter, without a click at its ends.
+                samples[1000:2000] += 0.3 * np.hanning(1000) * np.sin(2 * np.pi * 1000 * moments[1000:2000])
             (folder / "clips" / name / f"{index}.wav").write_bytes(sound(samples))
     return trained(folder, TONE)

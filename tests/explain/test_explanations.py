@@ -1,6 +1,7 @@
 """Explanations of small models: exact values, refusals, and where the results go."""
 
 import json
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,6 +20,7 @@ from dltool.explain.occlusion import parts_of
 from dltool.explain.proofs import Places, correlation, order_proofs, shuffled_weights
 from dltool.explain.scores import Scores
 
+EXPLAIN = "explain: {methods: [IntegratedGradients, Occlusion], examples: 20}"
 SMALL = SQUARE.replace("epochs: 30", "epochs: 1").replace(", GradCAM], examples: 60", "], examples: 20")
 
 
@@ -216,7 +218,9 @@ def test_what_cannot_be_explained_is_refused_in_words(small_run: Run, options, m
         (("[IntegratedGradients, Occlusion]", "[Salience]"), "Salience"),
         (("examples: 20", "examples: 0"), "examples"),
         (("validation: 0.2, test: 0.3", "validation: 0, test: 0"), "neither test nor validation examples"),
-        (("explain: {methods: [IntegratedGradients, Occlusion], examples: 20}", "explain: [1]"), "explain"),
+        ((EXPLAIN, "explain: [1]"), "explain: expected true, false or a mapping, got a list\n"),
+        ((EXPLAIN, "explain: yes"), 'explain: expected true, false or a mapping, got the string "yes"\n'),
+        ((EXPLAIN, "explain: {method: [Occlusion]}"), "explain.method: unknown key\n"),
     ],
 )
 def test_a_config_that_cannot_be_explained_is_refused_at_its_line(
@@ -230,6 +234,17 @@ def test_a_config_that_cannot_be_explained_is_refused_at_its_line(
     printed = capfd.readouterr().err
     assert message in printed
     assert "a.yaml:" in printed
+    assert "1 problem" in printed
+
+
+@pytest.mark.slow
+def test_a_damaged_explanation_is_left_out_of_the_report(small_run: Run, tmp_path: Path) -> None:
+    copy = tmp_path / "runs" / "planted" / "0001"
+    shutil.copytree(small_run.path, copy)
+    (copy / "explanation" / "test" / "explanation.json").write_text("{", encoding="utf-8")
+    moved = f"data.source.arrays.path={small_run.path.parents[2] / 'squares.npz'}"
+    assert command("report", copy, "--set", moved) == 0
+    assert "What the model looks at" not in (copy / "report.html").read_text("utf-8")
 
 
 @pytest.mark.slow

@@ -115,6 +115,7 @@ def test_only_the_winner_keeps_its_weights_and_all_keep_their_metrics(project):
     search, winner = search_in(project), result_of(project)["winner"]
     assert {file.parents[2].name for file in search.trials.rglob("*.ckpt")} == {f"{winner:04d}"}
     assert {file.parents[2].name for file in search.trials.rglob("*.weights.h5")} == {f"{winner:04d}"}
+    assert {file.parents[1].name for file in search.trials.rglob("model.keras")} == {f"{winner:04d}"}
     assert len(metrics_of(project)) == 6
     assert all(metrics_of(project).values())
 

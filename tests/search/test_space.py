@@ -9,6 +9,7 @@ from tests.search.search_configs import IRIS, with_space
 
 from dltool.config.load import Document, build_config, read_document
 from dltool.data.checked import checked_config
+from dltool.errors import ConfigError
 from dltool.experiment.new_training import overrides
 from dltool.search.space import Space, check_space, read_space, suggested_by, values_as_written
 
@@ -30,6 +31,8 @@ WRONG = {
     "two-keys-for-one-value": [NESTED[0], "training.optimizer.Adam.learning_rate: {log: [1e-3, 1]}"],
     "examples-that-differ": ["data.split.seed: {integer: [1, 3]}"],
     "losses-that-differ": ["training.loss: {choice: [sparse_categorical_crossentropy, kl_divergence]}"],
+    "epochs-that-differ": ["training.epochs: {integer: [3, 9]}"],
+    "threads-that-differ": ["training.threads: {choice: [1, 2]}"],
     "no-path": ["training..epochs: {integer: [1, 3]}"],
     "forms-of-dimensions": [
         "a: {integr: [1, 2]}",
@@ -102,6 +105,14 @@ def test_metrics_of_other_examples_or_other_epochs_are_refused(write, dltool):
         ),
         (("search.space={training.seeds: {integer: [2, 3]}}",), "training.seeds cannot be searched"),
         (
+            ("vars.few=2", "training.epochs=$few", "search.space={vars.few: {integer: [2, 4]}}"),
+            "training.epochs cannot be searched: trials are compared after the same epochs",
+        ),
+        (
+            ("vars.cores=1", "training.threads=$cores", "search.space={vars.cores: {choice: [1, 2]}}"),
+            "training.threads cannot be searched: it changes the time of a trial",
+        ),
+        (
             ("search.space={training.checkpoint: {choice: [{monitor: val_loss}, {monitor: val_accuracy}]}}",),
             "training.checkpoint.monitor cannot be searched",
         ),
@@ -109,6 +120,21 @@ def test_metrics_of_other_examples_or_other_epochs_are_refused(write, dltool):
         outcome = dltool("check", "iris.yaml", *(part for each in settings for part in ("--set", each)))
         assert (outcome.code, words in outcome.stderr) == (2, True), outcome.stderr
         assert "literal" not in outcome.stderr
+
+
+PHASES = """\
+  phases:
+    - {epochs: $few, optimizer: adam}
+    - {epochs: OTHERS, optimizer: sgd}
+"""
+
+
+def test_phases_may_be_searched_if_all_trials_have_the_same_epochs(write):
+    text = with_space("vars.few: {integer: [2, 4]}").replace("{units: 8}", "{units: 8, few: 3}")
+    text = text.replace("  optimizer: {Adam: {learning_rate: 1e-4}}\n", "")
+    space_of(write(text.replace("  epochs: 9\n", PHASES.replace("OTHERS", "$(9 - few)"))))
+    with pytest.raises(ConfigError, match="epochs cannot be searched"):
+        space_of(write(text.replace("  epochs: 9\n", PHASES.replace("OTHERS", "4"))))
 
 
 def space_of(document: Document) -> Space:

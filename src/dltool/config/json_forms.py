@@ -42,7 +42,7 @@ def type_words(schema: Schema) -> str:
         name = schema["$ref"].rpartition("/")[2]
         return KINDS.get(name, REFERENCES.get(name, TYPE_WORDS["object"]))
     if "enum" in schema:
-        return joined([str(choice) for choice in schema["enum"]], "or")
+        return joined([str(each).lower() if isinstance(each, bool) else str(each) for each in schema["enum"]], "or")
     if FORM in schema:
         return str(schema[FORM])
     if "items" in schema:

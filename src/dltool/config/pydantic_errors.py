@@ -63,7 +63,7 @@ def value_problems(
     given = written if value is UNKNOWN and written else named(value)
     limit = next((key for key in BOUNDS if key in context), None)
     choices = (
-        ["false" if choice is False else str(choice) for choice in literal_choices(annotation)]
+        [str(choice).lower() if isinstance(choice, bool) else str(choice) for choice in literal_choices(annotation)]
         if kind != "tuple_type"
         else []
     )

@@ -231,7 +231,7 @@ class Config(Section):
     """Optimizer, loss, epochs and everything else about the training."""
     search: SearchOptions | None = None
     """The values that `dltool search` tries. It is no part of an experiment: runs do not record it."""
-    explain: ExplainOptions | bool = False
+    explain: ExplainOptions | Literal[True, False] = False
     """Whether the end of the run explains predictions for test examples, as `dltool explain` does. `{methods: […],
     examples: 50}` says how."""
     track: Annotated[tuple[Literal["tensorboard", "mlflow"], ...], Field(strict=False)] = ()

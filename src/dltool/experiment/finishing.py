@@ -84,7 +84,7 @@ def complete(
                 found, together = parts.carry_out(run, experiment, stages, results)
             results, assessment = {**results, **found}, assessment or together
         explain_test(run, experiment, results, stages)
-        results, missed = concluded(run, experiment.config.expect, results, stages.total())
+        results, missed = concluded(run, experiment.config.expect, results, stages.total(), experiment.is_tested)
         profile = None
         if fitting.profile.is_wanted:
             profile = profile_times(fitting, results["seconds"])
@@ -95,7 +95,7 @@ def complete(
 def explain_test(run: Run, experiment: Experiment, results: Mapping[str, Any], stages: Stages) -> None:
     """Explain predictions of the best model for test examples, if the config asks for it."""
     asked = asked_of(experiment.config)
-    if asked is None or not experiment.is_kept:
+    if asked is None or not (experiment.is_kept and experiment.is_tested):
         return
     from dltool.evaluation.thresholds import with_recorded
     from dltool.explain.explaining import explained
@@ -192,9 +192,11 @@ def is_resumable(run: Run) -> bool:
 def fitted_model(
     run: Run, fitting: "Fitting", observer: "RecordingObserver", stops: StopRequests, start: "TrainingState | None"
 ) -> "FitResult":
-    """Train the model and load the best weights. The run gets checkpoints, best weights and a metrics line an epoch."""
-    from dltool.model.saving import load_weights, save_weights
+    """Train the model, which then has its best weights. The run gets checkpoints, best weights and a metrics line an
+    epoch."""
+    from dltool.model.saving import save_weights
     from dltool.training.fit import fit
+    from dltool.training.state import assign
 
     since = None if start is None else start.state["position"]["steps"]
     # Keras's loading catches a signal's exception and calls the file damaged.
@@ -211,7 +213,8 @@ def fitted_model(
         if fitted.best_epoch is None:
             # The monitored value was never a number: keep the last weights.
             save_weights(fitting.core, run.best_weights)
-        load_weights(fitting.core, run.best_weights, is_own=True)
+        else:
+            assign(fitting.core, fitting.recovery.best_weights)
     return fitted
 
 
@@ -246,7 +249,8 @@ def without_model(experiment: Experiment) -> dict[str, Any]:
 def tested_model(
     run: Run, experiment: Experiment, fitted: "FitResult", progress: "Progress", stops: StopRequests
 ) -> tuple[dict[str, Any], "Assessment | None"]:
-    """Save the model with its best weights, evaluate it once on the test split, and write the evaluation."""
+    """Save the model with its best weights, evaluate it once on the test split, and write the evaluation. A run that is
+    not tested is one of several to choose from, and a part is one of several together: their models are not saved."""
     from dltool.evaluation.findings import interval_record
     from dltool.evaluation.kept_outputs import OUTPUTS
     from dltool.evaluation.thresholds import decided_model
@@ -255,7 +259,7 @@ def tested_model(
     dataset, built = experiment.dataset, experiment.built
     is_part = run.whole is not None
     with stops.patient():
-        if not is_part:
+        if experiment.is_tested and not is_part:
             save_model(built.full, run.model)
     config, built, thresholds = decided_model(experiment.config, dataset, built)
     assessment = None
@@ -282,7 +286,11 @@ def tested_model(
 
 
 def concluded(
-    run: Run, expect: Mapping[str, str], results: dict[str, Any], seconds: Mapping[str, float]
+    run: Run,
+    expect: Mapping[str, str],
+    results: dict[str, Any],
+    seconds: Mapping[str, float],
+    is_tested: bool = True,
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
     """Check the expectations and write results.json, the last file of a run. Return it, and what was missed. Without a
     test split, the metrics are those of the folds together."""
@@ -297,7 +305,8 @@ def concluded(
     expectations = {
         name: {"bound": bound, "value": values.get(name), "met": name not in missed} for name, bound in expect.items()
     }
-    run.refuse_missing(has_model=results["epochs"] > 0)
+    is_trained = results["epochs"] > 0
+    run.refuse_missing(is_trained, has_model=is_trained and is_tested and run.whole is None)
     whole = {"status": "completed", **results, "seconds": seconds, "expectations": expectations}
     run.write_json(run.results, whole)
     run.update("completed")

@@ -48,21 +48,20 @@ class Attribution:
 
 def attribution(places: Places, name: str) -> Attribution:
     """Explain the scores by one method. Raises ConfigError: Grad-CAM is asked of a model without maps of features."""
-    proofs, arrays = [], {}
     attribute: Callable[[Places], np.ndarray] = occlusion
     if name == "IntegratedGradients":
         given = places.inputs, places.entrances, places.baseline, places.labels
         arrays, complete = complete_gradients(places.scores, *given)
-        values, attribute = places.of_places(arrays), coarse_gradients
-        proofs = [complete]
-    elif name == "GradCAM":
+        values = places.of_places(arrays)
+        proofs = [complete, *order_proofs(places, values), randomisation(places, values, coarse_gradients)]
+        return Attribution(name, values, proofs, arrays)
+    if name == "GradCAM":
         at = last_maps(places.scores.core) if places.axes == 2 else None
         if at is None:
             raise ConfigError("GradCAM: no layer of the model gives maps of features", "use Occlusion")
         attribute = partial(grad_cam, scores=Scores(places.scores.question, at))
-    values = attribute(places) if not arrays else values
-    proofs = [*proofs, *order_proofs(places, values), randomisation(places, values, attribute)]
-    return Attribution(name, values, proofs, arrays)
+    values = attribute(places)
+    return Attribution(name, values, [*order_proofs(places, values), randomisation(places, values, attribute)], {})
 
 
 def coarse_gradients(places: Places) -> np.ndarray:

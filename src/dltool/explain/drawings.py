@@ -29,7 +29,7 @@ STRONGEST = 2
 
 @dataclass(frozen=True)
 class View:
-    """A small picture below its title: an image (height, width) or (height, width, 3) of 0 to 1, or a signed map
+    """A small drawing below its title: an image (height, width) or (height, width, 3) of 0 to 1, or a signed map
     (height, width), of that image if it is given."""
 
     title: str
@@ -39,7 +39,7 @@ class View:
 
 def map_figure(name: str, title: str, description: str, rows: Sequence[Sequence[View]]) -> Figure:
     """Draw rows of views of one size. The strongest places of each map have the full colour."""
-    height, width = np.shape(rows[0][-1].values)
+    height, width = np.asarray(rows[0][-1].values).shape
     # Long sounds would be lines.
     ratio = min(max(height / width, 0.25), 2.0)
     columns = max(map(len, rows))

@@ -35,10 +35,12 @@ def complete_gradients(
 
     All arrays have one row for each example; `baseline` is what the entrances are compared with."""
     steps = FEWEST_STEPS
-    few = [{name: each[:SAMPLE] for name, each in arrays.items()} for arrays in (inputs, entrances, baseline)]
+    few, ends, blank = (
+        {name: each[:SAMPLE] for name, each in arrays.items()} for arrays in (inputs, entrances, baseline)
+    )
     while steps < MOST_STEPS:
-        found = integrated_gradients(scores, few[0], few[1], few[2], labels[:SAMPLE], steps)
-        if np.median(incompleteness(scores, *few, labels[:SAMPLE], found)) < TOLERANCE:
+        found = integrated_gradients(scores, few, ends, blank, labels[:SAMPLE], steps)
+        if np.median(incompleteness(scores, few, ends, blank, labels[:SAMPLE], found)) < TOLERANCE:
             break
         steps *= 2
     found = integrated_gradients(scores, inputs, entrances, baseline, labels, steps)

@@ -1,5 +1,6 @@
 """Files of an explanation in a run directory, and what the report shows of them. Reading them trusts none of them."""
 
+import contextlib
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any
@@ -7,6 +8,7 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import Field
 
+from dltool.errors import RunError
 from dltool.evaluation.stored import EXAMPLES, FIGURES, kept_figures, row_of
 from dltool.explain.explained import Explained
 from dltool.report.page import PageSection, render, render_page
@@ -44,7 +46,8 @@ class KeptExplanations(Lenient):
 def write_explanation(run: Run, name: str, found: Sequence[Explained]) -> None:
     """Write the files of an explanation into its folder of the run. Raises MachineError, and RunError for a link."""
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, **{name: array for each in found for name, array in each.arrays.items()})
+    arrays: dict[str, Any] = {name: array for each in found for name, array in each.arrays.items()}
+    np.savez_compressed(buffer, **arrays)
     record = {"explanations": [each.record() for each in found]}
     figures = {f"{FIGURES}/{figure.name}.svg": figure.svg.encode() for each in found for figure in each.figures}
     numbers = (encode_json(record, indent=2) + "\n").encode()
@@ -53,9 +56,9 @@ def write_explanation(run: Run, name: str, found: Sequence[Explained]) -> None:
 
 def kept_sections(run: Run) -> Iterator[ReportSection]:
     """Yield the sections of the report on the explanations of held-out examples in a run, if there are any."""
-    for split in ("test", "validation"):
-        folder = run.explanation / split
-        if (folder / NUMBERS).exists():
+    for folder in (run.explanation / "test", run.explanation / "validation"):
+        # A damaged explanation is none.
+        with contextlib.suppress(RunError):
             for each in read(run, folder / NUMBERS, KeptExplanations).explanations:
                 figures = list(kept_figures(run, folder, each.figures))
                 yield section(each, figures, [proof.sentence for proof in each.proofs], list(map(row_of, each.rows)))

@@ -77,7 +77,8 @@ class Places:
         if self.scores.question.target.class_names:
             return self.scores.sureness(self.inputs, self.with_only(kept), self.labels)
         start, end = self.ends
-        return (self.score(kept) - start) * np.sign(end - start) / max(float(np.abs(end - start).mean()), 1e-12)
+        way = (self.score(kept) - start) * np.sign(end - start)
+        return np.asarray(way / max(float(np.abs(end - start).mean()), 1e-12))
 
     @cached_property
     def ends(self) -> tuple[np.ndarray, np.ndarray]:
@@ -163,13 +164,13 @@ def randomisation(places: Places, values: np.ndarray, attribute: Callable[[Place
         with shuffled_weights(places.scores.core, places.scores.question.config.seed + shuffle):
             others = attribute(places.first(MOST_SHUFFLED))
         each = [correlation(*three) for three in zip(values, others, places.valid, strict=False)]
-        found.append(np.nanmean(each) if np.isfinite(each).any() else 1.0)
+        found.append(float(np.nanmean(each)) if np.isfinite(each).any() else 1.0)
     mean = float(np.mean(found))
     holds = mean < places.unrelated
     related = f"the rank correlation with maps of shuffled weights is {mean:.2f}"
     start = "Randomisation: it depends on" if holds else "It does not depend on"
     sentence = f"{start} what the model has learned: {related}, the mean of {SHUFFLES} shuffles."
-    return Proof("randomisation", holds, sentence, {"correlation": mean, "each": [float(each) for each in found]})
+    return Proof("randomisation", holds, sentence, {"correlation": mean, "each": found})
 
 
 @contextmanager

@@ -125,7 +125,8 @@ class Scores:
 
     def entrances(self, inputs: Arrays) -> Arrays:
         """Return the entrances, (rows, …) of float32 by name, that preprocessed inputs make."""
-        return self.in_batches("entrances_of", inputs)
+        found: Arrays = self.in_batches("entrances_of", inputs)
+        return found
 
     def scores(self, inputs: Arrays, entrances: Arrays, labels: np.ndarray) -> np.ndarray:
         """Return the scores (rows,) of the classes `labels` (rows,) of int32, in which numbers are all 0."""
@@ -143,7 +144,8 @@ class Scores:
 
     def gradients(self, inputs: Arrays, entrances: Arrays, labels: np.ndarray) -> Arrays:
         """Return the gradients of the scores by the entrances, (rows, …) by name."""
-        return self.in_batches("gradients_of", inputs, entrances, labels)
+        found: Arrays = self.in_batches("gradients_of", inputs, entrances, labels)
+        return found
 
     def labels(self, inputs: Arrays) -> np.ndarray:
         """Return the class of each example whose score is explained, (rows,) of int32: the one asked for, or the one
@@ -156,7 +158,7 @@ class Scores:
         if outputs.shape[1] == 1:
             (threshold,) = self.question.head.thresholds([]) or [0.5]
             return (outputs[:, 0] > threshold).astype(np.int32)
-        return outputs.argmax(1).astype(np.int32)
+        return np.asarray(outputs.argmax(1), np.int32)
 
     def in_batches(self, what: str, *arrays: Any) -> Any:
         """Return the results for all rows: whole batches of one size, so that each function is traced once."""

@@ -172,12 +172,12 @@ class Run:
             record.pop("exit_code", None)
         self.write_json(self.record, record)
 
-    def refuse_missing(self, has_model: bool = True) -> None:
-        """Raise RunError for entries of a trained run that another program has removed, or replaced by links. Folds and
-        seeds hold no file of the model, and without `has_model`, there are no weights either."""
+    def refuse_missing(self, is_trained: bool, has_model: bool) -> None:
+        """Raise RunError for entries of a run that another program has removed, or replaced by links. Those of training
+        are there if it `is_trained`, the model for other programs if it `has_model`."""
         first = (self.config, self.resolved, self.record, self.split, self.preprocessing)
-        model = () if self.whole is not None else (self.model,)
-        needed = (*first, *((self.metrics, self.best_weights, *model) if has_model else ()))
+        trained = (self.metrics, self.best_weights) if is_trained else ()
+        needed = (*first, *trained, *((self.model,) if has_model else ()))
         if gone := [path.name for path in needed if path.is_symlink() or not path.exists()]:
             message = f"{joined(gone, 'and')} in {self.path} {'was' if len(gone) == 1 else 'were'} removed or replaced"
             raise RunError(f"{message} by another program", "train a new run")

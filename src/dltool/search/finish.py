@@ -122,7 +122,8 @@ def reseeded(search: Search, trial: Trial) -> list[float]:
 
 
 def tested_once(run: Run, read: Read, stages: Stages) -> dict[str, Any]:
-    """Measure the best weights of a run on the test split unless that has happened, as training does at its end.
+    """Save the best model of a run and measure it on the test split, unless that has happened, as training does at its
+    end.
 
     Return the results."""
     results = run.read_json(run.results)
@@ -131,15 +132,16 @@ def tested_once(run: Run, read: Read, stages: Stages) -> dict[str, Any]:
     from dltool.config.outputs import heads_of
     from dltool.evaluation.findings import interval_record
     from dltool.evaluation.thresholds import recorded_decision
-    from dltool.model.saving import load_weights
+    from dltool.model.saving import load_weights, save_model
 
     progress: Progress = stages.progress
     with run.locked():
         config, dataset = recorded_data(run, read=read)
-        if not len(dataset.split.test):
-            return results
         built, pinned = recorded_model(run, config, dataset.facts)
         load_weights(built.core, run.best_weights, is_own=True)
+        save_model(built.full, run.model)
+        if not len(dataset.split.test):
+            return results
         decided, _ = recorded_decision(run, config, dataset.facts)
         shown = replace(built, heads=heads_of(decided))
         assessment, files = assessed(decided, dataset, shown, dataset.examples("test"), progress.warn)
@@ -181,7 +183,7 @@ def compared_on_test(search: Search, run: Run, written: Run | None) -> dict[str,
 
 
 def free_disk(folder: SearchFolder, best: Trial) -> None:
-    """Remove the states of all trials but the winner, and the weights and models of those that did not win.
+    """Remove the states and the weights of all trials but the winner.
 
     Their configs and metrics stay."""
     winner = folder.run(best.number)
@@ -190,5 +192,4 @@ def free_disk(folder: SearchFolder, best: Trial) -> None:
         if run != winner:
             with suppress(MachineError), run.locked():
                 remove_checkpoints(run.checkpoints)
-                for file in (run.best_weights, run.model):
-                    file.unlink(missing_ok=True)
+                run.best_weights.unlink(missing_ok=True)

@@ -292,5 +292,6 @@ def forget_models() -> None:
     """Free the memory of the last model. Python collects garbage seldom in a process of dltool's own."""
     keras: Any = sys.modules.get("keras")
     if keras is not None:
-        keras.backend.clear_session()
+        # It would collect garbage, too.
+        keras.backend.clear_session(free_memory=False)
     gc.collect()

@@ -28,6 +28,8 @@ UNLIKE = {
     **dict.fromkeys(("seed", "training.seeds"), "search.seeds trains the best trials with other seeds"),
     **{f"data.{key}": "trials on other examples cannot be compared" for key in OTHER_EXAMPLES},
     "training.checkpoint.monitor": "values of other metrics cannot be compared",
+    "training.epochs": "trials are compared after the same epochs, and the best epoch of each counts",
+    "training.threads": "it changes the time of a trial, not what the trial finds",
 }
 """Keys that no trial may change, with the reason."""
 NO_RESULT = ("name", "extends", "search", "track", "explain", "expect")
@@ -223,14 +225,14 @@ def check_space(document: Document, space: Space, check: Callable[[Document], Co
     `check` raises ConfigError for an invalid config. Raises ConfigError: every problem, with its position; a parameter
     that changes nothing; two parameters for one value."""
     problems: dict[tuple[Any, str], Problem] = {}
-    written = plain_config(check(document))
+    written = compared_config(check(document))
     for parameter in space.parameters:
         configs, where = set(), parameter.steps[-1][1]
         for end in parameter.ends():
             try:
                 candidate = space.applied(document, end)
                 with located(candidate):
-                    plain = plain_config(check(candidate))
+                    plain = compared_config(check(candidate))
                 for key, why in UNLIKE.items():
                     if plain_value(plain, key.split(".")) != plain_value(written, key.split(".")):
                         raise ConfigError(Problem(where, f"{key} cannot be searched: {why}"))
@@ -251,6 +253,12 @@ def check_space(document: Document, space: Space, check: Callable[[Document], Co
         if find(root, parameter.path) != parameter.node_of(lows):
             message = f"{parameter.name}: another key of the space replaces its value"
             raise ConfigError(Problem(parameter.steps[-1][1], message))
+
+
+def compared_config(config: Config) -> dict[str, Any]:
+    """Return the config as plain values, with the epochs of all phases as `training.epochs`."""
+    plain = plain_config(config)
+    return {**plain, "training": {**plain["training"], "epochs": config.training.total_epochs}}
 
 
 @contextmanager

@@ -88,9 +88,10 @@ def fit(
 
     `save_state(step, arrays, state)` receives the complete state before the first step, at the config's interval, when
     interrupted, and at the end. `start` is such a state to resume from. `save_best(core)` is called while the model
-    holds the best weights: after an improved epoch, at most once a second. It is also called at the end, when
-    interrupted (unless the weights are on disk), and when resuming from a state with best weights. `should_stop`
-    returns the number of a signal, or None. The final weights are averaged by the optimizer, or restored by a callback.
+    holds the best weights: after an improved epoch, at most once a second and not in the first. It is also called at
+    the end, when interrupted (unless the weights are on disk), and when resuming from a state with best weights.
+    `should_stop` returns the number of a signal, or None. The final weights are averaged by the optimizer, or restored
+    by a callback.
 
     Raises TrainingDiverged: a loss or a weight is not finite; the last finite state has been saved.
     Raises Interrupted: `should_stop` returned a signal; the state has been saved.

@@ -47,7 +47,8 @@ class Loop:
     `step` is traced with the inputs, targets and weights of one batch, and returns a number that must be finite for the
     loop to continue. It is traced once for any batch size with `one_trace`, else for whole batches and for the last
     one. `results` returns the output of a call after its last step. With `jit_compile`, XLA compiles the loop over
-    whole batches for one length of the order."""
+    whole batches for one length of the order. A smaller last batch is part of the loop if it can be, as tracing and
+    optimizing its step again takes a tenth of a second."""
 
     tables: BatchTables
     step: Callable[[Any, Any, Any], Any]
@@ -74,6 +75,11 @@ class Loop:
     def steps(self, examples: int) -> int:
         return -(-examples // self.batch_size)
 
+    def looped(self, examples: int) -> int:
+        """Return how many of the steps the loop runs; there may be a last one beside it."""
+        whole = examples // self.batch_size
+        return self.steps(examples) if whole and self.one_trace and not self.jit_compile else whole
+
     def run_one(self, tables: Any, rows: Any) -> Any:
         """Run a step of these rows; return whether its number is finite."""
         return tf.math.is_finite(self.step(*self.tables.batch(tables, rows)))
@@ -85,9 +91,11 @@ class Loop:
             return tf.logical_and(step < steps, finite)
 
         def body(step: Any, finite: Any) -> Any:
+            begin = first + step * self.batch_size
+            if self.one_trace and not self.jit_compile:
+                return step + 1, self.one(tables, rows[begin : begin + self.batch_size])
             # XLA would compile a slice again for every start.
-            batch = tf.gather(rows, first + step * self.batch_size + tf.range(self.batch_size))
-            return step + 1, self.one(tables, batch)
+            return step + 1, self.one(tables, tf.gather(rows, begin + tf.range(self.batch_size)))
 
         step, finite = tf.while_loop(goes_on, body, (tf.constant(0), tf.constant(True)))
         return step, finite, self.results()
@@ -103,13 +111,13 @@ class Loop:
 
     def trace(self, examples: int) -> None:
         """Compile for an order of this many rows. Raises CannotCompileError: XLA lacks an operation of the steps."""
-        whole, rest = divmod(examples, self.batch_size)
-        if whole:
+        looped = self.looped(examples)
+        if looped:
             self.full.get_concrete_function()
             if self.jit_compile:
                 self.compile_now(np.arange(examples, dtype=np.int32))
-        if rest:
-            self.rest_of(rest)
+        if looped < self.steps(examples):
+            self.rest_of(examples - looped * self.batch_size)
 
     def compile_now(self, order: np.ndarray) -> None:
         """Call the loop for zero steps: XLA compiles at the first call, for the sizes of its arguments."""
@@ -124,13 +132,13 @@ class Loop:
     def __call__(self, order: np.ndarray, first: int, last: int) -> tuple[int, bool, Any]:
         """Run the steps of the rows `order` (int32), at most up to `last`. Return the step after the last one run,
         whether all numbers were finite, and the results."""
-        whole, size = len(order) // self.batch_size, self.batch_size
-        if first >= whole:
-            tables, rows = self.tables.feed(order, whole * size, len(order), size)
-            is_finite, results = self.rest_of(len(order) - whole * size)(tables, rows)
+        looped, size = self.looped(len(order)), self.batch_size
+        if first >= looped:
+            tables, rows = self.tables.feed(order, looped * size, len(order), size)
+            is_finite, results = self.rest_of(len(order) - looped * size)(tables, rows)
             return first + 1, bool(is_finite), results
-        stop = min(last, whole, first + self.tables.most_steps(order, first * size, size))
-        tables, rows, start = self.tables.place(order, first * size, stop * size, size)
+        stop = min(last, looped, first + self.tables.most_steps(order, first * size, size))
+        tables, rows, start = self.tables.place(order, first * size, min(stop * size, len(order)), size)
         began = time.perf_counter()
         steps, is_finite, results = self.full(tables, rows, tf.constant(start), tf.constant(stop - first))
         after = first + int(steps)

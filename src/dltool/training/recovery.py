@@ -29,7 +29,7 @@ from dltool.training.state import (
 from dltool.training.steps import Steps
 
 SECONDS_BETWEEN_BEST = 1.0
-"""Between writes of the best weights within a run: short epochs improve too often to write each time."""
+"""Before each write of the best weights within a run: short epochs improve too often to write each time."""
 
 
 class StopRequestedError(Exception):
@@ -51,7 +51,7 @@ class Recovery:
         self.callbacks, self.best, self.cadence = callbacks, best, cadence
         self.position = TrainingPosition()
         self.best_weights: Arrays = []
-        self.best_is_written, self.best_written = True, -math.inf
+        self.best_is_written, self.best_written = True, time.monotonic()
         self.saved = TrainingState([], {})
 
     def enter(self, phase: int) -> None:
