@@ -274,7 +274,7 @@ def test_shuffled_weights_rank_the_columns_of_a_trained_model_otherwise(linear):
 def test_halves_agree_if_too_few_columns_exceed_the_noise_to_rank_them(decided):
     proof = agreement(list(importances_of(decided).values()))
     assert proof.holds
-    assert proof.sentence == "1 of 3 columns exceeds the noise: there is no order to confirm."
+    assert proof.sentence == "1 of 3 columns is more important than noise: there is no order to confirm."
 
 
 @pytest.fixture(scope="module")

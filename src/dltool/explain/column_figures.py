@@ -34,7 +34,7 @@ def importance_figure(name: str, title: str, found: Sequence[Importance], groups
     lines = [f"{fitting(each.name, LONGEST)} {number(each.loss.value)}" for each in largest if each.name not in groups]
     within = sum(not each.exceeds_noise for each in found)
     description = f"Increase of the loss: {joined(lines[:5], 'and')}."
-    description += f" {counted(within, 'bar lies', 'bars lie')} within the noise." if within else ""
+    description += f" {counted(within, 'bar is', 'bars are')} no more important than noise." if within else ""
     middle = np.median([[abs(each.loss.value), each.noise or 0.0] for each in found], axis=0)
 
     def draw(axes: list[Axes]) -> None:

@@ -65,7 +65,8 @@ def dependence_on(question: Question, model: MixedModel, name: str, inputs: Mapp
     if question.label is not None:
         found = dict([[*found.items()][question.label]])
     elif question.target.is_one_class and len(found) == 2:
-        found.popitem()
+        # Of two classes, the second is the positive one.
+        found.pop(next(iter(found)))
     by_point = {key: each.reshape(len(places), len(rows)) for key, each in found.items()}
     means = {key: each.mean(axis=1, dtype=float) for key, each in by_point.items()}
     means = {key: means[key] for key in sorted(means, key=lambda key: -np.ptp(means[key]))}

@@ -96,7 +96,7 @@ def agreement(found: Sequence[Importance]) -> Proof:
     correlation, count = rank_correlation(*halves), sum(each.exceeds_noise for each in found)
     words = f"Two halves of the permutations rank the columns alike: rank correlation {correlation:.2f}."
     if count < 2:
-        words = f"{count or 'None'} of {len(found)} columns exceeds the noise: there is no order to confirm."
+        words = f"{count or 'None'} of {len(found)} columns is more important than noise: there is no order to confirm."
     elif correlation < AGREE:
         words = f"Two halves of the permutations differ: rank correlation {correlation:.2f}, expected {AGREE} or more."
     return Proof("agreement", count < 2 or correlation >= AGREE, words, {"rank_correlation": correlation})

@@ -208,21 +208,23 @@ def contributed(table: ExplainedTable) -> Explained:
         others = {"by other columns": float(values[rest].sum())} if len(rest) else {}
         rows.append({"example": places.label_words(at), **numbers, **shown, **others})
     chosen = places.some_of_each(MOST_WATERFALLS) if found.holds else []
-    drawn = [waterfall(question, places, at, found.values[at]) for at in chosen]
+    drawn = [
+        waterfall(question, places, f"example_{index}", at, found.values[at]) for index, at in enumerate(chosen, 1)
+    ]
     caption = "What the columns add to the scores of single predictions"
     return Explained("IntegratedGradients", question.about, sentences, found.proofs, caption, rows, drawn, arrays)
 
 
-def waterfall(question: Question, places: ColumnPlaces, at: int, contributions: np.ndarray) -> Figure:
+def waterfall(question: Question, places: ColumnPlaces, name: str, at: int, contributions: np.ndarray) -> Figure:
     columns, labels, classes = places.columns, [], question.target.class_names
-    for name in columns.names:
-        (value,) = columns.values(name, question.examples.inputs, np.array([at]))
-        last = " in the last row" if columns.lags_of(name) else ""
-        labels.append(name if np.ndim(value) else f"{name} = {raw_text(value)}{last}")
+    for column in columns.names:
+        (value,) = columns.values(column, question.examples.inputs, np.array([at]))
+        last = " in the last row" if columns.lags_of(column) else ""
+        labels.append(column if np.ndim(value) else f"{column} = {raw_text(value)}{last}")
     of = f"score of {classes[places.labels[at]]}" if classes else "predicted number"
     before, after = (float(each[at]) for each in places.ends)
     title = places.label_words(at)
-    return figures.waterfall_figure(f"example_{at + 1}", title, labels, contributions, before, after, of)
+    return figures.waterfall_figure(name, title, labels, contributions, before, after, of)
 
 
 def raw_text(value: Any) -> str:
