@@ -133,8 +133,10 @@ class TrainedRun:
         found = part_results(self.read_results())
         columns = {} if found is None else {name: each.each for name, each in found.metrics.items()}
         table = pd.DataFrame(columns, dtype=float)
-        kind = "seed" if found is not None and found.seeds else "fold"
-        return table.set_axis(found.seeds if found and found.seeds else table.index + 1).rename_axis(index=kind)
+        are_seeds = found is not None and not found.are_folds
+        return table.set_axis(found.seeds if found and are_seeds else table.index + 1).rename_axis(
+            index="seed" if are_seeds else "fold"
+        )
 
     @property
     def best_epoch(self) -> int | None:

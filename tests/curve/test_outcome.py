@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from dltool.commands.curve import sizes_of
 from dltool.console.results import show
-from dltool.curve.outcome import CurveOutcome, CurvePoint, Quantity, outcome_of, quantities
+from dltool.curve.outcome import CurveOutcome, CurvePoint, Quantity, mean_of, outcome_of, quantities
 from dltool.errors import ConfigError
-from dltool.evaluation.bootstrap import Interval
+from dltool.evaluation.bootstrap import Interval, mean_intervals
 
 ROWS = (30, 60, 120, 240, 480)
 ERROR = Quantity("accuracy", is_rest=True)
@@ -58,6 +58,22 @@ def test_the_band_is_that_of_the_runs_and_the_choice_of_the_test_examples_is_sai
         "error (1 - accuracy) of all sizes on the same 150 test examples; "
         "on others, that of all rows may be 2.5 % to 10.0 %"
     )
+
+
+def test_the_interval_for_other_examples_is_that_of_all_seeds():
+    """Not of the first run alone, nor narrower than a bootstrap of the mean of the seeds."""
+    rng = np.random.default_rng(0)
+    difficulty = rng.random(300)
+    misses = [(rng.random(300) < difficulty * share).astype(float) for share in (0.2, 0.4, 0.6)]
+    each = [mean_intervals({"error": miss}, 0)["error"] for miss in misses]
+    together, exact = mean_of(each), mean_intervals({"error": np.mean(misses, axis=0)}, 0)["error"]
+    assert together.value == pytest.approx(exact.value)
+    bounds = np.array([(found.low, found.high) for found in (together, exact, *each)], float)
+    assert bounds[0, 0] <= bounds[1, 0] < bounds[1, 1] <= bounds[0, 1]
+    assert bounds[0] == pytest.approx(bounds[2:].mean(axis=0))
+    assert mean_of([Interval(0.1, 0.0, 0.2), Interval(0.3)]) == Interval(0.2)
+    points = [CurvePoint(90, ERROR, interval, "300 test examples") for interval in each]
+    assert outcome_of(Path("curve-0001"), points, 4).last.interval == together
 
 
 def test_other_quantities_have_their_names():

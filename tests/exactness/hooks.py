@@ -36,7 +36,7 @@ def at_step(step: int, number: int = signal.SIGKILL) -> None:
 
 
 def at_step_with_best_unwritten(step: int) -> None:
-    """SIGKILL; of the epochs that were the best so far, only the first one's weights have been written by then."""
+    """SIGKILL; no best weights have been written by then, as in short epochs."""
     recovery.SECONDS_BETWEEN_BEST = math.inf
     at_step(step)
 

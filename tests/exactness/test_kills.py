@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from tests.exactness.configs import STEPS, write_config
 from tests.exactness.conftest import ROOT, Ended, Server
-from tests.exactness.essence import digest, essence, weights
+from tests.exactness.essence import essence
 
 from dltool.runs.checkpoint_file import newest_checkpoint
 
@@ -162,10 +162,8 @@ def test_a_kill_before_the_best_weights_were_written_changes_nothing(
     killed = server.run("train", config, "--runs", tmp_path, hook="at_step_with_best_unwritten", step=3 * STEPS + 6)
     assert killed.code == KILLED, killed.output
     checkpoint, _ = newest_checkpoint(run / "checkpoints")
-    best = {digest(array.tobytes()) for name, array in checkpoint.arrays if name.startswith("best/") if array.ndim > 1}
-    assert not best & {
-        text.split()[-1] for text in weights((run / "checkpoints" / "best.weights.h5").read_bytes()).values()
-    }
+    assert any(name.startswith("best/") for name, _ in checkpoint.arrays)
+    assert not (run / "checkpoints" / "best.weights.h5").exists()
     assert server.run("resume", run).code == 0
     assert essence(run) == straight("schedule", 4)
 

@@ -49,7 +49,7 @@ data:
 model:
   layers:
     - Flatten
-    - Dense: {units: 1, activation: sigmoid, kernel_regularizer: {L2: 0.01}, kernel_initializer: zeros}
+    - Dense: {units: 1, activation: sigmoid, kernel_regularizer: {L2: 0.03}, kernel_initializer: zeros}
 """ + TRAINING.replace("EPOCHS", "40")
 PLACE = (slice(4, 8), slice(8, 12))
 """Of the 16 × 16 pixels, the sixteenth with the planted square."""
@@ -118,7 +118,7 @@ def tone_run(tmp_path_factory) -> Run:
     for name in ("quiet", "tone"):
         (folder / "clips" / name).mkdir(parents=True)
         for index in range(80):
-            samples = random.normal(0, 0.02, 4000)
+            samples = random.normal(0, 0.01, 4000)
             if name == "tone":
                 # 1 kHz in the second quarter, without a click at its ends.
                 samples[1000:2000] += 0.3 * np.hanning(1000) * np.sin(2 * np.pi * 1000 * moments[1000:2000])

@@ -37,9 +37,9 @@ def test_a_split_that_contradicts_itself_is_refused(check, name) -> None:
     check(name, GOOD.replace(SPLIT, STATIC[name]))
 
 
-def test_folds_and_seeds_exclude_each_other(check) -> None:
-    text = GOOD.replace(SPLIT, "{folds: 5}").replace("epochs: 2", "epochs: 2\n  seeds: 3")
-    check("folds and seeds", text)
+def test_folds_with_all_their_seeds_are_bounded(check) -> None:
+    text = GOOD.replace(SPLIT, "{folds: 5, repeats: 4}").replace("epochs: 2", "epochs: 2\n  seeds: 6")
+    check("too many folds with seeds", text)
 
 
 def test_one_seed_is_refused(check) -> None:

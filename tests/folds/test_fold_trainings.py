@@ -235,7 +235,8 @@ def test_without_a_model_of_its_own_a_run_has_its_folds_alone(dltool, folder: Pa
     assert "has no model of its own" in refused.stderr
     assert dltool("predict", run / "folds" / "1", "rows.csv", "--out", "out.csv").code == 0
     assert dltool("report", run).code == 0
-    assert json.loads(dltool("reproduce", run, "--json").stdout)["identical"] is True
+    reproduced = json.loads(dltool("reproduce", run, "--json").stdout)
+    assert (reproduced["identical"], reproduced["epochs"]) == (True, 4), "two of each fold"
 
 
 def test_a_smoke_test_trains_the_model_that_the_run_would_not_have(dltool, folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,9 @@ import numpy as np
 import pytest
 from tests.conftest import without_drawing
 from tests.in_process import command
+
+from dltool.config.schema import Data
+from dltool.data.dataset import load_data
 
 CONFIG = """\
 name: tiny
@@ -174,3 +178,42 @@ def test_without_folds_a_run_has_none_of_this(run: Path) -> None:
     assert "folds" in results(run)
     assert results(run / "folds" / "1").get("folds") is None
     assert not (run / "folds" / "1" / "folds").exists()
+
+
+@pytest.fixture
+def killed(run: Path, tmp_path: Path) -> Path:
+    """The run as if it had been killed in its second fold."""
+    copy = shutil.copytree(run, tmp_path / "runs" / "tiny" / "0001")
+    for each in (copy, copy / "folds" / "2"):
+        record = json.loads((each / "run.json").read_bytes())
+        (each / "run.json").write_text(json.dumps({**record, "status": "running"}))
+        (each / "results.json").unlink()
+    (copy / "folds" / "2" / "checkpoints" / "best.weights.h5").unlink()
+    return copy
+
+
+def test_after_a_kill_every_command_proposes_to_resume_the_whole_run(dltool, killed: Path) -> None:
+    listed = dltool("runs", "--folds", "--runs", killed.parents[1])
+    assert f"next  dltool resume {killed}\n" in listed.stdout
+    refused = dltool("reproduce", killed / "folds" / "2")
+    assert refused.code == 4
+    assert f"dltool resume {killed}\n" in refused.stderr
+    # A run that no process writes is not running, whatever its record says.
+    assert "its status is interrupted" in dltool("compare", killed, killed / "folds" / "1").stdout
+
+
+def test_a_fold_without_weights_yet_predicts_nothing_and_warns_of_nothing_else(dltool, run: Path, killed: Path) -> None:
+    refused = dltool("predict", killed / "folds" / "2", run.parents[2] / "rows.csv")
+    assert refused.code == 4
+    assert "warning" not in refused.stderr
+
+
+def test_the_sizes_of_folds_are_those_of_the_rows_that_are_used(tmp_path: Path) -> None:
+    base = {"source": {"csv": str(write_rows(tmp_path, 60))}, "target": "kind", "inputs": {"hour": "ignore"}}
+    for rule in ({"group": "person"}, {"validation": 0.2}, {"order": "hour", "gap": 2}):
+        split = {"folds": 3, "use": 0.1, **rule}
+        folds = load_data(Data.model_validate({**base, "split": split}), seed=0).split.folds
+        assert folds is not None
+        for fold, size in enumerate(folds.sizes, 1):
+            found = load_data(Data.model_validate({**base, "split": {**split, "fold": fold}}), seed=0).split
+            assert size == (len(found.train), len(found.validation), len(found.test))

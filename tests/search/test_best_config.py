@@ -8,7 +8,8 @@ import pytest
 
 from dltool.config.load import build_config, read_document, with_option
 from dltool.config.text.dump import plain_config
-from dltool.search.best_config import refuse_another, whole_config, write_best
+from dltool.config.whole_config import refuse_another, whole_config
+from dltool.search.best_config import write_best
 from dltool.search.space import read_space, with_values_at
 
 CONFIGS = Path(__file__).parents[2] / "configs"

@@ -1,10 +1,12 @@
 """Whole searches: the best config has the bits of the winner, and no kill, worker or database changes what is found."""
 
 import errno
+import getpass
 import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -22,9 +24,10 @@ from dltool.durable_files import disk_errors
 from dltool.experiment import new_training
 from dltool.runs.directory import open_run
 from dltool.runs.files import Run
-from dltool.search import search_folder, searching
+from dltool.search import search_folder, searching, study
 from dltool.search.search_folder import SearchFolder, open_search
 from dltool.search.searching import WORKER
+from dltool.search.study import opened, quiet_optuna
 
 PATIENCE = 600.0  # seconds for all of a search, on a machine with other work
 
@@ -56,9 +59,14 @@ def metrics_of(folder: Path) -> dict[str, list[dict[str, Any]]]:
 
 
 def start(folder: Path, *options: str, **environment: str) -> "subprocess.Popen[str]":
-    arguments = [sys.executable, "-m", "dltool", "search", "iris.yaml", "--quiet", *options]
+    return start_command(folder, "search", "iris.yaml", "--quiet", *options, **environment)
+
+
+def start_command(folder: Path, *arguments: str, **environment: str) -> "subprocess.Popen[str]":
+    """Start the program in a process group of its own."""
+    command = [sys.executable, "-m", "dltool", *arguments]
     pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    return subprocess.Popen(arguments, cwd=folder, env={**os.environ, **environment}, **pipes)
+    return subprocess.Popen(command, cwd=folder, env={**os.environ, **environment}, start_new_session=True, **pipes)
 
 
 def resume(folder: Path, expected: int = 0) -> str:
@@ -239,11 +247,58 @@ def postgres(tmp_path: Path) -> Iterator[str]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+@pytest.fixture
+def mysql(tmp_path: Path) -> Iterator[str]:
+    """A server of its own without a network, MariaDB; the URL of its database."""
+    pymysql = pytest.importorskip("pymysql", reason="the driver of MySQL is not installed")
+    if shutil.which("mariadb-install-db") is None or shutil.which("mariadbd") is None:
+        pytest.skip("MariaDB is not installed")
+    place = tmp_path / "sql"
+    common = ["--no-defaults", f"--datadir={tmp_path / 'data'}", f"--user={getpass.getuser()}"]
+    quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    install = ["mariadb-install-db", *common, "--auth-root-authentication-method=normal", "--skip-test-db"]
+    subprocess.run(install, check=True, **quiet)
+    server = subprocess.Popen(["mariadbd", *common, f"--socket={place}", "--skip-networking"], **quiet)
+    try:
+        wait_for(place, server)
+        with pymysql.connect(unix_socket=str(place), user="root") as connection, connection.cursor() as cursor:
+            cursor.execute("CREATE DATABASE optuna")
+        settings = tmp_path / "my.cnf"
+        settings.write_text(f"[client]\nuser = root\nsocket = {place}\n")
+        yield f"mysql+pymysql:///optuna?read_default_file={settings}"
+    finally:
+        server.terminate()
+        server.wait(timeout=60)
+
+
+SERVER = """\
+import sys
+from optuna.storages import get_storage, run_grpc_proxy_server
+
+run_grpc_proxy_server(get_storage(sys.argv[1]), host="localhost", port=int(sys.argv[2]))
+"""
+
+
+@pytest.fixture
+def proxy(tmp_path: Path) -> Iterator[str]:
+    """Optuna's gRPC proxy in a process of its own, before SQLite; its URL."""
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    arguments = [sys.executable, "-c", SERVER, f"sqlite:///{tmp_path / 'proxied.db'}", str(port)]
+    server = subprocess.Popen(arguments, stderr=subprocess.DEVNULL)
+    yield f"grpc://localhost:{port}"
+    server.kill()
+    server.wait()
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("workers", [2, 4])
-def test_workers_share_a_database(workers, postgres, tmp_path):
+@pytest.mark.parametrize(
+    ("database", "workers"), [("postgres", 2), ("postgres", 4), ("mysql", 2), ("proxy", 2)], indirect=["database"]
+)
+def test_workers_share_a_database(workers, database, tmp_path):
     (tmp_path / "iris.yaml").write_text(IRIS)
-    process = start(tmp_path, "--trials", "8", "--workers", str(workers), "--storage", postgres)
+    process = start(tmp_path, "--trials", "8", "--workers", str(workers), "--storage", database)
     wait_for(tmp_path / "runs/iris/search-0001/trials/0003/0001", process)
     os.kill(workers_of(process)[0], signal.SIGKILL)
     _, said = process.communicate(timeout=PATIENCE)
@@ -252,17 +307,55 @@ def test_workers_share_a_database(workers, postgres, tmp_path):
     import optuna
 
     record = search_in(tmp_path).record()
-    study = optuna.load_study(study_name=record.study, storage=postgres)
-    assert {trial.state.name for trial in study.trials} <= {"COMPLETE", "PRUNED"}
-    assert study.best_value == record.result["value"] if record.result else False
+    with quiet_optuna():
+        found = optuna.load_study(study_name=record.study, storage=opened(optuna, Path(), database))
+    assert {trial.state.name for trial in found.trials} <= {"COMPLETE", "PRUNED"}
+    assert found.best_value == record.result["value"] if record.result else False
+
+
+@pytest.fixture
+def database(request: pytest.FixtureRequest) -> str:
+    return str(request.getfixturevalue(request.param))
 
 
 @pytest.mark.slow
-def test_a_storage_that_cannot_be_used_is_refused(project, dltool):
+@pytest.mark.parametrize(("machines", "killed"), [(2, 0), (4, 2)])
+def test_machines_that_share_the_folder_and_a_storage_do_without_one_that_dies(machines, killed, proxy, tmp_path):
+    """Each is a process group of its own that begins the search or joins it by `dltool resume`."""
+    (tmp_path / "iris.yaml").write_text(IRIS)
+    groups = [start(tmp_path, "--trials", "8", "--storage", proxy)]
+    wait_for(tmp_path / "runs/iris/search-0001/trials/0001/0001", groups[0])
+    groups += [start_command(tmp_path, "resume", "runs/iris/search-0001") for _ in range(machines - 1)]
+    wait_for(tmp_path / "runs/iris/search-0001/trials/0004/0001", groups[0])
+    os.killpg(groups[killed].pid, signal.SIGKILL)
+    for number, group in enumerate(groups):
+        _, said = group.communicate(timeout=PATIENCE)
+        assert group.returncode == (-signal.SIGKILL if number == killed else 0), said
+    check_whole(tmp_path, 8)
+    assert result_of(tmp_path)["trials"] == 8
+
+
+@pytest.mark.slow
+def test_a_storage_that_has_lost_its_trials_is_refused(tmp_path, dltool):
+    (tmp_path / "iris.yaml").write_text(IRIS)
+    process = start(tmp_path)
+    wait_for(tmp_path / "runs/iris/search-0001/trials/0002/0001", process)
+    process.kill()
+    process.communicate()
+    search_in(tmp_path).journal.unlink()
+    outcome = dltool("resume", search_in(tmp_path).path)
+    assert (outcome.code, "the storage has lost the trials of this search" in outcome.stderr) == (5, True)
+
+
+@pytest.mark.slow
+def test_a_storage_that_cannot_be_used_is_refused(project, dltool, monkeypatch):
+    monkeypatch.setattr(study, "PROXY_SECONDS", 0.5)
     for url, words in (
         ("sqlite:////nowhere/a.db", "the storage cannot be opened"),
         ("postgresql://me:secret@host/db", "the password would be written into search.json"),
         ("nonsense", "the storage cannot be opened"),
+        ("grpc://localhost", "grpc://localhost is not grpc://HOST:PORT"),
+        ("grpc://localhost:1", "no proxy answers at localhost:1"),
     ):
         outcome = dltool("search", project / "iris.yaml", "--runs", project / "refused", "--storage", url)
         assert outcome.code in (2, 5)

@@ -49,6 +49,27 @@ WRONG = {
         "l: {integer: [1, 9], step: 0.5}",
         'm: {choice: [1, "1"]}',
         "n: {choice: [[1, 2], [3, 4]]}",
+        "o: {log: [1e-1, 1e-4]}",
+        "p: {range: [5, 5]}",
+        "q: {range: 5}",
+        "r: {integer: [2, 8], log: yes}",
+        "s: [relu, tanh]",
+        "t:",
+        "u: {choice: []}",
+        "v: {choice: {}}",
+        "w: {choice: {only: 3}}",
+        "x: {choice: relu}",
+        "y: {range: [0, 1, 2]}",
+    ],
+    "arguments-of-no-layer": [
+        "model.layers[0].units: {integer: [2, 8]}",
+        "model.layers[1].Dropot.rate: {range: [0, 0.5]}",
+        "model.layers[-1].Dense.units: {integer: [2, 8]}",
+        "'': {integer: [2, 8]}",
+    ],
+    "one-value-by-two-names": [
+        "model.layers[0].Dense.units: {integer: [2, 8]}",
+        "vars.units: {integer: [2, 32]}",
     ],
 }
 
@@ -97,6 +118,13 @@ def test_metrics_of_other_examples_or_other_epochs_are_refused(write, dltool):
         (("search.metric=val_acuracy",), 'did you mean "val_accuracy"?'),
         (("search.metric=val_accuracy", "training.checkpoint.monitor=val_loss"), "remove one of the two"),
         (("training.checkpoint.monitor=loss",), "expected a metric of the validation split"),
+        (("search.metric=''",), "search.metric: expected at least one character"),
+        (("search.space={}",), "search.space: the mapping is empty"),
+        (("search.space=[]",), "search.space: expected a mapping, got a list"),
+        (("search={}",), 'search: missing key "space"'),
+        (("search.trials=0",), "search.trials: must be at least 1, got 0"),
+        (("search.minutes=.inf",), "search.minutes: must be a finite number, got inf"),
+        (("search.seeds=three",), 'search.seeds: expected an integer, got the string "three"'),
         (("search.prune=true",), "search.prune: expected false or a mapping, got true"),
         (("search.prune={factor: 1}",), "search.prune.factor: must be at least 2, got 1\n"),
         (
@@ -205,6 +233,45 @@ def test_repeats_and_parameters_of_blocks_are_searched(write):
     values = {"model.layers[0].repeat.times": 4, "model.blocks.wide.parameters.n": 5}
     layers = build_config(space.applied(document, values)).model.layers
     assert [each.arguments.get("units") for each in layers[:4]] == [5, 5, 5, 5]
+
+
+TWO_PHASES = """\
+  phases:
+    - {epochs: 2, optimizer: {Adam: {learning_rate: 0.01}}}
+    - {epochs: 3, optimizer: {SGD: 0.001}}
+"""
+BLOCKS = """\
+  blocks: {wide: {parameters: {n: 3}, layers: [{Dense: $n}]}}
+  layers:
+    - wide: {n: 4}
+    - repeat: {times: 2, layers: [wide]}
+"""
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("training.phases[1].optimizer.SGD: {log: [1e-4, 1e-1]}", ""),
+        ("training.phases[1].optimizer: {choice: [Adam, {SGD: {momentum: {range: [0, 0.9]}}}]}", ""),
+        ("training.phases[5].epochs: {integer: [1, 4]}", "the list has no item [5]"),
+        ("training.optimizer: {choice: [Adam, SGD]}", "optimizer and phases are mutually exclusive"),
+        ("training.phases[1].optimizer.Adam.learning_rate: {log: [1e-4, 1e-1]}", "optimizer is SGD, not Adam"),
+        ("model.layers[0].wide.n: {integer: [1, 4]}", ""),
+        ("model.layers[0].wide.m: {integer: [1, 4]}", "its parameters: n"),
+        ("model.layers[0].wid.n: {integer: [1, 4]}", "model.layers[0] is wide, not wid"),
+        ("model.layers[1].repeat.times: {integer: [0, 4]}", "must be between 1 and 1,000, got 0"),
+        ("model.layers[1].times: {integer: [1, 4]}", "write model.layers[1].repeat.times"),
+    ],
+)
+def test_phases_blocks_and_repeats_are_searched_and_what_they_lack_is_refused(write, line, words):
+    text = with_space(line).replace("  optimizer: {Adam: {learning_rate: 1e-4}}\n", TWO_PHASES)
+    document = write(text.replace("  epochs: 9\n", "").replace("  layers:\n", BLOCKS, 1))
+    if not words:
+        assert space_of(document).parameters
+        return
+    with pytest.raises(ConfigError) as caught:
+        space_of(document)
+    assert words in " ".join(f"{each.message} {each.hint}" for each in caught.value.problems)
 
 
 @pytest.mark.parametrize(

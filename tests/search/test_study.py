@@ -37,6 +37,23 @@ def test_suggestions_depend_on_the_trials_and_the_seed_alone(space):
     assert trials_of(space, 2, 3) != trials_of(space, 2, 4)
 
 
+def test_values_that_fail_are_tried_less_and_less(tmp_path):
+    options = "{choice: {none: Identity, wide: {Dense: 9}, huge: {Dense: 1000000000}}}"
+    lines = (f"model.layers[1]: {options}", "training.optimizer.Adam.learning_rate: {log: [1e-4, 1e-1]}")
+    (tmp_path / "iris.yaml").write_text(with_space(*lines))
+    parameters = read_space(read_document(tmp_path / "iris.yaml")).parameters
+    trials: list[Trial] = []
+    for number in range(40):
+        values = suggested(parameters, trials, "min", 0, ())
+        assert values is not None
+        failed = Trial(number, values, (), False, "the model is too large")
+        trials.append(failed if values["model.layers[1]"] == "huge" else reached(number, values))
+    failures = [bool(trial.reason) for trial in trials]
+    # The first ten are drawn at random, one of three options.
+    assert sum(failures[:10]) >= 3
+    assert sum(failures[10:]) <= 7
+
+
 def test_numbers_have_four_figures(space):
     for trial in trials_of(space, 6, 1):
         for value in trial.values.values():

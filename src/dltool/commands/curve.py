@@ -2,13 +2,14 @@
 
 import re
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dltool.config.load import Document, read_document
 from dltool.config.schema import Config
-from dltool.curve.curve_runs import CurvePlan, CurveRuns, read_plan, write_curve
+from dltool.config.whole_config import refuse_another, whole_config
+from dltool.curve.curve_folder import CONFIG, KIND, CurvePlan, CurveRecord, write_curve
+from dltool.curve.curve_runs import CurveRuns
 from dltool.curve.outcome import CurveOutcome, outcome_of
 from dltool.data.checked import checked_config, checked_with
 from dltool.data.dataset import Dataset, load_data
@@ -19,7 +20,8 @@ from dltool.experiment.refusals import RESUMED_PARTS, places_outside
 from dltool.experiment.signals import StopNow, stop_requests
 from dltool.experiment.stages import Stages
 from dltool.runs.directory import NUMBER, new_folder
-from dltool.runs.files import Run, digest, run_lock
+from dltool.runs.files import Run, run_lock
+from dltool.runs.groups import read_group_record
 
 if TYPE_CHECKING:
     from dltool.experiment.listener import Progress
@@ -32,14 +34,12 @@ MOST_REACH = 4
 """The largest multiple of the rows for which an error is predicted: further on, curves were seen to mislead."""
 
 
-def curve(
-    document: Document, settings: Sequence[str], *, sizes: int, seeds: int, to: str, runs: Path, progress: "Progress"
-) -> CurveOutcome:
+def curve(document: Document, *, sizes: int, seeds: int, to: str, runs: Path, progress: "Progress") -> CurveOutcome:
     """Train on `sizes` fractions of the training rows, each with `seeds` seeds, in a new folder below `runs`.
 
-    `settings` are the `--set` arguments of the document; `to` is the multiple of the rows for which the error is
-    predicted, such as "4x". Raises ConfigError: an option is out of range, or the config has nothing to measure or too
-    few rows; DltoolError: as `train`. Before the first run is created, nothing remains."""
+    `to` is the multiple of the rows for which the error is predicted, such as "4x". Raises ConfigError: an option is
+    out of range, or the config has nothing to measure or too few rows; DltoolError: as `train`. Before the first run is
+    created, nothing remains."""
     reach = reach_of(to)
     for option, value, most in (("sizes", sizes, 20), ("seeds", seeds, 100)):
         if not 2 <= value <= most:
@@ -50,19 +50,19 @@ def curve(
         from dltool.training.numerics import choose_threads
 
         plan = CurvePlan(
-            config=str(document.path.absolute()),
-            settings=list(settings),
-            texts=digest_of(document),
             data=dataset.fingerprint,
             threads=choose_threads(config, dataset.facts)[0],
             sizes=sizes_of(len(dataset.split.train), sizes),
             seeds=list(range(config.seed, config.seed + seeds)),
             reach=reach,
         )
-        folder = new_folder(runs / config.name, "curve")
+        whole, record = whole_config(document), CurveRecord(plan=plan)
+        folder = new_folder(runs / config.name, KIND)
         try:
-            write_curve(folder, plan)
-            return carried_out(folder, CurveRuns(folder, plan, document, config, read, progress, stops))
+            Run(folder).write(folder / CONFIG, whole)
+            refuse_another(document, read_document(folder / CONFIG))
+            write_curve(folder, record)
+            return carried_out(record, CurveRuns(folder, plan, document, config, read, progress, stops))
         except (DltoolError, StopNow) as error:
             if not any(NUMBER.fullmatch(path.name) for path in folder.glob("rows-*/*")):
                 shutil.rmtree(folder, ignore_errors=True)
@@ -73,30 +73,23 @@ def curve(
 def resume_curve(path: Path, progress: "Progress") -> CurveOutcome:
     """Train what is left of the curve at `path`. The results are those of a curve that was never interrupted.
 
-    Raises RunError: the folder is damaged or in use, or its config is not that of the curve; DataError: the data has
+    Raises RunError: the folder is damaged or in use, or its config names something outside it; DataError: the data has
     changed; DltoolError: as :func:`curve`."""
-    plan, again = read_plan(path), "begin a new curve"
-    file = Path(plan.config)
-    if file.resolve().is_relative_to(path.resolve()):
-        # The folder is not trusted.
-        raise RunError(f"the config of {path} is inside it", again)
-    document = read_document(file, plan.settings)
-    if digest_of(document) != plan.texts:
-        raise RunError(
-            f"{file}, or a file that it extends, has changed since the curve began", f"restore it, or {again}"
-        )
+    record, again = read_group_record(path, KIND, CurveRecord), "begin a new curve"
+    document = read_document(path / CONFIG)
     if places_outside(checked_config(document)[0], RESUMED_PARTS):
         raise RunError(f"{path} cannot be resumed: its config names something outside it", again)
     with stop_requests() as stops:
         read = SharedSource()
         config, dataset = read_data(document, read, Stages(progress, stops))
-        if dataset.fingerprint != plan.data or len(dataset.split.train) != plan.sizes[-1]:
+        if dataset.fingerprint != record.plan.data or len(dataset.split.train) != record.plan.sizes[-1]:
             raise DataError("the data has changed since the curve began", f"restore the old data, or {again}")
-        return carried_out(path, CurveRuns(path, plan, document, config, read, progress, stops))
+        return carried_out(record, CurveRuns(path, record.plan, document, config, read, progress, stops))
 
 
-def carried_out(folder: Path, curve_runs: CurveRuns) -> CurveOutcome:
+def carried_out(record: CurveRecord, curve_runs: CurveRuns) -> CurveOutcome:
     """Train what is left, and write curve.html and curve.json."""
+    folder = curve_runs.folder
     with run_lock(folder):
         try:
             run = Run(folder)
@@ -106,7 +99,7 @@ def carried_out(folder: Path, curve_runs: CurveRuns) -> CurveOutcome:
             from dltool.curve.curve_page import html
 
             run.write(folder / "curve.html", html(found).encode())
-            write_curve(folder, curve_runs.plan, found.record())
+            write_curve(folder, record, found.record())
             return found
         except (DltoolError, StopNow) as error:
             error.kept = str(folder)
@@ -128,11 +121,6 @@ def read_data(document: Document, read: SharedSource, stages: Stages) -> tuple[C
         message = "a learning curve is measured on the test split, and there is none"
         raise ConfigError(Problem(("data", "split"), message, "data.split.test: 0.2"))
     return config, dataset
-
-
-def digest_of(document: Document) -> str:
-    """Return a digest of all texts of a config: its file, the files that it extends, and the arguments."""
-    return digest("\0".join(document.texts.values()).encode())
 
 
 def reach_of(text: str) -> float:

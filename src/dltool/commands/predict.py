@@ -89,8 +89,6 @@ def outputs_for(
     """Return the examples that `load` returns, the outputs by name, and the config with the decision thresholds
     of the run."""
     config, facts = recorded_kind(run)
-    if not run.is_complete():
-        progress.warn(f"{run.path} is not complete: these are predictions of its best weights so far")
     with Stages(progress).reading():
         new = load(config.data, facts)
         for warning in new.warnings:
@@ -100,6 +98,8 @@ def outputs_for(
     from dltool.model.unusual_values import unusual_values
 
     built = best_model(run, config, facts)
+    if not run.is_complete():
+        progress.warn(f"{run.path} is not complete: these are predictions of its best weights so far")
     types = {name: found.column for name, found in facts.inputs.items() if found.column is not None}
     known: dict[str, Any] = {name: state.get("vocabulary") for name, state in built.fitted.columns.items()}
     DataError.refuse(unseen_problems(new.tables, types, known))

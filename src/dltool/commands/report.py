@@ -10,7 +10,7 @@ from dltool.config.outputs import heads_of
 from dltool.durable_files import PAGE, atomic_write, refuse_no_file
 from dltool.errors import DataError, MachineError
 from dltool.experiment.assessing import assessed
-from dltool.experiment.opening import has_model, recorded_data, recorded_kind, recorded_model
+from dltool.experiment.opening import recorded_data, recorded_kind, recorded_model, with_best_weights
 from dltool.experiment.refusals import require_code
 from dltool.experiment.stages import Stages
 from dltool.folds.part_runs import parts_of
@@ -74,7 +74,6 @@ def subject_of(run: Run, progress: "Progress", settings: Sequence[str]) -> "Subj
     from dltool.evaluation.stored import kept_assessment
     from dltool.evaluation.thresholds import recorded_decision
     from dltool.explain.kept import kept_sections
-    from dltool.model.saving import load_weights
     from dltool.report.contents import Subject
 
     built, _ = recorded_model(run, config, facts)
@@ -88,12 +87,12 @@ def subject_of(run: Run, progress: "Progress", settings: Sequence[str]) -> "Subj
         reason = f": {record.run.reason}" if record.run.reason else ""
         status = one_line(record.run.status)
         return replace(subject, missing=f"The run is not complete and has no results. Its status is {status}{reason}.")
-    if not len(dataset.split.test) or not has_model(config):
+    if not len(dataset.split.test) or config.data.final == "none":
         # All folds together, if there are any.
         return replace(subject, assessment=kept_assessment(run, record.results))
-    load_weights(built.core, run.best_weights)
+    best = with_best_weights(run, config, built)
     progress.stage("testing")
     config, _ = recorded_decision(run, config, facts)
-    built = replace(built, heads=heads_of(config))
-    assessment, _ = assessed(config, dataset, built, dataset.examples("test"), progress.warn)
+    best = replace(best, heads=heads_of(config))
+    assessment, _ = assessed(config, dataset, best, dataset.examples("test"), progress.warn)
     return replace(subject, assessment=assessment)

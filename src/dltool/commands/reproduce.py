@@ -12,7 +12,7 @@ from dltool.durable_files import read_file
 from dltool.errors import MachineError, RunError
 from dltool.experiment.finishing import complete
 from dltool.experiment.new_run import new_run, temporary_runs
-from dltool.experiment.opening import has_model, new_experiment, prepared_steps, recorded_data, recorded_strategy
+from dltool.experiment.opening import new_experiment, prepared_steps, recorded_data, recorded_strategy
 from dltool.experiment.refusals import refuse_files, refuse_other_weights, require_code
 from dltool.experiment.signals import StopRequests, stop_requests
 from dltool.experiment.stages import Stages
@@ -26,7 +26,7 @@ from dltool.runs.records import read_record, recorded_threads
 if TYPE_CHECKING:
     from dltool.experiment.listener import Progress
 
-COMPARED_RESULTS = ("test", "validation", "best", "epochs", "parameters", "thresholds", "folds", "seeds")
+COMPARED_RESULTS = ("test", "validation", "best", "epochs", "parameters", "thresholds", "folds", "seeds", "ensemble")
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def reproduce(path: Path, *, into: Path | None, settings: Sequence[str] = (), pr
             raise MachineError(f"{there} is not writable", "use --into with a writable folder")
     run = open_run(path)
     if not run.is_complete():
-        raise RunError(f"{run.path} is not complete", f"dltool resume {run.path}")
+        raise RunError(f"{run.path} is not complete", f"dltool resume {(run.whole or run).path}")
     require_code(run, f"reproduce {run.path}")
     # Read the files for the comparison before hours of training.
     run.read_metrics()
@@ -68,14 +68,14 @@ def reproduce(path: Path, *, into: Path | None, settings: Sequence[str] = (), pr
         again = train_again(run, folder, into is not None, settings, progress, stops)
         progress.stage("comparing")
         difference = next(found_differences(run, again), "")
-        epochs = len(run.read_metrics())
+        epochs = sum(len(each.read_metrics()) for each in (run, *run.parts))
     return Reproduction(run.path, again.path if into else None, epochs, difference)
 
 
 def last_checkpoint(run: Run) -> Checkpoint | None:
     """Return the last checkpoint; None of a run that keeps none: a fold or seed, or one that trained its folds alone.
     Raises RunError: it is damaged."""
-    if run.whole is not None or not has_model(recorded_config(run)):
+    if run.whole is not None or not recorded_config(run).data.is_refit:
         return None
     checkpoint, damaged = newest_checkpoint(run.checkpoints)
     if damaged:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from dltool.errors import ConfigError
 from dltool.experiment.signals import StopNow, stop_requests
-from dltool.runs.directory import CURVE_RECORD, open_run
+from dltool.runs.directory import GROUP_RECORDS, open_run
 from dltool.runs.files import Run
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def resume(
 
     Raises DataError: the data has changed; MachineError: the machine differs in a way that can change result bits;
     RunError: the run is in use, or damaged; DltoolError: training fails."""
-    if os.path.lexists(path / CURVE_RECORD):
+    if os.path.lexists(path / GROUP_RECORDS["curve"]):
         if epochs is not None or allow_change or settings:
             message = f"{path} is a learning curve, which resumes as it began"
             raise ConfigError(message, "leave out --epochs, --allow-change and --set")

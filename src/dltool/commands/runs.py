@@ -2,15 +2,16 @@
 
 import operator
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 from dltool.config.expectations import COMPARE
-from dltool.errors import ConfigError
+from dltool.errors import ConfigError, RunError
 from dltool.runs.configs import MOST_COMPARED, differences_in_short
 from dltool.runs.directory import refuse_no_runs_folder
+from dltool.runs.groups import group_row, list_groups
 from dltool.runs.summaries import RunSummary, summaries
 from dltool.text import did_you_mean, near
 
@@ -26,16 +27,17 @@ COLUMNS: Mapping[str, Callable[[RunSummary], str | float | None]] = {
     "epochs": lambda run: run.epochs,
     "best": lambda run: run.value,
     "took": lambda run: run.seconds,
+    "kind": lambda run: run.kind,
 }
 """Keys of runs besides test metrics and, as `val_…`, validation metrics of the best epoch."""
-TEXTS = ("name", "status", "started")
+TEXTS = ("name", "status", "started", "kind")
 
 
 def list_runs(
     folder: Path | None, conditions: Iterable[str], sort: str | None, unfolds: bool = False
 ) -> tuple[list[RunSummary], Mapping[Path, str], Path]:
-    """Return the runs that meet all conditions, the config values that distinguish each, and their folder. If it
-    `unfolds`, the runs of folds and seeds are among them.
+    """Return the runs, searches and learning curves that meet all conditions, the config values that distinguish each
+    run, and their folder. If it `unfolds`, the runs of folds and seeds are among them.
 
     Raises ConfigError: the folder does not exist, or a condition or an order is invalid."""
     runs = folder or Path("runs")
@@ -44,9 +46,26 @@ def list_runs(
         beside = [item.name for item in runs.absolute().parent.glob("*") if item.is_dir()]
         hint = did_you_mean(str(runs.with_name(name)) for name in near(runs.name, beside))
         raise ConfigError(f"there is no folder {runs}", hint or "dltool runs lists those in runs")
-    found = selected(summaries(runs, unfolds), conditions, sort)
-    compared = [run.path for run in found if run.status != "broken"] if len(found) <= MOST_COMPARED else []
-    return found, differences_in_short(compared), runs
+    # Those of a name follow its runs.
+    every = sorted(
+        [*summaries(runs, unfolds), *group_summaries(runs)], key=lambda run: run.path.relative_to(runs).parts[0]
+    )
+    found = selected(every, conditions, sort)
+    compared = [run.path for run in found if run.status != "broken" and run.kind == "run"]
+    return found, differences_in_short(compared if len(compared) <= MOST_COMPARED else []), runs
+
+
+def group_summaries(runs: Path) -> Iterator[RunSummary]:
+    """Yield every search and learning curve below `runs`, broken ones included."""
+    for kind, path in list_groups(runs):
+        try:
+            if kind == "search":
+                from dltool.search.search_folder import search_summary as summary
+            else:
+                from dltool.curve.curve_folder import curve_summary as summary
+            yield summary(path)
+        except RunError as error:
+            yield group_row(kind, path, "broken", reason=str(error))
 
 
 def selected(runs: Sequence[RunSummary], conditions: Iterable[str], sort: str | None) -> list[RunSummary]:

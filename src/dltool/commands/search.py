@@ -8,6 +8,7 @@ from dltool.config.schema import Config
 from dltool.config.search_options import PruneOptions, SearchOptions
 from dltool.config.text.resolve import PASSWORD
 from dltool.config.text.tree import find
+from dltool.config.whole_config import refuse_another, whole_config
 from dltool.data.checked import checked_config, checked_with
 from dltool.data.dataset import load_data
 from dltool.data.facts import Facts
@@ -17,7 +18,6 @@ from dltool.experiment.parts import refuse_parts
 from dltool.experiment.signals import StopNow, stop_requests
 from dltool.machine import usable_cores
 from dltool.runs.directory import refuse_unwritable
-from dltool.search.best_config import refuse_another, whole_config
 from dltool.search.search_folder import SearchFolder, create_search
 from dltool.search.space import Space, check_space, located, read_space, search_options, with_metric
 from dltool.search.study import quiet_optuna, refuse_storage

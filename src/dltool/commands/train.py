@@ -77,5 +77,5 @@ def for_smoke(document: Document) -> Document:
         epochs: Any = training.epochs
         few = [f"training.epochs={SMOKE_EPOCHS if epochs is UNKNOWN else min(epochs, SMOKE_EPOCHS)}"]
     # It tries the model of the run, and no folds.
-    refit = ["data.final=refit"] if config.data.final == "none" else []
+    refit = [] if config.data.is_refit else ["data.final=refit"]
     return with_settings(document, [*few, "expect={}", "track=[]", *refit])

@@ -7,7 +7,7 @@ from typing import Any
 from dltool.config.keras.objects import UNKNOWN, KerasObject
 from dltool.config.last_layer import LastLayer, last_layer
 from dltool.config.layer_checks import activation_problems, spectrogram_problems, weight_file_problems
-from dltool.config.losses import ONE_HOT, family_of, like
+from dltool.config.losses import EMBEDDINGS, ONE_HOT, SEQUENCES, family_of, like
 from dltool.config.metric_forms import Compared, adapted
 from dltool.config.outputs import OutputSpec, heads_of, layer_index, target_problems, unknown_layer
 from dltool.config.pydantic_errors import relocated
@@ -47,6 +47,7 @@ def static_checks(config: Config, facts: DataFacts | None) -> list[Problem]:
     problems += spectrogram_problems(config) + weight_file_problems(config)
     problems += target_problems(config, heads) + weight_problems(config, heads, facts)
     problems += mixing_problems(config, heads) + weight_decay_problems(config)
+    problems += ensemble_problems(config, heads)
     for head in heads:
         problems += head_problems(config, head, facts)
     return problems
@@ -278,10 +279,11 @@ def fold_problems(config: Config, facts: DataFacts | None) -> list[Problem]:
         is_validated = is_validated or kind_of(config.data.source) != "table"
     else:
         is_validated = facts.validation_examples > 0
-    if config.training.seeds is not None and facts is not None and not facts.test_examples:
+    has_folds = config.data.split.folds is not None
+    if config.training.seeds is not None and not has_folds and facts is not None and not facts.test_examples:
         message = "there is no test split, on which several seeds could be compared"
         return [Problem(("training", "seeds"), message, "data.split.test: 0.2", at_key=True)]
-    if config.data.split.folds is None or is_validated:
+    if not has_folds or is_validated:
         return []
     callbacks = enumerate(config.training.callbacks)
     places: list[ConfigPath] = [
@@ -293,6 +295,25 @@ def fold_problems(config: Config, facts: DataFacts | None) -> list[Problem]:
         places.insert(0, ("training", "checkpoint", "monitor"))
     message = "nothing to monitor: there is no validation split, and the tested fold must not choose the epoch"
     return [Problem(place, message, "data.split.validation: 0.1") for place in places]
+
+
+def ensemble_problems(config: Config, heads: Sequence[OutputSpec]) -> list[Problem]:
+    """Find outputs of which the mean of several models is no prediction, if that is the model of the run."""
+    problems: list[Problem] = []
+    for head in heads if config.data.final == "ensemble" else ():
+        why, place = "", head.loss_place
+        if head.target is None:
+            why, place = "the target is the input, which each fold preprocesses in its own way", ("data", "target")
+        elif family_of(head.loss) in (EMBEDDINGS, SEQUENCES):
+            why = "the mean of several outputs is no prediction for this loss"
+        elif head.loss.arguments.get("from_logits") is True:
+            why = "the mean of logits is not that of probabilities"
+        elif isinstance(head.threshold, str):
+            why, place = "the threshold would be chosen on examples that train the folds", head.threshold_place
+        if why:
+            hint = "final: refit, which is the default"
+            problems.append(Problem(("data", "final"), f"no ensemble: {why}", hint, related=((place, "given here"),)))
+    return problems[:1]
 
 
 def schedule_problems(config: Config, place: ConfigPath) -> list[Problem]:

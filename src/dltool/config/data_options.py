@@ -95,9 +95,9 @@ class Data(Section):
     """Windows over the rows of a time series. The target of each window lies after it."""
     split: SplitOptions = SplitOptions()
     """How the examples of `source` are split."""
-    final: Literal["refit", "none"] | None = None
-    """With folds, the model of the run itself: `refit` trains it as without folds; `none` trains the folds alone.
-    Default: refit."""
+    final: Literal["refit", "ensemble", "none"] | None = None
+    """With folds, the model of the run itself: `refit` trains it as without folds; `ensemble` is the mean of the models
+    of the folds, whose predictions cost as much as theirs together; `none` is no model. Default: refit."""
     preprocessing: Annotated[tuple[Layer, ...], Field(strict=False)] = ()
     """Keras layers that become part of the saved model. They are fitted to the training examples alone."""
     augmentation: Annotated[tuple[Layer, ...], Field(strict=False)] = ()
@@ -123,11 +123,19 @@ class Data(Section):
         problems = []
         if self.final is not None and self.split.folds is None:
             problems.append(Problem(("final",), "final needs folds", "split: {folds: 5}, or remove it", at_key=True))
-        if self.windows is not None and self.split.folds is not None:
-            message = "windows overlap, so that folds of them would share rows"
-            problems.append(Problem(("split", "folds"), message, "use training.seeds", at_key=True))
+        if self.windows is None and self.split.folds is not None and self.split.order is None:
+            problems += [
+                Problem(("split", key), f"{key} is a number of values of the column of `order`", "remove it", True)
+                for key in ("gap", "window")
+                if getattr(self.split, key) is not None
+            ]
         refuse(*problems)
         return self
+
+    @property
+    def is_refit(self) -> bool:
+        """Return whether a run trains a model of its own, and not only its folds."""
+        return self.final in (None, "refit")
 
     @property
     def targets(self) -> dict[str, Target]:
@@ -251,5 +259,10 @@ class Data(Section):
             problems.append(Problem(("split", "group"), by_time, "use windows.key to separate series"))
         if self.split.stratify:
             problems.append(Problem(("split", "stratify"), by_time, "remove it", at_key=True))
+        problems += [
+            Problem(("split", key), f"{by_time}, into the same folds each time", "remove it", at_key=True)
+            for key in ("column", "repeats")
+            if self.split.folds is not None and getattr(self.split, key) is not None
+        ]
         refuse(*problems)
         return self.model_copy(update={"target": target})

@@ -13,7 +13,7 @@ from pydantic_core import PydanticCustomError
 from dltool.config.keras.values import UNKNOWN
 from dltool.config.wording import BOUNDS, WORDS, named
 from dltool.errors import ConfigPath, Problem
-from dltool.text import did_you_mean, joined, near
+from dltool.text import counted, did_you_mean, joined, near
 
 TYPES = {
     "int_type": "int",
@@ -80,19 +80,28 @@ def value_problems(
     elif kind in ("too_short", "too_long"):
         least, most = context.get("min_length", 0), context.get("max_length", math.inf)
         if not value:
-            yield Problem(place, "the list is empty")
+            yield Problem(place, f"the {'mapping' if isinstance(value, Mapping) else 'list'} is empty")
         elif not least <= len(value) <= most:
-            yield Problem(place, f"expected {least or most} values, got {len(value)}")
+            bound, words = (least, "at least ") if len(value) < least else (most, "at most ")
+            is_exact = bound in lengths(annotation, "min_length") & lengths(annotation, "max_length")
+            yield Problem(place, f"expected {'' if is_exact else words}{counted(bound, 'value')}, got {len(value)}")
         # Otherwise the items with an error are not counted, and speak for themselves.
     elif kind == "unknown_whole":
         yield Problem(place, f"expected {context['expected']}, got {given}", NUMBERS_ONLY)
     elif kind == "literal_error" or (choices and kind in TYPES):
         yield from choice_problems(place, value, given, choices, annotation)
     elif kind in TYPES:
-        hint = NUMBERS_ONLY if value is UNKNOWN else type_hint(kind, value, written)
+        hint = NUMBERS_ONLY if value is UNKNOWN else type_hint(kind, value, written, annotation)
         yield Problem(place, f"expected {WORDS[TYPES[kind]]}, got {given}", hint)
     else:
         yield Problem(place, details["msg"])
+
+
+def lengths(annotation: Any, bound: str) -> set[int]:
+    """Return each `min_length` or `max_length` of a type and of the members of its unions."""
+    bounds = (each for field in getattr(annotation, "__metadata__", ()) for each in getattr(field, "metadata", [field]))
+    own = {getattr(each, bound) for each in bounds if hasattr(each, bound)}
+    return own.union(*(lengths(member, bound) for member in get_args(annotation) if member is not ...))
 
 
 def literal_choices(annotation: Any) -> Iterator[Any]:
@@ -116,17 +125,17 @@ def choice_problems(
         yield Problem(place, f"expected {joined(choices + others, 'or')}, got {given}", hint)
 
 
-def type_hint(kind: str, value: Any, written: str) -> str:
+def type_hint(kind: str, value: Any, written: str, annotation: Any) -> str:
     """Return the likely intended form of a value of the wrong type."""
+    if str(value).lower() in YAML_1_1 and (kind == "bool_type" or bool in get_args(annotation)):
+        return f"write {YAML_1_1[str(value).lower()]}"
     if kind in {"int_type", "float_type"} and isinstance(value, str) and GROUPED.fullmatch(value):
         return f"write {value.replace('_', '')}"
     if kind == "string_type" and written:
         return f'quote it: "{written}"'
     if kind == "tuple_type":
         text = written or (value if isinstance(value, str) else "")
-        return f"write [{text}]" if text else ""
-    if kind == "bool_type" and str(value).lower() in YAML_1_1:
-        return f"write {YAML_1_1[str(value).lower()]}"
+        return f"write [{text}]" if text and max(lengths(annotation, "min_length"), default=1) < 2 else ""
     if kind == "int_type" and isinstance(value, float) and value.is_integer():
         return f"write {int(value)}, or use // in the expression" if written.startswith("$") else f"write {int(value)}"
     return ""

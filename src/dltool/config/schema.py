@@ -167,7 +167,8 @@ class Training(Section):
     checkpoint: CheckpointOptions = CheckpointOptions()
     """Which epoch is the best, and how often the training state is saved."""
     seeds: Annotated[int, Field(ge=2, le=MOST_FOLDS)] | None = None
-    """The number of seeds to train with, from `seed` on, on the same split: the run also holds a run for each."""
+    """The number of seeds to train with, from `seed` on, on the same split: the run also holds a run for each. With
+    folds, each fold is trained with each seed."""
 
     @model_validator(mode="before")
     @classmethod
@@ -245,9 +246,9 @@ class Config(Section):
     # Values that depend on the environment, with their expressions, by path in the resolved text.
 
     @model_validator(mode="after")
-    def has_folds_or_seeds(self) -> Self:
-        if self.training.seeds is not None and self.data.split.folds is not None:
-            message, hint = "seeds and folds are mutually exclusive", "data.split.repeats divides into other folds"
-            related = ((("data", "split", "folds"), "folds are given here"),)
-            refuse(Problem(("training", "seeds"), message, hint, True, related))
+    def has_few_parts(self) -> Self:
+        folds, seeds = self.data.split.count_of_folds, self.training.seeds
+        if isinstance(seeds, int) and folds * seeds > MOST_FOLDS:
+            message = f"expected at most {MOST_FOLDS} folds with all seeds, got {folds * seeds}"
+            refuse(Problem(("training", "seeds"), message, related=((("data", "split", "folds"), "the folds"),)))
         return self

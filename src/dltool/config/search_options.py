@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
+from dltool.config.keras.values import UNKNOWN
 from dltool.config.pydantic_errors import refuse, relocated, value_problems
 from dltool.config.section import Section
 from dltool.config.wording import named
@@ -54,6 +55,13 @@ class Dimension(Section):
             return self.choice
         return {named_option(value): value for value in self.choice or ()}
 
+    @model_validator(mode="before")
+    @classmethod
+    def is_a_mapping(cls, value: Any) -> Any:
+        if not isinstance(value, Mapping | cls) and value is not UNKNOWN:
+            refuse(Problem((), f"expected a mapping, got {named(value)}", EXAMPLE))
+        return value
+
     @model_validator(mode="after")
     def is_one_of_the_kinds(self) -> Self:
         kind = self.kind
@@ -69,7 +77,8 @@ class Dimension(Section):
     def problems_of_numbers(self, kind: str) -> Iterator[Problem]:
         low, high = self.bounds
         if not low < high:
-            yield Problem((kind,), f"expected the least value first, got [{low:g}, {high:g}]")
+            hint = f"write [{high:g}, {low:g}]" if high < low else "give two different numbers"
+            yield Problem((kind, 0), f"expected the least value first, got [{low:g}, {high:g}]", hint)
         if self.log and low <= 0:
             yield Problem((kind, 0), f"a logarithmic scale needs positive values, got {low:g}")
         if self.step is not None and not 0 < self.step <= high - low:
@@ -79,9 +88,11 @@ class Dimension(Section):
 
     def problems_of_options(self) -> Iterator[Problem]:
         values = self.choice if isinstance(self.choice, tuple) else self.options
-        if len(self.options) < max(2, len(values)):
+        if len(values) < 2:
+            yield Problem(("choice",), f"expected at least 2 values, got {len(values)}")
+        elif len(self.options) < len(values):
             hint = "give them names: {choice: {NAME: VALUE, NAME: VALUE}}"
-            yield Problem(("choice",), "expected at least two values that read differently", hint)
+            yield Problem(("choice",), "expected values that read differently", hint)
         for step, value in enumerate(values) if isinstance(values, tuple) else values.items():
             for path, inner in inner_dimensions(value):
                 try:
@@ -90,7 +101,8 @@ class Dimension(Section):
                     for details in error.errors():
                         base: ConfigPath = ("choice", step, *path)
                         inside = details["loc"][:2] if details["loc"][1:2] in ((0,), (1,)) else details["loc"][:1]
-                        found = value_problems(details, tuple(inside), None)
+                        field = Dimension.model_fields.get(str(inside[0])) if inside else None
+                        found = value_problems(details, tuple(inside), field.annotation if field else None)
                         yield from (relocated(problem, base) for problem in found)
 
 
@@ -134,7 +146,7 @@ class SearchOptions(Section):
     """The number of trials, the config as written among them. Default: 30, or any number in `minutes`."""
     minutes: Annotated[float, Field(gt=0)] | None = None
     """The time after which no trial begins. The best one is then trained to its end."""
-    metric: str | None = None
+    metric: Annotated[str, Field(min_length=1)] | None = None
     """The validation metric that is searched for, by its best epoch. Default: `training.checkpoint.monitor`, or
     `val_loss`."""
     prune: PruneOptions | Literal[False] = PruneOptions()

@@ -37,10 +37,11 @@ class SplitOptions(Section):
     repeats: Annotated[int, Field(ge=2, le=MOST_FOLDS)] | None = None
     """How often the examples are divided into folds, differently each time."""
     gap: Annotated[int, Field(ge=0)] | None = None
-    """With `folds` and `order`: how many values of that column between training and test belong to neither."""
+    """With `folds`, and `order` or windows: how many values of that column, or times, between training and test belong
+    to neither."""
     window: Annotated[int, Field(ge=1)] | None = None
-    """With `folds` and `order`: how many values of that column each fold is trained on. Default: all before its
-    test."""
+    """With `folds`, and `order` or windows: how many values of that column, or times, each fold is trained on. Default:
+    all before its test."""
     fold: Annotated[int, Field(ge=1)] | None = None
     """The number of a fold, which this run alone trains and tests."""
     repeat: Annotated[int, Field(ge=1)] | None = None
@@ -85,11 +86,6 @@ class SplitOptions(Section):
             if getattr(self, key) is not None and getattr(self, needed) is None
         ]
         if self.folds is not None and not problems:
-            problems += [
-                Problem((key,), f"{key} is a number of values of the column of `order`", "remove it", True)
-                for key in ("gap", "window")
-                if getattr(self, key) is not None and self.order is None
-            ]
             rule = next((rule for rule in ("column", "order") if getattr(self, rule) is not None), "")
             if self.repeats is not None and rule:
                 message = f"{rule} divides the rows into the same folds each time"

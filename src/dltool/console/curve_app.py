@@ -29,5 +29,5 @@ def curve(
         from dltool.commands.curve import curve as run_curve
 
         folder = runs or Path("runs")
-        work = partial(run_curve, document, settings or (), sizes=sizes, seeds=seeds, to=to, runs=folder)
+        work = partial(run_curve, document, sizes=sizes, seeds=seeds, to=to, runs=folder)
         within.carry_out(work, is_silent=quiet or as_json, is_quiet=quiet)

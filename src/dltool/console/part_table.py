@@ -82,9 +82,9 @@ def part_lines(results: Mapping[str, Any]) -> list[str]:
     found = {name: each for name, each in parts.metrics.items() if name not in hidden and each.shown is not None}
     lines = []
     for name, each in found.items():
-        value, sd, *ends = numbers([each.shown or 0.0, each.sd or 0.0, *(each.interval or ())])
+        value, *ends = numbers([each.shown or 0.0, *(each.interval or ())])
         between = f" ({' to '.join(ends)})" if ends else ""
-        lines.append(f"{name} {value}{between}, standard deviation {sd} over {parts.words}")
+        lines.append(f"{name} {value}{between}, standard deviation {parts.spread_words(each)}")
     return [f"{'' if index else 'all':<4}  {line}" for index, line in enumerate(lines)]
 
 

@@ -95,7 +95,7 @@ def show_training(outcome: "TrainingOutcome", console: StreamConsole) -> None:
     if (report := outcome.run / "report.html").exists():
         console.print(data_text(f"see   {report}"), soft_wrap=True)
     # A run may have trained its folds alone.
-    run = with_code(outcome.run if results["epochs"] else outcome.run / "folds" / "1")
+    run = with_code(outcome.run if results["epochs"] or "ensemble" in results else outcome.run / "folds" / "1")
     commands = [*([f"evaluate {run}"] if results["test"] else []), f"predict {run} FILE"]
     for head, command in zip(("next", "or"), commands, strict=False):
         console.print(data_text(f"{head:<4}  dltool {command}"), soft_wrap=True)

@@ -3,9 +3,9 @@
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.cells import cell_len
 from rich.text import Text
@@ -13,6 +13,7 @@ from rich.text import Text
 from dltool.console.consoles import data_text, show_json, stderr_console, stdout_console
 from dltool.errors import ConfigError
 from dltool.keras_names import options_for
+from dltool.runs.files import Run
 from dltool.runs.repeats import repeats
 from dltool.text import counted, duration, number, printable, size_text
 
@@ -28,10 +29,13 @@ MOST_REASONS = 20
 
 
 def show_runs(runs: Sequence["RunSummary"], differs: Mapping[Path, str], folder: Path, as_json: bool) -> None:
-    """Print a row for each run. `differs` are the config values that distinguish it from others of its name."""
+    """Print a row for each run, search and curve. `differs` are the config values that distinguish a run from others of
+    its name."""
     if as_json:
-        found = [{**asdict(run), "path": str(run.path), "differs": differs.get(run.path, "")} for run in runs]
-        show_json({"runs": found})
+        found: dict[str, list[Any]] = {"run": [], "search": [], "curve": []}
+        for run in runs:
+            found[run.kind].append({**asdict(run), "path": str(run.path), "differs": differs.get(run.path, "")})
+        show_json({"runs": found["run"], "searches": found["search"], "curves": found["curve"]})
         return
     console = stdout_console()
     if not runs:
@@ -78,7 +82,7 @@ def cells(run: "RunSummary", differs: Mapping[Path, str]) -> dict[str, str]:
         "epochs": "" if run.epochs is None else f"{run.epochs:,}",
         "best": f"{run.monitor} {number(run.value)}" if run.monitor and run.value is not None else "",
         "test": "  ".join(with_spread(run, name, value) for name, value in run.test.items() if name not in hidden)
-        + (f" ({run.parts})" if run.parts and run.test else ""),
+        + (f" ({run.parts})" if run.parts and (run.test or run.kind != "run") else ""),
         "took": "" if run.seconds is None else duration(run.seconds),
         "differs": differs.get(run.path, ""),
     }
@@ -109,10 +113,12 @@ def remark(run: "RunSummary") -> str:
 
 
 def next_step(runs: Sequence["RunSummary"]) -> str:
-    """Suggest a command for the last run, or else for a completed one."""
-    if runs[-1].can_resume:
-        return f"dltool resume {run_words(runs[-1])}"
-    completed = [run for run in runs if run.status == "completed"]
+    """Suggest a command for the last run that is not a part of another, or else for a completed one."""
+    last = next((run for run in reversed(runs) if Run(run.path).whole is None), runs[-1])
+    if last.can_resume:
+        whole = Run(last.path).whole
+        return f"dltool resume {run_words(last if whole is None else replace(last, path=whole.path))}"
+    completed = [run for run in runs if run.status == "completed" and run.kind == "run"]
     if not completed:
         return "dltool train CONFIG"
     is_tested = completed[-1].test and not completed[-1].parts

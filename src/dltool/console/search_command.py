@@ -9,7 +9,7 @@ from typer import Option
 from dltool.console.frame import frame
 from dltool.console.options import AllowedCode, ConfigFile, Json, Quiet, RunsFolder, Settings
 from dltool.errors import ConfigError
-from dltool.runs.directory import SEARCH_RECORD
+from dltool.runs.directory import GROUP_RECORDS
 
 
 def search(
@@ -19,7 +19,7 @@ def search(
     minutes: Annotated[float | None, Option(metavar="M", help="Time for new trials; overrides the config.")] = None,
     workers: Annotated[int, Option(min=1, max=256, metavar="N", help="Processes that train trials.")] = 1,
     storage: Annotated[
-        str | None, Option(metavar="URL", help="Database for Optuna's record of the trials, instead of a file.")
+        str | None, Option(metavar="URL", help="Database or gRPC proxy for Optuna's record of the trials.")
     ] = None,
     keep_all: Annotated[
         bool, Option("--keep-all", help="Keep the weights and states of all trials, not only of the best.")
@@ -49,7 +49,7 @@ def search(
 def resumed_search(path: Path, other_options: Any) -> Callable[..., Any] | None:
     """Return what carries on with the search at `path`; None if there is a run. Raises ConfigError: an option of
     `dltool resume` is for runs only."""
-    if not (path / SEARCH_RECORD).is_file():
+    if not (path / GROUP_RECORDS["search"]).is_file():
         return None
     if other_options:
         raise ConfigError(f"{path} is a search, which is resumed as it was begun", f"dltool resume {path}")

@@ -4,11 +4,12 @@ import contextlib
 import math
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dltool.console.capture import captured_chatter
 from dltool.console.epochs import labelled
 from dltool.console.progress import TrainingProgress
+from dltool.experiment.silent import Silent
 from dltool.text import counted, duration, number, shortened
 
 if TYPE_CHECKING:
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
     from dltool.search.search_folder import SearchRecord
     from dltool.training.state import EpochRecord
 
-LONGEST_VALUES = 70
+LONGEST_VALUES, LEAST_VALUES = 70, 20
+"""Characters of the values of a trial where there is no terminal, and on a narrow one."""
 
 
 class SearchProgress:
@@ -54,7 +56,8 @@ class SearchProgress:
         short = (f"{name.rpartition('.')[2]} {value}" for name, value in trial.values.items())
         values = trial.reason or (", ".join(short) if trial.number else "the config as written")
         row = f"{trial.number:>5}  {trial.epochs:>6}  {value:>{max(9, len(self.record.metric))}}  {state:<9}"
-        self.progress.say(f"{row}  {shortened(values, LONGEST_VALUES)}")
+        room = max(LEAST_VALUES, self.progress.room() - len(row) - 2) if self.progress.is_live else LONGEST_VALUES
+        self.progress.say(f"{row}  {shortened(values, room)}")
 
     @contextlib.contextmanager
     def listening(self, title: str) -> "Iterator[Progress]":
@@ -76,7 +79,7 @@ class SearchProgress:
         return text + (f"; about {duration(left)} left" if left else "")
 
 
-class RunListener:
+class RunListener(Silent):
     """Listens to one run of a search: its epochs in the line of the search, its events in its own log."""
 
     def __init__(self, shown: SearchProgress, title: str, capture: "Capture") -> None:
@@ -92,14 +95,6 @@ class RunListener:
         if not self.shown.trials:
             # Those of the config as written; the others would repeat them.
             self.shown.warn(message)
-
-    def prepared(self, *_: Any) -> None: ...
-    def run_resumed(self, *_: Any) -> None: ...
-    def part_begins(self, *_: Any) -> None: ...
-    def part_ends(self, *_: Any) -> None: ...
-    def say(self, *_: Any) -> None: ...
-    def steps_done(self, *_: Any) -> None: ...
-    def validation_begins(self) -> None: ...
 
     def run_created(self, run: "Run", *, is_kept: bool) -> None:
         self.capture.move_to(run.log)

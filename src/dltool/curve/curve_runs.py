@@ -1,78 +1,30 @@
-"""The folder of a learning curve, and its runs: every size with every seed, one after the other in this process.
-
-    runs/NAME/curve-0001/curve.json       the plan, and at the end what was found
-    runs/NAME/curve-0001/rows-240/0002    the run with 240 training rows and the second seed
-
-The folder is as little trusted as a run."""
+"""The runs of a learning curve: every size with every seed, one after the other in this process."""
 
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-
-from pydantic import Field, ValidationError
+from typing import TYPE_CHECKING
 
 from dltool.config.load import Document, with_option, with_settings
 from dltool.config.schema import Config
+from dltool.curve.curve_folder import CurvePlan
 from dltool.curve.outcome import CurvePoint, point_of
 from dltool.errors import RunError, TrainingDiverged
 from dltool.experiment.new_training import Terms, train_until_stopped
 from dltool.experiment.resuming import resume_locked
 from dltool.experiment.signals import StopRequests
+from dltool.experiment.silent import Silent
 from dltool.experiment.stages import Stages
-from dltool.machine import MOST_THREADS
 from dltool.runs.checkpoint_file import remove_checkpoints
-from dltool.runs.directory import CURVE_RECORD, open_run
+from dltool.runs.directory import open_run
 from dltool.runs.files import Run
-from dltool.runs.records import Strict
 from dltool.text import duration
 
 if TYPE_CHECKING:
     from dltool.data.dataset import Read
     from dltool.experiment.listener import Progress
-
-
-class CurvePlan(Strict):
-    """The `sizes` in training rows, the last one all of them, are trained with each of the `seeds`; the error of
-    `reach` times the rows is predicted. `config` is an absolute path, `settings` are `--set` arguments, `texts` is the
-    digest of all that they say, and `data` the fingerprint. The number of `threads` determines the last bits."""
-
-    config: str
-    settings: list[str]
-    texts: str
-    data: str
-    threads: Annotated[int, Field(gt=0, le=MOST_THREADS)]
-    sizes: Annotated[list[Annotated[int, Field(gt=0, lt=2**31)]], Field(min_length=2, max_length=100)]
-    seeds: Annotated[list[int], Field(min_length=2, max_length=1000)]
-    reach: Annotated[float, Field(gt=1, le=4)]
-
-
-def write_curve(folder: Path, plan: CurvePlan, results: Mapping[str, Any] | None = None) -> None:
-    """Write curve.json; the curve is complete if there are `results`. Raises MachineError."""
-    status = "completed" if results else "running"
-    Run(folder).write_json(folder / CURVE_RECORD, {"status": status, "plan": plan.model_dump(), **(results or {})})
-
-
-def read_plan(folder: Path) -> CurvePlan:
-    """Read the plan in curve.json. Raises RunError: it is damaged."""
-    file = folder / CURVE_RECORD
-    try:
-        return CurvePlan.model_validate(Run(folder).read_json(file).get("plan"))
-    except ValidationError as error:
-        place = ".".join(map(str, ("plan", *error.errors()[0]["loc"])))
-        raise RunError(f"{file}: {place} is missing or invalid") from None
-
-
-class Quiet:
-    """A listener of the runs that shows nothing: their warnings are those of the whole data, shown before."""
-
-    def nothing(self, *_: Any, **__: Any) -> None:
-        """Ignore an event."""
-
-    stage = warn = say = prepared = run_created = run_resumed = ended_early = nothing
-    epoch_begins = steps_done = validation_begins = epoch_ends = part_begins = part_ends = nothing
 
 
 @dataclass(frozen=True)
@@ -113,10 +65,11 @@ class CurveRuns:
         return points
 
     def train(self, run: Run, rows: int, seed: int) -> None:
-        """Train a model, or resume its training, and remove its checkpoints except the best weights."""
+        """Train a model, or resume its training, and remove its checkpoints except the best weights. Its warnings are
+        those of the whole data, which were shown before."""
         import keras
 
-        terms, stages = Terms(is_kept=False, read=self.read), Stages(Quiet(), self.stops)
+        terms, stages = Terms(is_kept=False, read=self.read), Stages(Silent(), self.stops)
         if run.record.exists():
             with run.locked():
                 resume_locked(run, None, False, (), stages, terms)

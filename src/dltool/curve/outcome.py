@@ -1,8 +1,9 @@
 """What a learning curve found: the error of each run, and what more training rows would bring."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from dltool.curve.law import LEAST_SIZES, Law, Size, fitted_law
@@ -92,8 +93,8 @@ def quantities(metrics: Iterable[str]) -> Iterator[Quantity]:
 
 @dataclass(frozen=True)
 class CurveOutcome:
-    """The `sizes` of the curve in `folder`, ascending; `last` is a run of the largest. If they determine a `law`, it
-    predicts the error of `reach` times the rows."""
+    """The `sizes` of the curve in `folder`, ascending; `last` is the mean of the runs of the largest. If they determine
+    a `law`, it predicts the error of `reach` times the rows."""
 
     folder: Path
     sizes: tuple[Size, ...]
@@ -140,6 +141,7 @@ class CurveOutcome:
         """Return the numbers, for curve.json and the command line."""
         sizes = [{**asdict(size), "mean": size.mean} for size in self.sizes]
         found: dict[str, Any] = {"folder": str(self.folder), "sizes": sizes, "law": None, "predicted": None}
+        found |= {"quantity": self.last.quantity.label, "error": self.sizes[-1].mean}
         if (law := self.law) is not None:
             low, high = law.band(self.rows)
             found["law"] = {"a": law.a, "b": law.b, "c": law.c, "unit": law.unit}
@@ -156,5 +158,16 @@ def outcome_of(folder: Path, points: Sequence[CurvePoint], reach: float) -> Curv
     for point in points:
         values.setdefault(point.rows, []).append(point.interval.value)
     sizes = tuple(Size(rows, tuple(found)) for rows, found in sorted(values.items()))
-    last = next(point for point in points if point.rows == sizes[-1].rows)
+    largest = [point for point in points if point.rows == sizes[-1].rows]
+    last = replace(largest[0], interval=mean_of([point.interval for point in largest]))
     return CurveOutcome(folder, sizes, last, reach, fitted_law(sizes))
+
+
+def mean_of(found: Sequence[Interval]) -> Interval:
+    """Return the mean of values on the same examples, with the means of their bounds; without one if any lacks it.
+
+    It is not too narrow: the standard deviation of a mean is at most the mean of the standard deviations (Minkowski's
+    inequality), whatever the values have in common."""
+    ends = ([each.low for each in found], [each.high for each in found])
+    low, high = (None if None in each else fmean(end for end in each if end is not None) for each in ends)
+    return Interval(fmean(each.value for each in found), low, high)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -115,8 +116,8 @@ def load_data(data: Data, seed: int, most_rows: int | None = None, read: Read | 
     described = {each.name: described_target(each, targets[each.name]) for each in labels}
     check_stratify(data.split, described)
     strata = strata_of(described, targets)
-    split = source.divided or divide_parts(data.split, source, sizes, ranges, strata, seed)
-    split = used_rows(split, data.split, source, strata, seed)
+    use = partial(used_rows, rule=data.split, source=source, strata=strata, seed=seed)
+    split = use(divide_parts(data.split, source, sizes, ranges, strata, seed, use))
     types, inferred, unseen = types_in_force(data, source, examples.inputs, split)
     starts = tuple((ranges[name][0], part.name) for name, part in parts.items())
     if most_rows is not None:

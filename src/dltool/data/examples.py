@@ -100,6 +100,8 @@ class SourceExamples:
 
     `class_names` are those of the labels 0, 1, …, if the source knows them. `types` are those of a table's `columns`
     used as inputs without layers of their own. `divided` is a fixed division of the training rows, as windows have.
+    `spans` (rows, 2) of int64 are the numbers of the first and last time in each window, among those that folds divide;
+    -1 in other windows.
     `inferred` are keys of the config's `data` that reading inferred, such as the types of all columns. `warnings` are
     sentences for the user. `season` are the rows after which the values of a time series usually repeat."""
 
@@ -108,6 +110,7 @@ class SourceExamples:
     warnings: tuple[str, ...] = ()
     types: Mapping[str, ColumnType] = field(default_factory=dict)
     divided: Split | None = None
+    spans: np.ndarray | None = None
     inferred: Mapping[str, Any] = field(default_factory=dict)
     columns: tuple[Column, ...] = ()
     season: int | None = None

@@ -43,18 +43,20 @@ class Features:
         """Return the features of examples of a preprocessed batch, (positions, columns), inside a compiled function."""
         by_name = prepared if isinstance(prepared, Mapping) else dict.fromkeys(self.inputs, prepared)
         found = [tf.gather(by_name[name], positions) for name in self.inputs]
+        beside = [self.built.beside.get(name) for name in self.inputs]
+        found = [x if model is None else model(x, training=False) for x, model in zip(found, beside, strict=True)]
         return tf.concat([tf.cast(tf.reshape(x, [tf.size(positions), -1]), tf.float32) for x in found], axis=1)
 
 
 def is_amount(built: BuiltModel, name: str, rows: Rows) -> bool:
-    model = built.preprocessors.get(name)
+    model = built.preprocessors.get(name, built.beside.get(name))
     dtype = rows.dtype if model is None else np.dtype(str(model.outputs[0].dtype))
     return np.dtype(dtype).kind == "f" or np.dtype(dtype) == np.uint8
 
 
 def prepared(built: BuiltModel, name: str, rows: Rows, indices: np.ndarray) -> np.ndarray:
     """Return the preprocessed inputs, flattened to (indices, …) of float32."""
-    model = built.preprocessors.get(name)
+    model = built.preprocessors.get(name, built.beside.get(name))
     values = rows[indices]
     found = values if model is None else np.asarray(model(tensor(values), training=False))
     return found.reshape(len(indices), -1).astype(np.float32)

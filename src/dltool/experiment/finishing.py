@@ -13,7 +13,7 @@ from dltool.durable_files import disk_errors, sync
 from dltool.environment import concealed
 from dltool.errors import ConfigError, DltoolError, Interrupted, MachineError
 from dltool.experiment.assessing import assessed
-from dltool.experiment.opening import Experiment, has_model
+from dltool.experiment.opening import Experiment, best_model
 from dltool.experiment.parts import Parts
 from dltool.experiment.signals import StopNow, StopRequests
 from dltool.experiment.stages import Stages
@@ -73,21 +73,19 @@ def complete(
             # Import the plotting libraries while compiled steps run.
             Import(import_drawing)
         results, assessment = without_model(experiment), None
-        if has_model(experiment.config):
+        if experiment.config.data.is_refit:
             with stages.timed("train"), MetricsLog(run) as log:
                 observer = RecordingObserver(log, progress, tracking)
                 fitted = fitted_model(run, fitting, observer, stops, start)
             with stages.timed("test", "testing"):
                 results, assessment = tested_model(run, experiment, fitted, progress, stops)
         if parts is not None:
-            with stages.timed("parts"):
-                found, together = parts.carry_out(run, experiment, stages, results)
-            results, assessment = {**results, **found}, assessment or together
+            results, of_parts = with_parts(run, experiment, stages, parts, results)
+            assessment = assessment or of_parts
         explain_test(run, experiment, results, stages)
         results, missed = concluded(run, experiment.config.expect, results, stages.total(), experiment.is_tested)
-        profile = None
-        if fitting.profile.is_wanted:
-            profile = profile_times(fitting, results["seconds"])
+        profile = profile_times(fitting, results["seconds"]) if fitting.profile.is_wanted else None
+        if profile is not None:
             run.write_json(run.profile / "times.json", profile)
         return TrainingOutcome(run.path, results, missed, experiment.is_kept, assessment, profile)
 
@@ -249,8 +247,38 @@ def without_model(experiment: Experiment) -> dict[str, Any]:
 def tested_model(
     run: Run, experiment: Experiment, fitted: "FitResult", progress: "Progress", stops: StopRequests
 ) -> tuple[dict[str, Any], "Assessment | None"]:
-    """Save the model with its best weights, evaluate it once on the test split, and write the evaluation. A run that is
-    not tested is one of several to choose from, and a part is one of several together: their models are not saved."""
+    """Save and test the model with its best weights; return the results of the run."""
+    test, assessment = saved_and_tested(run, experiment, progress, stops)
+    best = next((record for record in fitted.history if record.epoch == fitted.best_epoch), fitted.history[-1])
+    results = {
+        **test,
+        "validation": {name.removeprefix("val_"): v for name, v in best.logs.items() if name.startswith("val_")},
+        "best": {"epoch": fitted.best_epoch, "monitor": fitted.monitor, "value": fitted.best_value},
+        "epochs": len(fitted.history),
+    }
+    return results, assessment
+
+
+def with_parts(
+    run: Run, experiment: Experiment, stages: Stages, parts: Parts, results: Mapping[str, Any]
+) -> tuple[dict[str, Any], "Assessment | None"]:
+    """Carry out the parts, and save and test the mean of their models if that is the model of the run. Return the
+    `results` with theirs."""
+    with stages.timed("parts"):
+        found, together = parts.carry_out(run, experiment, stages, results)
+    if experiment.config.data.final != "ensemble":
+        return {**results, **found}, together
+    with stages.timed("test", "testing"):
+        whole = replace(experiment, built=best_model(run, experiment.config, experiment.dataset.facts))
+        test, assessment = saved_and_tested(run, whole, stages.progress, stages.stops)
+    return {**results, **found, **test, "ensemble": len(run.parts)}, assessment or together
+
+
+def saved_and_tested(
+    run: Run, experiment: Experiment, progress: "Progress", stops: StopRequests
+) -> tuple[dict[str, Any], "Assessment | None"]:
+    """Save the model, evaluate it once on the test split, and write the evaluation. A run that is not tested is one of
+    several to choose from, and a part is one of several together: their models are not saved."""
     from dltool.evaluation.findings import interval_record
     from dltool.evaluation.kept_outputs import OUTPUTS
     from dltool.evaluation.thresholds import decided_model
@@ -273,16 +301,9 @@ def tested_model(
         if keeps_outputs:
             run.write(run.outputs, files.pop(OUTPUTS))
         run.replace_folder(run.evaluation / "test", files)
-    best = next((record for record in fitted.history if record.epoch == fitted.best_epoch), fitted.history[-1])
-    results = {
-        **test,
-        "validation": {name.removeprefix("val_"): v for name, v in best.logs.items() if name.startswith("val_")},
-        "best": {"epoch": fitted.best_epoch, "monitor": fitted.monitor, "value": fitted.best_value},
-        "epochs": len(fitted.history),
-        "parameters": built.full.count_params(),
-        **({"thresholds": {name: each.model_dump() for name, each in thresholds.items()}} if thresholds else {}),
-    }
-    return results, assessment
+    decided = {name: each.model_dump() for name, each in thresholds.items()}
+    parameters = {"parameters": built.full.count_params()}
+    return {**test, **parameters, **({"thresholds": decided} if thresholds else {})}, assessment
 
 
 def concluded(
@@ -306,7 +327,8 @@ def concluded(
         name: {"bound": bound, "value": values.get(name), "met": name not in missed} for name, bound in expect.items()
     }
     is_trained = results["epochs"] > 0
-    run.refuse_missing(is_trained, has_model=is_trained and is_tested and run.whole is None)
+    has_model = (is_trained or "ensemble" in results) and is_tested and run.whole is None
+    run.refuse_missing(is_trained, has_model)
     whole = {"status": "completed", **results, "seconds": seconds, "expectations": expectations}
     run.write_json(run.results, whole)
     run.update("completed")

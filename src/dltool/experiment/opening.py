@@ -124,21 +124,31 @@ def recorded_model(
     return built, pinned
 
 
-def has_model(config: Config) -> bool:
-    """Return whether a run of this config trains a model of its own, and not only its folds."""
-    return config.data.final != "none"
-
-
 def best_model(run: Run, config: Config, facts: Facts) -> "BuiltModel":
     """Build the model with the best weights of the run. Raises RunError: it has no model of its own; and as
     :func:`recorded_model`."""
-    if not has_model(config):
+    if config.data.final == "none":
         raise RunError(f"{run.path} has no model of its own: data.final is none", f"use a fold: {run.folds / '1'}")
+    built, _ = recorded_model(run, config, facts)
+    return with_best_weights(run, config, built)
+
+
+def with_best_weights(run: Run, config: Config, built: "BuiltModel") -> "BuiltModel":
+    """Return the recorded model of the run with its best weights, or the mean of those of its folds. Raises RunError:
+    they are missing or damaged."""
     from dltool.model.saving import load_weights
 
-    built, _ = recorded_model(run, config, facts)
-    load_weights(built.core, run.best_weights)
-    return built
+    if config.data.final != "ensemble":
+        load_weights(built.core, run.best_weights)
+        return built
+    from dltool.model.ensemble import mean_of
+
+    complete = [part for part in run.parts if part.is_complete()]
+    if len(complete) != config.data.split.count_of_folds * (config.training.seeds or 1):
+        hint = "train a new run" if run.is_complete() else f"dltool resume {run.path}"
+        raise RunError(f"{run.path} has no model: not all of its folds are there and complete", hint)
+    models = {f"fold_{part.number}": best_model(part, *recorded_kind(part)).full for part in complete}
+    return mean_of(models, built, config.name)
 
 
 def recorded_strategy(run: Run) -> "Strategy":

@@ -13,7 +13,6 @@ from dltool.experiment.finishing import TrainingOutcome, complete, metrics_line,
 from dltool.experiment.new_training import PLAIN, Terms
 from dltool.experiment.opening import (
     Experiment,
-    has_model,
     prepared_steps,
     recorded_data,
     recorded_model,
@@ -47,7 +46,7 @@ def resume_locked(
     if parts is not None and epochs is not None:
         message = f"{run.path} has {'folds' if whole.data.split.folds else 'seeds'}, which would have fewer epochs"
         raise ConfigError(message, "train a new run with more epochs")
-    checkpoint = usable_checkpoint(run, progress) if has_model(whole) else None
+    checkpoint = usable_checkpoint(run, progress) if whole.data.is_refit else None
     with stages.reading(trains=True):
         config, dataset = recorded_data(run, may_differ, settings, terms.read if parts is None else parts.read)
         refuse_unset(config, RunError, "training.callbacks", *(() if checkpoint else ("model.layers",)))

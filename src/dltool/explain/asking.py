@@ -55,6 +55,8 @@ def held_out(facts: Facts) -> tuple[SplitName, int]:
 
 def explained_head(config: Config, facts: Facts, built: BuiltModel) -> tuple[OutputSpec, TargetFacts]:
     """Return the first output with one score for each example, and its target. Raises ConfigError: there is none."""
+    if not config.data.is_refit:
+        raise ConfigError("only the models of the folds can be explained", "explain a fold: dltool explain RUN/folds/1")
     reasons = []
     for head in heads_of(config):
         target, shape = target_of(head, facts.targets), built.outputs[head.name].output_shape
@@ -107,8 +109,6 @@ def refuse_unexplainable(config: Config, facts: Facts, built: BuiltModel) -> Non
     if asked is None:
         return
     try:
-        if config.data.final == "none":
-            raise ConfigError("there is no model to explain but those of the folds", "remove data.final: none")
         held_out(facts)
         explained_head(config, facts, built)
         methods_of(config, facts, built, asked)

@@ -53,7 +53,7 @@ def map_figure(name: str, title: str, description: str, rows: Sequence[Sequence[
                 ax.text(left * 1.08, top + 0.05, fitting(view.title), fontsize=8.5)
                 if view.image is not None:
                     grey = view.image if view.values is None or view.image.ndim == 2 else view.image.mean(-1)
-                    alpha = 1.0 if view.values is None else 0.35
+                    alpha = 1.0 if view.values is None else 0.2
                     ax.imshow(thinned(grey), "gray", vmin=0, vmax=1, alpha=alpha, extent=box, interpolation="none")
                 if view.values is not None:
                     ax.imshow(coloured(thinned(view.values)), extent=box, interpolation="none")

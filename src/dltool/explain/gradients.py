@@ -10,8 +10,8 @@ from dltool.explain.scores import Arrays, Scores
 FEWEST_STEPS, MOST_STEPS = 16, 256
 TOLERANCE = 0.01
 """The largest median error of a complete explanation."""
-SAMPLE = 16
-"""Examples by which the number of steps is chosen."""
+SAMPLE, CAUTION = 32, 0.8
+"""Examples by which the number of steps is chosen, and the share of the tolerance that they may have."""
 
 
 def integrated_gradients(
@@ -34,18 +34,22 @@ def complete_gradients(
     """Return integrated gradients with as many steps as completeness takes, and the proof of it.
 
     All arrays have one row for each example; `baseline` is what the entrances are compared with."""
-    steps = FEWEST_STEPS
     few, ends, blank = (
         {name: each[:SAMPLE] for name, each in arrays.items()} for arrays in (inputs, entrances, baseline)
     )
+    steps = FEWEST_STEPS
     while steps < MOST_STEPS:
         found = integrated_gradients(scores, few, ends, blank, labels[:SAMPLE], steps)
-        if np.median(incompleteness(scores, few, ends, blank, labels[:SAMPLE], found)) < TOLERANCE:
+        # All examples with too few steps would take long.
+        if np.median(incompleteness(scores, few, ends, blank, labels[:SAMPLE], found)) < CAUTION * TOLERANCE:
             break
         steps *= 2
-    found = integrated_gradients(scores, inputs, entrances, baseline, labels, steps)
-    errors = incompleteness(scores, inputs, entrances, baseline, labels, found)
-    return found, completeness(errors, steps)
+    while True:
+        found = integrated_gradients(scores, inputs, entrances, baseline, labels, steps)
+        errors = incompleteness(scores, inputs, entrances, baseline, labels, found)
+        if np.median(errors) < TOLERANCE or steps >= MOST_STEPS:
+            return found, completeness(errors, steps)
+        steps *= 2
 
 
 def incompleteness(

@@ -66,7 +66,7 @@ def words_by_class(places: Places, words: Sequence[Sequence[str]], found: Attrib
             for word, value in per_text.items():
                 sums[word].append(value)
         strongest = sorted(sums, key=lambda word: -sum(sums[word]))[:MOST_WORDS]
-        rows += [{"word": word, names[label]: sum(sums[word]), "texts": len(sums[word])} for word in strongest]
+        rows += [{"word": word, f"for {names[label]}": sum(sums[word]), "texts": len(sums[word])} for word in strongest]
     return rows
 
 

@@ -37,15 +37,37 @@ def asks_for_parts(config: Config) -> bool:
 def part_configs(document: Document, config: Config, dataset: Dataset) -> Iterator[PartConfig]:
     """Yield the parts that `config`, with the facts of the data, asks for. Raises ConfigError: the config does not fit
     the number of examples of a fold."""
-    split, seed = config.data.split, config.seed
-    for index in range(1, config.training.seeds or 1):
-        # All of them are tested on the same examples.
-        pinned = {"seed": seed if split.seed is None else split.seed}
-        further = (seed + index) % 2**32
-        yield part(f"{SEEDS}/{index + 1}", f"seed {further}", config, pinned, seed=further)
-    if split.folds is None or dataset.split.folds is None:
-        return
+    if config.data.split.folds is None:
+        for index in range(1, config.training.seeds or 1):
+            seeded = with_seed(config, index)
+            yield part(f"{SEEDS}/{index + 1}", f"seed {seeded.seed}", seeded, {})
+    elif dataset.split.folds is not None:
+        folds = [*fold_configs(document, config, dataset)]
+        for index in range(config.training.seeds or 1):
+            for number, (words, of_fold, own) in enumerate(folds, 1 + index * len(folds)):
+                seeded = with_seed(of_fold, index)
+                with_words = f"{words} with seed {seeded.seed}" if config.training.seeds else words
+                yield part(f"{FOLDS}/{number}", with_words, seeded, own)
+
+
+def with_seed(config: Config, index: int) -> Config:
+    """Return the config with the seed that is so many after its own, on the same split."""
+    if not index:
+        return config
+    split = config.data.split
+    split = split.model_copy(update={"seed": config.seed if split.seed is None else split.seed})
+    data = config.data.model_copy(update={"split": split})
+    return config.model_copy(update={"seed": (config.seed + index) % 2**32, "data": data})
+
+
+def fold_configs(
+    document: Document, config: Config, dataset: Dataset
+) -> Iterator[tuple[str, Config, Mapping[str, int]]]:
+    """Yield each fold: its name, the config with its numbers of examples, and its own keys of `data.split`."""
+    split = config.data.split
     configs: dict[tuple[int, ...], Config] = {}
+    assert dataset.split.folds is not None
+    assert split.folds is not None
     for index, sizes in enumerate(dataset.split.folds.sizes):
         if sizes not in configs:
             # Values such as $examples are those of the fold.
@@ -57,14 +79,14 @@ def part_configs(document: Document, config: Config, dataset: Dataset) -> Iterat
         words = f"fold {fold + 1}"
         if split.repeats is not None:
             own["repeat"], words = repeat + 1, f"{words} of repeat {repeat + 1}"
-        yield part(f"{FOLDS}/{index + 1}", words, configs[sizes], own)
+        yield words, configs[sizes], own
 
 
-def part(path: str, words: str, config: Config, split: Mapping[str, Any], **own: Any) -> PartConfig:
+def part(path: str, words: str, config: Config, split: Mapping[str, Any]) -> PartConfig:
     data = config.data.model_copy(update={"final": None, "split": config.data.split.model_copy(update=split)})
     training = config.training.model_copy(update={"seeds": None})
     # The run as a whole is tracked, and has the expectations.
-    alone = {"track": (), "explain": False, "expect": {}, "data": data, "training": training, **own}
+    alone = {"track": (), "explain": False, "expect": {}, "data": data, "training": training}
     return PartConfig(path, words, dump_yaml(config.model_copy(update=alone)))
 
 

@@ -10,15 +10,16 @@ from dltool.evaluation.figures.figure import Figure
 from dltool.evaluation.findings import MODEL
 from dltool.evaluation.resampled_t import within_t
 from dltool.evaluation.tasks import images
+from dltool.folds.part_configs import recorded_parts
 from dltool.folds.part_figures import curves_figure, dots_figure
 from dltool.report.sections import ReportSection
 from dltool.report.verdict import less_is_better, with_interval
 from dltool.report.warnings import Finding
 from dltool.runs.files import Run
 from dltool.runs.part_records import MetricSpread, PartResults, part_results
-from dltool.runs.records import read_results
+from dltool.runs.records import Results, read_results
 from dltool.runs.repeats import repeats
-from dltool.text import counted, number, numbers
+from dltool.text import counted, numbers
 
 MOST_FIGURES = 3
 CHANCE = 0.01
@@ -35,19 +36,19 @@ def part_sections(run: Run) -> tuple[ReportSection, ...]:
     found = part_results(results)
     if found is None:
         return ()
-    runs = [run, *run.parts] if found.seeds else run.parts
-    words = [f"seed {seed}" for seed in found.seeds] or [f"fold {number}" for number in range(1, len(runs) + 1)]
+    runs = run.parts if found.are_folds else [run, *run.parts]
+    words = [each.words for each in recorded_parts(run)] if found.are_folds else [f"seed {s}" for s in found.seeds]
     named = dict(zip(words, runs, strict=False))
     hidden = repeats([{name: each.shown or 0.0 for name, each in found.metrics.items()}])
     # Comparable metrics first, the loss last.
     metrics = {name: each for name, each in found.metrics.items() if name not in hidden}
     metrics = dict(sorted(metrics.items(), key=lambda each: each[0].endswith("loss")))
-    title = "Seeds" if found.seeds else "Folds"
+    title = "Folds" if found.are_folds else "Seeds"
     return (
         ReportSection(
             "parts",
             title,
-            list(sentences(found, metrics, has_model=bool(results.epochs))),
+            list(sentences(found, metrics, results)),
             figures(found, metrics, named),
             f"Values of each {title[:-1].lower()}",
             table(found, metrics, words),
@@ -56,25 +57,31 @@ def part_sections(run: Run) -> tuple[ReportSection, ...]:
     )
 
 
-def sentences(found: PartResults, metrics: Mapping[str, MetricSpread], has_model: bool) -> Iterator[str]:
+def sentences(found: PartResults, metrics: Mapping[str, MetricSpread], results: Results) -> Iterator[str]:
     for name, each in metrics.items():
         if each.shown is None or each.sd is None:
             continue
         value = with_interval(Interval(each.shown, *(each.interval or ())))
-        what = "in the mean" if found.seeds else "out of fold"
-        yield f"{name} is {value} {what}; the standard deviation over {found.words} is {number(each.sd, each.shown)}."
-    if found.seeds:
+        what = "out of fold" if found.are_folds else "in the mean"
+        yield f"{name} is {value} {what}; the standard deviation is {found.spread_words(each)}."
+    if not found.are_folds:
         yield (
             "The interval is that of another run, with another seed and other test examples. The saved model has the "
             "first seed."
         )
         return
     training = f"{min(found.training):,}" if found.training else "other"
-    saved = "; its saved model is another one, trained on more examples" if has_model else ""
+    saved = "; its saved model is another one, trained on more examples" if results.epochs else ""
     yield (
         f"Each of {counted(found.examples, 'example')} was predicted by a model that was not trained on it, with "
         f"{training} training examples. This is the result to expect of such a run{saved}."
     )
+    if results.ensemble:
+        tested = "the test split measures the mean" if results.test else "no example is left to measure the mean"
+        yield (
+            f"The saved model is the mean of these {results.ensemble} models. The values above are those of one of "
+            f"them; {tested}. A prediction costs {results.ensemble} times as much as that of one."
+        )
 
 
 def figures(found: PartResults, metrics: Mapping[str, MetricSpread], named: Mapping[str, Run]) -> list[Figure]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from dltool.config.schema import Config
 from dltool.data.dataset import Dataset
 from dltool.errors import RunError
 from dltool.evaluation.bootstrap import Interval, widened
@@ -18,6 +19,7 @@ from dltool.evaluation.stored import ExampleValues, digest_of, evaluation_files,
 from dltool.evaluation.tasks import assessed_outputs
 from dltool.evaluation.thresholds import recorded_decision
 from dltool.experiment.opening import Experiment
+from dltool.folds.seed_results import two_levels
 from dltool.model.build import BuiltModel
 from dltool.report.verdict import less_is_better
 from dltool.runs.files import Run, digest
@@ -31,12 +33,15 @@ NAME = "folds"
 
 @dataclass(frozen=True)
 class FoldRun:
-    """One trained fold: its run, results and outputs, and the number of its repeat, from 0."""
+    """One trained fold: its run, results and outputs, its number from 1 on, that of its repeat from 0 on, and its
+    seed."""
 
     run: Run
     results: Results
     outputs: KeptOutputs
+    fold: int
     repeat: int
+    seed: int
 
 
 def folds_together(
@@ -46,41 +51,50 @@ def folds_together(
     damaged."""
     config, dataset, built = experiment.config, experiment.dataset, experiment.built
     count = config.data.split.folds or 0
-    folds = trained_folds(run, dataset, count)
+    folds = trained_folds(run, config, dataset)
     rows = np.concatenate([fold.outputs.rows for fold in folds])
     measured = together(experiment, folds, rows)
     targets = {name: values[rows] for name, values in dataset.targets.items()}
-    intervals = metric_intervals(built, measured, targets, config.seed, clusters_of(dataset, rows, len(folds) > count))
+    clusters = clusters_of(dataset, rows, len(folds) > count)
+    intervals = metric_intervals(built, measured, targets, config.seed, clusters)
+    if config.training.seeds is not None:
+        intervals = seeded_intervals(intervals, measured, clusters, config)
     values = measured.values
     metrics = {name: possible(name, widened(each, count), values.get(name)) for name, each in intervals.items()}
     baselines = pooled_baselines(folds)
     # A row stands in the figures once.
-    first = [fold for fold in folds if fold.repeat == 0]
+    first = folds[:count]
     kept = np.concatenate([fold.outputs.rows[fold.outputs.kept] for fold in first])
     order = np.argsort(kept)
     outputs = {name: np.concatenate([fold.outputs.outputs[name] for fold in first])[order] for name in measured.outputs}
     shown = {name: values[kept[order]] for name, values in dataset.targets.items()}
     found = assessed_outputs(config, dataset.facts, shown, outputs, kept[order], warn if experiment.is_kept else None)
     assessment = Assessment(NAME, len(np.unique(rows)), metrics, found, baselines)
-    table = prediction_rows(folds, experiment, count)
+    table = prediction_rows(folds, experiment)
     run.replace_folder(run.evaluation / NAME, evaluation_files(assessment, example_means(dataset, folds), table))
-    return {"folds": record(dataset, folds, metrics, baselines, count)}, assessment
+    return {"folds": record(dataset, folds, metrics, baselines, config)}, assessment
 
 
-def trained_folds(run: Run, dataset: Dataset, count: int) -> list[FoldRun]:
-    """Return all folds of the run. Raises RunError: one is missing, damaged, or of other data."""
-    folds = [
-        FoldRun(part, read_results(part), read_outputs(part), (int(part.number) - 1) // count) for part in run.parts
-    ]
+def trained_folds(run: Run, config: Config, dataset: Dataset) -> list[FoldRun]:
+    """Return all folds of the run, repeat by repeat, and seed by seed. Raises RunError: one is missing, damaged, or of
+    other data."""
+    count = config.data.split.folds
     assert dataset.split.folds is not None
-    expected = range(1, count * len(dataset.split.folds.numbers) + 1)
+    assert count is not None
+    each = count * len(dataset.split.folds.numbers)
+    folds = []
+    for part in run.parts:
+        seed, index = divmod(int(part.number) - 1, each)
+        own = index % count + 1, index // count, (config.seed + seed) % 2**32
+        folds.append(FoldRun(part, read_results(part), read_outputs(part), *own))
+    expected = range(1, each * (config.training.seeds or 1) + 1)
     if [fold.run.number for fold in folds] != [str(number) for number in expected]:
         raise RunError(f"{run.folds} does not hold the folds of the run", "train a new run")
     for fold in folds:
         found, first = fold.outputs, folds[0].outputs
         if (found.values.keys(), found.outputs.keys()) != (first.values.keys(), first.outputs.keys()):
             raise RunError(f"{fold.run.outputs} has other metrics or outputs than the first fold", "train a new run")
-        tested = np.flatnonzero(dataset.split.folds.numbers[fold.repeat] == (int(fold.run.number) - 1) % count + 1)
+        tested = np.flatnonzero(dataset.split.folds.numbers[fold.repeat] == fold.fold)
         if not np.array_equal(found.rows, tested) or np.any((found.kept < 0) | (found.kept >= len(tested))):
             raise RunError(f"{fold.run.outputs} has other rows than the fold", "train a new run")
     return folds
@@ -104,6 +118,21 @@ def together(experiment: Experiment, folds: Sequence[FoldRun], rows: np.ndarray)
         targets = {name: each[rows] for name, each in experiment.dataset.targets.items()}
         metrics |= state_metrics(experiment.built, targets, outputs, [name for name in metrics if name not in values])
     return Measurement(metrics, values, outputs, kept, None)
+
+
+def seeded_intervals(
+    found: Mapping[str, Interval], measured: Measurement, clusters: np.ndarray | None, config: Config
+) -> dict[str, Interval]:
+    """Return the intervals of another seed on other rows, of metrics that are means over examples; `found` are those of
+    the rows. `clusters` are of all rows of all seeds, one seed after another."""
+    count = config.training.seeds or 1
+    own = None if clusters is None else np.split(clusters, count)[0]
+    return {
+        name: Interval(each.value, *two_levels(np.split(measured.values[name], count), config.seed, own))
+        if each.low is not None and name in measured.values
+        else Interval(each.value)
+        for name, each in found.items()
+    }
 
 
 def possible(name: str, interval: Interval, values: np.ndarray | None) -> Interval:
@@ -153,19 +182,20 @@ def example_means(dataset: Dataset, folds: Sequence[FoldRun]) -> ExampleValues:
     return ExampleValues(rows, values, digest_of(targets), clusters_of(dataset, rows, is_repeated=False))
 
 
-def prediction_rows(folds: Sequence[FoldRun], experiment: Experiment, count: int) -> Columns | None:
-    """Return the predictions of all folds by row, with the number of the fold."""
+def prediction_rows(folds: Sequence[FoldRun], experiment: Experiment) -> Columns | None:
+    """Return the predictions of all folds by row, with the number of the fold, its repeat and its seed."""
     dataset, tables = experiment.dataset, []
     for fold in folds:
         # A threshold may have been chosen in each fold.
         config, _ = recorded_decision(fold.run, experiment.config, dataset.facts)
         rows = fold.outputs.rows[fold.outputs.kept]
         targets = {name: values[rows] for name, values in dataset.targets.items()}
-        number = (int(fold.run.number) - 1) % count + 1
         places = {"row": rows, **{name: values[rows] for name, values in dataset.all.places.items()}}
-        places["fold"] = np.full(len(rows), number)
-        if len(folds) > count:
+        places["fold"] = np.full(len(rows), fold.fold)
+        if experiment.config.data.split.repeats is not None:
             places["repeat"] = np.full(len(rows), fold.repeat + 1)
+        if experiment.config.training.seeds is not None:
+            places["seed"] = np.full(len(rows), fold.seed)
         table = prediction_table(config, dataset.facts, targets, fold.outputs.outputs, places)
         if table is None:
             return None
@@ -201,24 +231,30 @@ def record(
     folds: Sequence[FoldRun],
     metrics: Mapping[str, Interval],
     baselines: Sequence[Baseline],
-    count: int,
+    config: Config,
 ) -> dict[str, Any]:
     """Return what results.json holds of the folds."""
     assert dataset.split.folds is not None
-    numbers = dataset.split.folds.numbers
+    numbers, seeds = dataset.split.folds.numbers, list(dict.fromkeys(fold.seed for fold in folds))
+    sizes = dataset.split.folds.sizes * len(seeds)
+    tested = [size[2] for size in dataset.split.folds.sizes]
     of_all: dict[str, Any] = {}
     for name, interval in metrics.items():
         each = [fold.results.test[name] for fold in folds]
         ends = None if interval.low is None else [interval.low, interval.high]
-        spread = {"mean": float(np.mean(each)), "sd": float(np.std(each, ddof=1))}
+        by_seed = np.reshape(each, (len(seeds), -1))
+        spread = {"mean": float(np.mean(each)), "sd": float(np.std(by_seed.mean(axis=0), ddof=1))}
+        if config.training.seeds is not None:
+            spread["sd_of_seeds"] = float(np.std(np.average(by_seed, axis=1, weights=tested), ddof=1))
         of_all[name] = {"value": interval.value, "interval": ends, **spread, "each": each}
     scores = fold_baselines(folds)
     return {
-        "count": count,
+        "count": config.data.split.folds,
         "repeats": len(numbers),
+        **({} if config.training.seeds is None else {"seeds": seeds}),
         "examples": len(np.unique(np.concatenate([fold.outputs.rows for fold in folds]))),
-        "training": [size[0] for size in dataset.split.folds.sizes],
-        "test": [size[2] for size in dataset.split.folds.sizes],
+        "training": [size[0] for size in sizes],
+        "test": [size[2] for size in sizes],
         "division": digest(np.ascontiguousarray(numbers).tobytes()),
         "best_epochs": [fold.results.best.epoch for fold in folds],
         "epochs": [fold.results.epochs for fold in folds],

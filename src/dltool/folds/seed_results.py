@@ -39,10 +39,11 @@ def seeds_together(run: Run, config: Config, results: Mapping[str, Any]) -> dict
     return {"count": len(tests), "seeds": seeds, "best_epochs": best_epochs, "metrics": found}
 
 
-def two_levels(values: Sequence[np.ndarray], seed: int) -> list[float]:
-    """Return the bounds of the mean of another training's values, (examples,) each of the same examples."""
+def two_levels(values: Sequence[np.ndarray], seed: int, clusters: np.ndarray | None = None) -> list[float]:
+    """Return the bounds of the mean of another training's values, (examples,) each of the same examples. Whole
+    `clusters` are resampled, see :func:`dltool.evaluation.bootstrap.random_groups`."""
     columns = np.stack([*(np.asarray(each, float) for each in values), np.ones(len(values[0]))], axis=1)
-    sums = resampled(grouped_sums(columns, seed), seed)
+    sums = resampled(grouped_sums(columns, seed, clusters), seed)
     drawn = np.random.Generator(np.random.Philox(seed + 1)).integers(0, len(values), len(sums))
     means = sums[np.arange(len(sums)), drawn] / sums[:, -1]
     low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])

@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import keras
@@ -36,7 +36,7 @@ class BuiltModel:
     the config names outputs, they return a dict. `layers` are the rows of the plan; `outputs` are the output layers, by
     the name of their `heads`. `compared` is what each loss compares, absent if unknown; `one_hot` is the number of
     classes by output, if its loss takes one-hot targets. An augmentation that mixes labels maps [inputs, targets] to
-    [inputs, targets]."""
+    [inputs, targets]. If the core takes raw inputs, preprocessors for other uses are `beside` it."""
 
     core: keras.Model
     preprocessors: Mapping[str, keras.Model]
@@ -48,6 +48,7 @@ class BuiltModel:
     fitted: Fitted
     one_hot: Mapping[str, int]
     compared: Mapping[str, Compared]
+    beside: Mapping[str, keras.Model] = field(default_factory=dict)
 
     @property
     def input_shape(self) -> Shape:

@@ -61,7 +61,10 @@ class Comparison:
 
 def compared(runs: Sequence[Run]) -> Comparison:
     """Compare `runs`, at most as many as there are letters. Raises RunError: a run is damaged."""
-    tested = [tested_run(run) for run in runs]
+    found = [read_contents(run) for run in runs]
+    # Folds do not measure the mean of their models.
+    by_test = any(each.results.ensemble for each in found) and all(each.results.test for each in found)
+    tested = [tested_run(run, record, by_test) for run, record in zip(runs, found, strict=True)]
     records = [run.record for run in tested]
     metrics = tuple(metric_rows(tested))
     return Comparison(
@@ -78,10 +81,9 @@ def compared(runs: Sequence[Run]) -> Comparison:
     )
 
 
-def tested_run(run: Run) -> TestedRun:
-    """Return what is compared of a run: all its folds together, or its test split."""
-    record = read_contents(run)
-    folds = part_results({"folds": record.results.folds})
+def tested_run(run: Run, record: RunContents, by_test: bool) -> TestedRun:
+    """Return what is compared of a run: all its folds together, or its test split, also if asked `by_test`."""
+    folds = None if by_test else part_results({"folds": record.results.folds})
     name = "test" if folds is None else "folds"
     is_stored = (run.evaluation / name / "examples.npz").exists()
     return TestedRun(record, recorded_values(run), read_examples(run, name) if is_stored else None, folds)

@@ -97,7 +97,7 @@ def training_examples(config: Config, dataset: Dataset, built: BuiltModel) -> li
     for attempt in range(1, AUGMENTED + 1) if built.augmentation is not None else ():
         changed = augmented(built, dataset, rows, next(iter(prepared.values())))
         views.append(preprocessed_looks(built, facts, dict.fromkeys(prepared, changed), f"augmented, {attempt}"))
-    for title, masks, last in mask_views(dataset, built, rows, prepared, config.seed):
+    for title, masks, last in mask_views(config, dataset, built, rows, prepared):
         views.append([[Look(title, thumbnail_of(mask, 0, last, is_heat=True))] for mask in masks])
     return [
         Example(dataset.place_of(row), target_words(dataset, row), tuple(chain.from_iterable(looks)))
@@ -138,7 +138,7 @@ def rows_looks(
     """Return the raw views of rows of the data, and their reconstruction by the output `autoencoder`, if it is one."""
     raw = {name: values[np.asarray(rows, np.int64)] for name, values in dataset.inputs.items()}
     looks = raw_looks(config, dataset.facts, raw, {})
-    if autoencoder is None:
+    if autoencoder is None or not config.data.is_refit:
         return looks
     given = {name: tensor(values) for name, values in prepare(built, raw).items()}
     with evaluating(built.core, config.seed):

@@ -123,12 +123,19 @@ def difference(
 def differ_by_folds(name: str, first: PartResults, other: PartResults | None) -> bool:
     """Return whether a metric of the same folds differs by the corrected resampled t-test (C. Nadeau and Y. Bengio,
     Inference for the Generalization Error, Machine Learning 52, 2003)."""
-    values = [] if other is None else [first.metrics[name].each, other.metrics[name].each]
-    pairs = list(zip(*values, strict=False))
-    if len(pairs) < 2 or any(None in pair for pair in pairs):
+    pairs = [] if other is None else list(zip(fold_means(first, name), fold_means(other, name), strict=False))
+    if len(pairs) < 2:
         return False
     share = sum(first.test) / max(1, sum(first.training))
     return is_significant([new - old for old, new in pairs], share)
+
+
+def fold_means(found: PartResults, name: str) -> list[float]:
+    """Return the value of a metric in each fold, its mean over the seeds; empty if a value is missing."""
+    each = found.metrics[name].each
+    values = [value for value in each if value is not None]
+    is_whole = len(values) == len(each) and len(values) % max(1, len(found.seeds)) == 0
+    return np.reshape(values, (max(1, len(found.seeds)), -1)).mean(axis=0).tolist() if is_whole else []
 
 
 def why_not_comparable(name: str, first: TestedRun, other: TestedRun) -> str:

@@ -36,10 +36,8 @@ DEEPEST = 10
 NUMBER = re.compile(r"[0-9]{4}|[1-9][0-9]{4,8}")
 LATEST = "latest"
 RECORD = "run.json"
-SEARCH_RECORD = "search.json"
-"""The record of a search, whose folder stands beside the runs of its name."""
-CURVE_RECORD = "curve.json"
-"""In the folder with the runs of a learning curve, which is no run itself."""
+GROUP_RECORDS = {"search": "search.json", "curve": "curve.json"}
+"""The records of folders of many runs, which stand beside the runs of a name and are no runs themselves."""
 PREPROCESSING = "preprocessing/"
 UNFINISHED = ".new"
 """The folder, beside the runs of a name, of runs that are being created."""
@@ -165,15 +163,16 @@ def list_runs(runs: Path) -> list[Run]:
     """Return every numbered directory below `runs`, sorted by name and number, without reading it."""
     found = [
         (name.name, int(entry.name), Path(entry.path))
-        for name in _folders(runs)
+        for name in subfolders(runs)
         if NAME.fullmatch(name.name)
-        for entry in _folders(Path(name.path))
+        for entry in subfolders(Path(name.path))
         if NUMBER.fullmatch(entry.name)
     ]
     return [Run(path) for _, _, path in sorted(found)]
 
 
-def _folders(path: Path) -> list[os.DirEntry[str]]:
+def subfolders(path: Path) -> list[os.DirEntry[str]]:
+    """Return the folders in a folder, without links to others; none if it cannot be read."""
     try:
         return [entry for entry in os.scandir(path) if entry.is_dir(follow_symlinks=False)]
     except OSError:
@@ -335,6 +334,6 @@ def _near_names(path: Path) -> str:
     """Return 'did you mean …' from the names beside the first missing component of the path."""
     while not path.parent.is_dir() and path != path.parent:
         path = path.parent
-    beside = sorted(entry.name for entry in _folders(path.parent) if not entry.name.startswith("."))
+    beside = sorted(entry.name for entry in subfolders(path.parent) if not entry.name.startswith("."))
     alike = near(path.name, beside) or beside[-1:] * bool(NUMBER.fullmatch(path.name))
     return did_you_mean([str(path.parent / name) for name in alike])

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from dltool.runs.records import Count, Lenient, Number, Results, Words
+from dltool.text import number
 
 Bounds = Annotated[list[float], Field(min_length=2, max_length=2)]
 Each = Annotated[list[Number | None], Field(max_length=1000)]
@@ -17,6 +18,7 @@ class MetricSpread(Lenient):
     value: Number | None = None
     mean: Number | None = None
     sd: Number | None = None
+    sd_of_seeds: Number | None = None
     min: Number | None = None
     max: Number | None = None
     interval: Bounds | None = None
@@ -37,7 +39,7 @@ class FoldBaseline(Lenient):
 
 class PartResults(Lenient):
     """The folds or seeds of a run. `division` is a digest of the fold of each row; `training` and `test` count the
-    examples of each fold."""
+    examples of each fold. Folds may be trained with several `seeds`, one after the other."""
 
     count: Count = 0
     repeats: Count = 1
@@ -53,10 +55,27 @@ class PartResults(Lenient):
 
     @property
     def words(self) -> str:
-        """Return "5 folds", "3 × 5 folds" or "5 seeds"."""
-        if self.seeds:
+        """Return "5 folds", "3 × 5 folds", "5 folds × 3 seeds" or "5 seeds"."""
+        if not self.are_folds:
             return f"{self.count} seeds"
+        return f"{self.fold_words} × {len(self.seeds)} seeds" if self.seeds else self.fold_words
+
+    @property
+    def are_folds(self) -> bool:
+        return bool(self.division)
+
+    @property
+    def fold_words(self) -> str:
         return f"{self.repeats} × {self.count} folds" if self.repeats > 1 else f"{self.count} folds"
+
+    def spread_words(self, metric: MetricSpread) -> str:
+        """Return "0.05 over 5 folds", and how far the seeds of folds spread."""
+        words = self.fold_words if self.are_folds else self.words
+        largest = metric.shown or 0.0
+        found = f"{number(metric.sd or 0.0, largest)} over {words}"
+        if metric.sd_of_seeds is None:
+            return found
+        return f"{found}, {number(metric.sd_of_seeds, largest)} over {len(self.seeds)} seeds"
 
 
 def part_results(results: Results | Mapping[str, Any]) -> PartResults | None:

@@ -30,7 +30,8 @@ class Removal:
 
 
 def prunable(runs: Sequence[RunSummary], keep: int | None, is_filtered: bool, only_checkpoints: bool) -> list[Path]:
-    """Return the runs to remove: all but the first `keep` of each name. Running ones stay, and are not counted.
+    """Return the runs to remove: all but the first `keep` of each name. Running ones, searches and curves stay,
+    and are not counted.
 
     Checkpoints of incomplete runs stay too, so that those can be resumed. Raises ConfigError: no selection is given."""
     if keep is None and not is_filtered and not only_checkpoints:
@@ -38,7 +39,7 @@ def prunable(runs: Sequence[RunSummary], keep: int | None, is_filtered: bool, on
     seen: dict[str, int] = {}
     found = []
     for run in runs:
-        if run.status == "running" or (only_checkpoints and run.status != "completed"):
+        if run.kind != "run" or run.status == "running" or (only_checkpoints and run.status != "completed"):
             continue
         seen[run.name] = seen.get(run.name, 0) + 1
         if seen[run.name] > (keep or 0):
@@ -116,6 +117,9 @@ def refuse_no_run(path: Path) -> None:
         elif not (directory.NUMBER.fullmatch(absolute.name) and directory.NAME.fullmatch(absolute.parent.name)):
             problem = "is not inside a runs folder, such as runs/mnist/0001"
     except FileNotFoundError:
+        group = next((kind for kind, record in directory.GROUP_RECORDS.items() if os.path.lexists(path / record)), None)
+        if group is not None:
+            raise RunError(f"{path} is a {group}, not a run", "remove its folder yourself") from None
         problem = "is not a run: it has no run.json" if os.path.lexists(path) else "does not exist"
     except OSError as error:
         raise RunError(f"{path}: {os_words(error)}") from error

@@ -11,7 +11,7 @@ from dltool.runs.configs import recorded_epochs
 from dltool.runs.directory import list_runs, open_run
 from dltool.runs.files import Run, Status
 from dltool.runs.part_records import part_results
-from dltool.runs.records import numbers, read_record, read_results
+from dltool.runs.records import living_record, numbers, read_results
 
 
 @dataclass(frozen=True)
@@ -25,11 +25,12 @@ class SignOfLife:
 
 @dataclass(frozen=True)
 class RunSummary:
-    """One run. Status "broken" has a `reason`; "failed" may have one.
+    """One run, or a search or learning curve with many. Status "broken" has a `reason`; "failed" may have one.
 
     `test` are the metrics of all folds or seeds together, if there are `parts` ("5 folds"), and `spread` their standard
-    deviations. `started` is ISO 8601; `seconds` is total wall time; `value` is the monitored value and `validation` the
-    metrics of the best epoch; `code` are the files that commands have to allow. Unknown values are None."""
+    deviations; `parts` of a search or curve are those done ("7 of 30 trials"). `started` is ISO 8601; `seconds` is
+    total wall time; `value` is the monitored value and `validation` the metrics of the best epoch; `code` are the files
+    that commands have to allow. Unknown values are None."""
 
     name: str
     number: str
@@ -48,6 +49,7 @@ class RunSummary:
     can_resume: bool = False
     alive: SignOfLife | None = None
     code: tuple[str, ...] = ()
+    kind: str = "run"
 
 
 def summaries(runs: Path, unfolds: bool = False) -> list[RunSummary]:
@@ -64,14 +66,10 @@ def summary(run: Run) -> RunSummary:
 
 
 def _read(run: Run) -> RunSummary:
-    # Test the lock first: a writer that ends in between has then written its final status.
-    is_locked = run.is_locked()
-    record, results = read_record(run), read_results(run)
+    record, results = living_record(run), read_results(run)
     if record.status not in get_args(Status):
         raise RunError(f"{run.record}: unknown status {record.status!r}")
     status: Status = record.status  # type: ignore[assignment]
-    if status == "running" and not is_locked:
-        status = "interrupted"
     lines = run.read_metrics() if results.epochs is None or status == "running" else []
     parts = part_results(results)
     metrics = {} if parts is None else parts.metrics

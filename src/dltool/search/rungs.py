@@ -7,9 +7,10 @@ import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from dltool.search.space import Values
+if TYPE_CHECKING:
+    from dltool.search.space import Values
 
 Mode = Literal["min", "max"]
 
@@ -20,7 +21,7 @@ class Trial:
     failed."""
 
     number: int
-    values: Values
+    values: "Values"
     curve: tuple[float, ...] = ()
     is_complete: bool = False
     reason: str = ""

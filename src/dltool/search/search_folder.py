@@ -18,17 +18,19 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from dltool import __version__
-from dltool.durable_files import atomic_write, disk_errors, read_file
+from dltool.durable_files import atomic_write, disk_errors
 from dltool.errors import RunError
-from dltool.installation import UPDATE
-from dltool.runs.directory import SEARCH_RECORD, new_folder, open_run
-from dltool.runs.files import DOCUMENT_LIMIT, Run, encode_json, parse_json, run_lock
+from dltool.runs.directory import GROUP_RECORDS, NUMBER, new_folder, open_run, subfolders
+from dltool.runs.files import Run, encode_json, run_lock
+from dltool.runs.groups import GroupRecord, group_row, group_status, read_group_record
+from dltool.runs.records import numbers
+from dltool.runs.summaries import RunSummary
 from dltool.search.rungs import Trial
+from dltool.text import counted
 
-FORMAT = 1
+KIND = "search"
 PATIENCE = 60.0
 """Seconds to wait for the lock of the folder, which a process holds for some milliseconds."""
 
@@ -43,12 +45,9 @@ class Measured(BaseModel):
     threads: int
 
 
-class SearchRecord(BaseModel):
+class SearchRecord(GroupRecord):
     """search.json. `seconds` were spent so far; no trial begins after `deadline`, in seconds since 1970."""
 
-    model_config = ConfigDict(frozen=True)
-    format: int = FORMAT
-    dltool: str = __version__
     name: str
     study: str
     config: str
@@ -66,7 +65,6 @@ class SearchRecord(BaseModel):
     measured: Measured | None = None
     seconds: float = 0.0
     deadline: float | None = None
-    status: Literal["running", "completed"] = "running"
     result: dict[str, Any] | None = None
 
 
@@ -81,18 +79,10 @@ class SearchFolder:
 
     def record(self) -> SearchRecord:
         """Read search.json. Raises RunError: it is damaged, or of a newer dltool."""
-        file = self.path / SEARCH_RECORD
-        found = parse_json(read_file(self.path, SEARCH_RECORD, DOCUMENT_LIMIT), str(file))
-        if isinstance(found.get("format"), int) and found["format"] > FORMAT:
-            raise RunError(f"{self.path} was written by a newer dltool", UPDATE)
-        try:
-            return SearchRecord.model_validate(found)
-        except ValidationError as error:
-            where = ".".join(map(str, error.errors()[0]["loc"]))
-            raise RunError(f"{file}: {where} is missing or invalid", "begin a new search") from None
+        return read_group_record(self.path, KIND, SearchRecord)
 
     def write(self, record: SearchRecord) -> SearchRecord:
-        self.write_file(self.path / SEARCH_RECORD, (encode_json(record.model_dump(), indent=2) + "\n").encode())
+        self.write_file(self.path / GROUP_RECORDS[KIND], (encode_json(record.model_dump(), indent=2) + "\n").encode())
         return record
 
     def update(self, **fields: Any) -> SearchRecord:
@@ -163,11 +153,29 @@ def open_search(path: Path) -> SearchFolder:
     return folder
 
 
+def search_summary(path: Path) -> RunSummary:
+    """Return the search at `path` as a row of `dltool runs`. Raises RunError: it is damaged."""
+    folder = SearchFolder(path)
+    record = folder.record()
+    begun = [Path(each.path) for each in subfolders(folder.trials) if NUMBER.fullmatch(each.name)]
+    resting, result = [each for each in begun if not Run(each).is_locked()], record.result or {}
+    value, epochs = (numbers(result).get(key) for key in ("value", "epochs"))
+    if record.result is None and record.measured is not None:
+        mode, trials = record.measured.mode, (Trial(int(each.name), {}) for each in resting)
+        values = [each.best(mode) for each in (folder.reached(trial, record.metric) for trial in trials)]
+        value = (min if mode == "min" else max)((each for each in values if not math.isnan(each)), default=None)
+    status = group_status(record, len(resting) < len(begun) or Run(path).is_locked())
+    done = counted(len(resting), "trial") if record.result else f"{len(resting)} of {counted(record.trials, 'trial')}"
+    measured = {"value": value, "epochs": epochs and int(epochs), "test": numbers(result.get("test")), "parts": done}
+    times: dict[str, Any] = {"started": record.started, "seconds": record.seconds}
+    return group_row(KIND, path, status, monitor=record.metric, **measured, **times)
+
+
 def create_search(runs: Path, name: str, files: dict[str, bytes], **fields: Any) -> SearchFolder:
     """Create `runs/NAME/search-0001`, or the next number, with its first `files` and the `fields` of its record.
 
     Raises ConfigError: `runs` cannot hold runs; MachineError: the disk refuses."""
-    folder = SearchFolder(new_folder(runs / name, "search"))
+    folder = SearchFolder(new_folder(runs / name, KIND))
     for file, content in files.items():
         folder.write_file(folder.path / file, content)
     study = f"{name}-{folder.path.name}-{secrets.token_hex(4)}"

@@ -1,7 +1,7 @@
 """The report of a search, search.html: what the trials found, which parameters matter, and how lucky the winner is."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate
 from statistics import fmean
 from typing import Any
@@ -22,6 +22,9 @@ from dltool.text import counted, number, numbers
 FEW_TRIALS = 30
 """With fewer trials the importance of parameters is mostly chance."""
 MOST_PARAMETERS = 12
+SHARE, BEYOND = 0.75, 1.5
+"""An axis ends this multiple of the distance from the best value to that of this share of the trials beyond the latter,
+after Tukey's fences: one trial that diverges would flatten all others."""
 BETTER, WORSE, UNCLEAR = "the winner is better", "the config as written is better", "no clear difference"
 """Verdicts on the test split."""
 
@@ -45,7 +48,7 @@ def search_page(record: SearchRecord, space: Space, trials: Sequence[Trial], res
     found = importances(space.parameters, trials, mode, record.measured.rungs[0])
     names = [each.name for each in space.every()]
     sections = [
-        PageSection("values", "Values", figures([progress_figure(trials, metric, mode)])),
+        PageSection("values", "Values", figures([*progress_figures(trials, metric, mode)])),
         PageSection("parameters", "Parameters", figures(scatters(space, trials, metric, mode))),
         PageSection("importance", "Importance", importance(found, len(trials), record)),
         PageSection("curves", "Curves", figures([curves_figure(trials, record, result["winner"])])),
@@ -95,35 +98,58 @@ def scored(trials: Sequence[Trial], mode: Mode) -> list[tuple[Trial, float]]:
     return [(trial, value) for trial, value in pairs if not math.isnan(value)]
 
 
-def progress_figure(trials: Sequence[Trial], metric: str, mode: Mode) -> Figure:
+def usual_range(values: Sequence[float], written: Sequence[float], mode: Mode) -> tuple[float, float]:
+    """Return the least and the greatest value that an axis shows: all but those far worse than most, and `written`."""
+    best_first = sorted(values, reverse=mode == "max")
+    best, usual = best_first[0], best_first[int(SHARE * (len(values) - 1))]
+    worst = usual + BEYOND * (usual - best)
+    inside = [each for each in values if (each <= worst if mode == "min" else each >= worst)]
+    return min(*inside, *written), max(*inside, *written)
+
+
+def limit(axes: Axes, values: Sequence[float], limits: tuple[float, float]) -> None:
+    """Let the axis end at its `limits` if there are values beyond them."""
+    low, high = limits
+    if min(values) < low or max(values) > high:
+        margin = 0.05 * (high - low) or 0.05 * abs(high)
+        axes.set_ylim(low - margin, high + margin)
+
+
+def progress_figures(trials: Sequence[Trial], metric: str, mode: Mode) -> Iterator[Figure]:
     """Draw the value of each trial and the best so far, by trial and by epochs trained."""
     found = scored(trials, mode)
     values = [value for _, value in found]
-    best = list(accumulate(values, min if mode == "min" else max))
-    spent = list(accumulate(trial.epochs for trial, _ in found))
+    limits, best = usual_range(values, values[:1], mode), list(accumulate(values, min if mode == "min" else max))
+    words = f"{fitting(metric)} is {number(values[0])} as written, and {number(best[-1])} in the best trial."
+    if beyond := sum(not limits[0] <= value <= limits[1] for value in values):
+        words += f" Not shown: {counted(beyond, 'trial')} far worse than most."
+    for label, places, text in (
+        ("trial", [trial.number for trial, _ in found], words),
+        ("epochs", [*accumulate(trial.epochs for trial, _ in found)], "Hollow points are trials that paused."),
+    ):
 
-    def draw(axes: list[Axes]) -> None:
-        for panel, places, label in (
-            (axes[0], [trial.number for trial, _ in found], "trial"),
-            (axes[1], spent, "epochs"),
-        ):
+        def draw(axes: list[Axes], places: Sequence[int] = places, label: str = label) -> None:
             for (trial, value), place in zip(found, places, strict=True):
-                panel.plot(place, value, "o", color=COLOURS[0], fillstyle="full" if trial.is_complete else "none")
-            panel.step(places, best, where="post", color=COLOURS[1], label="best so far")
-            panel.axhline(values[0], color=INK, linestyle="--", linewidth=1, label="as written")
-            panel.set(xlabel=label, ylabel=fitting(metric))
-        axes[0].legend()
+                if limits[0] <= value <= limits[1]:
+                    style = "full" if trial.is_complete else "none"
+                    axes[0].plot(place, value, "o", color=COLOURS[0], fillstyle=style)
+            axes[0].step(places, best, where="post", color=COLOURS[1], label="best so far")
+            axes[0].axhline(values[0], color=INK, linestyle="--", linewidth=1, label="as written")
+            limit(axes[0], values, limits)
+            axes[0].set(xlabel=label, ylabel=fitting(metric))
+            axes[0].legend()
 
-    words = f"{fitting(metric)} is {number(values[0])} as written, and {number(best[-1])} in the best trial. "
-    words += "Hollow points are trials that paused."
-    return drawn("search_values", f"{fitting(metric)} by trial and by epochs", words, draw, panels=2, size=(8.0, 3.2))
+        yield drawn(f"search_by_{label}", f"{fitting(metric)} by {label}", text, draw, size=(4.2, 3.0))
 
 
 def scatters(space: Space, trials: Sequence[Trial], metric: str, mode: Mode) -> list[Figure]:
     """Draw the metric by the value of each parameter."""
     found = scored(trials, mode)
     parameters = [each for each in space.every() if any(each.name in trial.values for trial, _ in found)]
-    return [scatter(each, found, metric) for each in parameters[:MOST_PARAMETERS]]
+    values = [value for _, value in found]
+    low, high = usual_range(values, values[:1], mode)
+    shown = [(trial, value) for trial, value in found if low <= value <= high]
+    return [scatter(each, shown, metric) for each in parameters[:MOST_PARAMETERS]]
 
 
 def scatter(parameter: Parameter, found: Sequence[tuple[Trial, float]], metric: str) -> Figure:
@@ -141,11 +167,12 @@ def scatter(parameter: Parameter, found: Sequence[tuple[Trial, float]], metric: 
         elif parameter.is_log:
             axes[0].set_xscale("log")
             low, high = parameter.dimension.bounds
-            axes[0].xaxis.set_major_locator(LogLocator(subs=(1,) if high > 100 * low else (1, 2, 5)))
+            axes[0].xaxis.set_major_locator(LogLocator(subs=(1,) if high > 100 * low else (1, 2, 5), numticks=6))
             plain_powers(axes[0].xaxis)
         axes[0].set(xlabel=fitting(name, 40), ylabel=fitting(metric))
 
-    words = counted(len(points), "trial") + "; the config as written is of another colour" * (points[0][0].number == 0)
+    is_written = bool(points) and points[0][0].number == 0
+    words = counted(len(points), "trial") + "; the config as written is of another colour" * is_written
     return drawn(
         f"search_{file_word(name)}", f"{fitting(metric)} by {fitting(name, 40)}", f"{words}.", draw, size=(4.2, 3.0)
     )
@@ -174,16 +201,23 @@ def curves_figure(trials: Sequence[Trial], record: SearchRecord, best: int) -> F
     """Draw the metric of every trial by epoch, and the epochs at which trials were compared."""
     assert record.measured is not None
     *pauses, last = record.measured.rungs
+    values = [value for trial in trials for value in trial.curve if math.isfinite(value)]
+    special = [value for trial in trials if trial.number in (0, best) for value in trial.curve if math.isfinite(value)]
+    limits = usual_range(values, special, record.measured.mode)
 
     def draw(axes: list[Axes]) -> None:
         for trial in sorted(trials, key=lambda each: each.number in (0, best)):
-            points = [point for point in enumerate(trial.curve, 1) if math.isfinite(point[1])]
+            # Lines leave the axis at twice its height: matplotlib draws no numbers of any size.
+            edges = limits[0] - (limits[1] - limits[0]), limits[1] + (limits[1] - limits[0])
+            points = [(epoch, min(max(value, edges[0]), edges[1])) for epoch, value in enumerate(trial.curve, 1)]
+            points = [point for point in points if math.isfinite(point[1])]
             if points:
-                special = {best: (COLOURS[1], 2.2, f"trial {best}"), 0: (COLOURS[0], 1.8, "as written")}
-                colour, width, label = special.get(trial.number, (INK, 0.7, None))
+                named = {best: (COLOURS[1], 2.2, f"trial {best}"), 0: (COLOURS[0], 1.8, "as written")}
+                colour, width, label = named.get(trial.number, (INK, 0.7, None))
                 style: dict[str, Any] = {"color": colour, "linewidth": width, "label": label, "markersize": 3}
                 style["marker"] = "o" if len(points) == 1 else None
                 axes[0].plot(*zip(*thinned(points, None), strict=True), **style)
+        limit(axes[0], values, limits)
         for epoch in pauses:
             axes[0].axvline(epoch, color=INK, linewidth=0.8, linestyle=":")
         axes[0].set(ylabel=fitting(record.metric))

@@ -100,6 +100,8 @@ class Search:
             journal, url, mode = self.folder.journal, self.record.storage, self.measured.mode
             self.study = StoredStudy(journal, url, self.record.study, self.space.parameters, mode)
             if not self.study.trials():
+                if self.folder.run(1) is not None:
+                    raise MachineError("the storage has lost the trials of this search", "restore it")
                 self.study.add(values_as_written(self.document, self.space))
         return [self.folder.reached(each, self.record.metric) for each in self.study.trials()]
 

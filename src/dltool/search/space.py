@@ -171,9 +171,9 @@ def steps_of(key: str, entry: MappingEntry) -> Steps:
     """Return the steps of a path in the text of its key. Raises ConfigError: it is no path, or not to be searched."""
     try:
         steps = parse_steps(key, entry.key.file, True)
-    except ConfigError as error:
-        words = [replace(each, place=entry.key, hint="write KEY.KEY[INDEX]") for each in error.problems]
-        raise ConfigError(words) from None
+    except ConfigError:
+        hint = "write KEY.KEY[INDEX], such as model.layers[0].Dense.units"
+        raise ConfigError(Problem(entry.key, f"{quoted(key)} is not a config path", hint)) from None
     plain = format_path(tuple(step for step, _ in steps))
     for name, why in NOT_SEARCHED.items():
         if plain == name or plain.startswith((f"{name}.", f"{name}[")):
@@ -194,9 +194,13 @@ def refuse_unlike(root: Node, steps: Steps) -> None:
             raise ConfigError(Problem(position, f"there is no variable {quoted(name)}", hint))
         text = node.value if node is not None and isinstance(node.value, str) and "$" not in node.value else ""
         is_other = names_another(entries, {name: MappingEntry(position, Node(None, position))}, path)
-        if name[:1].isupper() and (is_other or (text and text.lower() != name.lower())):
+        # The name of a layer or of a block, whose arguments are below it.
+        is_below = len(entries) == 1 and name not in entries and path[-2:-1] == ("layers",)
+        if is_below or (name[:1].isupper() and (is_other or (text and text.lower() != name.lower()))):
             there = text or next(iter(entries))
             usual = f"search {format_path(path)} with a choice to try several"
+            if is_below and not name[:1].isupper():
+                usual = f"write {format_path((*path, there, step))}"
             hint = did_you_mean(near(name, [there], cutoff=0.8)) or usual
             raise ConfigError(Problem(position, f"{format_path(path)} is {there}, not {name}", hint))
         path = (*path, step)
@@ -249,10 +253,21 @@ def check_space(document: Document, space: Space, check: Callable[[Document], Co
     ConfigError.refuse(problems.values())
     lows = lowest(space.parameters)
     root = space.applied(document, lows).root
+    # Options may use a variable that others do not: choices stay as written.
+    others = lowest([each for each in space.parameters if each.dimension.kind != "choice"])
     for parameter in space.parameters:
-        if find(root, parameter.path) != parameter.node_of(lows):
+        configs = {plain_with(document, space, others | end, check) for end in parameter.ends()}
+        if len(configs) == 1 or find(root, parameter.path) != parameter.node_of(lows):
             message = f"{parameter.name}: another key of the space replaces its value"
-            raise ConfigError(Problem(parameter.steps[-1][1], message))
+            raise ConfigError(Problem(parameter.steps[-1][1], message, "remove one of the two"))
+
+
+def plain_with(document: Document, space: Space, values: Values, check: Callable[[Document], Config]) -> str:
+    """Return the text of the config with these values, or that of the values if they are invalid together."""
+    try:
+        return repr(plain_config(check(space.applied(document, values))))
+    except ConfigError:
+        return repr(values)
 
 
 def compared_config(config: Config) -> dict[str, Any]:

@@ -4,6 +4,8 @@ Nothing here trains. Every write happens under the lock of the search folder, so
 
 import math
 import os
+import re
+import sys
 import warnings
 import zlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -24,6 +26,10 @@ LEAST_TRIALS = 4
 """For the importance of parameters."""
 DIRECTIONS = {"min": "minimize", "max": "maximize"}
 REASON = "reason"
+PROXY = "grpc://"
+PROXY_ADDRESS = re.compile(re.escape(PROXY) + r"([\w.-]+|\[[0-9a-fA-F:]+\]):([0-9]{1,5})")
+PROXY_SECONDS = 10.0
+"""Until a proxy must answer."""
 Parameters = Sequence[Parameter]
 State = Literal["RUNNING", "COMPLETE", "PRUNED", "FAIL"]
 
@@ -77,16 +83,18 @@ def suggested(
 ) -> Values | None:
     """Return values that no trial has, by the tree-structured Parzen estimator; None if there seem to be no others.
 
-    They depend on the arguments alone. A paused trial counts by its last value, one in progress as a bad one."""
+    They depend on the arguments alone. A paused trial counts by its best value, one in progress as a bad one, and one
+    that failed as the worst."""
     with quiet_optuna() as optuna:
         study = optuna.create_study(direction=DIRECTIONS[mode])
         for each in trials:
             best, end = each.best(mode), dict[str, Any]()
-            state: State = "RUNNING" if each.number in busy else "COMPLETE" if each.is_complete else "PRUNED"
-            if state != "RUNNING":
+            state: State = "RUNNING" if each.number in busy else "PRUNED"
+            if not each.reason and not math.isnan(best) and each.number not in busy:
+                state = "COMPLETE" if each.is_complete else "PRUNED"
                 end = {"value": best} if each.is_complete else {"intermediate_values": {each.epochs: best}}
-            if not each.reason and not (end and math.isnan(best)):
-                study.add_trial(frozen(optuna, parameters, each.values, state, **end))
+            # Without a value, a failed trial counts as worse than all others.
+            study.add_trial(frozen(optuna, parameters, each.values, state, **end))
         is_nested = any(any(each.inside.values()) for each in parameters)
         earlier = [each.values for each in trials]
         for attempt in range(ATTEMPTS):
@@ -113,12 +121,14 @@ class StoredStudy:
 
     @contextmanager
     def stored(self) -> Iterator[Any]:
-        """Yield Optuna's module for a use of the storage. Raises MachineError: the disk or the database fails."""
+        """Yield Optuna's module for a use of the storage. Raises MachineError: the disk, the database or its proxy
+        fails."""
         with quiet_optuna() as optuna, disk_errors(self.journal):
             try:
                 yield optuna
-            except optuna.exceptions.StorageInternalError as error:
-                words = str(error.__cause__ or error).splitlines()[0]
+            except storage_failures(optuna) as error:
+                details = error.details() if hasattr(error, "details") else ""
+                words = str(details or error.__cause__ or error).splitlines()[0]
                 raise MachineError(f"the storage has failed: {words}") from error
 
     def trials(self) -> list[Trial]:
@@ -149,6 +159,12 @@ class StoredStudy:
             self.study.tell(trial.number, value if state == states.COMPLETE else None, state)
 
 
+def storage_failures(optuna: Any) -> tuple[type[Exception], ...]:
+    """Return the exceptions of a database, and those of a proxy if one is in use."""
+    grpc = sys.modules.get("grpc")
+    return (optuna.exceptions.StorageInternalError, *([grpc.RpcError] if grpc else []))
+
+
 class NoLock:
     """Takes the place of Optuna's lock, which a killed process leaves behind for 30 seconds."""
 
@@ -159,7 +175,7 @@ class NoLock:
 
 
 def opened(optuna: Any, journal: Path, url: str | None) -> Any:
-    """Return the storage, new or existing. Raises MachineError: the database cannot be reached."""
+    """Return the storage, new or existing. Raises MachineError: the database or its proxy cannot be reached."""
     if url is None:
         # A process that was killed while it wrote leaves an incomplete line.
         descriptor = os.open(journal, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
@@ -167,6 +183,8 @@ def opened(optuna: Any, journal: Path, url: str | None) -> Any:
             file.truncate(file.read().rfind(b"\n") + 1)
         backend = optuna.storages.journal.JournalFileBackend(str(journal), lock_obj=NoLock())
         return optuna.storages.JournalStorage(backend)
+    if url.startswith(PROXY):
+        return opened_proxy(optuna, url)
     from sqlalchemy.exc import SQLAlchemyError
 
     try:
@@ -175,6 +193,20 @@ def opened(optuna: Any, journal: Path, url: str | None) -> Any:
         raise MachineError(f"the driver of the database is not installed: {error}", "install it with pip") from error
     except (SQLAlchemyError, ValueError) as error:
         raise MachineError(f"the storage cannot be opened: {str(error).splitlines()[0]}") from error
+
+
+def opened_proxy(optuna: Any, url: str) -> Any:
+    """Return Optuna's gRPC proxy for the database of its server. Raises MachineError: nothing answers there."""
+    address = PROXY_ADDRESS.fullmatch(url)
+    if address is None:
+        raise MachineError(f"the storage cannot be opened: {url} is not {PROXY}HOST:PORT")
+    proxy = optuna.storages.GrpcStorageProxy(host=address[1], port=int(address[2]))
+    try:
+        proxy.wait_server_ready(PROXY_SECONDS)
+    except ConnectionError as error:
+        message = f"the storage cannot be opened: no proxy answers at {address[1]}:{address[2]}"
+        raise MachineError(message, "start optuna.storages.run_grpc_proxy_server there") from error
+    return proxy
 
 
 def refuse_storage(url: str | None) -> None:

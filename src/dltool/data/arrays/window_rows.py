@@ -39,6 +39,16 @@ class WindowTable:
         """Return (windows,): the table's row that is so many rows after the last one of each window."""
         return np.asarray(self.rows[self.starts + self.options.length - 1 + step])
 
+    def spans_of(self, numbers: np.ndarray) -> np.ndarray:
+        """Return (windows, 2): the least and the greatest of `numbers` (table rows,) in each window, the rows of its
+        target included."""
+        found = np.repeat(numbers[self.rows[self.starts]][:, np.newaxis], 2, axis=1)
+        for step in range(1, span_of(self.options)):
+            each = numbers[self.rows[self.starts + step]]
+            np.minimum(found[:, 0], each, out=found[:, 0])
+            np.maximum(found[:, 1], each, out=found[:, 1])
+        return found
+
     def input_of(self, name: str, base: Rows) -> Rows:
         """Return the input of one column of the table: (windows, length, …), taken on demand; longer for columns known
         in advance; (windows, …) for static ones. Text stays coded."""

@@ -1,6 +1,7 @@
 """Windows over tables as examples: rows are split in the order of time, and no window crosses two splits."""
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -9,7 +10,7 @@ from dltool.config.schema import Data, Windows
 from dltool.config.window_options import columns_in
 from dltool.data.arrays.rows import Coded, stack
 from dltool.data.arrays.time_steps import moments_of
-from dltool.data.arrays.window_rows import PLACE, make_windows, span_of
+from dltool.data.arrays.window_rows import PLACE, WindowTable, check_parts_have_windows, make_windows, span_of
 from dltool.data.examples import Examples, SourceExamples, places_in
 from dltool.data.sources.tables import (
     as_input,
@@ -22,7 +23,8 @@ from dltool.data.sources.tables import (
 )
 from dltool.data.split.at_random import TEST, TRAINING, VALIDATION, split_of
 from dltool.data.split.by_column import SplitColumns, Values, column_named, is_missing, numbered, order_named, positions
-from dltool.data.split.divide import divide_rows
+from dltool.data.split.divide import divide_rows, values_in_order
+from dltool.data.split.folds import taken
 from dltool.data.split.sizes import part_sizes
 from dltool.data.tables.typed_table import Table
 from dltool.errors import ConfigError, DataError, Problem
@@ -58,8 +60,8 @@ def load_window_examples(data: Data) -> SourceExamples:
     goals = [in_memory(columns[name]) for name in windows.targets]
     static = {name: in_memory(columns[name]) for name in windows.static if name in read.types}
     check_inputs(windows, read.types, static, series)
-    parts = parts_of_rows(data, read.tables, values, order, series)
-    found = make_windows(windows, parts, np.all([~is_missing(goal) for goal in goals], axis=0), series, order)
+    parts, numbers = parts_of_rows(data, read.tables, values, order, series)
+    found = divided_windows(windows, parts, numbers, np.all([~is_missing(x) for x in goals], axis=0), series, order)
     after = [found.rows_after(step) for step in windows.steps]
     labels = [goal.take(rows) if isinstance(goal, Coded) else goal[rows] for goal in goals for rows in after]
     targets = {ONE_TARGET: labels_of_windows(labels, read.targets[ONE_TARGET])}
@@ -72,11 +74,31 @@ def load_window_examples(data: Data) -> SourceExamples:
         {"training": examples},
         types=read.types,
         divided=split_of(found.parts),
+        spans=None if data.split.folds is None else found.spans_of(numbers),
         inferred=read.inferred(data),
         warnings=(*found.warnings, *(out_of_order(values, dates, series) if order is None else ())),
         columns=tuple(first.columns.values()),
         season=None if found.step is None else found.step.season,
     )
+
+
+def divided_windows(
+    windows: Windows,
+    parts: np.ndarray,
+    numbers: np.ndarray,
+    has_target: np.ndarray,
+    series: np.ndarray | None,
+    order: tuple[str, Values] | None,
+) -> WindowTable:
+    """Return the windows inside the `parts`. Folds divide the rows that have `numbers`, and all windows of these: one
+    that lies in two parts belongs to none. See :func:`make_windows` and :func:`parts_of_rows`."""
+    found = make_windows(windows, np.where(numbers >= 0, TRAINING, parts), has_target, series, order)
+    if (numbers < 0).all():
+        return found
+    begins, ends = found.spans_of(parts).T
+    found = replace(found, parts=np.where(begins == ends, begins, OF_NO_PART))
+    check_parts_have_windows(parts, found)
+    return found
 
 
 def labels_of_windows(labels: Sequence[Values], target: Target) -> Values:
@@ -153,8 +175,9 @@ def parts_of_rows(
     values: Mapping[str, Values],
     order: tuple[str, Values] | None,
     series: np.ndarray | None,
-) -> np.ndarray:
-    """Return (rows,): TRAINING, VALIDATION or TEST. Only the rows of the source are divided."""
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return (rows,): TRAINING, VALIDATION or TEST; and the number of each row's time among those that folds divide, -1
+    for the test. Only the rows of the source are divided."""
     rows = tables["source"].rows
     given = {role: table.rows for role, table in tables.items()}
     times: dict[str, Values] = {
@@ -162,7 +185,8 @@ def parts_of_rows(
         for name, found in values.items()
     }
     rule = data.split
-    if rule.column is None and rule.order is None:
+    is_own = rule.order is None or (rule.order == "time" and "time" not in times)
+    if rule.column is None and is_own:
         if order is None:
             # The time of rows without one is their index in their series.
             times["time"] = np.arange(rows) if series is None else positions(series[:rows])
@@ -172,11 +196,15 @@ def parts_of_rows(
     split = divide_rows(rule, rows, sizes, SplitColumns(times), seed=0)
     parts = np.full(sum(given.values()), TRAINING)
     parts[split.validation], parts[split.test] = VALIDATION, TEST
+    numbers = np.full(len(parts), -1)
+    if rule.folds is not None and rule.order is not None:
+        inside = np.setdiff1d(np.arange(rows), split.test)
+        numbers[inside] = numbered(taken(values_in_order(rule.order, rows, SplitColumns(times))[1], inside))[0]
     # The rows of other tables follow.
     for number, role in ((VALIDATION, "validation"), (TEST, "test")):
         parts[rows : rows + given.get(role, 0)] = number
         rows += given.get(role, 0)
-    return parts
+    return parts, numbers
 
 
 def new_windows(windows: Windows, table: Table, inputs: Collection[str], name: str) -> tuple[Examples, tuple[str, ...]]:

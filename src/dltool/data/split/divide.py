@@ -1,6 +1,6 @@
 """Applies the split of a config to the rows of a source: :func:`divide_rows`."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -12,12 +12,15 @@ from dltool.data.files.class_folders import PartName
 from dltool.data.split.at_random import Folds, Split, divide, divide_by_groups, divide_by_names, divide_in_order
 from dltool.data.split.by_column import SplitColumns, Values, column_named, is_missing, order_named
 from dltool.data.split.folds import FoldRows, check_fold_classes, folds_of, rows_of_fold
-from dltool.data.split.sizes import SPLIT, PartSizes, named_sizes, part_sizes, used_size
+from dltool.data.split.sizes import SPLIT, PartSizes, named_sizes, part_sizes
+from dltool.data.split.window_folds import folds_of_windows, windows_of_fold
 from dltool.errors import ConfigPath, DataError, Problem
 from dltool.text import counted, listed
 
 Strata = tuple[TargetFacts, np.ndarray]
 """A target with classes, and the class (rows,) of each example, for stratification."""
+Use = Callable[[Split], Split]
+"""Leaves out the training rows of a split that are not used."""
 
 
 def named_parts(options: SplitOptions, columns: SplitColumns) -> Split | None:
@@ -93,8 +96,12 @@ def divide_parts(
     ranges: Mapping[str, tuple[int, int]],
     strata: Strata | None,
     seed: int,
+    use: Use,
 ) -> Split:
-    """Divide the rows of the training split, by their classes if allowed; other splits keep theirs."""
+    """Divide the rows of the training split, by their classes if allowed; other splits keep theirs, and all that the
+    source itself divides. `use` is for the sizes of folds."""
+    if source.divided is not None:
+        return divide_windows(rule, source.divided, source.spans, use)
     _, rows = ranges["training"]
     classes = None
     if strata is not None and rule.may_be_stratified and rule.stratify is not False:
@@ -112,16 +119,31 @@ def divide_parts(
         folds = folds_of(rule, given, rows, seed)
         if rule.fold is not None:
             return divide_fold(rule, given, folds, own, seed)
-        # All of them, so that an error in any fold appears before the first is trained.
-        alone = (
-            rule.model_copy(update={"fold": fold, "repeat": repeat})
-            for repeat in range(1, len(folds.numbers) + 1)
-            for fold in range(1, rule.folds + 1)
-        )
-        every = [divide_fold(each, given, folds, own, seed) for each in alone]
-        counts = tuple((used_size(rule, len(each.train)), len(each.validation), len(each.test)) for each in every)
-        split = replace(split, folds=replace(folds, sizes=counts))
+        split = with_folds(rule, split, folds, lambda each: use(divide_fold(each, given, folds, own, seed)))
     return replace(split, validation=own.get("validation", split.validation), test=own.get("test", split.test))
+
+
+def with_folds(rule: SplitOptions, split: Split, folds: Folds, divided: Callable[[SplitOptions], Split]) -> Split:
+    """Return the split with the folds and their sizes. All of them are `divided`, so that an error in any fold appears
+    before the first is trained."""
+    every = [
+        divided(rule.model_copy(update={"fold": fold, "repeat": repeat}))
+        for repeat in range(1, len(folds.numbers) + 1)
+        for fold in range(1, (rule.folds or 0) + 1)
+    ]
+    sizes = tuple((len(each.train), len(each.validation), len(each.test)) for each in every)
+    return replace(split, folds=replace(folds, sizes=sizes))
+
+
+def divide_windows(rule: SplitOptions, split: Split, spans: np.ndarray | None, use: Use) -> Split:
+    """Return the split of windows, or that of the fold which the rule names. For `spans` see
+    :class:`dltool.data.examples.SourceExamples`."""
+    if spans is None:
+        return split
+    folds = folds_of_windows(rule, spans)
+    if rule.fold is not None:
+        return windows_of_fold(rule, spans, folds, split)
+    return with_folds(rule, split, folds, lambda each: use(windows_of_fold(each, spans, folds, split)))
 
 
 def divide_fold(rule: SplitOptions, given: FoldRows, folds: Folds, own: Mapping[str, np.ndarray], seed: int) -> Split:
@@ -138,11 +160,13 @@ def divide_fold(rule: SplitOptions, given: FoldRows, folds: Folds, own: Mapping[
 def order_warnings(rule: SplitOptions, source: SourceExamples, sizes: PartSizes) -> tuple[str, ...]:
     """Return a warning if a date orders the rows in the file, and they are divided at random; or if some lack it."""
     columns = source.split_columns
+    if source.divided is not None:
+        return ()
     if rule.order is not None:
         name, values = order_named(columns.values, columns.dates, rule.order, (*SPLIT, "order")) or ("", np.arange(0))
         lost = int(is_missing(values).sum())
         return (f'{counted(lost, "row")} without a "{name}" for training only',) * bool(lost)
-    if rule.rules or source.divided is not None or not (sizes.taken_validation or sizes.taken_test):
+    if rule.rules or not (sizes.taken_validation or sizes.taken_test):
         return ()
     steps = {name: np.diff(values) for name, values in columns.values.items() if name in columns.dates}
     ordered = [name for name, each in steps.items() if each.any() and ((each >= 0).all() or (each <= 0).all())]
