@@ -44,7 +44,14 @@ class Dependence:
         return {"column": self.column, "output": output, **ends}
 
     def label(self, at: int) -> str:
-        return data_number(float(self.grid[at]), 4) if self.grid.dtype.kind in "iuf" else str(self.grid[at]) or MISSING
+        return raw_text(self.grid[at])
+
+
+def raw_text(value: Any) -> str:
+    """Return a raw value of a column as text."""
+    if isinstance(value, np.number):
+        return MISSING if np.isnan(value) else data_number(float(value), 4)
+    return str(value) or MISSING
 
 
 def dependence_on(question: Question, model: MixedModel, name: str, inputs: Mapping[str, Rows]) -> Dependence | None:

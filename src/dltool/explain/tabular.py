@@ -1,6 +1,7 @@
 """Explanations of tables, windows and vectors of numbers: which columns matter, and how."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from itertools import islice
 from typing import Any
@@ -15,12 +16,12 @@ from dltool.evaluation.figures.figure import Figure
 from dltool.explain import column_figures as figures
 from dltool.explain.attributions import attribution
 from dltool.explain.contributions import TRAINING, ZEROS, ColumnPlaces, column_places
-from dltool.explain.dependence import MISSING, Dependence, dependence_on
+from dltool.explain.dependence import Dependence, dependence_on, raw_text
 from dltool.explain.explained import Explained, Question
 from dltool.explain.mixing import Columns, MixedModel
 from dltool.explain.permutation import REPEATS, Importance, agreement, importances, randomisation
 from dltool.explain.related_columns import related_groups
-from dltool.text import data_number, joined, listed, number, shape_text, shortened
+from dltool.text import joined, listed, number, shape_text
 
 MOST_NUMBERS = 40_000_000
 """Input numbers of all predictions for permuted columns; of many columns, fewer rows are predicted."""
@@ -69,7 +70,7 @@ class ExplainedTable:
 
     @property
     def about(self) -> str:
-        return f"{len(self.examples):,} examples of the {self.question.split} split"
+        return replace(self.question, examples=self.examples).about
 
     @cached_property
     def clusters(self) -> np.ndarray | None:
@@ -225,13 +226,6 @@ def waterfall(question: Question, places: ColumnPlaces, name: str, at: int, cont
     before, after = (float(each[at]) for each in places.ends)
     title = places.label_words(at)
     return figures.waterfall_figure(name, title, labels, contributions, before, after, of)
-
-
-def raw_text(value: Any) -> str:
-    """Return a raw value of a column as text."""
-    if isinstance(value, np.number):
-        return MISSING if np.isnan(value) else data_number(float(value), 4)
-    return shortened(str(value), 30) or MISSING
 
 
 EXPLAINERS: Mapping[str, Callable[[ExplainedTable], Explained]] = {
