@@ -291,5 +291,6 @@ def test_integrated_gradients_are_complete_on_every_smoke_config(name: str, tmp_
     blank = {key: np.broadcast_to(each.mean(0, keepdims=True), each.shape) for key, each in inputs.items()}
     found, proof = complete_gradients(scores, inputs, inputs, blank, scores.labels(inputs))
     assert proof.holds, proof.sentence
-    again = integrated_gradients(scores, inputs, inputs, blank, scores.labels(inputs), proof.values["steps"])
-    np.testing.assert_array_equal(found["input"], again["input"])
+    steps = proof.values["steps"]
+    again = integrated_gradients(scores, inputs, inputs, blank, scores.labels(inputs), 2 * steps)
+    np.testing.assert_allclose(found["input"], again["input"], atol=0.05 * np.abs(again["input"]).max())

@@ -24,4 +24,6 @@ def show_explanation(outcome: "ExplanationOutcome", console: StreamConsole) -> N
             )
     if not outcome.warning:
         console.print(Text("in    ", "bold") + data_text(outcome.folder))
-        console.next_step(f"dltool report {shlex.quote(str(outcome.run))}")
+        # The report shows no explanations of new data.
+        if not outcome.folder.name.startswith("data-"):
+            console.next_step(f"dltool report {shlex.quote(str(outcome.run))}")

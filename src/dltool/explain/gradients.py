@@ -10,8 +10,6 @@ from dltool.explain.scores import Arrays, Scores
 FEWEST_STEPS, MOST_STEPS = 16, 256
 TOLERANCE = 0.01
 """The largest median error of a complete explanation."""
-SAMPLE, CAUTION = 32, 0.8
-"""Examples by which the number of steps is chosen, and the share of the tolerance that they may have."""
 
 
 def integrated_gradients(
@@ -31,25 +29,22 @@ def integrated_gradients(
 def complete_gradients(
     scores: Scores, inputs: Arrays, entrances: Arrays, baseline: Arrays, labels: np.ndarray
 ) -> tuple[Arrays, Proof]:
-    """Return integrated gradients with as many steps as completeness takes, and the proof of it.
+    """Return integrated gradients with as many steps as completeness takes, and the proof of it: steps are doubled for
+    the examples that are not complete yet, until half of all are.
 
     All arrays have one row for each example; `baseline` is what the entrances are compared with."""
-    few, ends, blank = (
-        {name: each[:SAMPLE] for name, each in arrays.items()} for arrays in (inputs, entrances, baseline)
-    )
-    steps = FEWEST_STEPS
-    while steps < MOST_STEPS:
-        found = integrated_gradients(scores, few, ends, blank, labels[:SAMPLE], steps)
-        # All examples with too few steps would take long.
-        if np.median(incompleteness(scores, few, ends, blank, labels[:SAMPLE], found)) < CAUTION * TOLERANCE:
-            break
+    given, steps = (inputs, entrances, baseline), FEWEST_STEPS
+    found = dict(integrated_gradients(scores, *given, labels, steps))
+    errors = incompleteness(scores, *given, labels, found)
+    while np.median(errors) >= TOLERANCE and steps < MOST_STEPS:
         steps *= 2
-    while True:
-        found = integrated_gradients(scores, inputs, entrances, baseline, labels, steps)
-        errors = incompleteness(scores, inputs, entrances, baseline, labels, found)
-        if np.median(errors) < TOLERANCE or steps >= MOST_STEPS:
-            return found, completeness(errors, steps)
-        steps *= 2
+        poor = np.flatnonzero(errors >= TOLERANCE)
+        few, ends, blank = ({name: each[poor] for name, each in arrays.items()} for arrays in given)
+        better = integrated_gradients(scores, few, ends, blank, labels[poor], steps)
+        errors[poor] = incompleteness(scores, few, ends, blank, labels[poor], better)
+        for name, each in better.items():
+            found[name][poor] = each
+    return found, completeness(errors, steps)
 
 
 def incompleteness(

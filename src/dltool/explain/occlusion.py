@@ -14,7 +14,8 @@ from dltool.explain.proofs import Places
 from dltool.explain.scores import Scores, nodes_of
 
 CELLS = {1: 64, 2: 8}
-"""The most parts of an axis that are blanked one at a time, by the number of axes."""
+"""The most parts of an axis that are blanked one at a time, by the number of axes; of large images one less."""
+LARGE = 32
 
 
 def occlusion(places: Places) -> np.ndarray:
@@ -29,7 +30,8 @@ def occlusion(places: Places) -> np.ndarray:
 
 def parts_of(shape: tuple[int, ...]) -> list[np.ndarray]:
     """Return the parts of an example, each (places,) of bool. Every place is in one of them."""
-    sides = [math.ceil(size / CELLS.get(len(shape), 4)) for size in shape]
+    most = CELLS[len(shape)] - (len(shape) > 1 and max(shape) > LARGE)
+    sides = [math.ceil(size / most) for size in shape]
     cells = np.ravel_multi_index(
         np.meshgrid(*(np.arange(size) // side for size, side in zip(shape, sides, strict=True)), indexing="ij"),
         [math.ceil(size / side) for size, side in zip(shape, sides, strict=True)],

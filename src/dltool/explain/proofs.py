@@ -18,7 +18,7 @@ from dltool.explain.scores import Arrays, Scores
 from dltool.text import numbers
 from dltool.training.state import value_of
 
-MOST_PROVEN, MOST_SHUFFLED = 100, 10
+MOST_PROVEN, MOST_SHUFFLED = 64, 6
 """Examples by which deletion and insertion, and the randomisation test, are computed."""
 SHUFFLES, RANDOM_ORDERS = 5, 40
 """Models with shuffled weights; random orders of the places, of all examples together."""
