@@ -1,8 +1,8 @@
-"""Makes the figures of docs/guides/explanations.md: trains three configs, explains them, and copies what they drew.
+"""Makes the figures of docs/guides/explanations.md: trains four configs, explains them, and copies what they drew.
 
     python scripts/explanation_figures.py DATA
 
-DATA is the folder with rt-polarity/ and spoken-digits.zip, which two of the configs read."""
+DATA is the folder with rt-polarity/, spoken-digits.zip and the adult tables, which three of the configs read."""
 
 import shutil
 import subprocess
@@ -16,6 +16,11 @@ FIGURES = {
     "digits": {"maps": "explain-digits", "Occlusion_classes": "explain-digits-classes"},
     "reviews": {"IntegratedGradients_texts": "explain-reviews"},
     "spoken-digits": {"maps": "explain-spoken-digits"},
+    "adult": {
+        "importance": "explain-adult",
+        "dependence_age": "explain-adult-age",
+        "example_2": "explain-adult-example",
+    },
 }
 """The figures of each config, and the files that show them."""
 

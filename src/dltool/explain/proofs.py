@@ -25,8 +25,6 @@ SHUFFLES, RANDOM_ORDERS = 5, 40
 FEW = 10
 """Below this number of examples, intervals are those of random orders."""
 SHARES = np.linspace(0, 1, 11)
-UNRELATED = 0.2
-"""The largest mean rank correlation of maps that have nothing to do with each other."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +42,11 @@ class Places:
     axes: int
     noun: str
     blank: Callable[[Arrays, Arrays], Arrays]
+
+    @property
+    def unrelated(self) -> float:
+        """Return the largest mean rank correlation of explanations that have nothing to do with each other."""
+        return 0.2
 
     def first(self, rows: int) -> "Places":
         inputs = {name: each[:rows] for name, each in self.inputs.items()}
@@ -163,7 +166,7 @@ def randomisation(places: Places, values: np.ndarray, attribute: Callable[[Place
         each = [correlation(*three) for three in zip(values, others, places.valid, strict=False)]
         found.append(float(np.nanmean(each)) if np.isfinite(each).any() else 1.0)
     mean = float(np.mean(found))
-    holds = mean < UNRELATED
+    holds = mean < places.unrelated
     related = f"the rank correlation with maps of shuffled weights is {mean:.2f}"
     start = "Randomisation: it depends on" if holds else "It does not depend on"
     sentence = f"{start} what the model has learned: {related}, the mean of {SHUFFLES} shuffles."
