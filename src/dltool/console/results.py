@@ -2,14 +2,13 @@
 
 import shlex
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.cells import cell_len
 from rich.console import Console
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -18,7 +17,7 @@ from dltool.console.consoles import StreamConsole, data_text, show_json, stderr_
 from dltool.console.explanations import show_explanation
 from dltool.console.part_table import fold_sizes, part_lines
 from dltool.console.problems import problems_as_json, render_error
-from dltool.console.table_layout import aligned_table, plain_table, show_curve, show_drift, show_groups
+from dltool.console.table_layout import aligned_table, plain_table, show_columns, show_curve, show_drift, show_groups
 from dltool.errors import DltoolError
 from dltool.runs.files import Run
 from dltool.runs.repeats import repeats
@@ -32,11 +31,9 @@ if TYPE_CHECKING:
     from dltool.commands.reproduce import Reproduction
     from dltool.commands.resume import AlreadyComplete
     from dltool.config.load import Document
-    from dltool.data.summary import ColumnRow
     from dltool.experiment.finishing import TrainingOutcome
     from dltool.search.finish import SearchOutcome
 
-NARROW = 60
 MOST_CLASSES = 20
 SHORTEST = 0.1  # seconds of an epoch
 PARTS_OF_MEMORY = {"activations": "activations of a batch"}
@@ -282,28 +279,6 @@ def time_text(seconds: float | None, steps: int) -> str:
     step = f"{1000 * seconds:.3g} ms" if seconds < 0.9 else duration(seconds)
     epoch = f"about {duration(seconds * steps)}" if seconds * steps >= SHORTEST else f"less than {duration(SHORTEST)}"
     return f": {epoch} without validation, at {step} a step"
-
-
-def show_columns(columns: Iterable["ColumnRow"], console: Console) -> None:
-    """Print a row for each column of a table, two lines on narrow terminals."""
-    table = aligned_table("column", "type", numbers=("missing", "distinct"))
-    for heading in ("range", "why"):
-        table.add_column(heading, overflow="fold")
-    for column in columns:
-        name = data_text(column.name)
-        if column.use not in ("", "input"):
-            name += Text(f" ({column.use})", "dim")
-        limits = "" if column.low is None else f"{column.low} to {column.high}"
-        missing = f"{column.missing:,}" if column.missing else ""
-        if console.width < NARROW:
-            console.print(name + Text(f"  {column.type}", "bold"))
-            parts = (column.why, missing and f"{missing} missing", limits)
-            console.print(Padding(data_text("; ".join(filter(None, parts))), (0, 0, 0, 2)))
-        else:
-            distinct = "" if column.type == "ignore" else "many" if column.distinct is None else f"{column.distinct:,}"
-            table.add_row(name, column.type, missing, distinct, data_text(limits), data_text(column.why))
-    if table.rows:
-        console.print(table)
 
 
 def class_table(outcome: "CheckOutcome") -> Table:

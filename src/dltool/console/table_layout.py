@@ -5,6 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -16,8 +18,10 @@ if TYPE_CHECKING:
     from dltool.commands.drift import DriftOutcome
     from dltool.config.describe import Description
     from dltool.curve.outcome import CurveOutcome
+    from dltool.data.summary import ColumnRow
     from dltool.evaluation.findings import GroupComparison
 
+NARROW = 60
 STATUS_STYLES = {"ok": "green", "warning": "yellow"}
 
 
@@ -132,3 +136,25 @@ def show_diagnosis(checks: Sequence["Check"], as_json: bool) -> int:
     else:
         console.print("training will not work until the problems above are fixed", style="dim")
     return code
+
+
+def show_columns(columns: Iterable["ColumnRow"], console: Console) -> None:
+    """Print a row for each column of a table, two lines on narrow terminals."""
+    table = aligned_table("column", "type", numbers=("missing", "distinct"))
+    for heading in ("range", "why"):
+        table.add_column(heading, overflow="fold")
+    for column in columns:
+        name = data_text(column.name)
+        if column.use not in ("", "input"):
+            name += Text(f" ({column.use})", "dim")
+        limits = "" if column.low is None else f"{column.low} to {column.high}"
+        missing = f"{column.missing:,}" if column.missing else ""
+        if console.width < NARROW:
+            console.print(name + Text(f"  {column.type}", "bold"))
+            parts = (column.why, missing and f"{missing} missing", limits)
+            console.print(Padding(data_text("; ".join(filter(None, parts))), (0, 0, 0, 2)))
+        else:
+            distinct = "" if column.type == "ignore" else "many" if column.distinct is None else f"{column.distinct:,}"
+            table.add_row(name, column.type, missing, distinct, data_text(limits), data_text(column.why))
+    if table.rows:
+        console.print(table)

@@ -16,7 +16,7 @@ from dltool.data.arrays.fingerprint import PartDigests, contents_of, fingerprint
 from dltool.data.arrays.row_keys import duplicate_warnings
 from dltool.data.arrays.rows import Rows, is_text, take
 from dltool.data.arrays.window_rows import values_once
-from dltool.data.examples import Examples, SourceExamples, check_alike, stacked
+from dltool.data.examples import Examples, SourceExamples, check_alike, stacked, with_known_slices
 from dltool.data.facts import Facts, InputFacts
 from dltool.data.files.class_folders import PartName
 from dltool.data.labels import Labels, read_labels, spelling_warnings, target_scale, with_positive
@@ -112,8 +112,7 @@ def load_data(data: Data, seed: int, most_rows: int | None = None, read: Read | 
     parts = {name: source.parts[name] for name, taken in is_taken.items() if name in source.parts and not taken}
     check_alike([*parts.values()])
     targets = {each.name: np.concatenate([each.encode(part) for part in parts.values()]) for each in labels}
-    examples, ranges = stacked([*parts.values()], targets), ranges_of(parts)
-    refuse_unknown_slices(data, examples)
+    examples, ranges = with_known_slices(data, stacked([*parts.values()], targets)), ranges_of(parts)
     described = {each.name: described_target(each, targets[each.name]) for each in labels}
     check_stratify(data.split, described)
     strata = strata_of(described, targets)

@@ -141,8 +141,8 @@ def places_in(file: str, count: int, rows: np.ndarray | None = None) -> dict[str
     return {"file": np.full(count, file, dtype=object), "row": np.arange(1, count + 1) if rows is None else rows}
 
 
-def refuse_unknown_slices(data: Data, examples: Examples) -> None:
-    """Raise ConfigError for slices by what is no column with one value for each example."""
+def with_known_slices(data: Data, examples: Examples) -> Examples:
+    """Return the examples. Raises ConfigError for slices by what is no column with one value for each example."""
     values = {**examples.inputs, **examples.columns}
     known = [name for name, each in values.items() if len(each.shape) == 1]
     ConfigError.refuse(
@@ -154,3 +154,4 @@ def refuse_unknown_slices(data: Data, examples: Examples) -> None:
         for number, name in enumerate(data.slice_bounds)
         if name not in known
     )
+    return examples

@@ -21,7 +21,7 @@ from dltool.runs.directory import refuse_unwritable
 from dltool.runs.files import Run
 from dltool.runs.recorded import with_table_at
 from dltool.runs.records import read_record
-from dltool.runs.start_record import StartRecord, kept_start, recorded_warnings
+from dltool.runs.start_record import kept_start, recorded_warnings, start_lines
 from dltool.text import counted
 from dltool.tracking import refuse_missing_extras
 
@@ -82,10 +82,7 @@ def train_until_stopped(document: Document, runs: Path, stages: Stages, terms: T
         if config.training.precision == "mixed_float16" and not experiment.pinned["gpus"]:
             progress.warn("mixed_float16 is many times slower than float32 without a GPU; try mixed_bfloat16")
     started = experiment.built.started
-    lines = [
-        *overrides(document, config),
-        *([] if started is None else [StartRecord.model_validate(started.record).words]),
-    ]
+    lines = [*overrides(document, config), *start_lines(None if started is None else started.record)]
     progress.prepared(config, dataset.facts, experiment.built.full.count_params(), lines)
     # In an untrusted run directory, git could run programs from it.
     git = read_record(whole).git if whole is not None else git_commit(document.path.absolute().parent)

@@ -43,11 +43,7 @@ class Experiment:
 
 
 def new_experiment(
-    config: Config,
-    dataset: Dataset,
-    threads: int | None = None,
-    is_kept: bool = True,
-    start: Path | None = None,
+    config: Config, dataset: Dataset, threads: int | None = None, is_kept: bool = True, start: Path | None = None
 ) -> Experiment:
     """Build the model for the data, its preprocessing fitted on the training split alone.
 

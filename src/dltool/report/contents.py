@@ -11,7 +11,6 @@ from dltool.config.losses import loss_name
 from dltool.config.outputs import heads_of
 from dltool.config.schema import Config
 from dltool.config.tasks import TASKS
-from dltool.config.text.dump import leaves, plain_config
 from dltool.config.text.tree import format_path
 from dltool.data.dataset import Dataset
 from dltool.data.facts import Facts
@@ -31,6 +30,7 @@ from dltool.report.examples import Example, Look, rows_looks, training_examples
 from dltool.report.layers import LayerTableRow, joined_inputs, layer_table
 from dltool.report.leakage import leakage_findings
 from dltool.report.privacy import privacy_section
+from dltool.report.run_settings import environment, settings
 from dltool.report.sections import ReportSection
 from dltool.report.verdict import Tile, Verdict, tiles, verdict
 from dltool.report.warnings import (
@@ -42,17 +42,16 @@ from dltool.report.warnings import (
     wide_intervals,
 )
 from dltool.runs.files import Run
-from dltool.runs.records import RunContents, numbers, one_line, read_contents
+from dltool.runs.records import RunContents, one_line, read_contents
 from dltool.runs.repeats import repeats
 from dltool.runs.start_record import StartRecord
-from dltool.text import number, value_text
+from dltool.text import number
 
 if TYPE_CHECKING:
     from dltool.evaluation.findings import Assessment, Mistake, OutputAssessment
 
 FEW_MISTAKES = 6
 """Errors shown unless they are images: others take more room."""
-MOST_SETTINGS = 2000
 MOST_EXPECTATIONS = MOST_WARNINGS = 20
 WEIGHTED = "The loss counts each example by its weight ({}); metrics, baselines and tables count each once."
 
@@ -249,29 +248,3 @@ def decision(subject: Subject, assessed: "OutputAssessment") -> str:
     target = subject.facts.targets[str(head.target)]
     positive = "" if target.task.takes_several else f": a higher probability of {target.class_names[-1]} predicts it"
     return f"{threshold.words[:1].upper()}{threshold.words[1:]}{positive}."
-
-
-def settings(config: Config, origins: Mapping[str, str]) -> dict[str, dict[str, str]]:
-    """Return every config value in force, and its origin if the run has it, by path."""
-    values = {format_path(path): value for path, value in islice(leaves(plain_config(config), ()), MOST_SETTINGS)}
-    return {place: {"value": value_text(value), "origin": origins.get(place, "")} for place, value in values.items()}
-
-
-def environment(record: RunContents) -> dict[str, str]:
-    run, machine, git = record.run, record.run.machine, record.run.git or {}
-    memory, commit = numbers(machine).get("memory"), one_line(git.get("commit"))
-    dirty = ", with uncommitted changes" if git.get("dirty") is True else ""
-    found = {
-        "seed": one_line(run.seed),
-        "git commit": f"{commit}{dirty}" if commit else "",
-        "processor": one_line(machine.get("cpu")),
-        "cores": one_line(machine.get("cores")),
-        "memory": f"{memory / 2**30:.1f} GiB" if memory else "",
-        "system": one_line(machine.get("platform")),
-        "Python": one_line(machine.get("python")),
-        "versions": one_line(machine.get("versions")),
-        "environment variables": one_line(machine.get("environment")),
-        "pinned": one_line(run.pinned),
-        "own code": one_line([each.file for each in run.code]),
-    }
-    return {name: value for name, value in found.items() if value}

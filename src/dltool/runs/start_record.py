@@ -1,7 +1,8 @@
 """What a run holds of the weights that its model started with, and warnings about them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from pydantic import Field
 
@@ -28,6 +29,11 @@ class StartRecord(Lenient):
     def words(self) -> str:
         new = f"; new: {and_more(list(self.new), MOST_ITEMS)}" if self.new else ""
         return f"starts with the weights of {counted(len(self.taken), 'layer')} of {self.source}{new}"
+
+
+def start_lines(record: Mapping[str, Any] | None) -> list[str]:
+    """Return the line of a new run about the weights that its model starts with."""
+    return [] if record is None else [StartRecord.model_validate(record).words]
 
 
 def recorded_warnings(run: Run, config: Config) -> list[str]:
