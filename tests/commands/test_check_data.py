@@ -11,7 +11,7 @@ from tests.data.hostile_archives import write_folder
 
 from dltool.commands.check import check
 from dltool.config.load import read_document
-from dltool.console.results import show_columns
+from dltool.console.table_layout import show_columns
 
 HEADER = "id,age,\x1b[31mjob,born,member,notes,house,empty,label"
 LINES = [

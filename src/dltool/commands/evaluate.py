@@ -10,8 +10,8 @@ import numpy as np
 from dltool.config.metric_choice import SLICES, as_option, with_metrics, with_slices
 from dltool.config.outputs import heads_of
 from dltool.config.schema import Config
-from dltool.data.dataset import Dataset, SplitName, load_sources, with_known_slices
-from dltool.data.examples import Examples
+from dltool.data.dataset import Dataset, SplitName, load_sources
+from dltool.data.examples import Examples, with_known_slices
 from dltool.data.facts import Facts
 from dltool.errors import ConfigError, MachineError
 from dltool.experiment.assessing import assessed

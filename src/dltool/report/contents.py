@@ -161,7 +161,7 @@ def contents(subject: Subject) -> Contents:
         distributions=() if dataset is None else tuple(islice(distributions(dataset), MOST_DISTRIBUTIONS)),
         environment=environment(record),
         run_word=with_code(record.path),
-        sections=sections,
+        sections=tuple(sections),
     )
 
 
