@@ -260,11 +260,15 @@ def test_phases_freeze_layers_and_continue_the_noise(private, dataset, train):
     assert trained.built.noise_key.numpy()[2] == 12
 
 
+STATISTICS = {"BatchNormalization": {"center": False, "scale": False}}
+
+
 @pytest.mark.parametrize(
     ("layers", "place", "words"),
     [
         ([{"Conv3D": {"filters": 2, "kernel_size": 2}}, "Flatten"], 1, "single examples of conv3d are unknown"),
         ([{"UnitNormalization": {"axis": 0}}, "Flatten"], None, "depends on the other examples of its batch"),
+        ([{"TimeDistributed": {"layer": STATISTICS}}, "Flatten"], 1, "keeps statistics of the training examples"),
     ],
 )
 def test_layers_whose_examples_cannot_be_told_are_refused(private, layers, place, words):
@@ -274,7 +278,9 @@ def test_layers_whose_examples_cannot_be_told_are_refused(private, layers, place
         generator.integers(0, 3, 20).astype(np.int32),
         Split(np.arange(20), np.arange(0), np.arange(0)),
     )
-    model = {"layers": [{"Reshape": [2, 2, 2, 1]}, *layers, {"Dense": {"units": 3, "activation": "softmax"}}]}
+    # Zeros would hide what the layers before them do.
+    last = {"Dense": {"units": 3, "activation": "softmax", "kernel_initializer": "zeros"}}
+    model = {"layers": [{"Reshape": [2, 2, 2, 1]}, *layers, last]}
     config = private(model=model)
     with pytest.raises(ConfigError, match=words) as error:
         prepare_fit(build_model(config, data.facts), config, data)
