@@ -7,7 +7,7 @@ from tests.search.search_configs import IRIS, with_space
 
 from dltool.config.load import read_document
 from dltool.search.rungs import Trial
-from dltool.search.space import Space, Values, read_space
+from dltool.search.space import Space, Values, read_space, values_as_written
 from dltool.search.study import StoredStudy, importances, suggested
 
 
@@ -58,6 +58,31 @@ def test_numbers_have_four_figures(space):
     for trial in trials_of(space, 6, 1):
         for value in trial.values.values():
             assert float(f"{value:.4g}") == value
+
+
+@pytest.mark.parametrize(
+    ("line", "as_written", "step"),
+    [
+        ("model.layers[1].Dropout: {range: [0, 0.5], step: 0.2}", None, 0.2),
+        ("vars.units: {integer: [2, 64], step: 4}", None, 4),
+        ("vars.units: {integer: [2, 64], step: 3}", 8, 3),
+        ("training.optimizer.Adam.learning_rate: {range: [100, 200], step: 0.25}", None, 0.25),
+    ],
+)
+def test_values_with_a_step_are_whole_steps_from_the_least_also_that_as_written(line, as_written, step, tmp_path):
+    (tmp_path / "iris.yaml").write_text(with_space(line))
+    document = read_document(tmp_path / "iris.yaml")
+    parameters = read_space(document).parameters
+    written = values_as_written(document, Space(parameters))
+    assert [*written.values()] == ([] if as_written is None else [as_written])
+    trials = [Trial(0, written, (1.0,), True)]
+    while len(trials) < 4 and (values := suggested(parameters, trials, "min", 0, ())) is not None:
+        trials.append(Trial(len(trials), values, (1.0,), True))
+    numbers = [float(value) for trial in trials for value in trial.values.values()]
+    assert len(numbers) >= 3
+    for value in numbers:
+        steps = (value - parameters[0].dimension.bounds[0]) / step
+        assert steps == pytest.approx(round(steps))
 
 
 def test_a_space_is_exhausted_when_each_of_its_values_was_tried(tmp_path):
