@@ -93,6 +93,15 @@ def test_one_in_use_is_running_and_its_trial_in_progress_is_not_done(runs):
     assert (search.parts, search.value) == ("2 of 30 trials", 0.8)
 
 
+@pytest.mark.parametrize("command", ["evaluate", "report", "reproduce"])
+def test_a_command_for_runs_says_what_it_is_and_where_its_runs_are(runs, dltool, command):
+    for kind in ("search", "curve"):
+        path = runs / f"iris/{kind}-0001"
+        outcome = dltool(command, path)
+        assert outcome.code == 4
+        assert f"{path} is a {kind}, not a run\n  dltool runs --runs {path} lists its runs\n" in outcome.stderr
+
+
 def test_filters_and_orders_hold_for_them_too(runs):
     assert names(rows(runs, "kind=search")) == ["iris/search-0001"]
     assert names(rows(runs, "kind=run", "name=iris")) == ["iris/0001", "iris/0002"]

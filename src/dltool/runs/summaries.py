@@ -1,5 +1,6 @@
 """`dltool runs`: every run below a folder with its outcome, broken ones included."""
 
+import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -74,6 +75,9 @@ def _read(run: Run) -> RunSummary:
     parts = part_results(results)
     metrics = {} if parts is None else parts.metrics
     test = {name: each.shown for name, each in metrics.items() if each.shown is not None}
+    epochs = len(lines) if results.epochs is None else results.epochs
+    # A search removes the states of trials that it paused.
+    has_state = not epochs or os.path.lexists(run.parts_record) or any(run.checkpoints.glob("*.ckpt"))
     may_go_on = status == "interrupted" or (status == "failed" and record.exit_code == MachineError.exit_code)
     return RunSummary(
         run.name,
@@ -83,14 +87,14 @@ def _read(run: Run) -> RunSummary:
         reason=record.reason,
         started=record.started,
         seconds=results.seconds.get("total"),
-        epochs=len(lines) if results.epochs is None else results.epochs,
+        epochs=epochs,
         monitor=results.best.monitor,
         value=results.best.value,
         validation=results.validation,
         test=test or results.test,
         parts="" if parts is None else parts.words,
         spread={name: each.sd for name, each in metrics.items() if each.sd is not None},
-        can_resume=record.resumable and may_go_on,
+        can_resume=record.resumable and may_go_on and has_state,
         alive=_sign_of_life(run, lines) if status == "running" else None,
         code=tuple(each.file for each in record.code if each.file),
     )
