@@ -151,6 +151,17 @@ def test_the_last_line_says_what_can_be_done_with_the_run(dltool, tmp_path, last
     assert line == "next  dltool " + said.format(a=f"'{first.path}'", b=f"'{second.path}'")
 
 
+def test_the_last_line_names_a_run_that_has_its_weights(dltool, tmp_path):
+    runs = [created(tmp_path, name) for name in ("0001", "0002")]
+    for run in runs:
+        run.write_json(run.results, RESULTS)
+        run.update("completed")
+    runs[0].checkpoints.mkdir()
+    runs[0].best_weights.touch()
+    *_, line = dltool("runs", "--runs", tmp_path).stdout.splitlines()
+    assert line == f"next  dltool evaluate {runs[0].path}"
+
+
 def test_a_run_whose_checkpoints_were_removed_is_not_to_be_resumed(tmp_path):
     run = created(tmp_path)
     run.update("interrupted")
