@@ -25,6 +25,7 @@ from dltool.experiment import new_training
 from dltool.runs.directory import open_run
 from dltool.runs.files import Run
 from dltool.search import search_folder, searching, study
+from dltool.search.rungs import Trial
 from dltool.search.search_folder import SearchFolder, open_search
 from dltool.search.searching import WORKER
 from dltool.search.study import opened, quiet_optuna
@@ -448,3 +449,13 @@ def test_the_run_of_a_trial_is_found_also_if_its_first_number_is_missing(tmp_pat
     assert folder.run(7) == Run(folder.trial_folder(7) / "0002")
     assert folder.run(7, 2) == Run(folder.trial_folder(7) / "0003")
     assert folder.run(7, 3) is None
+
+
+def test_the_config_as_written_has_its_values_also_in_the_process_that_measured_it(tmp_path):
+    folder = SearchFolder(tmp_path)
+    run = folder.trial_folder(0) / "0001"
+    run.mkdir(parents=True)
+    (run / "run.json").write_text('{"format": 1, "status": "completed"}')
+    (run / "metrics.jsonl").write_text('{"epoch": 1, "val_loss": 0.5}\n')
+    assert folder.reached(Trial(0, {}), "val_loss") == Trial(0, {}, (0.5,), True)
+    assert folder.reached(Trial(0, {"vars.units": 8}), "val_loss") == Trial(0, {"vars.units": 8}, (0.5,), True)
