@@ -147,6 +147,20 @@ def test_a_finished_search_is_shown_again_and_its_page_loads_nothing(project, dl
 
 
 @pytest.mark.slow
+def test_killed_while_it_frees_the_disk_it_does_so_when_it_is_resumed(project, tmp_path, dltool):
+    folder = SearchFolder(Path(shutil.copytree(project / "runs/iris/search-0001", tmp_path / "search-0001")))
+    folder.write(folder.record().model_copy(update={"status": "running"}))
+    result = folder.record().result
+    assert result is not None
+    losers = [each for each in range(6) if each != result["winner"]]
+    weights = [folder.trial_folder(each) / "0001/checkpoints/best.weights.h5" for each in losers]
+    weights[-1].touch()
+    assert dltool("resume", folder.path).code == 0
+    assert (folder.record().status, folder.record().result) == ("completed", result)
+    assert not any(each.exists() for each in weights)
+
+
+@pytest.mark.slow
 def test_killed_in_trial_4_of_8_and_resumed_is_as_never_killed(tmp_path):
     folders = [tmp_path / name for name in ("whole", "killed")]
     for folder in folders:
