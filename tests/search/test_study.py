@@ -37,6 +37,14 @@ def test_suggestions_depend_on_the_trials_and_the_seed_alone(space):
     assert trials_of(space, 2, 3) != trials_of(space, 2, 4)
 
 
+def test_values_are_learned_from_together_although_the_config_as_written_lacks_one(space):
+    trials = [Trial(0, {}, (0.5, 0.4), True), *trials_of(space, 13, 3)[1:]]
+    values = suggested(space.parameters, trials, "min", 3, ())
+    for lacking in ({"vars.units": 8}, {"vars.units": 8, "model.layers[1].Dropout": 0.1}):
+        trials[0] = Trial(0, lacking, (0.5, 0.4), True)
+        assert suggested(space.parameters, trials, "min", 3, ()) == values
+
+
 def test_values_that_fail_are_tried_less_and_less(tmp_path):
     options = "{choice: {none: Identity, wide: {Dense: 9}, huge: {Dense: 1000000000}}}"
     lines = (f"model.layers[1]: {options}", "training.optimizer.Adam.learning_rate: {log: [1e-4, 1e-1]}")
