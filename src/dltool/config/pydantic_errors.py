@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Annotated, Any, get_args, get_origin
 
+from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
 from dltool.config.keras.values import UNKNOWN
@@ -102,6 +103,14 @@ def is_repeated(details: Mapping[str, Any], place: ConfigPath, earlier: Iterable
     depth, found = len(place), (problem.place for problem in earlier)
     is_of_type = details["type"] in {*TYPES, "literal_error"}
     return is_of_type and any(isinstance(each, tuple) and each[:depth] == place for each in found)
+
+
+def annotation_of(field: FieldInfo | None) -> Any:
+    """Return the type of a field with its bounds of a length, which pydantic takes out of `annotation`."""
+    if field is None:
+        return None
+    is_bounded = any(hasattr(each, "max_length") or hasattr(each, "min_length") for each in field.metadata)
+    return field.rebuild_annotation() if is_bounded else field.annotation
 
 
 def lengths(annotation: Any, bound: str) -> set[int]:

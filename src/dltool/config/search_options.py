@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, ValidationError, model_validator
 
 from dltool.config.keras.values import UNKNOWN
-from dltool.config.pydantic_errors import is_repeated, refuse, relocated, value_problems
+from dltool.config.pydantic_errors import annotation_of, is_repeated, refuse, relocated, value_problems
 from dltool.config.section import Section
 from dltool.config.wording import named
 from dltool.errors import ConfigPath, Problem
@@ -109,7 +109,7 @@ def problems_of_dimension(error: ValidationError) -> list[Problem]:
         place = (*details["loc"][:1], *(each for each in details["loc"][1:] if isinstance(each, int)))
         field = Dimension.model_fields.get(str(place[0])) if place else None
         if not is_repeated(details, place, found):
-            found += value_problems(details, place, field.annotation if field else None)
+            found += value_problems(details, place, annotation_of(field))
     return found
 
 
