@@ -7,9 +7,9 @@ from dltool.console.capture import Capture
 from dltool.console.progress import TrainingProgress
 from dltool.console.results import show
 from dltool.console.trials import SearchProgress
-from dltool.search.finish import SearchOutcome
+from dltool.search.finish import SearchOutcome, outcome_of
 from dltool.search.rungs import Trial
-from dltool.search.search_folder import Measured, SearchRecord
+from dltool.search.search_folder import Measured, SearchFolder, SearchRecord
 
 RECORD = SearchRecord(
     name="iris",
@@ -57,3 +57,14 @@ def test_the_result_of_a_search_that_found_nothing_better_says_so(capsys):
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "best  the config as written: val_loss 0.5000, none of 4 trials is better"
     assert lines[1] == "      1 trial failed: see search.json"
+
+
+def test_a_search_whose_winner_misses_a_bound_has_missed_it(tmp_path):
+    folder = SearchFolder(tmp_path)
+    run = folder.trial_folder(1) / "0001"
+    run.mkdir(parents=True)
+    (run / "run.json").write_text('{"format": 1, "status": "completed"}')
+    (run / "results.json").write_text('{"expectations": {"loss": {"bound": "< 0.1", "value": 0.5, "met": false}}}')
+    outcome = outcome_of(folder, RECORD.model_copy(update={"result": {"winner": 1}}))
+    assert outcome.missed == ("expected loss < 0.1, got 0.5",)
+    assert outcome.record()["missed"] == [*outcome.missed]

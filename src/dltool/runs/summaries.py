@@ -12,7 +12,10 @@ from dltool.runs.configs import recorded_epochs
 from dltool.runs.directory import list_runs, open_run
 from dltool.runs.files import Run, Status
 from dltool.runs.part_records import part_results
-from dltool.runs.records import living_record, numbers, read_results
+from dltool.runs.records import in_sentence, living_record, numbers, read_results
+
+MOST_MISSED = 20
+"""An untrusted results.json may hold any number."""
 
 
 @dataclass(frozen=True)
@@ -105,3 +108,10 @@ def _sign_of_life(run: Run, lines: list[dict[str, Any]]) -> SignOfLife:
     written = [file.lstat().st_mtime for file in (run.record, run.metrics, run.log, run.checkpoints) if file.exists()]
     epoch_seconds = numbers(lines[-1]).get("seconds") if lines else None
     return SignOfLife(max(0.0, time.time() - max(written)), epoch_seconds, recorded_epochs(run))
+
+
+def missed_by(run: Run) -> tuple[str, ...]:
+    """Describe the missed expectations in results.json."""
+    expectations = read_results(run).expectations
+    missed = [(name, each.bound, each.value) for name, each in expectations.items() if each.met is False]
+    return tuple("expected {} {}, got {}".format(*map(in_sentence, each)) for each in missed[:MOST_MISSED])

@@ -20,6 +20,7 @@ from dltool.experiment.stages import Stages
 from dltool.runs.checkpoint_file import remove_checkpoints
 from dltool.runs.directory import open_run
 from dltool.runs.files import Run
+from dltool.runs.summaries import missed_by
 from dltool.search.best_config import write_best
 from dltool.search.rungs import Trial
 from dltool.search.search_folder import SearchFolder, SearchRecord, curve_of
@@ -37,14 +38,16 @@ SEED = 0
 
 @dataclass(frozen=True)
 class SearchOutcome:
-    """A finished search. `result` is that of search.json."""
+    """A finished search. `result` is that of search.json; `missed` are the expectations that its winner missed."""
 
     folder: Path
     metric: str
     result: Mapping[str, Any]
+    missed: tuple[str, ...] = ()
 
     def record(self) -> dict[str, Any]:
-        return {"search": str(self.folder), "status": "completed", "metric": self.metric, **self.result}
+        found = {"search": str(self.folder), "status": "completed", "metric": self.metric, **self.result}
+        return {**found, "missed": list(self.missed)}
 
 
 def finish(search: Search, best: Trial) -> None:
@@ -106,10 +109,11 @@ def finished(folder: SearchFolder) -> SearchOutcome:
 
 def outcome_of(folder: SearchFolder, record: SearchRecord) -> SearchOutcome:
     """Return the outcome of a completed search, whose folder may have been moved."""
-    result = dict(record.result or {})
+    result, missed = dict(record.result or {}), tuple[str, ...]()
     if "winner" in result and (run := folder.run(result["winner"])) is not None:
         result |= {"run": str(run.path), "best": str(folder.best)}
-    return SearchOutcome(folder.path, record.metric, result)
+        missed = missed_by(run)
+    return SearchOutcome(folder.path, record.metric, result, missed)
 
 
 def reseeded(search: Search, trial: Trial) -> list[float]:
