@@ -11,6 +11,9 @@ import pytest
 from tests.folds.test_fold_trainings import PLAIN, results, weights
 from tests.folds.test_folds import CONFIG, write_rows
 
+from dltool.config.load import build_config, read_document
+from dltool.data.dataset import load_data
+from dltool.folds.part_configs import part_configs
 from dltool.report.ranking import differ_by_folds
 from dltool.runs.part_records import PartResults
 
@@ -86,3 +89,13 @@ def test_folds_are_compared_by_the_means_of_their_seeds() -> None:
     assert seeded.words == "3 folds × 2 seeds"
     damaged = PartResults.model_validate({**sizes, "seeds": [0, 1], "metrics": {"loss": {"each": each[:5]}}})
     assert not differ_by_folds("loss", plain, damaged)
+
+
+def test_a_fold_alone_has_seeds_as_any_run_has(folder: Path) -> None:
+    settings = ["data.inputs={person: ignore, hour: ignore}", "data.split={folds: 30, fold: 2, stratify: false}"]
+    document = read_document(folder / "tiny.yaml", [*settings, "training.seeds=4"])
+    unknown = build_config(document)
+    dataset = load_data(unknown.data, unknown.seed)
+    parts = [*part_configs(document, build_config(document, dataset.facts.names()), dataset)]
+    assert [(part.path, part.words) for part in parts] == [(f"seeds/{n}", f"seed {n - 1}") for n in (2, 3, 4)]
+    assert all("fold: 2" in part.text for part in parts)

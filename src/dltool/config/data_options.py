@@ -123,7 +123,7 @@ class Data(Section):
         problems = []
         if self.final is not None and self.split.folds is None:
             problems.append(Problem(("final",), "final needs folds", "split: {folds: 5}, or remove it", at_key=True))
-        if self.final is not None and self.split.fold is not None:
+        elif self.final is not None and not self.split.has_folds:
             message = "a fold alone is an ordinary run, with a model of its own"
             related = ((("split", "fold"), "given here"),)
             problems.append(Problem(("final",), message, "remove it, or final: null", at_key=True, related=related))
