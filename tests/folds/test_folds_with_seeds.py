@@ -62,6 +62,26 @@ def test_each_fold_is_trained_with_each_seed_and_the_spreads_are_apart(draws, dl
 
 
 @pytest.mark.slow
+def test_a_metric_that_is_no_mean_is_the_mean_of_that_of_each_seed(dltool, folder: Path) -> None:
+    from sklearn.metrics import roc_auc_score
+
+    binary = ("training.loss=binary_crossentropy", "training.metrics=[AUC]", "expect={}", "data.final=none")
+    layers = ("--set", "model.layers=[{Dense: {units: 1, activation: sigmoid}}]", "--seeds", "2")
+    settings = [part for each in binary for part in ("--set", each)]
+    trained = dltool("train", "tiny.yaml", *PLAIN, *settings, *layers)
+    assert trained.code == 0, trained.stderr
+    run = folder / "runs" / "tiny" / "0001"
+    with (run / "evaluation" / "folds" / "predictions.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    of_seed = [[row for row in rows if row["seed"] == seed] for seed in ("0", "1")]
+    areas = [
+        roc_auc_score([row["target"] == "yes" for row in each], [float(row["probability of yes"]) for row in each])
+        for each in of_seed
+    ]
+    assert results(run)["folds"]["metrics"]["auc"]["value"] == pytest.approx(np.mean(areas), abs=0.01)
+
+
+@pytest.mark.slow
 def test_stopped_in_the_second_seed_it_goes_on_to_the_same_results(dltool, folder: Path) -> None:
     ensemble = ("--set", "data.final=ensemble", "--set", "data.split={folds: 2, repeats: 2, test: 0.2}")
     assert dltool("train", "tiny.yaml", *PLAIN, *ensemble, "--seeds", "2").code == 0
