@@ -14,8 +14,10 @@ from tests.folds.test_folds import CONFIG, write_rows
 from dltool.config.load import build_config, read_document
 from dltool.data.dataset import load_data
 from dltool.folds.part_configs import part_configs
+from dltool.folds.part_section import sentences
 from dltool.report.ranking import differ_by_folds
 from dltool.runs.part_records import PartResults
+from dltool.runs.records import Results
 
 
 @pytest.fixture
@@ -119,3 +121,19 @@ def test_a_fold_alone_has_seeds_as_any_run_has(folder: Path) -> None:
     parts = [*part_configs(document, build_config(document, dataset.facts.names()), dataset)]
     assert [(part.path, part.words) for part in parts] == [(f"seeds/{n}", f"seed {n - 1}") for n in (2, 3, 4)]
     assert all("fold: 2" in part.text for part in parts)
+
+
+@pytest.mark.parametrize(
+    ("repeats", "seeds", "words"),
+    [
+        (1, [], ""),
+        (2, [], "the first repeat."),
+        (1, [3, 4], "the first seed."),
+        (2, [3, 4], "repeat and the first seed."),
+    ],
+)
+def test_the_report_says_which_predictions_its_figures_show(repeats: int, seeds: list[int], words: str) -> None:
+    found = PartResults(count=3, repeats=repeats, seeds=seeds, division="sha256:0")
+    text = " ".join(sentences(found, {}, Results.model_validate({"epochs": 2})))
+    assert ("each example once" in text) is bool(words)
+    assert words in text

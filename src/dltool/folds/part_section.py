@@ -76,6 +76,9 @@ def sentences(found: PartResults, metrics: Mapping[str, MetricSpread], results: 
         f"Each of {counted(found.examples, 'example')} was predicted by a model that was not trained on it, with "
         f"{training} training examples. This is the result to expect of such a run{saved}."
     )
+    several = [word for word, there in (("repeat", found.repeats > 1), ("seed", bool(found.seeds))) if there]
+    if several:
+        yield f"The figures of the results show each example once: with the first {' and the first '.join(several)}."
     if results.ensemble:
         tested = "the test split measures the mean" if results.test else "no example is left to measure the mean"
         yield (
