@@ -1,12 +1,13 @@
 """What stands out among folds or seeds: one far from the others, and best epochs that vary."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from dltool.folds.part_section import best_epoch_findings, outliers
+from dltool.folds.part_section import best_epoch_findings, figures, outliers
 from dltool.runs.files import Run
 from dltool.runs.part_records import MetricSpread, PartResults
 
@@ -41,3 +42,13 @@ def test_best_epochs_that_vary_are_a_note(epochs: list[int], is_found: bool) -> 
     found = [*best_epoch_findings(PartResults(best_epochs=epochs))]
     assert bool(found) is is_found
     assert all(finding.is_note and "between 3 and 38" in finding.words for finding in found)
+
+
+@pytest.mark.parametrize(("monitor", "curve"), [("val_mean_iou", "val_mean_iou"), ("epoch", "loss")])
+def test_the_curves_are_those_that_chose_the_best_epochs(tmp_path: Path, monitor: str, curve: str) -> None:
+    lines = [{"epoch": epoch, "loss": 1 / epoch, "val_loss": 2 / epoch, "val_mean_iou": 0.1} for epoch in (1, 2)]
+    (tmp_path / "metrics.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    best = {"epoch": 1, "monitor": monitor, "value": 0.1}
+    (tmp_path / "results.json").write_text(json.dumps({"status": "completed", "best": best}))
+    (figure,) = figures(PartResults(best_epochs=[1]), {}, {"fold 1": Run(tmp_path)})
+    assert figure.title == f"{curve} by epoch, of each part"
