@@ -39,7 +39,7 @@ def test_the_finding_names_the_fold_to_look_at() -> None:
 
 @pytest.mark.parametrize(("epochs", "is_found"), [([3, 12, 38], True), ([30, 33, 38], False), ([1, 2, 4], False)])
 def test_best_epochs_that_vary_are_a_note(epochs: list[int], is_found: bool) -> None:
-    found = [*best_epoch_findings(PartResults(best_epochs=epochs))]
+    found = [*best_epoch_findings(PartResults.model_validate({"best_epochs": epochs}))]
     assert bool(found) is is_found
     assert all(finding.is_note and "between 3 and 38" in finding.words for finding in found)
 
