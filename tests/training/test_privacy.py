@@ -214,7 +214,8 @@ two = two_outputs
 @pytest.mark.parametrize("kind", ["masked steps", "two outputs"])
 @pytest.mark.parametrize("is_weighted", [False, True])
 def test_the_loss_of_an_example_is_that_of_keras_for_a_batch_of_it_alone(make_config, two, kind, is_weighted):
-    changes, data = {"model": {"layers": MASKED}}, masked()
+    changes: dict[str, Any] = {"model": {"layers": MASKED}}
+    data = masked()
     if kind == "two outputs":
         changes, data = {"data": {"source": SOURCE}, "model": {"layers": LAYERS, "outputs": OUTPUTS}}, two
     loss = {"loss": None} if kind == "two outputs" else {}
