@@ -4,10 +4,11 @@ import operator
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from dltool.config.expectations import COMPARE
+from dltool.config.expectations import COMPARE, COSTS
 from dltool.errors import ConfigError, RunError
 from dltool.runs.configs import MOST_COMPARED, differences_in_short
 from dltool.runs.directory import refuse_no_runs_folder
@@ -19,6 +20,12 @@ CONDITION = re.compile(r"\s*([^<>=!]+?)\s*(>=|<=|!=|==|=|>|<)\s*(.+?)\s*")
 ORDERS: Mapping[str, Callable[[Any, Any], bool]] = {**COMPARE, "=": operator.eq, "!=": operator.ne}
 EQUALITIES = {"=": fnmatchcase, "==": fnmatchcase, "!=": lambda text, pattern: not fnmatchcase(text, pattern)}
 """Comparisons of strings; `*` and `?` are wildcards."""
+
+
+def cost_of(name: str, run: RunSummary) -> float | None:
+    return run.cost.get(name)
+
+
 COLUMNS: Mapping[str, Callable[[RunSummary], str | float | None]] = {
     "name": lambda run: run.name,
     "number": lambda run: int(run.number),
@@ -28,6 +35,7 @@ COLUMNS: Mapping[str, Callable[[RunSummary], str | float | None]] = {
     "best": lambda run: run.value,
     "took": lambda run: run.seconds,
     "kind": lambda run: run.kind,
+    **{name: partial(cost_of, name) for name in COSTS},
 }
 """Keys of runs besides test metrics and, as `val_…`, validation metrics of the best epoch."""
 TEXTS = ("name", "status", "started", "kind")

@@ -16,7 +16,7 @@ from dltool.machine import MOST_THREADS
 from dltool.runs.directory import GROUP_RECORDS, NUMBER, subfolders
 from dltool.runs.files import Run
 from dltool.runs.groups import GroupRecord, group_row, group_status, read_group_record
-from dltool.runs.records import Strict
+from dltool.runs.records import Strict, numbers
 from dltool.runs.summaries import RunSummary
 from dltool.text import counted
 
@@ -40,6 +40,7 @@ class CurveRecord(GroupRecord):
 
     plan: CurvePlan
     error: float | None = None
+    cost: dict[str, Any] = Field(default_factory=dict)
     quantity: str | None = None
 
 
@@ -59,5 +60,11 @@ def curve_summary(path: Path) -> RunSummary:
         len(record.plan.sizes) * len(record.plan.seeds),
     )
     done = counted(complete, "run") if record.status == "completed" else f"{complete} of {counted(planned, 'run')}"
-    found = {"started": record.started, "monitor": record.quantity, "value": record.error, "parts": done}
+    found = {
+        "started": record.started,
+        "cost": numbers(record.cost),
+        "monitor": record.quantity,
+        "value": record.error,
+        "parts": done,
+    }
     return group_row(KIND, path, group_status(record, Run(path).is_locked()), **found)

@@ -6,6 +6,7 @@ from typing import Any
 from dltool.config.tasks import TASKS
 from dltool.report.contents import Contents
 from dltool.report.page import PageSection, render, render_page
+from dltool.runs.costs import Cost
 from dltool.runs.files import Run
 from dltool.runs.records import one_line
 
@@ -90,6 +91,7 @@ def as_json(found: Contents) -> dict[str, Any]:
         "config": found.settings,
         "parts": {each.name: list(each.table) for each in found.sections},
         "seconds": record.results.seconds,
+        "cost": Cost.model_validate(record.results.cost).amounts,
         "environment": found.environment,
         "missing": found.missing,
     }

@@ -17,7 +17,9 @@ from dltool.experiment.assessing import assessed
 from dltool.experiment.finishing import concluded, report_of_training
 from dltool.experiment.opening import Experiment, best_model, recorded_data, recorded_model
 from dltool.experiment.stages import Stages
+from dltool.machine import usable_cores
 from dltool.runs.checkpoint_file import remove_checkpoints
+from dltool.runs.costs import cost_of_all
 from dltool.runs.directory import open_run
 from dltool.runs.files import Run
 from dltool.search.best_config import write_best
@@ -84,6 +86,7 @@ def finished(search: Search, best: Trial) -> SearchOutcome:
         "other_seeds": {str(each): values for each, values in again.items()},
         "failed": {str(each.number): each.reason for each in trials if each.reason},
         "epochs": sum(each.epochs for each in trials),
+        "cost": cost_of_all(folder.trials.glob("*/0*")).rated(search.config.cost, usable_cores()).amounts,
         "best": str(folder.best),
     }
     folder.write_file(folder.page, search_page(record, search.space, trials, result).encode())
@@ -149,7 +152,8 @@ def tested_once(run: Run, read: Read, stages: Stages) -> dict[str, Any]:
         values = {name: interval.value for name, interval in assessment.metrics.items()}
         found = {**results, "test": values, "intervals": interval_record(assessment.metrics)}
         seconds = found.pop("seconds")
-        results, _ = concluded(run, config.expect, found, seconds)
+        stages.meter.continue_from(run)
+        results, _ = concluded(run, config, found, seconds, stages.meter)
         report_of_training(run, Experiment(config, dataset, built, pinned), assessment, stages)
     return results
 

@@ -32,7 +32,10 @@ UNLIKE = {
     "training.threads": "it changes the time of a trial, not what the trial finds",
 }
 """Keys that no trial may change, with the reason."""
-NOT_SEARCHED = {**dict.fromkeys(("name", "extends", "search", "track", "expect"), "it changes no result"), **UNLIKE}
+NOT_SEARCHED = {
+    **dict.fromkeys(("name", "extends", "search", "track", "expect", "cost"), "it changes no result"),
+    **UNLIKE,
+}
 """Keys that no space may have, with the reason."""
 
 
