@@ -225,7 +225,7 @@ class CostFactors(Section):
     price: Annotated[str, of_form(rf"{NUMBER} per hour$", "a price such as 0.25 per hour")] | None = None
     """The price of an hour on this machine, `0.25 per hour` in any currency. The time is that of the whole run."""
     power: Annotated[str, of_form(rf"{NUMBER} W$", "a power such as 65 W")] | None = None
-    """The power of the processor with all cores busy, such as `65 W`: it stands for energy counters where the machine
+    """The power of the processor at full CPU utilisation, such as `65 W`: it stands for energy counters if the machine
     has none, and the result is called assumed."""
     carbon: Annotated[float, Field(ge=0, le=1e6)] | None = None
     """Grams of CO2 for a kilowatt-hour of the electricity used. It needs an energy counter or `power`."""

@@ -69,13 +69,16 @@ class Cost(Lenient):
 
     @property
     def amounts(self) -> dict[str, float]:
-        """Return the known amounts by the names that expectations and `dltool runs` have for them."""
+        """Return the known amounts by the names that expectations and `dltool runs` have for them; empty for a run of a
+        dltool that did not measure them."""
+        if not self.cpu_seconds:
+            return {}
         return {name: value for name in COSTS if (value := getattr(self, name)) is not None}
 
     @property
     def words(self) -> dict[str, str]:
-        """Return each amount in words, for a report; empty for a run of a dltool that did not measure it."""
-        if not self.cpu_seconds:
+        """Return each amount in words, for a report; empty as `amounts`."""
+        if not self.amounts:
             return {}
         found = {"processor time": duration(self.cpu_seconds), "peak memory": size_text(round(self.peak_memory))}
         if self.examples_per_second:

@@ -95,7 +95,7 @@ def _read(run: Run) -> RunSummary:
         can_resume=record.resumable and may_go_on,
         alive=_sign_of_life(run, lines) if status == "running" else None,
         code=tuple(each.file for each in record.code if each.file),
-        cost=Cost.model_validate(results.cost).amounts if results.cost else {},
+        cost=Cost.model_validate(results.cost).amounts,
     )
 
 
