@@ -297,7 +297,7 @@ def test_a_run_without_results_is_compared_in_what_it_has(tmp_path):
     found = compare([created(tmp_path).path, unfinished.path])
     assert found.metrics[1].values[1] is None
     assert [[len(curve) for curve in curves] for curves in found.curves.values()] == [[2, 0], [0, 1]]
-    assert any("has no test metrics: its status is running" in remark for remark in found.remarks)
+    assert any("has no test metrics: its status is interrupted" in remark for remark in found.remarks)
 
 
 @pytest.mark.parametrize("count", [1, 9])

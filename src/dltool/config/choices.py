@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import ValidationError
 
-from dltool.config.pydantic_errors import refusal, value_problems
+from dltool.config.pydantic_errors import annotation_of, refusal, value_problems
 from dltool.config.section import Section
 from dltool.config.wording import MISSING, named
 from dltool.errors import ConfigPath, Problem
@@ -85,4 +85,4 @@ def option_problems(name: str, section: type[Section], details: Mapping[str, Any
         yield Problem((name,), MISSING.format(key), f"for example {name}: {{{key}: …}}")
     else:
         field = section.model_fields.get(key) if len(place) > 1 else None
-        yield from value_problems(details, place, field.annotation if field else None)
+        yield from value_problems(details, place, annotation_of(field))

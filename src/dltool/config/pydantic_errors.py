@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Annotated, Any, get_args, get_origin
 
+from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
 from dltool.config.keras.values import UNKNOWN
@@ -95,6 +96,14 @@ def value_problems(
         yield Problem(place, f"expected {WORDS[TYPES[kind]]}, got {given}", hint)
     else:
         yield Problem(place, details["msg"])
+
+
+def annotation_of(field: FieldInfo | None) -> Any:
+    """Return the type of a field with its bounds of a length, which pydantic takes out of `annotation`."""
+    if field is None:
+        return None
+    is_bounded = any(hasattr(each, "max_length") or hasattr(each, "min_length") for each in field.metadata)
+    return field.rebuild_annotation() if is_bounded else field.annotation
 
 
 def lengths(annotation: Any, bound: str) -> set[int]:

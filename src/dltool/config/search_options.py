@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, ValidationError, model_validator
 
 from dltool.config.keras.values import UNKNOWN
-from dltool.config.pydantic_errors import refuse, relocated, value_problems
+from dltool.config.pydantic_errors import annotation_of, refuse, relocated, value_problems
 from dltool.config.section import Section
 from dltool.config.wording import named
 from dltool.errors import ConfigPath, Problem
@@ -102,7 +102,7 @@ class Dimension(Section):
                         base: ConfigPath = ("choice", step, *path)
                         inside = details["loc"][:2] if details["loc"][1:2] in ((0,), (1,)) else details["loc"][:1]
                         field = Dimension.model_fields.get(str(inside[0])) if inside else None
-                        found = value_problems(details, tuple(inside), field.annotation if field else None)
+                        found = value_problems(details, tuple(inside), annotation_of(field))
                         yield from (relocated(problem, base) for problem in found)
 
 

@@ -6,7 +6,7 @@ from typing import Any, get_args, get_origin
 
 from pydantic import ValidationError
 
-from dltool.config.pydantic_errors import TYPES, value_problems
+from dltool.config.pydantic_errors import TYPES, annotation_of, value_problems
 from dltool.config.schema import Config
 from dltool.config.section import Section, keys_of
 from dltool.config.text.tree import Node, find, format_path, to_plain
@@ -121,7 +121,7 @@ def annotation_at(path: ConfigPath) -> Any:
     depth = max((index for index, step in enumerate(path) if isinstance(step, str)), default=0)
     section = section_at(path[:depth])
     field = section.model_fields.get(str(path[depth])) if section and path else None
-    return field.annotation if field else None
+    return annotation_of(field)
 
 
 def sections_in(annotation: Any) -> Iterator[type[Section]]:
