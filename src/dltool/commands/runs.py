@@ -4,7 +4,6 @@ import operator
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +19,6 @@ CONDITION = re.compile(r"\s*([^<>=!]+?)\s*(>=|<=|!=|==|=|>|<)\s*(.+?)\s*")
 ORDERS: Mapping[str, Callable[[Any, Any], bool]] = {**COMPARE, "=": operator.eq, "!=": operator.ne}
 EQUALITIES = {"=": fnmatchcase, "==": fnmatchcase, "!=": lambda text, pattern: not fnmatchcase(text, pattern)}
 """Comparisons of strings; `*` and `?` are wildcards."""
-
-
-def cost_of(name: str, run: RunSummary) -> float | None:
-    return run.cost.get(name)
-
-
 COLUMNS: Mapping[str, Callable[[RunSummary], str | float | None]] = {
     "name": lambda run: run.name,
     "number": lambda run: int(run.number),
@@ -35,9 +28,8 @@ COLUMNS: Mapping[str, Callable[[RunSummary], str | float | None]] = {
     "best": lambda run: run.value,
     "took": lambda run: run.seconds,
     "kind": lambda run: run.kind,
-    **{name: partial(cost_of, name) for name in COSTS},
 }
-"""Keys of runs besides test metrics and, as `val_…`, validation metrics of the best epoch."""
+"""Keys of runs besides costs, test metrics and, as `val_…`, validation metrics of the best epoch."""
 TEXTS = ("name", "status", "started", "kind")
 
 
@@ -112,12 +104,12 @@ def value_of(run: RunSummary, key: str) -> Any:
     if key in COLUMNS:
         return COLUMNS[key](run)
     validation = run.validation.get(key.removeprefix("val_")) if key.startswith("val_") else None
-    return run.test.get(key, validation)
+    return run.test.get(key, run.cost.get(key, validation))
 
 
 def refuse_unknown_key(key: str, runs: Sequence[RunSummary], where: str) -> None:
     metrics = {name for run in runs for name in (*run.test, *(f"val_{name}" for name in run.validation))}
-    known = [*COLUMNS, *sorted(metrics)]
+    known = [*COLUMNS, *COSTS, *sorted(metrics)]
     # Without runs, the metrics are unknown.
     if key not in known and runs:
         hint = did_you_mean(near(key, known)) or f"known are {', '.join(known[:20])}"

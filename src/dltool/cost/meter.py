@@ -2,9 +2,9 @@
 
 import contextlib
 import ctypes
+import platform
 import re
 import resource
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from dltool.errors import DltoolError
 from dltool.machine import system_text
-from dltool.runs.costs import Cost, cost_so_far
+from dltool.runs.costs import Cost, cost_of_all
 
 if TYPE_CHECKING:
     from dltool.runs.files import Run
@@ -63,14 +63,12 @@ def gpu_joules() -> dict[str, tuple[float, float]]:
     found, count = {}, ctypes.c_uint()
     with contextlib.suppress(OSError, AttributeError):
         nvml = ctypes.CDLL(NVML)
-        # Further calls only count the users of the library.
-        if nvml.nvmlInit_v2() or nvml.nvmlDeviceGetCount_v2(ctypes.byref(count)):
-            return {}
+        # Further calls only count the users of the library. 0 is success.
+        fails = nvml.nvmlInit_v2() or nvml.nvmlDeviceGetCount_v2(ctypes.byref(count))
         for index in range(count.value):
             device, energy = ctypes.c_void_p(), ctypes.c_ulonglong()
-            if nvml.nvmlDeviceGetHandleByIndex_v2(index, ctypes.byref(device)):
-                return {}
-            if nvml.nvmlDeviceGetTotalEnergyConsumption(device, ctypes.byref(energy)):
+            fails = fails or nvml.nvmlDeviceGetHandleByIndex_v2(index, ctypes.byref(device))
+            if fails or nvml.nvmlDeviceGetTotalEnergyConsumption(device, ctypes.byref(energy)):
                 return {}
             found[f"GPU {index}"] = (energy.value / 1000, 0.0)
     return found
@@ -85,18 +83,16 @@ def spent_between(before: Reading, after: Reading) -> float | None:
 
 
 def why_no_joules() -> str:
-    if any(POWERCAP.glob("intel-rapl:*")):
-        return "not measured: the energy counters of this machine are for root alone"
-    return "not measured: this machine has no energy counter"
+    hidden = any(POWERCAP.glob("intel-rapl:*"))
+    return f"not measured: this machine has {'energy counters for root alone' if hidden else 'no energy counter'}"
 
 
 def peak_memory() -> float:
-    """Return the most bytes of main memory that this process has held, or one of its children."""
-    unit = 1 if sys.platform == "darwin" else KIBIBYTE
+    """Return the most bytes of main memory that this process has held."""
+    unit = 1 if platform.system() == "Darwin" else KIBIBYTE
     # A process begins with the ru_maxrss of the one that started it; VmHWM is its own.
     own = re.search(r"^VmHWM:\s+(\d+) kB$", system_text(Path("/proc/self/status")), re.MULTILINE)
-    mine = int(own[1]) * KIBIBYTE if own else unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return float(max(mine, unit * resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss))
+    return float(int(own[1]) * KIBIBYTE if own else unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 
 
 class Meter:
@@ -105,13 +101,14 @@ class Meter:
     def __init__(self) -> None:
         self.last, self.spent, self.saved = read_counters(), Cost(), time.monotonic()
         self.run: Run | None = None
-        self.trains = False
-        self.examples, self.flops = 0, None
-        """Examples that are not yet counted, and the operations of training on one."""
+        self.trains, self.examples = False, 0
+        """Whether it trains now, and examples that are not yet counted."""
+        self.flops: int | None = None
+        """The operations of training on an example."""
 
     def continue_from(self, run: "Run") -> None:
         """Add the run's recorded cost, and record it there from now on. Raises RunError."""
-        self.run, self.spent = run, self.spent + cost_so_far(run)
+        self.run, self.spent = run, self.spent + cost_of_all([run.path])
 
     def read(self) -> Cost:
         """Return the cost until now, without that of parts."""

@@ -60,11 +60,5 @@ def curve_summary(path: Path) -> RunSummary:
         len(record.plan.sizes) * len(record.plan.seeds),
     )
     done = counted(complete, "run") if record.status == "completed" else f"{complete} of {counted(planned, 'run')}"
-    found = {
-        "started": record.started,
-        "cost": numbers(record.cost),
-        "monitor": record.quantity,
-        "value": record.error,
-        "parts": done,
-    }
-    return group_row(KIND, path, group_status(record, Run(path).is_locked()), **found)
+    found = {"started": record.started, "monitor": record.quantity, "value": record.error, "parts": done}
+    return group_row(KIND, path, group_status(record, Run(path).is_locked()), cost=numbers(record.cost), **found)

@@ -212,15 +212,13 @@ class RecordingObserver:
         self.log, self.progress, self.meter, self.tracking = log, stages.progress, stages.meter, tracking
         self.epoch_begins, self.validation_begins = self.progress.epoch_begins, self.progress.validation_begins
         self.rows, self.batch_size = len(fitting.steps.rows), fitting.config.training.batch_size
-        self.passed = 0 if start is None else self.examples(start.state["position"]["step"])
-
-    def examples(self, step: int) -> int:
-        return min(self.rows, step * self.batch_size)
+        # Steps of this epoch.
+        self.passed = 0 if start is None else start.state["position"]["step"]
 
     def steps_done(self, step: int, logs: dict[str, float]) -> None:
-        passed = self.examples(step)
-        self.meter.trained(passed - self.passed)
-        self.passed = passed
+        before, now = (min(self.rows, each * self.batch_size) for each in (self.passed, step))
+        self.meter.trained(now - before)
+        self.passed = step
         self.progress.steps_done(step, logs)
 
     def epoch_ends(self, record: "EpochRecord", is_best: bool) -> None:
@@ -307,12 +305,7 @@ def saved_and_tested(
 
 
 def concluded(
-    run: Run,
-    config: Config,
-    results: dict[str, Any],
-    seconds: Mapping[str, float],
-    meter: Meter,
-    is_tested: bool = True,
+    run: Run, config: Config, results: dict[str, Any], seconds: Mapping[str, float], meter: Meter, is_tested: bool
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
     """Check the expectations and write results.json, the last file of a run. Return it, and what was missed. Without a
     test split, the metrics are those of the folds together."""
@@ -333,8 +326,8 @@ def concluded(
     is_trained = results["epochs"] > 0
     has_model = (is_trained or "ensemble" in results) and is_tested and run.whole is None
     run.refuse_missing(is_trained, has_model)
-    whole = {"status": "completed", **results, "seconds": seconds, "cost": cost.model_dump()}
-    whole["expectations"] = expectations
+    found = {"seconds": seconds, "cost": cost.model_dump(), "expectations": expectations}
+    whole = {"status": "completed", **results, **found}
     run.write_json(run.results, whole)
     run.update("completed", cost=own.model_dump())
     return whole, tuple(missed.values())

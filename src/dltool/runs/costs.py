@@ -54,17 +54,18 @@ class Cost(Lenient):
     def rated(self, factors: "CostFactors | None", cores: int) -> "Cost":
         """Return the whole cost, with what the user's `factors` make of it. Without a counter, joules are those of the
         `cores` at their `power`, "assumed"."""
-        found: dict[str, Any] = {
-            "examples_per_second": self.examples / self.train_seconds if self.train_seconds else None
-        }
+        speed = self.examples / self.train_seconds if self.train_seconds else None
+        found: dict[str, Any] = {"examples_per_second": speed}
+        price, power, carbon = (None, None, None) if factors is None else (factors.price, factors.power, factors.carbon)
         joules = self.joules
-        if factors is not None and joules is None and factors.power is not None:
-            joules = self.cpu_seconds / cores * amount(factors.power)
-            found |= {"joules": joules, "counters": f"assumed: {factors.power} for {cores} cores"}
-        if factors is not None and factors.price is not None:
-            found["price"] = self.seconds / SECONDS_AN_HOUR * amount(factors.price)
-        if factors is not None and factors.carbon is not None and joules is not None:
-            found["carbon"] = joules / JOULES_A_KWH * factors.carbon
+        if joules is None and power is not None:
+            # "65 W"
+            joules = self.cpu_seconds / cores * float(power.split()[0])
+            found |= {"joules": joules, "counters": f"assumed: {power} for {cores} cores"}
+        if price is not None:
+            found["price"] = self.seconds / SECONDS_AN_HOUR * float(price.split()[0])
+        if carbon is not None and joules is not None:
+            found["carbon"] = joules / JOULES_A_KWH * carbon
         return self.model_copy(update=found)
 
     @property
@@ -90,17 +91,8 @@ class Cost(Lenient):
         return {name: text for name, text in found.items() if text}
 
 
-def amount(text: str) -> float:
-    """Return the number that "0.25 per hour" and "65 W" begin with."""
-    return float(text.split(maxsplit=1)[0])
-
-
-def cost_so_far(run: Run) -> Cost:
-    """Return what run.json records: the cost of the run without its parts. Raises RunError."""
-    return Cost.model_validate(run.read_json(run.record).get("cost"))
-
-
 def cost_of_all(folders: Iterable[Path]) -> Cost:
-    """Return the cost of the runs in these folders together, complete or not, without their parts. Raises RunError."""
+    """Return the cost of the runs in these folders together, complete or not, as run.json has it: without that of their
+    parts. Raises RunError."""
     runs = (run for run in map(Run, sorted(folders)) if run.record.exists())
-    return reduce(add, map(cost_so_far, runs), Cost())
+    return reduce(add, (Cost.model_validate(run.read_json(run.record).get("cost")) for run in runs), Cost())

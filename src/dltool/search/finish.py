@@ -153,7 +153,7 @@ def tested_once(run: Run, read: Read, stages: Stages) -> dict[str, Any]:
         found = {**results, "test": values, "intervals": interval_record(assessment.metrics)}
         seconds = found.pop("seconds")
         stages.meter.continue_from(run)
-        results, _ = concluded(run, config, found, seconds, stages.meter)
+        results, _ = concluded(run, config, found, seconds, stages.meter, is_tested=True)
         report_of_training(run, Experiment(config, dataset, built, pinned), assessment, stages)
     return results
 
