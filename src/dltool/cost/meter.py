@@ -7,16 +7,14 @@ import re
 import resource
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from dltool.errors import DltoolError
+from dltool.imports import is_own_process
 from dltool.machine import system_text
 from dltool.runs.costs import Cost, cost_of_all
-
-if TYPE_CHECKING:
-    from dltool.runs.files import Run
+from dltool.runs.files import Run
 
 POWERCAP = Path("/sys/class/powercap")
 PACKAGE = re.compile(r"intel-rapl:\d+")
@@ -25,7 +23,6 @@ NVIDIA, NVML = Path("/dev/nvidiactl"), "libnvidia-ml.so.1"
 MICRO = 1e-6
 SECONDS_BETWEEN_SAVES = 5.0
 """A process that is killed leaves out of the record what it spent in so many seconds."""
-KIBIBYTE = 1024
 
 
 @dataclass(frozen=True)
@@ -89,24 +86,27 @@ def why_no_joules() -> str:
 
 def peak_memory() -> float:
     """Return the most bytes of main memory that this process has held."""
-    unit = 1 if platform.system() == "Darwin" else KIBIBYTE
+    unit = 1 if platform.system() == "Darwin" else 1024
     # A process begins with the ru_maxrss of the one that started it; VmHWM is its own.
     own = re.search(r"^VmHWM:\s+(\d+) kB$", system_text(Path("/proc/self/status")), re.MULTILINE)
-    return float(int(own[1]) * KIBIBYTE if own else unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+    return float(int(own[1]) * 1024 if own else unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 
 
 class Meter:
-    """Adds what this process spends on a run to what earlier ones have spent, and records it from time to time."""
+    """Adds what this process spends on a run to what earlier ones have spent, and records it from time to time. If it
+    `is_whole`, a process of dltool's own has done nothing else since its start."""
 
-    def __init__(self) -> None:
+    def __init__(self, is_whole: bool = False) -> None:
         self.last, self.spent, self.saved = read_counters(), Cost(), time.monotonic()
+        if is_whole and is_own_process():
+            self.last = replace(self.last, processor=0.0)
         self.run: Run | None = None
         self.trains, self.examples = False, 0
         """Whether it trains now, and examples that are not yet counted."""
         self.flops: int | None = None
         """The operations of training on an example."""
 
-    def continue_from(self, run: "Run") -> None:
+    def continue_from(self, run: Run) -> None:
         """Add the run's recorded cost, and record it there from now on. Raises RunError."""
         self.run, self.spent = run, self.spent + cost_of_all([run.path])
 

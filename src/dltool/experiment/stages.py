@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 class Stages:
     """The stages of a command: reported to its listener, and their wall `seconds` by name. `meter` measures their
-    cost."""
+    cost; for `is_whole` see there."""
 
-    def __init__(self, progress: "Progress", stops: StopRequests | None = None) -> None:
+    def __init__(self, progress: "Progress", stops: StopRequests | None = None, is_whole: bool = False) -> None:
         self.progress, self.stops = progress, stops or StopRequests()
-        self.meter = Meter()
+        self.meter = Meter(is_whole)
         self.started = time.perf_counter()
         self.seconds: dict[str, float] = {}
 

@@ -59,7 +59,6 @@ class Cost(Lenient):
         price, power, carbon = (None, None, None) if factors is None else (factors.price, factors.power, factors.carbon)
         joules = self.joules
         if joules is None and power is not None:
-            # "65 W"
             joules = self.cpu_seconds / cores * float(power.split()[0])
             found |= {"joules": joules, "counters": f"assumed: {power} for {cores} cores"}
         if price is not None:
