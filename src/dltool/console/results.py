@@ -314,8 +314,10 @@ def show_search(outcome: "SearchOutcome", console: StreamConsole) -> None:
     found = outcome.result
     if found:
         best, written = numbers([found["value"], found["as_written"]])
-        trial = f"trial {found['winner']} of {found['trials']}" if found["winner"] else "the config as written"
-        console.print(data_text(f"best  {trial}: {outcome.metric} {best}, as written {written}"))
+        line = f"best  trial {found['winner']} of {found['trials']}: {outcome.metric} {best}, as written {written}"
+        if not found["winner"]:
+            line = f"best  the config as written: {outcome.metric} {best}, none of {found['trials']} trials is better"
+        console.print(data_text(line))
         for name, value in found["values"].items() if found["winner"] else ():
             console.print(data_text(f"      {name}: {value}"))
         for line in metric_lines(found, console.width):

@@ -122,8 +122,11 @@ def next_step(runs: Sequence["RunSummary"]) -> str:
     completed = [run for run in runs if run.status == "completed" and run.kind == "run"]
     if not completed:
         return "dltool train CONFIG"
-    is_tested = completed[-1].test and not completed[-1].parts
-    return f"dltool {'evaluate' if is_tested else 'report'} {run_words(completed[-1])}"
+    # A search removes the weights of all trials but the best.
+    kept = [run for run in completed if run.parts or Run(run.path).best_weights.exists()]
+    newest = (kept or completed)[-1]
+    is_tested = newest.test and not newest.parts
+    return f"dltool {'evaluate' if is_tested else 'report'} {run_words(newest)}"
 
 
 def run_words(run: "RunSummary") -> str:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
@@ -22,6 +22,7 @@ from dltool.runs.checkpoint_file import remove_checkpoints
 from dltool.runs.costs import cost_of_all
 from dltool.runs.directory import open_run
 from dltool.runs.files import Run
+from dltool.runs.summaries import missed_by
 from dltool.search.best_config import write_best
 from dltool.search.rungs import Trial
 from dltool.search.search_folder import SearchFolder, SearchRecord, curve_of
@@ -39,17 +40,19 @@ SEED = 0
 
 @dataclass(frozen=True)
 class SearchOutcome:
-    """A finished search. `result` is that of search.json."""
+    """A finished search. `result` is that of search.json; `missed` are the expectations that its winner missed."""
 
     folder: Path
     metric: str
     result: Mapping[str, Any]
+    missed: tuple[str, ...] = ()
 
     def record(self) -> dict[str, Any]:
-        return {"search": str(self.folder), "status": "completed", "metric": self.metric, **self.result}
+        found = {"search": str(self.folder), "status": "completed", "metric": self.metric, **self.result}
+        return {**found, "missed": list(self.missed)}
 
 
-def finished(search: Search, best: Trial) -> SearchOutcome:
+def finish(search: Search, best: Trial) -> None:
     """Choose the winner, test it once, and write best.yaml, the report and the result.
 
     What a killed process has done of it is found again. Raises DltoolError: a training or the test fails."""
@@ -90,18 +93,30 @@ def finished(search: Search, best: Trial) -> SearchOutcome:
         "best": str(folder.best),
     }
     folder.write_file(folder.page, search_page(record, search.space, trials, result).encode())
-    if not record.keep_all:
-        free_disk(folder, best)
+    # Weights are removed once nothing needs them: a process may be killed in between.
     with folder.locked():
-        return outcome_of(folder, folder.update(status="completed", result=result))
+        folder.update(result=result)
+
+
+def finished(folder: SearchFolder) -> SearchOutcome:
+    """Remove what a search that has its result no longer needs, unless that has happened, and return the outcome."""
+    record = folder.record()
+    with ExitStack() as claim:
+        if record.status != "completed" and record.result is not None and folder.claim(0, claim):
+            if not record.keep_all:
+                free_disk(folder, record.result["winner"])
+            with folder.locked():
+                record = folder.update(status="completed")
+    return outcome_of(folder, record)
 
 
 def outcome_of(folder: SearchFolder, record: SearchRecord) -> SearchOutcome:
     """Return the outcome of a completed search, whose folder may have been moved."""
-    result = dict(record.result or {})
+    result, missed = dict(record.result or {}), tuple[str, ...]()
     if "winner" in result and (run := folder.run(result["winner"])) is not None:
         result |= {"run": str(run.path), "best": str(folder.best)}
-    return SearchOutcome(folder.path, record.metric, result)
+        missed = missed_by(run)
+    return SearchOutcome(folder.path, record.metric, result, missed)
 
 
 def reseeded(search: Search, trial: Trial) -> list[float]:
@@ -186,11 +201,11 @@ def compared_on_test(search: Search, run: Run, written: Run | None) -> dict[str,
     }
 
 
-def free_disk(folder: SearchFolder, best: Trial) -> None:
+def free_disk(folder: SearchFolder, best: int) -> None:
     """Remove the states and the weights of all trials but the winner.
 
     Their configs and metrics stay."""
-    winner = folder.run(best.number)
+    winner = folder.run(best)
     for path in sorted(folder.trials.glob("*/0*")):
         run = open_run(path)
         if run != winner:

@@ -15,6 +15,7 @@ import secrets
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -131,7 +132,8 @@ class SearchFolder:
     def reached(self, trial: Trial, metric: str) -> Trial:
         """Return a trial with what its run has reached."""
         if trial.number in self.ended:
-            return self.ended[trial.number]
+            # The first trial ends before its values are asked for.
+            return replace(self.ended[trial.number], values=trial.values)
         run = self.run(trial.number)
         curve = () if run is None else curve_of(run, metric)
         found = Trial(trial.number, trial.values, curve, run is not None and run.is_complete(), trial.reason)
