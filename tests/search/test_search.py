@@ -473,3 +473,18 @@ def test_the_config_as_written_has_its_values_also_in_the_process_that_measured_
     (run / "metrics.jsonl").write_text('{"epoch": 1, "val_loss": 0.5}\n')
     assert folder.reached(Trial(0, {}), "val_loss") == Trial(0, {}, (0.5,), True)
     assert folder.reached(Trial(0, {"vars.units": 8}), "val_loss") == Trial(0, {"vars.units": 8}, (0.5,), True)
+
+
+def test_beaten_and_failed_trials_give_their_disk_back_while_the_search_goes_on(tmp_path):
+    folder = SearchFolder(tmp_path)
+    weights = {}
+    for number, value in enumerate([0.5, 0.2, 0.4, 0.3, 0.9]):
+        run = folder.trial_folder(number) / "0001"
+        (run / "checkpoints").mkdir(parents=True)
+        (run / "run.json").write_text('{"format": 1, "status": "%s"}' % ("failed" if number == 3 else "completed"))
+        (run / "metrics.jsonl").write_text(f'{{"epoch": 1, "val_loss": {value}}}\n')
+        weights[number] = run / "checkpoints" / "best.weights.h5"
+        weights[number].touch()
+        folder.reached(Trial(number, {}, reason="nan" if number == 3 else ""), "val_loss")
+    folder.free_beaten("min", 2)
+    assert [number for number, file in weights.items() if file.exists()] == [0, 1, 2]

@@ -11,21 +11,20 @@ from typing import TYPE_CHECKING, Any
 from dltool.config.load import with_option
 from dltool.data.dataset import Read
 from dltool.durable_files import disk_errors
-from dltool.errors import MachineError, TrainingDiverged
+from dltool.errors import TrainingDiverged
 from dltool.evaluation.bootstrap import paired_difference
 from dltool.experiment.assessing import assessed
 from dltool.experiment.finishing import concluded, report_of_training
 from dltool.experiment.opening import Experiment, best_model, recorded_data, recorded_model
 from dltool.experiment.stages import Stages
 from dltool.machine import usable_cores
-from dltool.runs.checkpoint_file import remove_checkpoints
 from dltool.runs.costs import cost_of_all
 from dltool.runs.directory import open_run
 from dltool.runs.files import Run
 from dltool.runs.summaries import missed_by
 from dltool.search.best_config import write_best
 from dltool.search.rungs import Trial
-from dltool.search.search_folder import SearchFolder, SearchRecord, curve_of
+from dltool.search.search_folder import SearchFolder, SearchRecord, curve_of, free
 from dltool.search.search_page import BETTER, UNCLEAR, WORSE, search_page
 from dltool.search.searching import Search
 from dltool.text import counted, number
@@ -207,8 +206,5 @@ def free_disk(folder: SearchFolder, best: int) -> None:
     Their configs and metrics stay."""
     winner = folder.run(best)
     for path in sorted(folder.trials.glob("*/0*")):
-        run = open_run(path)
-        if run != winner:
-            with suppress(MachineError), run.locked():
-                remove_checkpoints(run.checkpoints)
-                run.best_weights.unlink(missing_ok=True)
+        if (run := open_run(path)) != winner:
+            free(run)
