@@ -61,5 +61,5 @@ def curve_summary(path: Path) -> RunSummary:
     done = counted(count, "run") if record.status == "completed" else f"{count} of {counted(planned, 'run')}"
     seconds = sum(read_results(run).seconds.get("total", 0.0) for run in complete)
     found = {"started": record.started, "monitor": record.quantity, "value": record.error, "parts": done}
-    found |= {"seconds": seconds or None, "cost": numbers(record.cost)}
-    return group_row(KIND, path, group_status(record, Run(path).is_locked()), **found)
+    found |= {"seconds": seconds or None}
+    return group_row(KIND, path, group_status(record, Run(path).is_locked()), cost=numbers(record.cost), **found)
