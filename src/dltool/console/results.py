@@ -102,8 +102,13 @@ def show_training(outcome: "TrainingOutcome", console: StreamConsole) -> None:
 
 def best_words(results: Mapping[str, Any]) -> str:
     best = results["best"]
+    if not results["epochs"]:
+        count = results.get("ensemble")
+        return f"the mean of {count} models" if count else "no model of its own beside its folds"
     if best["value"] is None:
         return f"no best epoch of {results['epochs']}: {best['monitor']} was never a number"
+    if best["monitor"] == "epoch":
+        return f"the last of {results['epochs']} epochs counts: there is no validation split"
     return f"best epoch {best['epoch']} of {results['epochs']} by {best['monitor']} ({number(best['value'])})"
 
 

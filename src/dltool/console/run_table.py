@@ -80,7 +80,7 @@ def cells(run: "RunSummary", differs: Mapping[Path, str]) -> dict[str, str]:
         "status": run.status,
         "started": (run.started or "")[:16].replace("T", " "),
         "epochs": "" if run.epochs is None else f"{run.epochs:,}",
-        "best": f"{run.monitor} {number(run.value)}" if run.monitor and run.value is not None else "",
+        "best": "" if run.monitor in (None, "epoch") or run.value is None else f"{run.monitor} {number(run.value)}",
         "test": "  ".join(with_spread(run, name, value) for name, value in run.test.items() if name not in hidden)
         + (f" ({run.parts})" if run.parts and (run.test or run.kind != "run") else ""),
         "took": "" if run.seconds is None else duration(run.seconds),

@@ -44,7 +44,7 @@ def resume_locked(
     whole = recorded_config(run, may_differ, settings)
     parts = terms.parts(whole)
     if parts is not None and epochs is not None:
-        message = f"{run.path} has {'folds' if whole.data.split.folds else 'seeds'}, which would have fewer epochs"
+        message = f"{run.path} has {'folds' if whole.data.split.has_folds else 'seeds'}, which would have fewer epochs"
         raise ConfigError(message, "train a new run with more epochs")
     checkpoint = usable_checkpoint(run, progress) if whole.data.is_refit else None
     with stages.reading(trains=True):
