@@ -7,15 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dltool.config.expectations import missed_expectations
-from dltool.config.explain_options import asked_of
-from dltool.config.outputs import heads_of
 from dltool.config.privacy_checks import spending
 from dltool.config.schema import Config
 from dltool.cost.meter import Meter
 from dltool.durable_files import disk_errors, sync
 from dltool.environment import concealed
-from dltool.errors import ConfigError, DltoolError, Interrupted, MachineError
-from dltool.experiment.assessing import assessed
+from dltool.errors import DltoolError, Interrupted, MachineError
+from dltool.experiment.assessing import assessed, explain_test
 from dltool.experiment.opening import Experiment, best_model
 from dltool.experiment.parts import Parts
 from dltool.experiment.signals import StopNow, StopRequests
@@ -94,24 +92,6 @@ def complete(
         if profile is not None:
             run.write_json(run.profile / "times.json", profile)
         return TrainingOutcome(run.path, results, missed, experiment.is_kept, assessment, profile)
-
-
-def explain_test(run: Run, experiment: Experiment, results: Mapping[str, Any], stages: Stages) -> None:
-    """Explain predictions of the best model for test examples, if the config asks for it."""
-    asked = asked_of(experiment.config)
-    if asked is None or not (experiment.is_kept and experiment.is_tested):
-        return
-    from dltool.evaluation.thresholds import with_recorded
-    from dltool.explain.explaining import explained
-    from dltool.explain.kept import write_explanation
-
-    config = with_recorded(experiment.config, results.get("thresholds", {}))
-    built = replace(experiment.built, heads=heads_of(config))
-    with stages.timed("explain", "explaining"):
-        try:
-            write_explanation(run, *explained(config, experiment.dataset.facts, built, asked, experiment.dataset))
-        except ConfigError as error:
-            stages.progress.warn(f"the predictions were not explained: {error}")
 
 
 def profile_times(fitting: "Fitting", seconds: Mapping[str, float]) -> dict[str, float]:
