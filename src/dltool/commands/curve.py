@@ -19,6 +19,8 @@ from dltool.experiment.parts import refuse_parts
 from dltool.experiment.refusals import RESUMED_PARTS, places_outside
 from dltool.experiment.signals import StopNow, stop_requests
 from dltool.experiment.stages import Stages
+from dltool.machine import usable_cores
+from dltool.runs.costs import cost_of_all
 from dltool.runs.directory import NUMBER, new_folder
 from dltool.runs.files import Run, run_lock
 from dltool.runs.groups import read_group_record
@@ -99,7 +101,8 @@ def carried_out(record: CurveRecord, curve_runs: CurveRuns) -> CurveOutcome:
             from dltool.curve.curve_page import html
 
             run.write(folder / "curve.html", html(found).encode())
-            write_curve(folder, record, found.record())
+            cost = cost_of_all(folder.glob("rows-*/0*")).rated(curve_runs.config.cost, usable_cores())
+            write_curve(folder, record, {**found.record(), "cost": cost.amounts})
             return found
         except (DltoolError, StopNow) as error:
             error.kept = str(folder)
