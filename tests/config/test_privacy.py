@@ -136,6 +136,7 @@ def test_the_noise_follows_from_rows_batch_size_and_epochs():
     [
         ({"privacy": {"seed": 1}}, "privacy.seed gives the noise away"),
         ({"data": {"preprocessing": ["Normalization"]}}, "without noise, and part of the model: Normalization"),
+        ({"data": {"target": {"number": {"scale": "robust"}}}}, "part of the model: the scale of the target"),
         ({"data": {"split": {"validation": 0.1}}}, "chosen by the validation examples"),
         ({"data": {"split": {"group": "person"}}}, "the unit of epsilon is an example, and a group has several"),
         ({"seeds": 3}, "each of the seeds spends an epsilon of its own"),

@@ -131,8 +131,11 @@ def uncovered(config: Config) -> Iterator[tuple[str, str]]:
         yield text, "remove training.privacy.seed, which is for tests"
     preprocessing = [entry for entry in data.preprocessing if all(entry.arguments.get(name) is None for name in STATES)]
     fitted = [entry.name for entry in preprocessing if entry.name in FITTED]
-    if fitted or kind_of(data.source) == "table":
-        what = " and ".join(dict.fromkeys(fitted)) or "means and categories of the columns"
+    scales = (getattr(each.type.options, "scale", "none") for each in data.targets.values() if each.type is not None)
+    fitted += ["the scale of the target"] if any(scale != "none" for scale in scales) else []
+    fitted += ["means and categories of the columns"] if kind_of(data.source) == "table" else []
+    if fitted:
+        what = " and ".join(dict.fromkeys(fitted))
         text = f"the preprocessing is fitted on the training examples without noise, and part of the model: {what}"
         yield text, "declare them in the config, or accept that they are published"
     if data.split.validation or data.validation is not None:
