@@ -114,6 +114,9 @@ def carried_out(record: CurveRecord, curve_runs: CurveRuns) -> CurveOutcome:
 def read_data(document: Document, read: SharedSource, stages: Stages) -> tuple[Config, Dataset]:
     """Return the config and its data. Raises ConfigError: there is nothing to measure; and as `train`."""
     config, _ = checked_config(document)
+    if config.training.privacy is not None:
+        message = "each run of a learning curve would spend an epsilon of its own"
+        raise ConfigError(Problem(("training", "privacy"), message, "measure the curve without it"))
     refuse_parts(document, "a learning curve trains each run once, on one split", folds=NO_FOLDS, seeds=NO_SEEDS)
     with stages.reading(trains=True):
         dataset = load_data(config.data, config.seed, read=read)
