@@ -153,6 +153,12 @@ def test_the_partial_dependence_is_the_mean_prediction_with_the_column_set(linea
         assert found.means["y"][at] == pytest.approx(predicted.mean(), rel=1e-5)
 
 
+def test_an_example_is_named_by_its_row_in_the_source_of_its_split(linear):
+    assert linear.place_of(0) == "row 54"
+    of_two = replace(linear, dataset=replace(linear.dataset, starts=((0, "source"), (52, "test"))))
+    assert of_two.place_of(0) == "row 2 of test"
+
+
 def test_no_row_is_its_own_partner_or_has_one_twice():
     rows = np.arange(7)
     found = np.array(partners(rows, 5, seed=3))
@@ -334,7 +340,7 @@ def test_figures_say_their_numbers_in_words(mixed):
 def test_new_examples_are_compared_with_zeros_and_have_no_permutation(linear):
     new = Question(linear.config, linear.facts, linear.built, linear.examples, "", None, linear.head, linear.target)
     (found,) = explain_columns(new)
-    assert found.method == "IntegratedGradients"
+    assert found.method == "integrated gradients"
     assert "zeros after preprocessing" in found.sentences[0]
     with pytest.raises(ConfigError, match="new examples have no permutation importance"):
         explain_columns(asking(new, "Permutation"))
