@@ -142,6 +142,7 @@ def test_the_contribution_of_a_column_of_a_linear_model_is_its_weight_times_its_
     assert found.proofs[0].values["median"] < 1e-4
 
 
+@pytest.mark.slow
 def test_the_partial_dependence_is_the_mean_prediction_with_the_column_set(linear):
     found = dependence_of(linear, "a")
     inputs = {name: np.asarray(values[:]) for name, values in linear.examples.inputs.items()}
@@ -199,6 +200,7 @@ def test_columns_without_information_seldom_exceed_their_noise(tmp_path):
     assert np.mean([abs(each.loss.value) < (each.noise or 0) for each in found]) > 0.85
 
 
+@pytest.mark.slow
 def test_exchanged_preprocessed_columns_are_exchanged_raw_columns(tmp_path):
     generator = np.random.default_rng(2)
     city = generator.choice(["Rome", "Oslo", "Lima", ""], 80)
