@@ -300,6 +300,14 @@ def test_a_run_without_results_is_compared_in_what_it_has(tmp_path):
     assert any("has no test metrics: its status is interrupted" in remark for remark in found.remarks)
 
 
+def test_a_trial_of_a_search_is_compared_without_a_test_and_the_reason_is_said(tmp_path):
+    trial = created(tmp_path, data={"test_examples": len(ROWS)})
+    trial.write_json(trial.results, {"epochs": 2})
+    (trial.evaluation / "test/examples.npz").unlink()
+    found = compare([created(tmp_path).path, trial.path])
+    assert f"{trial.path} has no test metrics: a search tests its best trial only" in found.remarks
+
+
 @pytest.mark.parametrize("count", [1, 9])
 def test_two_to_eight_runs_are_compared(tmp_path, count):
     with pytest.raises(ConfigError, match=f"expected 2 to 8 runs, got {count}"):

@@ -23,6 +23,7 @@ from dltool.data.dataset import load_data
 from dltool.drafting.settings import in_terms_of_init
 from dltool.errors import Problem
 from dltool.experiment.new_training import overrides
+from dltool.search.space import read_space
 
 ROWS = 120
 
@@ -112,6 +113,18 @@ def test_a_config_for_a_table_reads_like_this(dltool, golden) -> None:
     outcome = dltool("init", "data.csv", "--out", "mine.yaml")
     assert outcome.code == 0
     golden("init/table", Path("mine.yaml").read_text("utf-8") + outcome.stderr)
+
+
+@pytest.mark.parametrize("line", ["{x},{n},{k}", "{n},{k},{x}"])
+def test_the_search_space_in_the_comments_is_one(dltool, line) -> None:
+    table("x,z,y", line)
+    text = dltool("init", "data.csv", "--target", "y").stdout
+    head, _, space = text.partition("# search:\n")
+    Path("mine.yaml").write_text(head + "search:\n" + space.replace("# ", ""), encoding="utf-8")
+    document = read_document(Path("mine.yaml"))
+    names = [each.name for each in read_space(document).parameters]
+    assert names == ["training.optimizer.AdamW.learning_rate", "model.layers[0].Dense.units"]
+    assert dltool("check", "mine.yaml").code == 0
 
 
 def test_a_config_elsewhere_names_the_data_from_there(dltool) -> None:

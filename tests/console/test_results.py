@@ -31,5 +31,10 @@ def test_lines_are_broken_between_metrics(width) -> None:
 def test_the_best_epoch_is_named_or_that_there_is_none() -> None:
     best = {"epoch": 2, "monitor": "val_loss", "value": 0.25}
     assert best_words({"epochs": 3, "best": best}) == "best epoch 2 of 3 by val_loss (0.2500)"
+    last = {"epoch": 3, "monitor": "epoch", "value": 3.0}
+    assert best_words({"epochs": 3, "best": last}) == "the last of 3 epochs counts: there is no validation split"
+    unfitted = {"epochs": 0, "best": {"epoch": None, "monitor": None, "value": None}}
+    assert best_words(unfitted) == "no model of its own beside its folds"
+    assert best_words({**unfitted, "ensemble": 15}) == "the mean of 15 models"
     none = {"epoch": None, "monitor": "val_loss", "value": None}
     assert best_words({"epochs": 3, "best": none}) == "no best epoch of 3: val_loss was never a number"

@@ -1,12 +1,15 @@
 """The rows of a search, and what is said about the rest of it."""
 
 import io
+from pathlib import Path
 
 from dltool.console.capture import Capture
 from dltool.console.progress import TrainingProgress
+from dltool.console.results import show
 from dltool.console.trials import SearchProgress
+from dltool.search.finish import SearchOutcome, outcome_of
 from dltool.search.rungs import Trial
-from dltool.search.search_folder import Measured, SearchRecord
+from dltool.search.search_folder import Measured, SearchFolder, SearchRecord
 
 RECORD = SearchRecord(
     name="iris",
@@ -45,3 +48,23 @@ def test_each_trial_has_a_row_and_the_live_line_names_the_best_and_the_time_left
     assert terminal.getvalue() == ROWS
     shown.began -= 120
     assert shown.outlook() == "; best val_loss 0.5012 (trial 1); about 1 min 00 s left"
+
+
+def test_the_result_of_a_search_that_found_nothing_better_says_so(capsys):
+    result = {"trials": 4, "winner": 0, "value": 0.5, "as_written": 0.5, "values": {}, "test": {}, "intervals": {}}
+    result |= {"against_written": None, "failed": {"2": "the loss is NaN"}, "best": "runs/iris/search-0001/best.yaml"}
+    show(SearchOutcome(Path("runs/iris/search-0001"), "val_loss", result), as_json=False)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "best  the config as written: val_loss 0.5000, none of 4 trials is better"
+    assert lines[1] == "      1 trial failed: see search.json"
+
+
+def test_a_search_whose_winner_misses_a_bound_has_missed_it(tmp_path):
+    folder = SearchFolder(tmp_path)
+    run = folder.trial_folder(1) / "0001"
+    run.mkdir(parents=True)
+    (run / "run.json").write_text('{"format": 1, "status": "completed"}')
+    (run / "results.json").write_text('{"expectations": {"loss": {"bound": "< 0.1", "value": 0.5, "met": false}}}')
+    outcome = outcome_of(folder, RECORD.model_copy(update={"result": {"winner": 1}}))
+    assert outcome.missed == ("expected loss < 0.1, got 0.5",)
+    assert outcome.record()["missed"] == [*outcome.missed]

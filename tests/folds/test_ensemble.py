@@ -89,6 +89,7 @@ def test_the_report_says_what_an_ensemble_is_and_costs(draws, run: Path, dltool)
     before = json.loads((run / "report.json").read_bytes())
     assert "is the mean of these 2 models" in (run / "report.html").read_text()
     assert "costs 2 times as much" in (run / "report.html").read_text()
+    assert f"{results(run)['parameters']} parameters" in (run / "report.html").read_text()
     assert dltool("report", run).code == 0
     after = json.loads((run / "report.json").read_bytes())
     for part in ("parts", "test", "baselines", "verdict", "outputs"):

@@ -54,6 +54,10 @@ def test_a_final_model_needs_folds(check) -> None:
     check("final without folds", GOOD.replace(SPLIT, f"{SPLIT}\n  final: none"))
 
 
+def test_a_fold_alone_has_no_other_final_model(check) -> None:
+    check("final of one fold", GOOD.replace(SPLIT, "{folds: 5, fold: 3}\n  final: none"))
+
+
 @pytest.mark.parametrize(
     "learning",
     [

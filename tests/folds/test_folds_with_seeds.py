@@ -11,8 +11,13 @@ import pytest
 from tests.folds.test_fold_trainings import PLAIN, results, weights
 from tests.folds.test_folds import CONFIG, write_rows
 
+from dltool.config.load import build_config, read_document
+from dltool.data.dataset import load_data
+from dltool.folds.part_configs import part_configs
+from dltool.folds.part_section import sentences
 from dltool.report.ranking import differ_by_folds
 from dltool.runs.part_records import PartResults
+from dltool.runs.records import Results
 
 
 @pytest.fixture
@@ -59,6 +64,26 @@ def test_each_fold_is_trained_with_each_seed_and_the_spreads_are_apart(draws, dl
 
 
 @pytest.mark.slow
+def test_a_metric_that_is_no_mean_is_the_mean_of_that_of_each_seed(dltool, folder: Path) -> None:
+    from sklearn.metrics import roc_auc_score
+
+    binary = ("training.loss=binary_crossentropy", "training.metrics=[AUC]", "expect={}", "data.final=none")
+    layers = ("--set", "model.layers=[{Dense: {units: 1, activation: sigmoid}}]", "--seeds", "2")
+    settings = [part for each in binary for part in ("--set", each)]
+    trained = dltool("train", "tiny.yaml", *PLAIN, *settings, *layers)
+    assert trained.code == 0, trained.stderr
+    run = folder / "runs" / "tiny" / "0001"
+    with (run / "evaluation" / "folds" / "predictions.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    of_seed = [[row for row in rows if row["seed"] == seed] for seed in ("0", "1")]
+    areas = [
+        roc_auc_score([row["target"] == "yes" for row in each], [float(row["probability of yes"]) for row in each])
+        for each in of_seed
+    ]
+    assert results(run)["folds"]["metrics"]["auc"]["value"] == pytest.approx(np.mean(areas), abs=0.01)
+
+
+@pytest.mark.slow
 def test_stopped_in_the_second_seed_it_goes_on_to_the_same_results(dltool, folder: Path) -> None:
     ensemble = ("--set", "data.final=ensemble", "--set", "data.split={folds: 2, repeats: 2, test: 0.2}")
     assert dltool("train", "tiny.yaml", *PLAIN, *ensemble, "--seeds", "2").code == 0
@@ -86,3 +111,29 @@ def test_folds_are_compared_by_the_means_of_their_seeds() -> None:
     assert seeded.words == "3 folds × 2 seeds"
     damaged = PartResults.model_validate({**sizes, "seeds": [0, 1], "metrics": {"loss": {"each": each[:5]}}})
     assert not differ_by_folds("loss", plain, damaged)
+
+
+def test_a_fold_alone_has_seeds_as_any_run_has(folder: Path) -> None:
+    settings = ["data.inputs={person: ignore, hour: ignore}", "data.split={folds: 30, fold: 2, stratify: false}"]
+    document = read_document(folder / "tiny.yaml", [*settings, "training.seeds=4"])
+    unknown = build_config(document)
+    dataset = load_data(unknown.data, unknown.seed)
+    parts = [*part_configs(document, build_config(document, dataset.facts.names()), dataset)]
+    assert [(part.path, part.words) for part in parts] == [(f"seeds/{n}", f"seed {n - 1}") for n in (2, 3, 4)]
+    assert all("fold: 2" in part.text for part in parts)
+
+
+@pytest.mark.parametrize(
+    ("repeats", "seeds", "words"),
+    [
+        (1, [], ""),
+        (2, [], "the first repeat."),
+        (1, [3, 4], "the first seed."),
+        (2, [3, 4], "repeat and the first seed."),
+    ],
+)
+def test_the_report_says_which_predictions_its_figures_show(repeats: int, seeds: list[int], words: str) -> None:
+    found = PartResults(count=3, repeats=repeats, seeds=seeds, division="sha256:0")
+    text = " ".join(sentences(found, {}, Results.model_validate({"epochs": 2})))
+    assert ("each example once" in text) is bool(words)
+    assert words in text

@@ -49,6 +49,7 @@ def runs(tmp_path: Path) -> Path:
     write_curve(curve, CurveRecord(plan=plan))
     for rows in (45, 90):
         run_in(curve / f"rows-{rows}" / "0001")
+        (curve / f"rows-{rows}" / "0001/results.json").write_text(json.dumps({"seconds": {"total": rows / 2}}))
     run_in(runs / "zebra" / "0001")
     return runs
 
@@ -66,6 +67,7 @@ def test_each_has_a_row_after_the_runs_of_its_name(runs):
     assert names(found) == ["iris/0001", "iris/0002", "iris/curve-0001", "iris/search-0001", "zebra/0001"]
     _, _, curve, search, _ = found
     assert (curve.kind, curve.status, curve.parts, curve.value) == ("curve", "interrupted", "2 of 4 runs", None)
+    assert curve.seconds == 67.5
     assert (search.kind, search.status, search.parts) == ("search", "interrupted", "3 of 30 trials")
     assert (search.monitor, search.value) == ("val_loss", 0.5)
     assert all(each.can_resume and each.started for each in (curve, search))
@@ -91,6 +93,15 @@ def test_one_in_use_is_running_and_its_trial_in_progress_is_not_done(runs):
         _, _, curve, search, _ = rows(runs)
     assert (curve.status, search.status) == ("running", "running")
     assert (search.parts, search.value) == ("2 of 30 trials", 0.8)
+
+
+@pytest.mark.parametrize("command", ["evaluate", "report", "reproduce"])
+def test_a_command_for_runs_says_what_it_is_and_where_its_runs_are(runs, dltool, command):
+    for kind in ("search", "curve"):
+        path = runs / f"iris/{kind}-0001"
+        outcome = dltool(command, path)
+        assert outcome.code == 4
+        assert f"{path} is a {kind}, not a run\n  dltool runs --runs {path} lists its runs\n" in outcome.stderr
 
 
 def test_filters_and_orders_hold_for_them_too(runs):

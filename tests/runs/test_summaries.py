@@ -25,6 +25,11 @@ def created(runs: Path, name: str = "mnist") -> Run:
         return run
 
 
+def keep_state(run: Run) -> None:
+    run.checkpoints.mkdir()
+    (run.checkpoints / "0000000006.ckpt").touch()
+
+
 def test_a_completed_run_shows_its_results(tmp_path):
     run = created(tmp_path)
     run.write_json(run.results, RESULTS)
@@ -141,8 +146,31 @@ def test_the_last_line_says_what_can_be_done_with_the_run(dltool, tmp_path, last
         run.write_json(run.results, RESULTS)
     first.update("completed")
     second.update(last)
+    keep_state(second)
     *_, line = dltool("runs", "--runs", runs).stdout.splitlines()
     assert line == "next  dltool " + said.format(a=f"'{first.path}'", b=f"'{second.path}'")
+
+
+def test_the_last_line_names_a_run_that_has_its_weights(dltool, tmp_path):
+    runs = [created(tmp_path, name) for name in ("0001", "0002")]
+    for run in runs:
+        run.write_json(run.results, RESULTS)
+        run.update("completed")
+    runs[0].checkpoints.mkdir()
+    runs[0].best_weights.touch()
+    *_, line = dltool("runs", "--runs", tmp_path).stdout.splitlines()
+    assert line == f"next  dltool evaluate {runs[0].path}"
+
+
+def test_a_run_whose_checkpoints_were_removed_is_not_to_be_resumed(tmp_path):
+    run = created(tmp_path)
+    run.update("interrupted")
+    assert summaries(tmp_path)[0].can_resume
+    with run.locked(), MetricsLog(run) as log:
+        log.append({"epoch": 1})
+    assert not summaries(tmp_path)[0].can_resume
+    keep_state(run)
+    assert summaries(tmp_path)[0].can_resume
 
 
 def test_a_run_that_failed_for_lack_of_room_can_be_resumed(dltool, tmp_path):

@@ -25,6 +25,7 @@ from dltool.experiment import new_training
 from dltool.runs.directory import open_run
 from dltool.runs.files import Run
 from dltool.search import search_folder, searching, study
+from dltool.search.rungs import Trial
 from dltool.search.search_folder import SearchFolder, open_search
 from dltool.search.searching import WORKER
 from dltool.search.study import opened, quiet_optuna
@@ -143,6 +144,20 @@ def test_a_finished_search_is_shown_again_and_its_page_loads_nothing(project, dl
     assert page.count('<tr><th scope="row">') == 6
     assert "With fewer than 30 trials this is mostly chance" in page
     assert dltool("runs", "--runs", project / "runs").code == 0
+
+
+@pytest.mark.slow
+def test_killed_while_it_frees_the_disk_it_does_so_when_it_is_resumed(project, tmp_path, dltool):
+    folder = SearchFolder(Path(shutil.copytree(project / "runs/iris/search-0001", tmp_path / "search-0001")))
+    folder.write(folder.record().model_copy(update={"status": "running"}))
+    result = folder.record().result
+    assert result is not None
+    losers = [each for each in range(6) if each != result["winner"]]
+    weights = [folder.trial_folder(each) / "0001/checkpoints/best.weights.h5" for each in losers]
+    weights[-1].touch()
+    assert dltool("resume", folder.path).code == 0
+    assert (folder.record().status, folder.record().result) == ("completed", result)
+    assert not any(each.exists() for each in weights)
 
 
 @pytest.mark.slow
@@ -448,3 +463,28 @@ def test_the_run_of_a_trial_is_found_also_if_its_first_number_is_missing(tmp_pat
     assert folder.run(7) == Run(folder.trial_folder(7) / "0002")
     assert folder.run(7, 2) == Run(folder.trial_folder(7) / "0003")
     assert folder.run(7, 3) is None
+
+
+def test_the_config_as_written_has_its_values_also_in_the_process_that_measured_it(tmp_path):
+    folder = SearchFolder(tmp_path)
+    run = folder.trial_folder(0) / "0001"
+    run.mkdir(parents=True)
+    (run / "run.json").write_text('{"format": 1, "status": "completed"}')
+    (run / "metrics.jsonl").write_text('{"epoch": 1, "val_loss": 0.5}\n')
+    assert folder.reached(Trial(0, {}), "val_loss") == Trial(0, {}, (0.5,), True)
+    assert folder.reached(Trial(0, {"vars.units": 8}), "val_loss") == Trial(0, {"vars.units": 8}, (0.5,), True)
+
+
+def test_beaten_and_failed_trials_give_their_disk_back_while_the_search_goes_on(tmp_path):
+    folder = SearchFolder(tmp_path)
+    weights = {}
+    for number, value in enumerate([0.5, 0.2, 0.4, 0.3, 0.9]):
+        run = folder.trial_folder(number) / "0001"
+        (run / "checkpoints").mkdir(parents=True)
+        (run / "run.json").write_text('{"format": 1, "status": "%s"}' % ("failed" if number == 3 else "completed"))
+        (run / "metrics.jsonl").write_text(f'{{"epoch": 1, "val_loss": {value}}}\n')
+        weights[number] = run / "checkpoints" / "best.weights.h5"
+        weights[number].touch()
+        folder.reached(Trial(number, {}, reason="nan" if number == 3 else ""), "val_loss")
+    folder.free_beaten("min", 2)
+    assert [number for number, file in weights.items() if file.exists()] == [0, 1, 2]

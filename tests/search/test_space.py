@@ -60,6 +60,8 @@ WRONG = {
         "w: {choice: {only: 3}}",
         "x: {choice: relu}",
         "y: {range: [0, 1, 2]}",
+        "z: {log: [a, .inf]}",
+        "aa: {choice: [{Dense: {units: {log: [1, b]}}}, Flatten]}",
     ],
     "arguments-of-no-layer": [
         "model.layers[0].units: {integer: [2, 8]}",

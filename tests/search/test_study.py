@@ -7,7 +7,7 @@ from tests.search.search_configs import IRIS, with_space
 
 from dltool.config.load import read_document
 from dltool.search.rungs import Trial
-from dltool.search.space import Space, Values, read_space
+from dltool.search.space import Space, Values, read_space, values_as_written
 from dltool.search.study import StoredStudy, importances, suggested
 
 
@@ -37,6 +37,14 @@ def test_suggestions_depend_on_the_trials_and_the_seed_alone(space):
     assert trials_of(space, 2, 3) != trials_of(space, 2, 4)
 
 
+def test_values_are_learned_from_together_although_the_config_as_written_lacks_one(space):
+    trials = [Trial(0, {}, (0.5, 0.4), True), *trials_of(space, 13, 3)[1:]]
+    values = suggested(space.parameters, trials, "min", 3, ())
+    for lacking in ({"vars.units": 8}, {"vars.units": 8, "model.layers[1].Dropout": 0.1}):
+        trials[0] = Trial(0, lacking, (0.5, 0.4), True)
+        assert suggested(space.parameters, trials, "min", 3, ()) == values
+
+
 def test_values_that_fail_are_tried_less_and_less(tmp_path):
     options = "{choice: {none: Identity, wide: {Dense: 9}, huge: {Dense: 1000000000}}}"
     lines = (f"model.layers[1]: {options}", "training.optimizer.Adam.learning_rate: {log: [1e-4, 1e-1]}")
@@ -58,6 +66,31 @@ def test_numbers_have_four_figures(space):
     for trial in trials_of(space, 6, 1):
         for value in trial.values.values():
             assert float(f"{value:.4g}") == value
+
+
+@pytest.mark.parametrize(
+    ("line", "as_written", "step"),
+    [
+        ("model.layers[1].Dropout: {range: [0, 0.5], step: 0.2}", None, 0.2),
+        ("vars.units: {integer: [2, 64], step: 4}", None, 4),
+        ("vars.units: {integer: [2, 64], step: 3}", 8, 3),
+        ("training.optimizer.Adam.learning_rate: {range: [100, 200], step: 0.25}", None, 0.25),
+    ],
+)
+def test_values_with_a_step_are_whole_steps_from_the_least_also_that_as_written(line, as_written, step, tmp_path):
+    (tmp_path / "iris.yaml").write_text(with_space(line))
+    document = read_document(tmp_path / "iris.yaml")
+    parameters = read_space(document).parameters
+    written = values_as_written(document, Space(parameters))
+    assert [*written.values()] == ([] if as_written is None else [as_written])
+    trials = [Trial(0, written, (1.0,), True)]
+    while len(trials) < 4 and (values := suggested(parameters, trials, "min", 0, ())) is not None:
+        trials.append(Trial(len(trials), values, (1.0,), True))
+    numbers = [float(value) for trial in trials for value in trial.values.values()]
+    assert len(numbers) >= 3
+    for value in numbers:
+        steps = (value - parameters[0].dimension.bounds[0]) / step
+        assert steps == pytest.approx(round(steps))
 
 
 def test_a_space_is_exhausted_when_each_of_its_values_was_tried(tmp_path):

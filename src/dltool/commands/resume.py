@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from dltool.experiment.finishing import TrainingOutcome
     from dltool.experiment.listener import Progress
 
-MOST_MISSED = 20
-"""An untrusted results.json may hold any number."""
-
 
 @dataclass(frozen=True)
 class AlreadyComplete:
@@ -75,15 +72,6 @@ def resume(
 def already_complete(run: Run) -> AlreadyComplete:
     # Imported after the lock is taken: it is slow.
     from dltool.runs.checkpoint_file import has_checkpoints
+    from dltool.runs.summaries import missed_by
 
     return AlreadyComplete(run.path, missed_by(run), has_checkpoints(run.checkpoints) and not run.parts)
-
-
-def missed_by(run: Run) -> tuple[str, ...]:
-    """Describe the missed expectations in results.json."""
-    # Imported after the lock is taken: it is slow.
-    from dltool.runs.records import in_sentence, read_results
-
-    expectations = read_results(run).expectations
-    missed = [(name, each.bound, each.value) for name, each in expectations.items() if each.met is False]
-    return tuple("expected {} {}, got {}".format(*map(in_sentence, each)) for each in missed[:MOST_MISSED])

@@ -135,12 +135,11 @@ def continue_search(folder: SearchFolder, watch: "Watch", read: SharedSource | N
     """Carry on with a search, alone or beside other processes, and finish it unless this is a worker.
 
     Raises DltoolError: the config as written fails, or trial after trial; Interrupted: a signal asked to stop."""
-    from dltool.search.finish import finished, outcome_of
+    from dltool.search.finish import finish, finished, outcome_of
     from dltool.search.searching import Search
 
-    record = folder.record()
-    if record.result is not None:
-        return outcome_of(folder, record)
+    if folder.record().result is not None:
+        return finished(folder)
     with stop_requests() as stops:
         try:
             search = Search(folder, watch, stops, read or SharedSource())
@@ -148,7 +147,9 @@ def continue_search(folder: SearchFolder, watch: "Watch", read: SharedSource | N
             if search.parent is not None:
                 return outcome_of(folder, search.record)
             with search.alone():
-                return finished(search, best) if search.record.result is None else outcome_of(folder, search.record)
+                if search.record.result is None:
+                    finish(search, best)
+            return finished(folder)
         except StopNow as stop:
             stop.kept, stop.can_resume = str(folder.path), True
             raise

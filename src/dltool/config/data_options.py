@@ -137,6 +137,10 @@ class Data(Section):
         problems = []
         if self.final is not None and self.split.folds is None:
             problems.append(Problem(("final",), "final needs folds", "split: {folds: 5}, or remove it", at_key=True))
+        elif self.final is not None and not self.split.has_folds:
+            message = "a fold alone is an ordinary run, with a model of its own"
+            related = ((("split", "fold"), "given here"),)
+            problems.append(Problem(("final",), message, "remove it, or final: null", at_key=True, related=related))
         if self.windows is None and self.split.folds is not None and self.split.order is None:
             problems += [
                 Problem(("split", key), f"{key} is a number of values of the column of `order`", "remove it", True)

@@ -4,7 +4,7 @@ A validator refuses a value by :func:`refuse`; :func:`value_problems` translates
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Annotated, Any, get_args, get_origin
 
@@ -96,6 +96,13 @@ def value_problems(
         yield Problem(place, f"expected {WORDS[TYPES[kind]]}, got {given}", hint)
     else:
         yield Problem(place, details["msg"])
+
+
+def is_repeated(details: Mapping[str, Any], place: ConfigPath, earlier: Iterable[Problem]) -> bool:
+    """Return whether a member of a union refuses the type of a value in which an `earlier` member found errors."""
+    depth, found = len(place), (problem.place for problem in earlier)
+    is_of_type = details["type"] in {*TYPES, "literal_error"}
+    return is_of_type and any(isinstance(each, tuple) and each[:depth] == place for each in found)
 
 
 def annotation_of(field: FieldInfo | None) -> Any:

@@ -282,8 +282,9 @@ class Config(Section):
 
     @model_validator(mode="after")
     def has_few_parts(self) -> Self:
-        folds, seeds = self.data.split.count_of_folds, self.training.seeds
-        if isinstance(seeds, int) and folds * seeds > MOST_FOLDS:
+        split, seeds = self.data.split, self.training.seeds
+        folds = split.count_of_folds
+        if split.has_folds and isinstance(seeds, int) and folds * seeds > MOST_FOLDS:
             message = f"expected at most {MOST_FOLDS} folds with all seeds, got {folds * seeds}"
             refuse(Problem(("training", "seeds"), message, related=((("data", "split", "folds"), "the folds"),)))
         return self

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, ValidationError, model_validator
 
 from dltool.config.keras.values import UNKNOWN
-from dltool.config.pydantic_errors import annotation_of, refuse, relocated, value_problems
+from dltool.config.pydantic_errors import annotation_of, is_repeated, refuse, relocated, value_problems
 from dltool.config.section import Section
 from dltool.config.wording import named
 from dltool.errors import ConfigPath, Problem
@@ -98,12 +98,19 @@ class Dimension(Section):
                 try:
                     Dimension.model_validate(inner)
                 except ValidationError as error:
-                    for details in error.errors():
-                        base: ConfigPath = ("choice", step, *path)
-                        inside = details["loc"][:2] if details["loc"][1:2] in ((0,), (1,)) else details["loc"][:1]
-                        field = Dimension.model_fields.get(str(inside[0])) if inside else None
-                        found = value_problems(details, tuple(inside), annotation_of(field))
-                        yield from (relocated(problem, base) for problem in found)
+                    base: ConfigPath = ("choice", step, *path)
+                    yield from (relocated(problem, base) for problem in problems_of_dimension(error))
+
+
+def problems_of_dimension(error: ValidationError) -> list[Problem]:
+    found: list[Problem] = []
+    for details in error.errors():
+        # Without pydantic's names of the members of a union.
+        place = (*details["loc"][:1], *(each for each in details["loc"][1:] if isinstance(each, int)))
+        field = Dimension.model_fields.get(str(place[0])) if place else None
+        if not is_repeated(details, place, found):
+            found += value_problems(details, place, annotation_of(field))
+    return found
 
 
 def is_dimension(value: Any) -> bool:

@@ -104,6 +104,11 @@ class SplitOptions(Section):
         return self
 
     @property
+    def has_folds(self) -> bool:
+        """Return whether a run has a run for each fold: one that is a fold alone has none."""
+        return self.folds is not None and self.fold is None
+
+    @property
     def count_of_folds(self) -> int:
         """Return the number of folds in all repeats, 0 while a number is unknown."""
         repeats = 1 if self.repeats is None else self.repeats

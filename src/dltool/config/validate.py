@@ -6,7 +6,7 @@ from typing import Any, get_args, get_origin
 
 from pydantic import ValidationError
 
-from dltool.config.pydantic_errors import TYPES, annotation_of, value_problems
+from dltool.config.pydantic_errors import annotation_of, is_repeated, value_problems
 from dltool.config.schema import Config
 from dltool.config.section import Section, keys_of
 from dltool.config.text.tree import Node, find, format_path, to_plain
@@ -24,8 +24,7 @@ def validate(root: Node) -> tuple[Config | None, list[Problem]]:
         for details in error.errors(include_url=False):
             for problem in problems_of(details, root):
                 # The members of a union each have their complaint about the same value: the first one is enough.
-                is_repeated = any(problem.place == other.place for other in problems)
-                if not (is_repeated and details["type"] in {*TYPES, "literal_error"}):
+                if not (isinstance(problem.place, tuple) and is_repeated(details, problem.place, problems)):
                     problems.append(problem)
         return None, without_consequences(list(dict.fromkeys(problems)))
 

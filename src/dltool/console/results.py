@@ -103,8 +103,13 @@ def show_training(outcome: "TrainingOutcome", console: StreamConsole) -> None:
 
 def best_words(results: Mapping[str, Any]) -> str:
     best = results["best"]
+    if not results["epochs"]:
+        count = results.get("ensemble")
+        return f"the mean of {count} models" if count else "no model of its own beside its folds"
     if best["value"] is None:
         return f"no best epoch of {results['epochs']}: {best['monitor']} was never a number"
+    if best["monitor"] == "epoch":
+        return f"the last of {results['epochs']} epochs counts: there is no validation split"
     return f"best epoch {best['epoch']} of {results['epochs']} by {best['monitor']} ({number(best['value'])})"
 
 
@@ -297,8 +302,10 @@ def show_search(outcome: "SearchOutcome", console: StreamConsole) -> None:
     found = outcome.result
     if found:
         best, written = numbers([found["value"], found["as_written"]])
-        trial = f"trial {found['winner']} of {found['trials']}" if found["winner"] else "the config as written"
-        console.print(data_text(f"best  {trial}: {outcome.metric} {best}, as written {written}"))
+        line = f"best  trial {found['winner']} of {found['trials']}: {outcome.metric} {best}, as written {written}"
+        if not found["winner"]:
+            line = f"best  the config as written: {outcome.metric} {best}, none of {found['trials']} trials is better"
+        console.print(data_text(line))
         for name, value in found["values"].items() if found["winner"] else ():
             console.print(data_text(f"      {name}: {value}"))
         for line in metric_lines(found, console.width):

@@ -80,7 +80,7 @@ def cells(run: "RunSummary", differs: Mapping[Path, str]) -> dict[str, str]:
         "status": run.status,
         "started": (run.started or "")[:16].replace("T", " "),
         "epochs": "" if run.epochs is None else f"{run.epochs:,}",
-        "best": f"{run.monitor} {number(run.value)}" if run.monitor and run.value is not None else "",
+        "best": "" if run.monitor in (None, "epoch") or run.value is None else f"{run.monitor} {number(run.value)}",
         "test": "  ".join(with_spread(run, name, value) for name, value in run.test.items() if name not in hidden)
         + (f" ({run.parts})" if run.parts and (run.test or run.kind != "run") else ""),
         "took": "" if run.seconds is None else duration(run.seconds),
@@ -121,8 +121,11 @@ def next_step(runs: Sequence["RunSummary"]) -> str:
     completed = [run for run in runs if run.status == "completed" and run.kind == "run"]
     if not completed:
         return "dltool train CONFIG"
-    is_tested = completed[-1].test and not completed[-1].parts
-    return f"dltool {'evaluate' if is_tested else 'report'} {run_words(completed[-1])}"
+    # A search removes the weights of all trials but the best.
+    kept = [run for run in completed if run.parts or Run(run.path).best_weights.exists()]
+    newest = (kept or completed)[-1]
+    is_tested = newest.test and not newest.parts
+    return f"dltool {'evaluate' if is_tested else 'report'} {run_words(newest)}"
 
 
 def run_words(run: "RunSummary") -> str:

@@ -16,7 +16,7 @@ from dltool.machine import MOST_THREADS
 from dltool.runs.directory import GROUP_RECORDS, NUMBER, subfolders
 from dltool.runs.files import Run
 from dltool.runs.groups import GroupRecord, group_row, group_status, read_group_record
-from dltool.runs.records import Strict
+from dltool.runs.records import Strict, read_results
 from dltool.runs.summaries import RunSummary
 from dltool.text import counted
 
@@ -50,14 +50,15 @@ def write_curve(folder: Path, record: CurveRecord, results: Mapping[str, Any] | 
 
 
 def curve_summary(path: Path) -> RunSummary:
-    """Return the curve at `path` as a row of `dltool runs`. Raises RunError: it is damaged."""
+    """Return the curve at `path` as a row of `dltool runs`; its seconds are those of its runs. Raises RunError: it is
+    damaged."""
     record = read_group_record(path, KIND, CurveRecord)
     sizes = [Path(each.path) for each in subfolders(path) if each.name.startswith("rows-")]
     runs = [Run(Path(run.path)) for size in sizes for run in subfolders(size) if NUMBER.fullmatch(run.name)]
-    complete, planned = (
-        sum(run.record.is_file() and run.is_complete() for run in runs),
-        len(record.plan.sizes) * len(record.plan.seeds),
-    )
-    done = counted(complete, "run") if record.status == "completed" else f"{complete} of {counted(planned, 'run')}"
+    complete = [run for run in runs if run.record.is_file() and run.is_complete()]
+    count, planned = len(complete), len(record.plan.sizes) * len(record.plan.seeds)
+    done = counted(count, "run") if record.status == "completed" else f"{count} of {counted(planned, 'run')}"
+    seconds = sum(read_results(run).seconds.get("total", 0.0) for run in complete)
     found = {"started": record.started, "monitor": record.quantity, "value": record.error, "parts": done}
+    found |= {"seconds": seconds or None}
     return group_row(KIND, path, group_status(record, Run(path).is_locked()), **found)

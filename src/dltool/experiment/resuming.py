@@ -21,7 +21,7 @@ from dltool.experiment.opening import (
 from dltool.experiment.refusals import refuse_files, require_code
 from dltool.experiment.stages import Stages
 from dltool.machine import describe_machine
-from dltool.runs.checkpoint_file import Checkpoint, has_checkpoints, newest_checkpoint
+from dltool.runs.checkpoint_file import REMOVED, Checkpoint, has_checkpoints, newest_checkpoint
 from dltool.runs.checkpoint_state import check_saved_state
 from dltool.runs.files import Run, digest
 from dltool.runs.recorded import Change, machine_changes, recorded_config, refuse_unset
@@ -82,7 +82,7 @@ def refuse_extension(run: Run, config: Config, has_parts: bool) -> None:
     if config.training.privacy is not None:
         reason = "is a private run, whose noise has its epochs"
     elif has_parts:
-        reason = f"has {'folds' if config.data.split.folds else 'seeds'}, which would have fewer epochs"
+        reason = f"has {'folds' if config.data.split.has_folds else 'seeds'}, which would have fewer epochs"
     else:
         return
     raise ConfigError(f"{run.path} {reason}", "train a new run with more epochs")
@@ -95,8 +95,7 @@ def usable_checkpoint(run: Run, progress: "Progress") -> Checkpoint | None:
         if not run.read_metrics():
             progress.warn("the run was stopped before its first checkpoint and starts over")
             return None
-        hint = "`dltool runs prune --checkpoints` removes them; a run without one cannot be resumed: train a new run"
-        raise RunError(f"there is no checkpoint in {run.checkpoints}", hint)
+        raise RunError(f"there is no checkpoint in {run.checkpoints}", f"{REMOVED}: train a new run")
     checkpoint, skipped = newest_checkpoint(run.checkpoints)
     for reason in skipped:
         progress.warn(f"using an older checkpoint: {reason}")

@@ -30,14 +30,13 @@ class PartConfig:
 
 def asks_for_parts(config: Config) -> bool:
     """Return whether a run of this config has folds or further seeds."""
-    split = config.data.split
-    return (split.folds is not None and split.fold is None) or config.training.seeds is not None
+    return config.data.split.has_folds or config.training.seeds is not None
 
 
 def part_configs(document: Document, config: Config, dataset: Dataset) -> Iterator[PartConfig]:
     """Yield the parts that `config`, with the facts of the data, asks for. Raises ConfigError: the config does not fit
     the number of examples of a fold."""
-    if config.data.split.folds is None:
+    if not config.data.split.has_folds:
         for index in range(1, config.training.seeds or 1):
             seeded = with_seed(config, index)
             yield part(f"{SEEDS}/{index + 1}", f"seed {seeded.seed}", seeded, {})

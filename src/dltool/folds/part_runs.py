@@ -50,7 +50,7 @@ class TrainedParts:
             self.train(run, part, experiment, stages)
             stages.progress.part_ends(read_results(Run(run.path / part.path)).test)
         with stages.stops.unmasked():
-            if experiment.config.data.split.folds is None:
+            if not experiment.config.data.split.has_folds:
                 return {"seeds": seeds_together(run, experiment.config, results)}, None
             stages.progress.stage("putting the folds together")
             return folds_together(run, experiment, stages.progress.warn)

@@ -76,6 +76,9 @@ def sentences(found: PartResults, metrics: Mapping[str, MetricSpread], results: 
         f"Each of {counted(found.examples, 'example')} was predicted by a model that was not trained on it, with "
         f"{training} training examples. This is the result to expect of such a run{saved}."
     )
+    several = [word for word, there in (("repeat", found.repeats > 1), ("seed", bool(found.seeds))) if there]
+    if several:
+        yield f"The figures of the results show each example once: with the first {' and the first '.join(several)}."
     if results.ensemble:
         tested = "the test split measures the mean" if results.test else "no example is left to measure the mean"
         yield (
@@ -101,7 +104,9 @@ def figures(found: PartResults, metrics: Mapping[str, MetricSpread], named: Mapp
     lines = {words: run.read_metrics() for words, run in named.items()}
     best_epochs = [int(each) if each else None for each in found.best_epochs] or [None] * len(lines)
     curves = {words: (each, best) for (words, each), best in zip(lines.items(), best_epochs, strict=False)}
-    curve = "val_loss" if any("val_loss" in line for each in lines.values() for line in each[:1]) else "loss"
+    # The curve that chose the best epochs, if any did.
+    monitor = next((read_results(run).best.monitor for run in named.values()), None)
+    curve = monitor if monitor and monitor != "epoch" else "loss"
     makers.append(lambda: curves_figure(curve, curves))
     return [figure for figure in images(makers, lambda _: None) if figure is not None]
 

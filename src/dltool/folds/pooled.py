@@ -105,7 +105,8 @@ def trained_folds(run: Run, config: Config, dataset: Dataset) -> list[FoldRun]:
 
 
 def together(experiment: Experiment, folds: Sequence[FoldRun], rows: np.ndarray) -> Measurement:
-    """Return the outputs and values of all folds, one after the other, with the metrics of all of them together."""
+    """Return the outputs and values of all folds, one after the other, with the metrics of all of them together: of
+    several seeds, the means of the seeds."""
     first = folds[0].outputs
     values = {name: np.concatenate([fold.outputs.values[name] for fold in folds]) for name in first.values}
     outputs = {name: np.concatenate([fold.outputs.outputs[name] for fold in folds]) for name in first.outputs}
@@ -119,8 +120,12 @@ def together(experiment: Experiment, folds: Sequence[FoldRun], rows: np.ndarray)
         if all(name in fold.results.test for fold in folds)
     }
     if len(kept) == len(rows):
-        targets = {name: each[rows] for name, each in experiment.dataset.targets.items()}
-        metrics |= state_metrics(experiment.built, targets, outputs, [name for name in metrics if name not in values])
+        wanted, of_seeds = [name for name in metrics if name not in values], []
+        for positions in np.split(np.arange(len(rows)), experiment.config.training.seeds or 1):
+            targets = {name: each[rows[positions]] for name, each in experiment.dataset.targets.items()}
+            of_seed = {name: each[positions] for name, each in outputs.items()}
+            of_seeds.append(state_metrics(experiment.built, targets, of_seed, wanted))
+        metrics |= {name: float(np.mean([each[name] for each in of_seeds])) for name in of_seeds[0]}
     return Measurement(metrics, values, outputs, kept, None)
 
 
@@ -152,7 +157,7 @@ def possible(name: str, interval: Interval, values: np.ndarray | None) -> Interv
 def state_metrics(
     built: BuiltModel, targets: Mapping[str, np.ndarray], outputs: Mapping[str, np.ndarray], wanted: Sequence[str]
 ) -> dict[str, float]:
-    """Return the `wanted` metrics, which are no means over examples, of all examples at once."""
+    """Return the `wanted` metrics, which are no means over examples, of all these examples at once."""
     found: dict[str, float] = {}
     by_output = model_targets(built, targets)
     for output, by_name in metrics_by_output(built).items():

@@ -59,7 +59,8 @@ def load_weights(core: keras.Model, path: Path, *, is_own: bool = False) -> None
 
     Raises RunError: the file is missing, damaged, or of another model."""
     if path.is_symlink() or not path.is_file():
-        raise RunError(f"{path} is missing", "it is written after the first epoch; dltool resume resumes a run")
+        hint = "dltool resume writes it in the first epoch; of the trials of a search, only the best one keeps it"
+        raise RunError(f"{path} is missing", hint)
     if not is_own:
         refuse_damaged(path)
     try:

@@ -150,6 +150,8 @@ def remarks(runs: Sequence[TestedRun], metrics: Sequence[MetricRow]) -> Iterator
         if not run.metrics:
             status = one_line(record.run.status)
             why = "no test examples" if status == "completed" else f"its status is {status}"
+            if status == "completed" and record.run.data.test_examples:
+                why = "a search tests its best trial only"
             yield f"{record.path} has no test metrics: {why}"
     first, path = runs[0], records[0].path
     are_tested = [bool(first.metrics and run.metrics) for run in runs]

@@ -33,6 +33,7 @@ Arrays = Sequence[tuple[str, np.ndarray]]
 MAGIC = b"dltool\x00\x01"
 FORMAT = 1
 FILE_NAME = re.compile(r"([0-9]{10}|[1-9][0-9]{10,})\.ckpt")
+REMOVED = "`dltool runs prune --checkpoints` removes them, and a search those of all trials but the best"
 HEADER_LIMIT = 64 * 2**20
 CHUNK = 2**20
 SECONDS_BETWEEN = 1.0
@@ -124,7 +125,7 @@ def newest_checkpoint(directory: Path) -> tuple[Checkpoint, tuple[str, ...]]:
             skipped.append(str(error))
     if skipped:
         raise RunError(f"there is no valid checkpoint in {directory}: " + "; ".join(skipped))
-    raise RunError(f"there is no checkpoint in {directory}")
+    raise RunError(f"there is no checkpoint in {directory}", REMOVED)
 
 
 class CheckpointWriter:

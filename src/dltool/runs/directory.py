@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from dltool import __version__
@@ -283,9 +284,16 @@ def _run_path(path: Path) -> Path:
         return _follow_latest(path / LATEST)
     if newest := newest_number(path):
         return path / f"{newest:04d}"
+    if group := group_at(path):
+        raise RunError(f"{path} is a {group}, not a run", f"dltool runs --runs {quote(str(path))} lists its runs")
     inside = sorted(name for name in os.listdir(path) if not name.startswith("."))
     there = f"it holds {listed(inside, 5)}" if inside else "it is empty"
     raise RunError(f"{path} is not a run: it has no run.json; {there}", "dltool runs lists the runs")
+
+
+def group_at(path: Path) -> str | None:
+    """Return "search" or "curve" if its folder is at `path`."""
+    return next((kind for kind, record in GROUP_RECORDS.items() if os.path.lexists(path / record)), None)
 
 
 def _follow_latest(latest: Path) -> Path:

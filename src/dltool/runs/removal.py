@@ -117,8 +117,7 @@ def refuse_no_run(path: Path) -> None:
         elif not (directory.NUMBER.fullmatch(absolute.name) and directory.NAME.fullmatch(absolute.parent.name)):
             problem = "is not inside a runs folder, such as runs/mnist/0001"
     except FileNotFoundError:
-        group = next((kind for kind, record in directory.GROUP_RECORDS.items() if os.path.lexists(path / record)), None)
-        if group is not None:
+        if group := directory.group_at(path):
             raise RunError(f"{path} is a {group}, not a run", "remove its folder yourself") from None
         problem = "is not a run: it has no run.json" if os.path.lexists(path) else "does not exist"
     except OSError as error:

@@ -1,5 +1,6 @@
 """`dltool runs`: every run below a folder with its outcome, broken ones included."""
 
+import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,7 +12,10 @@ from dltool.runs.configs import recorded_epochs
 from dltool.runs.directory import list_runs, open_run
 from dltool.runs.files import Run, Status
 from dltool.runs.part_records import part_results
-from dltool.runs.records import living_record, numbers, read_results
+from dltool.runs.records import in_sentence, living_record, numbers, read_results
+
+MOST_MISSED = 20
+"""An untrusted results.json may hold any number."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,9 @@ def _read(run: Run) -> RunSummary:
     parts = part_results(results)
     metrics = {} if parts is None else parts.metrics
     test = {name: each.shown for name, each in metrics.items() if each.shown is not None}
+    epochs = len(lines) if results.epochs is None else results.epochs
+    # A search removes the states of trials that it paused.
+    has_state = not epochs or os.path.lexists(run.parts_record) or any(run.checkpoints.glob("*.ckpt"))
     may_go_on = status == "interrupted" or (status == "failed" and record.exit_code == MachineError.exit_code)
     return RunSummary(
         run.name,
@@ -83,14 +90,14 @@ def _read(run: Run) -> RunSummary:
         reason=record.reason,
         started=record.started,
         seconds=results.seconds.get("total"),
-        epochs=len(lines) if results.epochs is None else results.epochs,
+        epochs=epochs,
         monitor=results.best.monitor,
         value=results.best.value,
         validation=results.validation,
         test=test or results.test,
         parts="" if parts is None else parts.words,
         spread={name: each.sd for name, each in metrics.items() if each.sd is not None},
-        can_resume=record.resumable and may_go_on,
+        can_resume=record.resumable and may_go_on and has_state,
         alive=_sign_of_life(run, lines) if status == "running" else None,
         code=tuple(each.file for each in record.code if each.file),
     )
@@ -101,3 +108,10 @@ def _sign_of_life(run: Run, lines: list[dict[str, Any]]) -> SignOfLife:
     written = [file.lstat().st_mtime for file in (run.record, run.metrics, run.log, run.checkpoints) if file.exists()]
     epoch_seconds = numbers(lines[-1]).get("seconds") if lines else None
     return SignOfLife(max(0.0, time.time() - max(written)), epoch_seconds, recorded_epochs(run))
+
+
+def missed_by(run: Run) -> tuple[str, ...]:
+    """Describe the missed expectations in results.json."""
+    expectations = read_results(run).expectations
+    missed = [(name, each.bound, each.value) for name, each in expectations.items() if each.met is False]
+    return tuple("expected {} {}, got {}".format(*map(in_sentence, each)) for each in missed[:MOST_MISSED])

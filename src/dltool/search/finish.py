@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING, Any
 from dltool.config.load import with_option
 from dltool.data.dataset import Read
 from dltool.durable_files import disk_errors
-from dltool.errors import MachineError, TrainingDiverged
+from dltool.errors import TrainingDiverged
 from dltool.evaluation.bootstrap import paired_difference
 from dltool.experiment.assessing import assessed
 from dltool.experiment.finishing import concluded, report_of_training
 from dltool.experiment.opening import Experiment, best_model, recorded_data, recorded_model
 from dltool.experiment.stages import Stages
-from dltool.runs.checkpoint_file import remove_checkpoints
 from dltool.runs.directory import open_run
 from dltool.runs.files import Run
+from dltool.runs.summaries import missed_by
 from dltool.search.best_config import write_best
 from dltool.search.rungs import Trial
-from dltool.search.search_folder import SearchFolder, SearchRecord, curve_of
+from dltool.search.search_folder import SearchFolder, SearchRecord, curve_of, free
 from dltool.search.search_page import BETTER, UNCLEAR, WORSE, search_page
 from dltool.search.searching import Search
 from dltool.text import counted, number
@@ -37,17 +37,19 @@ SEED = 0
 
 @dataclass(frozen=True)
 class SearchOutcome:
-    """A finished search. `result` is that of search.json."""
+    """A finished search. `result` is that of search.json; `missed` are the expectations that its winner missed."""
 
     folder: Path
     metric: str
     result: Mapping[str, Any]
+    missed: tuple[str, ...] = ()
 
     def record(self) -> dict[str, Any]:
-        return {"search": str(self.folder), "status": "completed", "metric": self.metric, **self.result}
+        found = {"search": str(self.folder), "status": "completed", "metric": self.metric, **self.result}
+        return {**found, "missed": list(self.missed)}
 
 
-def finished(search: Search, best: Trial) -> SearchOutcome:
+def finish(search: Search, best: Trial) -> None:
     """Choose the winner, test it once, and write best.yaml, the report and the result.
 
     What a killed process has done of it is found again. Raises DltoolError: a training or the test fails."""
@@ -87,18 +89,30 @@ def finished(search: Search, best: Trial) -> SearchOutcome:
         "best": str(folder.best),
     }
     folder.write_file(folder.page, search_page(record, search.space, trials, result).encode())
-    if not record.keep_all:
-        free_disk(folder, best)
+    # Weights are removed once nothing needs them: a process may be killed in between.
     with folder.locked():
-        return outcome_of(folder, folder.update(status="completed", result=result))
+        folder.update(result=result)
+
+
+def finished(folder: SearchFolder) -> SearchOutcome:
+    """Remove what a search that has its result no longer needs, unless that has happened, and return the outcome."""
+    record = folder.record()
+    with ExitStack() as claim:
+        if record.status != "completed" and record.result is not None and folder.claim(0, claim):
+            if not record.keep_all:
+                free_disk(folder, record.result["winner"])
+            with folder.locked():
+                record = folder.update(status="completed")
+    return outcome_of(folder, record)
 
 
 def outcome_of(folder: SearchFolder, record: SearchRecord) -> SearchOutcome:
     """Return the outcome of a completed search, whose folder may have been moved."""
-    result = dict(record.result or {})
+    result, missed = dict(record.result or {}), tuple[str, ...]()
     if "winner" in result and (run := folder.run(result["winner"])) is not None:
         result |= {"run": str(run.path), "best": str(folder.best)}
-    return SearchOutcome(folder.path, record.metric, result)
+        missed = missed_by(run)
+    return SearchOutcome(folder.path, record.metric, result, missed)
 
 
 def reseeded(search: Search, trial: Trial) -> list[float]:
@@ -182,14 +196,11 @@ def compared_on_test(search: Search, run: Run, written: Run | None) -> dict[str,
     }
 
 
-def free_disk(folder: SearchFolder, best: Trial) -> None:
+def free_disk(folder: SearchFolder, best: int) -> None:
     """Remove the states and the weights of all trials but the winner.
 
     Their configs and metrics stay."""
-    winner = folder.run(best.number)
+    winner = folder.run(best)
     for path in sorted(folder.trials.glob("*/0*")):
-        run = open_run(path)
-        if run != winner:
-            with suppress(MachineError), run.locked():
-                remove_checkpoints(run.checkpoints)
-                run.best_weights.unlink(missing_ok=True)
+        if (run := open_run(path)) != winner:
+            free(run)

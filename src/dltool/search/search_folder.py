@@ -14,20 +14,22 @@ import math
 import secrets
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from dltool.durable_files import atomic_write, disk_errors
-from dltool.errors import RunError
+from dltool.errors import MachineError, RunError
+from dltool.runs.checkpoint_file import remove_checkpoints
 from dltool.runs.directory import GROUP_RECORDS, NUMBER, new_folder, open_run, subfolders
 from dltool.runs.files import Run, encode_json, run_lock
 from dltool.runs.groups import GroupRecord, group_row, group_status, read_group_record
 from dltool.runs.records import numbers
 from dltool.runs.summaries import RunSummary
-from dltool.search.rungs import Trial
+from dltool.search.rungs import Mode, Trial
 from dltool.text import counted
 
 KIND = "search"
@@ -76,6 +78,7 @@ class SearchFolder:
         self.original, self.config, self.best = (path / f"{name}.yaml" for name in ("original", "config", "best"))
         self.journal, self.page, self.trials = path / "journal.log", path / "search.html", path / "trials"
         self.ended: dict[int, Trial] = {}
+        self.freed: set[int] = set()
 
     def record(self) -> SearchRecord:
         """Read search.json. Raises RunError: it is damaged, or of a newer dltool."""
@@ -128,16 +131,36 @@ class SearchFolder:
         paths = sorted(path for path in self.trial_folder(number).glob("0*") if path.is_dir())
         return open_run(paths[which - 1]) if len(paths) >= which else None
 
+    def free_beaten(self, mode: Mode, kept: int) -> None:
+        """Free the disk of trials that have failed, and of those that are complete and not among the best that are
+        `kept`. The first trial keeps all, as the winner is compared with it."""
+        complete = [each for each in self.ended.values() if each.is_complete]
+        leading = sorted(complete, key=lambda each: each.rank(mode))[:kept]
+        for trial in self.ended.values():
+            if trial.number and trial not in leading and trial.number not in self.freed:
+                self.freed.add(trial.number)
+                run = self.run(trial.number)
+                if run is not None:
+                    free(run)
+
     def reached(self, trial: Trial, metric: str) -> Trial:
         """Return a trial with what its run has reached."""
         if trial.number in self.ended:
-            return self.ended[trial.number]
+            # The first trial ends before its values are asked for.
+            return replace(self.ended[trial.number], values=trial.values)
         run = self.run(trial.number)
         curve = () if run is None else curve_of(run, metric)
         found = Trial(trial.number, trial.values, curve, run is not None and run.is_complete(), trial.reason)
         if found.is_complete or found.reason:
             self.ended[trial.number] = found
         return found
+
+
+def free(run: Run) -> None:
+    """Remove the states and the weights of a run; its config and metrics stay."""
+    with suppress(MachineError), run.locked():
+        remove_checkpoints(run.checkpoints)
+        run.best_weights.unlink(missing_ok=True)
 
 
 def curve_of(run: Run, metric: str) -> tuple[float, ...]:

@@ -164,6 +164,8 @@ class Search:
             trial = replace(trial, reason=reason)
             if self.study is not None and (reason or trial.is_complete):
                 self.study.end(trial)
+            if self.record.measured is not None and not self.record.keep_all:
+                self.folder.free_beaten(self.measured.mode, self.record.seeds)
             if self.parent is None:
                 self.record = self.folder.update(seconds=time.monotonic() - self.began)
         if self.failed_in_a_row == MOST_FAILURES:

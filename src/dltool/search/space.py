@@ -23,6 +23,8 @@ Values = Mapping[str, Value]
 """Values by parameter; of a choice the name of the option."""
 FIGURES = 4
 """Of numbers that are tried: more would change no result that matters, and make configs hard to read."""
+ON_A_STEP = 1e-8
+"""How far from a whole number of steps a value may be; the tolerance of Optuna."""
 OTHER_EXAMPLES = ("source", "validation", "test", "split", "target", "weights")
 UNLIKE = {
     **dict.fromkeys(("seed", "training.seeds"), "search.seeds trains the best trials with other seeds"),
@@ -78,7 +80,8 @@ class Parameter:
             whole = 1 if step is None else int(step)
             return {self.name: trial.suggest_int(self.name, int(low), int(high), step=whole, log=self.is_log)}
         value = trial.suggest_float(self.name, low, high, step=step, log=self.is_log)
-        return {self.name: min(high, max(low, float(f"{value:.{FIGURES}g}")))}
+        # A step says which numbers there are: only what floating point adds to them is rounded.
+        return {self.name: min(high, max(low, float(f"{value:.{FIGURES if step is None else 15}g}")))}
 
     def ends(self) -> Iterator[dict[str, Value]]:
         """Yield the values to check: both bounds, or each option with both bounds of each dimension inside it."""
@@ -110,7 +113,10 @@ class Parameter:
             return value in self.dimension.options
         low, high = self.dimension.bounds
         kinds = int if self.dimension.kind == "integer" else int | float
-        return isinstance(value, kinds) and not isinstance(value, bool) and low <= value <= high
+        if not isinstance(value, kinds) or isinstance(value, bool) or not low <= value <= high:
+            return False
+        steps = (value - low) / (self.dimension.step or 1)
+        return self.dimension.step is None or abs(steps - round(steps)) < ON_A_STEP
 
 
 def suggested_by(trial: Suggest, parameters: Sequence[Parameter]) -> dict[str, Value]:

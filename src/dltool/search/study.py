@@ -87,7 +87,9 @@ def suggested(
     that failed as the worst."""
     with quiet_optuna() as optuna:
         study = optuna.create_study(direction=DIRECTIONS[mode])
-        for each in trials:
+        names = {each.name for each in parameters}
+        # Values are learned from together by the trials that have all of them, which the config as written may not.
+        for each in (trial for trial in trials if trial.values.keys() >= names):
             best, end = each.best(mode), dict[str, Any]()
             state: State = "RUNNING" if each.number in busy else "PRUNED"
             if not each.reason and not math.isnan(best) and each.number not in busy:
@@ -95,11 +97,10 @@ def suggested(
                 end = {"value": best} if each.is_complete else {"intermediate_values": {each.epochs: best}}
             # Without a value, a failed trial counts as worse than all others.
             study.add_trial(frozen(optuna, parameters, each.values, state, **end))
-        is_nested = any(any(each.inside.values()) for each in parameters)
         earlier = [each.values for each in trials]
         for attempt in range(ATTEMPTS):
             mixed = zlib.crc32(f"{seed}/{len(trials)}/{attempt}".encode())
-            study.sampler = optuna.samplers.TPESampler(seed=mixed, group=is_nested)
+            study.sampler = optuna.samplers.TPESampler(seed=mixed, group=True)
             asked = study.ask()
             values = suggested_by(asked, parameters)
             if values not in earlier:

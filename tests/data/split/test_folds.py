@@ -53,6 +53,15 @@ def test_groups_of_many_sizes_are_balanced():
     assert sizes.max() - sizes.min() <= 0.05 * sizes.mean()
 
 
+@pytest.mark.parametrize("is_stratified", [False, True])
+def test_repeats_and_seeds_divide_groups_of_any_sizes_differently(is_stratified):
+    values = np.repeat(np.arange(30), np.arange(4, 34))
+    given = given_rows(len(values), values % 2 if is_stratified else None, patient=values)
+    found = [*numbers(given, folds=3, repeats=5, group="patient"), *numbers(given, 1, folds=3, group="patient")]
+    folds = {frozenset(frozenset(values[each == fold]) for fold in (1, 2, 3)) for each in found}
+    assert len(folds) == len(found)
+
+
 @given(st.integers(8, 60), st.integers(2, 5), st.integers(0, 2), st.one_of(st.none(), st.integers(1, 9)), SEEDS)
 def test_folds_in_order_are_those_of_scikit_learn(rows, folds, gap, window, seed):
     assume(rows - folds * (rows // (folds + 1)) > gap)
@@ -98,6 +107,11 @@ def test_a_column_names_the_folds():
     [
         ({}, {"folds": 9}, "there are 8 examples; 9 folds need 9"),
         ({"a": np.arange(8) // 4}, {"folds": 3, "group": "a"}, 'the column "a" has 2 distinct groups; 3 folds need 3'),
+        (
+            {"a": np.repeat(np.arange(3), [1, 3, 4])},
+            {"folds": 3, "repeats": 2, "group": "a"},
+            "two of the 2 repeats have the same folds",
+        ),
         (
             {"a": np.arange(8) // 4},
             {"folds": 2, "order": "a"},

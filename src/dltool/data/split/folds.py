@@ -48,6 +48,9 @@ def folds_of(options: SplitOptions, given: FoldRows, rows: int, seed: int) -> Fo
     numbers = np.zeros((options.repeats or 1, rows), dtype=np.int16)
     for repeat, found in enumerate(numbers, 1):
         found[given.rows] = fold_numbers(options, given, seed, repeat)
+    if len({partition(found) for found in numbers}) < len(numbers):
+        message = f"two of the {len(numbers)} repeats have the same folds"
+        raise DataError(Problem((*SPLIT, "repeats"), message, "use fewer repeats, or another data.split.seed"))
     clusters = None
     if options.group is not None:
         clusters = numbered(column_named(given.columns.values, options.group, (*SPLIT, "group")))[0]
@@ -60,6 +63,12 @@ def folds_of(options: SplitOptions, given: FoldRows, rows: int, seed: int) -> Fo
     whole = np.full(rows, -1, dtype=np.int64)
     whole[given.rows] = clusters
     return Folds(numbers, whole)
+
+
+def partition(numbers: np.ndarray) -> bytes:
+    """Return what is equal for the same folds in another order. `numbers` are (rows,)."""
+    _, first, folds = np.unique(numbers, return_index=True, return_inverse=True)
+    return first[folds].tobytes()
 
 
 def fold_numbers(options: SplitOptions, given: FoldRows, seed: int, repeat: int) -> np.ndarray:
@@ -93,13 +102,14 @@ def fold_generator(seed: int, repeat: int) -> np.random.Generator:
 def folds_of_groups(
     values: Values, name: str, classes: np.ndarray | None, count: int, generator: np.random.Generator
 ) -> np.ndarray:
-    """Divide whole groups: the largest first, each into the fold that lacks most of its rows and classes."""
+    """Divide whole groups: the larger ones first, each into the fold that lacks most of its rows and classes. Those
+    whose sizes are within a factor of about √2 are in random order, so that repeats have other folds."""
     numbers, distinct = numbered(values)
     if len(distinct) < count:
         raise too_few(f'the column "{name}" has {counted(len(distinct), "distinct group")}', count)
     features = group_features(numbers, len(distinct), classes)
     order = generator.permutation(len(distinct))
-    order = order[np.argsort(-features[order, 0], kind="stable")]
+    order = order[np.argsort(-np.floor(2 * np.log2(features[order, 0])), kind="stable")]
     lacking = np.tile(features.sum(axis=0) / count, (count, 1))
     found = np.empty(len(distinct), dtype=np.int64)
     for group in order:
