@@ -13,6 +13,8 @@ from tests.in_process import command
 
 from dltool.commands.drift import bound_of
 from dltool.errors import ConfigError
+from dltool.evaluation.kept_distributions import binned, drift_of
+from dltool.text import data_number
 
 CENSUS = """\
 name: census
@@ -85,6 +87,9 @@ def test_any_columns_can_be_compared_later(trained: Path, dltool, draws) -> None
     assert unknown.code == 2
     assert 'error: --slices: there is no column "sexx"' in unknown.stderr
     assert 'did you mean "sex"?' in unknown.stderr
+    bounded = dltool("evaluate", trained, "--slices", "[{occupation: [3]}]")
+    assert bounded.code == 2
+    assert '--slices: "occupation" has no numbers to bound' in bounded.stderr
 
 
 @pytest.mark.slow
@@ -103,6 +108,32 @@ def test_data_of_the_same_kind_has_not_drifted_and_other_data_has(trained: Path,
     assert "expectation missed: expected age <= 0.05, got 0." in found.stderr
     assert "age" in found.stdout
     assert "occupation" not in found.stdout
+    found = dltool("drift", trained, tmp_path / "moved.csv", "--expect", "agee <= 0.05")
+    assert found.code == 2
+    assert '--expect: unknown name "agee"' in found.stderr
+    assert 'did you mean "age"?' in found.stderr
+
+
+@pytest.mark.slow
+def test_the_classifier_sees_drift_in_rows_that_stand_in_order(trained: Path, dltool, tmp_path: Path) -> None:
+    """Folds of neighbours would hold ages that the classifier has never seen."""
+    frame = people(1000, seed=2).sort_values("age")
+    frame["occupation"] = np.where(frame.age.rank() % 3 < 1, "Army", "Sales")
+    frame.to_csv(tmp_path / "ordered.csv", index=False)
+    found = json.loads(dltool("drift", trained, tmp_path / "ordered.csv", "--json").stdout)
+    assert found["auc"]["value"] > 0.6
+    frame.head(2).to_csv(tmp_path / "few.csv", index=False)
+    assert "no classifier: " in dltool("drift", trained, tmp_path / "few.csv").stdout
+
+
+@pytest.mark.slow
+def test_an_explanation_of_new_rows_warns_as_a_prediction_does(trained: Path, dltool, tmp_path: Path) -> None:
+    people(3).assign(occupation="Astronaut", age=900).to_csv(tmp_path / "odd.csv", index=False)
+    found, predicted = (dltool(name, trained, tmp_path / "odd.csv") for name in ("explain", "predict"))
+    assert found.code == predicted.code == 0, found.stderr
+    warnings = [line for line in predicted.stderr.splitlines() if line.startswith("warning")]
+    assert len(warnings) == 2
+    assert [line for line in found.stderr.splitlines() if line.startswith("warning")] == warnings
 
 
 @pytest.mark.slow
@@ -194,3 +225,10 @@ def test_drift_is_measured_on_data_of_every_kind(name: str, train, dltool, draws
     assert columns
     assert not [each for each in columns if each["name"].startswith("model: ") and each["p"] < 0.05]
     assert not [each for each in columns if not each["name"].startswith("model: ") and each["p"] < 0.01]
+
+
+def test_the_median_of_new_values_is_theirs_however_far_they_are() -> None:
+    lengths = np.random.default_rng(0).normal(45, 5, 500)
+    found = drift_of("length", binned(lengths), lengths / 10, 0)
+    assert found.change.endswith(f" → {data_number(float(np.median(lengths / 10)))}")
+    assert drift_of("length", binned(lengths), np.full(20, np.nan), 0).change.endswith(" → unknown")

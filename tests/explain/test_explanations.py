@@ -87,7 +87,9 @@ TEXT_NETS = {
 }
 
 
-@pytest.mark.parametrize("name", TEXT_NETS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name != "masked mean")) for name in TEXT_NETS]
+)
 def test_outputs_with_the_vectors_of_indices_are_those_of_the_model(name: str) -> None:
     keras.utils.set_random_seed(1)
     layers = [*TEXT_NETS[name](), keras.layers.Dropout(0.5), keras.layers.Dense(2, "softmax")]

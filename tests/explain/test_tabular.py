@@ -142,6 +142,7 @@ def test_the_contribution_of_a_column_of_a_linear_model_is_its_weight_times_its_
     assert found.proofs[0].values["median"] < 1e-4
 
 
+@pytest.mark.slow
 def test_the_partial_dependence_is_the_mean_prediction_with_the_column_set(linear):
     found = dependence_of(linear, "a")
     inputs = {name: np.asarray(values[:]) for name, values in linear.examples.inputs.items()}
@@ -151,6 +152,12 @@ def test_the_partial_dependence_is_the_mean_prediction_with_the_column_set(linea
         predicted = linear.built.full.predict(inputs, verbose=0)[:, 0]
         np.testing.assert_allclose(found.each[:, at], predicted, rtol=1e-5)
         assert found.means["y"][at] == pytest.approx(predicted.mean(), rel=1e-5)
+
+
+def test_an_example_is_named_by_its_row_in_the_source_of_its_split(linear):
+    assert linear.place_of(0) == "row 54"
+    of_two = replace(linear, dataset=replace(linear.dataset, starts=((0, "source"), (52, "test"))))
+    assert of_two.place_of(0) == "row 2 of test"
 
 
 def test_no_row_is_its_own_partner_or_has_one_twice():
@@ -193,6 +200,7 @@ def test_columns_without_information_seldom_exceed_their_noise(tmp_path):
     assert np.mean([abs(each.loss.value) < (each.noise or 0) for each in found]) > 0.85
 
 
+@pytest.mark.slow
 def test_exchanged_preprocessed_columns_are_exchanged_raw_columns(tmp_path):
     generator = np.random.default_rng(2)
     city = generator.choice(["Rome", "Oslo", "Lima", ""], 80)
@@ -334,7 +342,7 @@ def test_figures_say_their_numbers_in_words(mixed):
 def test_new_examples_are_compared_with_zeros_and_have_no_permutation(linear):
     new = Question(linear.config, linear.facts, linear.built, linear.examples, "", None, linear.head, linear.target)
     (found,) = explain_columns(new)
-    assert found.method == "IntegratedGradients"
+    assert found.method == "integrated gradients"
     assert "zeros after preprocessing" in found.sentences[0]
     with pytest.raises(ConfigError, match="new examples have no permutation importance"):
         explain_columns(asking(new, "Permutation"))

@@ -16,12 +16,13 @@ from dltool.data.arrays.rows import Coded, stack
 from dltool.data.dataset import Dataset
 from dltool.data.examples import Examples
 from dltool.data.new_data import load_new
-from dltool.errors import ConfigError, DataError, MachineError, RunError
+from dltool.errors import ConfigError, DataError, MachineError, Problem, RunError
 from dltool.experiment.opening import recorded_data, recorded_kind
 from dltool.experiment.refusals import require_code
 from dltool.experiment.stages import Stages
 from dltool.runs.directory import open_run
 from dltool.runs.files import Run
+from dltool.text import did_you_mean, listed, near, quoted
 
 if TYPE_CHECKING:
     from dltool.config.schema import Config
@@ -68,12 +69,15 @@ def drift(path: Path, files: Sequence[str], expect: Sequence[str], progress: "Pr
 
     described = described_inputs(config, facts, new) | described_outputs(decided, facts, outputs)
     found = drifts(kept, described, config.seed)
-    auc = None if dataset is None else told_apart(config, facts, dataset.examples("train"), new)
-    values = {each.name: each.distance for each in found} | ({} if auc is None else {"auc": auc.value})
+    values = {each.name: each.distance for each in found}
     values |= {
         "drifted": sum(each.is_significant for each in found),
         "distance": max((each.distance for each in found), default=0.0),
     }
+    refuse_unknown(bounds, [*values, "auc"])
+    auc = None if dataset is None else told_apart(config, facts, dataset.examples("train"), new)
+    values |= {} if auc is None else {"auc": auc.value}
+    why = why if auc is not None else why or f"windows have none, nor have fewer than {FOLDS} rows"
     missed = tuple(missed_expectations(bounds, values).values())
     return DriftOutcome(run.path, len(new), tuple(found), auc, why, missed)
 
@@ -88,6 +92,19 @@ def bound_of(text: str) -> tuple[str, str]:
         message = f"--expect: expected a name and a bound, got {text}"
         raise ConfigError(message, 'for example --expect "drifted == 0", or "auc <= 0.6", or "age <= 0.1"') from None
     return name, bound
+
+
+def refuse_unknown(bounds: Mapping[str, str], known: Sequence[str]) -> None:
+    """Raise ConfigError: a bound is on what drift does not measure."""
+    ConfigError.refuse(
+        Problem(
+            None,
+            f"--expect: unknown name {quoted(name)}",
+            did_you_mean(near(name, known)) or f"there are {listed(known, 20)}",
+        )
+        for name in bounds
+        if name not in known
+    )
 
 
 def training_data(run: Run, progress: "Progress") -> tuple[Dataset | None, str]:
@@ -118,7 +135,7 @@ def told_apart(config: "Config", facts: "Facts", old: Examples, new: Examples) -
     """Return the area under the ROC curve of a classifier that was trained to tell rows of `old` and `new`, with
     cross-validation; None for windows. It sees combinations of columns."""
     from sklearn.ensemble import HistGradientBoostingClassifier
-    from sklearn.model_selection import cross_val_predict
+    from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
     from dltool.evaluation.kept_distributions import described_inputs, evenly
     from dltool.evaluation.membership import audit
@@ -132,6 +149,8 @@ def told_apart(config: "Config", facts: "Facts", old: Examples, new: Examples) -
     columns = [np.asarray(each.codes if isinstance(each, Coded) else each, float) for each in both]
     is_new = np.arange(len(columns[0])) >= len(next(iter(tables[0].values())))
     model = HistGradientBoostingClassifier(max_iter=50, random_state=config.seed)
-    scores = cross_val_predict(model, np.column_stack(columns), is_new, cv=FOLDS, method="predict_proba")[:, 1]
+    # Of rows in an order, folds of neighbours would have values that training has not.
+    folds = StratifiedKFold(FOLDS, shuffle=True, random_state=config.seed)
+    scores = cross_val_predict(model, np.column_stack(columns), is_new, cv=folds, method="predict_proba")[:, 1]
     found = audit(scores[~is_new], scores[is_new], config.seed)
     return None if found is None else found.auc

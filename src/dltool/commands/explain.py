@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dltool.commands.predict import new_examples
 from dltool.config.explain_options import Asked
 from dltool.config.outputs import heads_of
 from dltool.config.schema import Data
@@ -82,25 +83,21 @@ def explained_run(
     asked.refuse()
     require_code(run, f"explain {run.path}")
     source: Any
-    with Stages(progress).reading():
-        if load is None:
+    if load is None:
+        with Stages(progress).reading():
             config, source = recorded_data(run, settings=settings)
-            facts = source.facts
-        else:
-            config, facts = recorded_kind(run)
-            new = load(config.data, facts)
-            for warning in new.warnings:
-                progress.warn(warning)
-            source, count = new.examples, len(new.examples)
-            if count > asked.examples:
-                progress.warn(
-                    f"the first {asked.examples:,} of {count:,} examples are explained; --examples changes it"
-                )
-                source = source.take(np.arange(asked.examples))
+        facts = source.facts
+        built = best_model(run, config, facts)
+    else:
+        config, facts = recorded_kind(run)
+        source, built = new_examples(run, config, facts, load, progress)
+        if len(source) > asked.examples:
+            words = f"the first {asked.examples:,} of {len(source):,} examples are explained; --examples changes it"
+            progress.warn(words)
+            source = source.take(np.arange(asked.examples))
     from dltool.evaluation.thresholds import recorded_decision
     from dltool.explain.explaining import explained
 
-    built = best_model(run, config, facts)
     config, _ = recorded_decision(run, config, facts)
     progress.stage("explaining")
     return explained(config, facts, replace(built, heads=heads_of(config)), asked, source)

@@ -26,6 +26,7 @@ from dltool.text import whole_text
 
 if TYPE_CHECKING:
     from dltool.experiment.listener import Progress
+    from dltool.model.build import BuiltModel
 
 
 @dataclass(frozen=True)
@@ -89,12 +90,25 @@ def outputs_for(
     """Return the examples that `load` returns, the outputs by name, and the config with the decision thresholds
     of the run."""
     config, facts = recorded_kind(run)
+    new, built = new_examples(run, config, facts, load, progress)
+    from dltool.evaluation.measure import predict as outputs_of
+    from dltool.evaluation.thresholds import recorded_decision
+
+    progress.stage("predicting")
+    decided, _ = recorded_decision(run, config, facts)
+    return new, outputs_of(built, config, new.inputs), decided
+
+
+def new_examples(
+    run: Run, config: Config, facts: Facts, load: Callable[[Data, Facts], NewExamples], progress: "Progress"
+) -> tuple[Examples, "BuiltModel"]:
+    """Return the examples that `load` returns and the best model, with a warning for values that training has not seen.
+
+    Raises DataError: the data cannot be read, or the model cannot take its values; RunError: the run is damaged."""
     with Stages(progress).reading():
         new = load(config.data, facts)
         for warning in new.warnings:
             progress.warn(warning)
-    from dltool.evaluation.measure import predict as outputs_of
-    from dltool.evaluation.thresholds import recorded_decision
     from dltool.model.unusual_values import unusual_values
 
     built = best_model(run, config, facts)
@@ -107,6 +121,4 @@ def outputs_for(
         read = {name: stack([table.columns[name].values for table in new.tables]) for name in types}
         for warning in unusual_values(read, types, built.fitted.columns):
             progress.warn(warning)
-    progress.stage("predicting")
-    decided, _ = recorded_decision(run, config, facts)
-    return new.examples, outputs_of(built, config, new.examples.inputs), decided
+    return new.examples, built

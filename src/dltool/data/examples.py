@@ -154,4 +154,9 @@ def with_known_slices(data: Data, examples: Examples) -> Examples:
         for number, name in enumerate(data.slice_bounds)
         if name not in known
     )
+    ConfigError.refuse(
+        Problem(("data", "slices", number), f"{quoted(name)} has no numbers to bound", f"name it alone: {name}")
+        for number, (name, bounds) in enumerate(data.slice_bounds.items())
+        if bounds and is_text(values[name])
+    )
     return examples

@@ -14,7 +14,14 @@ from dltool.explain.occlusion import grad_cam, last_maps, occlusion
 from dltool.explain.proofs import Places, order_proofs, randomisation
 from dltool.explain.scores import Arrays, Scores
 
-TITLES = {"IntegratedGradients": "integrated gradients", "Occlusion": "occlusion", "GradCAM": "Grad-CAM"}
+TITLES = {
+    "IntegratedGradients": "integrated gradients",
+    "Occlusion": "occlusion",
+    "GradCAM": "Grad-CAM",
+    "Permutation": "permutation importance",
+    "PartialDependence": "partial dependence",
+}
+"""The methods in words."""
 
 
 @dataclass(frozen=True)

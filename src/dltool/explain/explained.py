@@ -49,10 +49,12 @@ class Question:
         return "the predicted class" if self.target.class_names else "the predicted number"
 
     def place_of(self, position: int) -> str:
-        """Return the name of the file of an example, and its row."""
+        """Return the name of the file of an example, and its row; in a dataset its row in the source of its split."""
         places = {name: values[position] for name, values in self.examples.places.items()}
         file = str(places.pop("file", "")).rpartition("/")[2]
-        row = "" if file and (self.dataset is not None or "row" not in places) else f"row {places.get('row', 1):,}"
+        if self.dataset is not None:
+            return file or self.dataset.place_of(int(places["row"]))
+        row = "" if file and "row" not in places else f"row {places.get('row', 1):,}"
         return f"{file} {row}".strip()
 
 

@@ -74,7 +74,9 @@ def section(
     """Return what a page shows of one method. If a proof fails, its sentence stands in place of figures."""
     name = f"explanation-{found.method.replace(' ', '-')}"
     paragraphs = [f"Explained: {found.about}.", *found.sentences, *proofs]
-    return ReportSection(name, f"{TITLE}: {found.method}", paragraphs, figures, found.caption, rows)
+    return ReportSection(
+        name, f"{TITLE}: {found.method}", paragraphs, figures, found.caption, rows, follows_results=True
+    )
 
 
 def explanation_page(run: str, found: Sequence[Explained]) -> str:

@@ -14,7 +14,7 @@ from dltool.data.split.by_column import numbered
 from dltool.errors import ConfigError
 from dltool.evaluation.figures.figure import Figure
 from dltool.explain import column_figures as figures
-from dltool.explain.attributions import attribution
+from dltool.explain.attributions import TITLES, attribution
 from dltool.explain.contributions import TRAINING, ZEROS, ColumnPlaces, column_places
 from dltool.explain.dependence import Dependence, dependence_on, raw_text
 from dltool.explain.explained import Explained, Question
@@ -127,7 +127,7 @@ def permuted(table: ExplainedTable) -> Explained:
     sentences = importance_sentences(table, together, by_lag)
     caption = "Increase of the loss by permuting columns, groups, or rows of windows, with its 95 % interval"
     rows = [importance_row(each) for each in (*found, *by_lag)]
-    return Explained("Permutation", table.about, sentences, proofs, caption, rows, drawn)
+    return Explained(TITLES["Permutation"], table.about, sentences, proofs, caption, rows, drawn)
 
 
 def importance_sentences(
@@ -183,7 +183,7 @@ def depended(table: ExplainedTable) -> Explained:
         sentences.append(f"Read with care, other columns stand in for these: {joined(careful, 'and')}.")
     rows, drawn = [each.row() for each in found], [figures.dependence_figure(each) for each in found]
     caption = "Where the mean output is lowest and highest"
-    return Explained("PartialDependence", table.about, sentences, (), caption, rows, drawn, arrays)
+    return Explained(TITLES["PartialDependence"], table.about, sentences, (), caption, rows, drawn, arrays)
 
 
 def contributed(table: ExplainedTable) -> Explained:
@@ -213,7 +213,7 @@ def contributed(table: ExplainedTable) -> Explained:
         waterfall(question, places, f"example_{index}", at, found.values[at]) for index, at in enumerate(chosen, 1)
     ]
     caption = "What the columns add to the scores of single predictions"
-    return Explained("IntegratedGradients", question.about, sentences, found.proofs, caption, rows, drawn, arrays)
+    return Explained(found.title, question.about, sentences, found.proofs, caption, rows, drawn, arrays)
 
 
 def waterfall(question: Question, places: ColumnPlaces, name: str, at: int, contributions: np.ndarray) -> Figure:
