@@ -74,5 +74,9 @@ def test_fewer_steps_spend_less_and_none_spend_nothing():
     assert len(set(spent)) == len(spent)
 
 
+def test_noise_too_small_for_numbers_protects_nothing():
+    assert math.isinf(epsilon_of(0.1, 1e-160, 10, 1e-5))
+
+
 def test_an_epsilon_that_no_noise_reaches_is_none():
     assert noise_for(0.01, 100, 1e-4, 1e-5) is None

@@ -274,6 +274,7 @@ def test_a_changed_machine_is_refused(name, run, dltool, monkeypatch) -> None:
     assert ((run / "resolved.yaml").read_bytes(), (run / "run.json").read_bytes()) == before
 
 
+@pytest.mark.slow
 def test_changes_of_the_machine_that_are_allowed_are_recorded_and_from_then_on_none(run, dltool, monkeypatch) -> None:
     monkeypatch.delenv("TF_XLA_FLAGS", raising=False)
     machine = record_of(run)["machine"]

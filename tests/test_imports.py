@@ -3,8 +3,12 @@
 import subprocess
 import sys
 
+import pytest
+
 CODE = """
 import sys
+
+import pytest
 from dltool.imports import OPTIONAL, begin_own_process
 begin_own_process()
 begin_own_process()
@@ -16,6 +20,7 @@ import pandas, sklearn, matplotlib
 """
 
 
+@pytest.mark.slow
 def test_keras_imports_no_optional_packages_and_others_may():
     done = subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr[-1000:]

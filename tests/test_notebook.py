@@ -348,6 +348,7 @@ def arrays(run: TrainedRun) -> dict[str, bytes]:
     return {name: array.tobytes() for name, array in checkpoint.arrays}
 
 
+@pytest.mark.slow
 def test_it_works_in_another_thread_and_where_stdout_is_no_file(tmp_path, monkeypatch) -> None:
     class Cell:
         """As ipykernel's OutStream."""

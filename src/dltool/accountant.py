@@ -40,7 +40,8 @@ def epsilon_of(rate: float, noise: float, steps: int, delta: float) -> float:
     for order in ORDERS:
         spent = steps * divergence(rate, noise, order) if steps else 0.0
         found = spent + math.log1p(-1 / order) - math.log(delta * order) / (order - 1)
-        if found > least:
+        # Also if it is not a number, as of no noise at all.
+        if not found <= least:
             break
         least = found
     return max(0.0, least)

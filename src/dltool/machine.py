@@ -87,7 +87,7 @@ def usable_cores() -> int:
 def usable_memory() -> int:
     """Return the bytes of main memory, or of the container's share if that is less."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    limit = _text("/sys/fs/cgroup/memory.max").strip()
+    limit = system_text(Path("/sys/fs/cgroup/memory.max")).strip()
     return min(memory, int(limit)) if limit.isdigit() else memory
 
 
@@ -136,7 +136,7 @@ def _output(*command: str, environment: dict[str, str] | None = None) -> str | N
 
 def _cpuinfo() -> dict[str, str]:
     """Return the first processor of /proc/cpuinfo; empty elsewhere."""
-    first = _text("/proc/cpuinfo").split("\n\n")[0]
+    first = system_text(Path("/proc/cpuinfo")).split("\n\n")[0]
     return {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in first.splitlines())}
 
 
@@ -150,8 +150,9 @@ def release_memory() -> None:
         trim(0)
 
 
-def _text(path: str) -> str:
+def system_text(path: Path) -> str:
+    """Return the text of a file of the system; empty if it cannot be read."""
     try:
-        return Path(path).read_text(encoding="utf-8", errors="replace")
+        return path.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return ""

@@ -107,6 +107,7 @@ def test_a_tensorflow_that_cannot_be_imported_is_a_message_with_the_cause(cause,
     assert str(found.value) == f"TensorFlow cannot be imported: {cause}"
 
 
+@pytest.mark.slow
 def test_a_command_without_a_usable_tensorflow_ends_with_a_message(config):
     (config.parent / "keras.py").write_text("raise ImportError('libcuda.so.1: cannot open shared object file')")
     path = os.pathsep.join([str(config.parent), *filter(os.path.isabs, sys.path)])

@@ -112,6 +112,7 @@ def test_check_shows_the_classes_of_each_target(people, dltool, tmp_path, monkey
     assert sum(found["examples_of_classes"]["kind: a"].values()) == 30
 
 
+@pytest.mark.slow
 def test_a_model_that_restores_is_measured_and_predicts_by_its_error(train, dltool, tmp_path) -> None:
     outcome, run = train(RESTORING)
     assert outcome.code == 0, outcome.stderr

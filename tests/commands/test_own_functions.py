@@ -139,6 +139,7 @@ def test_a_function_is_given_targets_and_outputs_of_equal_rank():
     assert float(metric.result()) == 0.375
 
 
+@pytest.mark.slow
 def test_weights_need_a_loss_of_each_example(run, dltool):
     changes = [
         "data.source=iris",

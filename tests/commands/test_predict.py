@@ -217,6 +217,7 @@ def test_columns_without_names_in_the_file_are_found_with_the_target_and_without
     assert values[0] == pytest.approx(values[1], rel=1e-5)
 
 
+@pytest.mark.slow
 def test_every_window_and_the_last_rows_of_each_series_are_predicted(train, dltool, tmp_path) -> None:
     def rows(count: int) -> str:
         lines = [f"2020-01-{1 + row // 24:02}T{row % 24:02}:00,{key},{row % 5}" for key in "ab" for row in range(count)]
@@ -241,6 +242,7 @@ def test_every_window_and_the_last_rows_of_each_series_are_predicted(train, dlto
 # --- files ---
 
 
+@pytest.mark.slow
 def test_pictures_are_taken_from_folders_archives_and_one_by_one(train, dltool, tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     with zipfile.ZipFile("all.zip", "w") as archive:

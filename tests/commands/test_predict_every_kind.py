@@ -43,7 +43,7 @@ def numbers_in(lines: list[dict[str, Any]], outputs: int) -> np.ndarray:
 
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(n, marks=pytest.mark.slow if n in ("json lines", "numbers", "parquet") else ()) for n in KINDS],
+    [pytest.param(n, marks=pytest.mark.slow if n not in ("csv", "images") else ()) for n in KINDS],
 )
 def test_predictions_without_the_training_data_are_the_outputs_of_evaluation(name, train, dltool, tmp_path) -> None:
     kind: Kind = KINDS[name]

@@ -21,7 +21,7 @@ def metrics(run: Path) -> list[dict[str, object]]:
 
 def results(run: Path) -> dict[str, object]:
     found = json.loads((run / "results.json").read_text("utf-8"))
-    return {key: value for key, value in found.items() if key != "seconds"}
+    return {key: value for key, value in found.items() if key not in ("seconds", "cost")}
 
 
 def final_arrays(run: Path) -> dict[str, bytes]:

@@ -36,6 +36,7 @@ def first(finished) -> Path:
     return finished(FIRST)
 
 
+@pytest.mark.slow
 def test_a_run_starts_with_the_best_weights_of_another_which_may_have_seen_its_test_examples(first, train):
     outcome, run = train(SECOND.replace(*STILL), "--seed", "5")
     assert outcome.code == 0, outcome.stderr

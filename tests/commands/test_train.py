@@ -171,6 +171,7 @@ def test_a_loss_that_becomes_nan_ends_the_run_with_the_last_finite_weights(train
     assert not (run / "results.json").exists()
 
 
+@pytest.mark.slow
 def test_a_profile_says_where_the_time_went_and_leaves_a_trace(train) -> None:
     outcome, run = train(EVERYTHING_RANDOM, "--profile", "--set", "training.epochs=8")
     assert outcome.code == 0

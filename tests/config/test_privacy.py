@@ -107,6 +107,12 @@ def test_either_epsilon_or_noise_is_given(privacy, words):
     assert problem.message == words
 
 
+@pytest.mark.parametrize("key", ["noise", "clip"])
+def test_numbers_so_small_that_float32_or_the_accountant_has_none_are_refused(key):
+    with pytest.raises(ValidationError):
+        private(privacy={"epsilon": None, "noise": 1.0, key: 1e-160})
+
+
 def test_an_expectation_may_bound_epsilon_in_private_training_alone():
     config = private()
     bounded = config.model_copy(update={"expect": {"epsilon": "<= 3"}})
@@ -133,6 +139,7 @@ def test_the_noise_follows_from_rows_batch_size_and_epochs():
         ({"data": {"split": {"validation": 0.1}}}, "chosen by the validation examples"),
         ({"data": {"split": {"group": "person"}}}, "the unit of epsilon is an example, and a group has several"),
         ({"seeds": 3}, "each of the seeds spends an epsilon of its own"),
+        ({"model": {"start": {"run": "runs/x/0001"}}}, "may tell of the examples that they were trained on"),
     ],
 )
 def test_what_the_guarantee_does_not_cover_is_said(changes, words):

@@ -204,6 +204,7 @@ def test_the_time_that_is_left_follows_from_the_trainings_so_far():
         (("--set", "training.epochz=1"), "training.epochz"),
         (("--set", "data.split={}"), "a learning curve is measured on the test split, and there is none"),
         (("--set", "data.split={folds: 3}"), "a learning curve trains each run once, on one split"),
+        (("--set", "training.privacy={noise: 1, delta: 1e-5}"), "would spend an epsilon of its own"),
         (("--set", "training.seeds=3"), "--seeds is the number of runs of each size"),
         (("--set", "data.split={test: 0.8}"), "takes at least 40 training examples, and there are 30"),
     ],

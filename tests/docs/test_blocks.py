@@ -12,7 +12,7 @@ from tests.docs.pages import PAGES, ROOT, Block, blocks, commands
 
 from dltool import cli
 
-KEYS = {"name", "seed", "vars", "data", "model", "training", "search", "explain", "track", "expect", "extends"}
+KEYS = {"name", "seed", "vars", "data", "model", "training", "search", "explain", "track", "expect", "cost", "extends"}
 MODEL = {"layers": ["Flatten", {"Dense": {"units": "$classes", "activation": "softmax"}}]}
 TRAINING = {"optimizer": "adam", "loss": "sparse_categorical_crossentropy", "epochs": 1}
 

@@ -11,7 +11,7 @@ import h5py
 
 from dltool.runs.checkpoint_file import newest_checkpoint
 
-TIMES = {"seconds"}
+TIMES = {"seconds", "cost"}
 
 
 def essence(run: Path) -> dict[str, Any]:

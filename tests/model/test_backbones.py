@@ -77,6 +77,7 @@ def test_raw_images_give_what_keras_gives_for_images_prepared_by_hand(make_confi
     np.testing.assert_array_equal(again(IMAGES), built.full(IMAGES))
 
 
+@pytest.mark.slow
 def test_the_same_config_gives_the_same_weights_and_names_inside_too(make_config, make_facts):
     config, facts = (
         make_config(layers("MobileNetV3Small", weights=None, pooling="max")),
@@ -89,6 +90,7 @@ def test_the_same_config_gives_the_same_weights_and_names_inside_too(make_config
         np.testing.assert_array_equal(left, right)
 
 
+@pytest.mark.slow
 def test_a_frozen_backbone_has_nothing_to_learn_and_its_statistics_stay(make_config, pictures):
     core = build_model(make_config(layers(trainable=False)), pictures).core
     assert [variable.path for variable in core.trainable_variables] == ["dense/kernel", "dense/bias"]
@@ -153,6 +155,7 @@ def test_published_weights_that_are_not_there_are_named_with_their_place(make_co
     assert not file.parent.exists()
 
 
+@pytest.mark.slow
 def test_published_weights_are_read_from_keras_own_cache(make_config, pictures, weights, tmp_path, monkeypatch):
     from keras.src.legacy.saving import legacy_h5_format
 

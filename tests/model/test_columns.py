@@ -315,6 +315,7 @@ CELLS = (
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=4, deadline=None, suppress_health_check=list(HealthCheck), phases=[Phase.generate])
 @given(st.lists(st.tuples(*CELLS).map(",".join), min_size=10, max_size=24))
 def test_rows_of_validation_and_test_change_nothing_that_is_learnt(table: Load, tmp_path_factory, others) -> None:

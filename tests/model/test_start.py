@@ -246,6 +246,10 @@ def bad_files(theirs, folder: Path) -> dict[str, bytes]:
         "deep.safetensors": (10**5).to_bytes(8, "little") + b"[" * 10**5,
         "negative.safetensors": good.replace(b'"shape": [3, 8]', b'"shape":[-3,-8]'),
         "kinds.safetensors": good.replace(b'"F32"', b'"X32"'),
+        "shared.safetensors": packed(
+            {"head.weight": np.ones((3, 8), "float32")},
+            more={"dtype": "F32", "shape": [3, 8], "data_offsets": [0, 96]},
+        ),
         "list.safetensors": (2).to_bytes(8, "little") + b"[]",
     }
 

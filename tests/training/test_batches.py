@@ -221,6 +221,7 @@ def test_texts_are_looked_up_as_they_would_be_prepared(make_config, dataset, mon
     assert found.numpy().tolist() == without.numpy().tolist() == [2, 3, 2, 4]
 
 
+@pytest.mark.slow
 def test_a_smaller_last_batch_learns_in_the_cheaper_way_too_wherever_it_is_read_from(
     make_config, dataset, train, monkeypatch
 ) -> None:

@@ -97,6 +97,7 @@ def whole(make_config, images, train):
         return train(make_config(**EVERYTHING), images, pace=100)
 
 
+@pytest.mark.slow
 def test_a_step_is_traced_once_for_the_whole_batches_and_the_smaller_last_one(make_config, dataset, train, monkeypatch):
     traced: list[int | None] = []
     batch = Layout.batch
@@ -149,6 +150,7 @@ def test_going_on_from_a_saved_state_ends_with_the_same_bits(make_config, images
     assert_same([array for _, array in last.arrays], [array for _, array in expected.arrays])
 
 
+@pytest.mark.slow
 def test_stopped_in_a_validation_it_goes_on_with_the_same_bits(make_config, images, train, whole):
     config = make_config(**EVERYTHING)
     recorder = type(whole.recorder)()
@@ -195,6 +197,7 @@ def test_going_on_saves_the_best_weights_of_the_state_again(make_config, images,
     assert_same(recorder.best[-1], whole.recorder.best[-1])
 
 
+@pytest.mark.slow
 def test_epochs_that_follow_each_other_fast_have_their_best_weights_written_at_the_end(
     make_config, images, train, whole, monkeypatch
 ):

@@ -196,6 +196,7 @@ def test_stopped_in_the_first_epoch_of_a_phase_it_goes_on_with_the_same_bits(eve
     assert_same_end(train(everything, images, start=saved), whole)
 
 
+@pytest.mark.slow
 def test_an_average_is_final_where_its_phase_ends(phased, dataset, train):
     average = {"SGD": {"learning_rate": 0.5, "use_ema": True, "ema_momentum": 0.8}}
     first = {"epochs": 1, "optimizer": average}

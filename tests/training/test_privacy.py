@@ -11,15 +11,19 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from scipy.stats import binom
 from tests.training.conftest import dataset_of
+from tests.training.test_outputs import LAYERS, OUTPUTS, SOURCE
+from tests.training.test_outputs import two as two_outputs
 
 from dltool.config.privacy_checks import spending
 from dltool.data.split.at_random import Split
 from dltool.errors import ConfigError
 from dltool.model.build import build_model
 from dltool.training import batches
+from dltool.training.compile import compile_core, loss_functions
 from dltool.training.example_gradients import clipped_sum
 from dltool.training.fit import prepare_fit
-from dltool.training.private_steps import Noise, made_noise
+from dltool.training.private_steps import Noise, example_losses, made_noise
+from dltool.training.weighting import made_weighting
 
 K = keras.layers
 IMAGE, STEPS, WORDS, NUMBERS = (8, 8, 4), (6, 4), (5,), (7,)
@@ -43,7 +47,7 @@ NETWORKS: dict[str, tuple[tuple[int, ...], Any]] = {
     "LSTM": (STEPS, lambda: [K.LSTM(3)]),
     "GRU in two directions": (STEPS, lambda: [K.Bidirectional(K.GRU(2, unroll=True))]),
 }
-FAST = ("Dense", "Conv2D", "Embedding with a mask", "LayerNormalization")
+FAST = ("Dense", "Conv2D")
 RECURRENT = ("LSTM", "GRU in two directions")
 
 
@@ -194,6 +198,46 @@ def test_a_step_is_the_clipped_sum_over_the_draw_by_the_expected_size(private, d
     assert trained.result.steps == 6
 
 
+def masked() -> Any:
+    """Sequences with steps that are masked, and a class of each step."""
+    words = np.random.default_rng(0).integers(0, 4, (20, 6)).astype(np.int32)
+    return dataset_of(words, words % 3, Split(np.arange(20), np.arange(0), np.arange(0)))
+
+
+MASKED = [
+    {"Embedding": {"input_dim": 4, "output_dim": 3, "mask_zero": True}},
+    {"Dense": {"units": 3, "activation": "softmax"}},
+]
+two = two_outputs
+
+
+@pytest.mark.parametrize("kind", ["masked steps", "two outputs"])
+@pytest.mark.parametrize("is_weighted", [False, True])
+def test_the_loss_of_an_example_is_that_of_keras_for_a_batch_of_it_alone(make_config, two, kind, is_weighted):
+    changes: dict[str, Any] = {"model": {"layers": MASKED}}
+    data = masked()
+    if kind == "two outputs":
+        changes, data = {"data": {"source": SOURCE}, "model": {"layers": LAYERS, "outputs": OUTPUTS}}, two
+    loss = {"loss": None} if kind == "two outputs" else {}
+    config = make_config(**changes, training={**loss, "metrics": [], "privacy": options()})
+    built = build_model(config, data.facts)
+    targets = batches.model_targets(built, data.targets)
+    compile_core(built, config, targets, 0)
+    weighting = made_weighting(built, targets, is_weighted)
+    values = np.linspace(0.2, 2, len(data.all)).astype(np.float32) if is_weighted else None
+    table = batches.make_tables(built, data.inputs, targets, values)
+
+    def batch(rows: np.ndarray) -> Any:
+        inputs, truth, weights = table.batch(*table.feed(rows.astype(np.int32), 0, len(rows), len(rows)))
+        own = None if weighting is None else weighting.of_batch(truth, weights)
+        return inputs, truth, built.core(inputs, training=False), own
+
+    _, truth, outputs, weights = batch(np.arange(5))
+    ours = example_losses(built, loss_functions(built), truth, outputs, weights)
+    alone = [built.core.compute_loss(*batch(np.array([row])), training=False) for row in range(5)]
+    np.testing.assert_allclose(ours, alone, rtol=1e-5)
+
+
 @pytest.mark.slow
 def test_a_resumed_run_has_the_bits_of_the_unbroken_one_and_no_other_run_has_them(private, dataset, train):
     config = private(training={"checkpoint": {"every": "1 steps"}, "optimizer": {"SGD": {"momentum": 0.9}}})
@@ -260,11 +304,15 @@ def test_phases_freeze_layers_and_continue_the_noise(private, dataset, train):
     assert trained.built.noise_key.numpy()[2] == 12
 
 
+STATISTICS = {"BatchNormalization": {"center": False, "scale": False}}
+
+
 @pytest.mark.parametrize(
     ("layers", "place", "words"),
     [
         ([{"Conv3D": {"filters": 2, "kernel_size": 2}}, "Flatten"], 1, "single examples of conv3d are unknown"),
         ([{"UnitNormalization": {"axis": 0}}, "Flatten"], None, "depends on the other examples of its batch"),
+        ([{"TimeDistributed": {"layer": STATISTICS}}, "Flatten"], 1, "keeps statistics of the training examples"),
     ],
 )
 def test_layers_whose_examples_cannot_be_told_are_refused(private, layers, place, words):
@@ -274,7 +322,9 @@ def test_layers_whose_examples_cannot_be_told_are_refused(private, layers, place
         generator.integers(0, 3, 20).astype(np.int32),
         Split(np.arange(20), np.arange(0), np.arange(0)),
     )
-    model = {"layers": [{"Reshape": [2, 2, 2, 1]}, *layers, {"Dense": {"units": 3, "activation": "softmax"}}]}
+    # Zeros would hide what the layers before them do.
+    last = {"Dense": {"units": 3, "activation": "softmax", "kernel_initializer": "zeros"}}
+    model = {"layers": [{"Reshape": [2, 2, 2, 1]}, *layers, last]}
     config = private(model=model)
     with pytest.raises(ConfigError, match=words) as error:
         prepare_fit(build_model(config, data.facts), config, data)

@@ -19,6 +19,8 @@ from dltool.experiment.parts import refuse_parts
 from dltool.experiment.refusals import RESUMED_PARTS, places_outside
 from dltool.experiment.signals import StopNow, stop_requests
 from dltool.experiment.stages import Stages
+from dltool.machine import usable_cores
+from dltool.runs.costs import cost_of_all
 from dltool.runs.directory import NUMBER, new_folder
 from dltool.runs.files import Run, run_lock
 from dltool.runs.groups import read_group_record
@@ -99,7 +101,8 @@ def carried_out(record: CurveRecord, curve_runs: CurveRuns) -> CurveOutcome:
             from dltool.curve.curve_page import html
 
             run.write(folder / "curve.html", html(found).encode())
-            write_curve(folder, record, found.record())
+            cost = cost_of_all(folder.glob("rows-*/0*")).rated(curve_runs.config.cost, usable_cores())
+            write_curve(folder, record, {**found.record(), "cost": cost.amounts})
             return found
         except (DltoolError, StopNow) as error:
             error.kept = str(folder)
@@ -111,6 +114,9 @@ def carried_out(record: CurveRecord, curve_runs: CurveRuns) -> CurveOutcome:
 def read_data(document: Document, read: SharedSource, stages: Stages) -> tuple[Config, Dataset]:
     """Return the config and its data. Raises ConfigError: there is nothing to measure; and as `train`."""
     config, _ = checked_config(document)
+    if config.training.privacy is not None:
+        message = "each run of a learning curve would spend an epsilon of its own"
+        raise ConfigError(Problem(("training", "privacy"), message, "measure the curve without it"))
     refuse_parts(document, "a learning curve trains each run once, on one split", folds=NO_FOLDS, seeds=NO_SEEDS)
     with stages.reading(trains=True):
         dataset = load_data(config.data, config.seed, read=read)

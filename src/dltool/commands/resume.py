@@ -63,7 +63,8 @@ def resume(
             from dltool.folds.part_runs import parts_of
 
             terms = Terms(parts=partial(parts_of, allow_change=allow_change, settings=settings))
-            return resume_locked(run, epochs, allow_change, settings, Stages(progress, stops), terms)
+            stages = Stages(progress, stops, is_whole=True)
+            return resume_locked(run, epochs, allow_change, settings, stages, terms)
         except StopNow as stop:
             stop.kept, stop.can_resume = str(run.path), not run.is_complete()
             raise

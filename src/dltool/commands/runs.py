@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from dltool.config.expectations import COMPARE
+from dltool.config.expectations import COMPARE, COSTS
 from dltool.errors import ConfigError, RunError
 from dltool.runs.configs import MOST_COMPARED, differences_in_short
 from dltool.runs.directory import refuse_no_runs_folder
@@ -29,7 +29,7 @@ COLUMNS: Mapping[str, Callable[[RunSummary], str | float | None]] = {
     "took": lambda run: run.seconds,
     "kind": lambda run: run.kind,
 }
-"""Keys of runs besides test metrics and, as `val_…`, validation metrics of the best epoch."""
+"""Keys of runs besides costs, test metrics and, as `val_…`, validation metrics of the best epoch."""
 TEXTS = ("name", "status", "started", "kind")
 
 
@@ -104,12 +104,12 @@ def value_of(run: RunSummary, key: str) -> Any:
     if key in COLUMNS:
         return COLUMNS[key](run)
     validation = run.validation.get(key.removeprefix("val_")) if key.startswith("val_") else None
-    return run.test.get(key, validation)
+    return run.test.get(key, run.cost.get(key, validation))
 
 
 def refuse_unknown_key(key: str, runs: Sequence[RunSummary], where: str) -> None:
     metrics = {name for run in runs for name in (*run.test, *(f"val_{name}" for name in run.validation))}
-    known = [*COLUMNS, *sorted(metrics)]
+    known = [*COLUMNS, *COSTS, *sorted(metrics)]
     # Without runs, the metrics are unknown.
     if key not in known and runs:
         hint = did_you_mean(near(key, known)) or f"known are {', '.join(known[:20])}"

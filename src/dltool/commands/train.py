@@ -43,7 +43,7 @@ def train(
         # A smoke test has few rows, and tries no folds.
         parts: PartsOf = no_parts if most_rows is not None else parts_of
         terms = Terms(most_rows, is_kept, is_profiled, parts=parts)
-        return train_until_stopped(document, runs, Stages(progress, stops), terms)
+        return train_until_stopped(document, runs, Stages(progress, stops, is_whole=True), terms)
 
 
 def smoke(document: Document, progress: "Progress") -> TrainingOutcome:

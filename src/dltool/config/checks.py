@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from dltool.config.expectations import COSTS, FACTORS
 from dltool.config.keras.objects import UNKNOWN, KerasObject
 from dltool.config.last_layer import LastLayer, last_layer
 from dltool.config.layer_checks import activation_problems, spectrogram_problems
@@ -20,7 +21,7 @@ from dltool.errors import ConfigPath, Problem
 from dltool.keras_names import arguments, find
 from dltool.text import did_you_mean, listed, near
 
-OTHER_RESULTS = ("seconds", "parameters")
+OTHER_RESULTS = ("seconds", "parameters", *COSTS)
 """Results besides the metrics that an expectation may bound."""
 
 RESERVED = ("epoch", "loss", "learning_rate", "epsilon", *OTHER_RESULTS)
@@ -42,7 +43,9 @@ def static_checks(config: Config, facts: DataFacts | None) -> list[Problem]:
     measured = measured_names(heads)
     known = [*measured, *(f"val_{name}" for name in measured if facts is None or facts.validation_examples)]
     problems = name_problems(heads) + (fold_problems(config, facts) or monitor_problems(config, known))
-    results = [*known, *OTHER_RESULTS, *(["epsilon"] if config.training.privacy else [])]
+    factors = dict(config.cost or ())
+    results = [*known, *(name for name in OTHER_RESULTS if name not in FACTORS or factors.get(name) is not None)]
+    results += ["epsilon"] if config.training.privacy else []
     missing = (name for name in config.expect if name not in results)
     problems += [unmeasured(("expect", name), name, results, at_key=True) for name in missing]
     problems += spectrogram_problems(config)

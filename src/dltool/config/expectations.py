@@ -5,6 +5,10 @@ import re
 from collections.abc import Callable, Mapping
 
 BOUND = re.compile(r"\s*(>=|<=|>|<|==)\s*(.*?)\s*")
+COSTS = ("cpu_seconds", "peak_memory", "examples_per_second", "flops", "joules", "price", "carbon")
+"""Costs of a run that an expectation may bound, and by which runs are sorted."""
+FACTORS = ("price", "carbon")
+"""Those of them that need a factor of the same name in the section `cost`."""
 COMPARE: Mapping[str, Callable[[float, float], bool]] = {
     ">=": operator.ge,
     "<=": operator.le,

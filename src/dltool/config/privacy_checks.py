@@ -138,6 +138,9 @@ def uncovered(config: Config) -> Iterator[tuple[str, str]]:
     if data.split.validation or data.validation is not None:
         text = "the best epoch is chosen by the validation examples, which no noise protects"
         yield text, "validate on public examples, or not at all"
+    if config.model.start is not None:
+        text = "the weights that the model starts with may tell of the examples that they were trained on"
+        yield text, "start with weights of public examples, or add the epsilon of their training"
     if data.windows is not None or data.split.group is not None:
         what = "a window, and a row is in several" if data.windows else "an example, and a group has several"
         yield f"the unit of epsilon is {what}", "use a smaller epsilon, which their number multiplies"

@@ -15,11 +15,11 @@ class PrivacyOptions(Section):
 
     epsilon: Annotated[float, Field(gt=0, le=100)] | None = None
     """The privacy that all epochs together may spend. The noise follows from it."""
-    noise: Annotated[float, Field(gt=0, le=1e4)] | None = None
+    noise: Annotated[float, Field(ge=1e-9, le=1e4)] | None = None
     """The standard deviation of the noise in place of `epsilon`, as a multiple of `clip`."""
     delta: Annotated[float, Field(gt=0, lt=1)]
     """The probability with which `epsilon` may not hold; below 1 / training examples."""
-    clip: Annotated[float, Field(gt=0)] = 1.0
+    clip: Annotated[float, Field(ge=1e-9, le=1e9)] = 1.0
     """The largest norm of the gradient of an example; larger ones are scaled down to it."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] | None = None
     """For tests: the seed of the noise and of the draws. The run can then be reproduced, and is not private. Default: a

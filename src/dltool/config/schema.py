@@ -252,6 +252,21 @@ BOUND = r"^\s*(>=|<=|>|<|==)\s*[-+]?[0-9]*\.?[0-9]+([eE][-+]?[0-9]+)?\s*$"
 Expectation = Annotated[str, of_form(BOUND, 'a bound such as ">= 0.97"'), PASS_UNKNOWN]
 
 
+NUMBER = r"^[0-9]{1,12}(\.[0-9]{1,12})?"
+
+
+class CostFactors(Section):
+    """What the user pays for computing. Nothing is assumed for a factor that is not given."""
+
+    price: Annotated[str, of_form(rf"{NUMBER} per hour$", "a price such as 0.25 per hour")] | None = None
+    """The price of an hour on this machine, `0.25 per hour` in any currency. The time is that of the whole run."""
+    power: Annotated[str, of_form(rf"{NUMBER} W$", "a power such as 65 W")] | None = None
+    """The power of the processor at full CPU utilisation, such as `65 W`: it stands for energy counters if the machine
+    has none, and the result is called assumed."""
+    carbon: Annotated[float, Field(ge=0, le=1e6)] | None = None
+    """Grams of CO2 for a kilowatt-hour of the electricity used. It needs an energy counter or `power`."""
+
+
 class Config(Section):
     """One experiment, with every default filled in."""
 
@@ -274,8 +289,11 @@ class Config(Section):
     """Additional trackers of the epochs. `tensorboard` writes event files into the run; `mlflow` writes to the server
     of MLFLOW_TRACKING_URI, or to mlflow.db beside the runs."""
     expect: dict[str, Expectation] = Field(default_factory=dict)
-    """Bounds on test metrics, `val_` metrics of the best epoch, `seconds`, `parameters` and the `epsilon` of private
-    training. If one is missed, the exit code is 7."""
+    """Bounds on test metrics, `val_` metrics of the best epoch, `seconds`, `parameters`, the `epsilon` of private
+    training, and costs: `cpu_seconds`, `peak_memory` (bytes), `examples_per_second`, `flops`, `joules`, `price`,
+    `carbon`. If one is missed, the exit code is 7."""
+    cost: CostFactors | None = None
+    """What computing costs: from it, results.json has the price and the carbon of the run."""
 
     _expressions: dict[ConfigPath, tuple[Any, str]] = PrivateAttr(default_factory=dict)
     # Values that depend on the environment, with their expressions, by path in the resolved text.

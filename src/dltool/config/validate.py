@@ -79,6 +79,8 @@ def problems_of(details: Mapping[str, Any], root: Node) -> Iterator[Problem]:
 PATTERNS = {
     "name": ("is not a valid run name", "use letters, digits, - _ and . only"),
     "every": ("is not an interval", "for example 500 steps, 2 epochs or 10 minutes"),
+    "price": ("is not a price", "for example 0.25 per hour"),
+    "power": ("is not a power", "for example 65 W"),
     "expect": ("is not a bound", 'for example ">= 0.97"'),
 }
 """Messages and hints for strings that do not match the pattern of their key."""

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from dltool.runs.summaries import RunSummary
 
 STATUS_STYLES = {"completed": "green", "running": "cyan", "interrupted": "yellow"}
-DROPPED = ("differs", "started", "took", "best")
+DROPPED = ("cpu", "differs", "started", "took", "best")
 """Columns in the order in which narrow terminals drop them; then "test" gets a line of its own."""
-RIGHT = ("epochs", "took")
+RIGHT = ("epochs", "took", "cpu")
 MOST_REASONS = 20
 
 
@@ -84,6 +84,7 @@ def cells(run: "RunSummary", differs: Mapping[Path, str]) -> dict[str, str]:
         "test": "  ".join(with_spread(run, name, value) for name, value in run.test.items() if name not in hidden)
         + (f" ({run.parts})" if run.parts and (run.test or run.kind != "run") else ""),
         "took": "" if run.seconds is None else duration(run.seconds),
+        "cpu": duration(run.cost["cpu_seconds"]) if "cpu_seconds" in run.cost else "",
         "differs": differs.get(run.path, ""),
     }
     return {column: printable(text) for column, text in found.items()}

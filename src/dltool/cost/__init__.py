@@ -1,1 +1,1 @@
-"""The computing cost of a model: operations and activations."""
+"""The computing cost of models and of runs: operations, activations, and what a process spends."""

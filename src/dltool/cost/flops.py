@@ -37,6 +37,13 @@ def forward_flops(layer: Any, inputs: Sequence[Shape] = (), output: Shape = ()) 
         return None
 
 
+def training_flops(core: Any) -> int | None:
+    """Estimate the operations of training on one example: those of a forward pass, and twice as many for the gradients
+    of activations and weights (Kaplan et al. 2020, https://arxiv.org/abs/2001.08361). Frozen layers take fewer."""
+    forward = forward_flops(core)
+    return None if forward is None else 3 * forward
+
+
 def count(layer: Any, inputs: Sequence[Shape], output: Shape) -> float:
     """Apply the layer's formula. Raises UnknownCountError."""
     if isinstance(layer, keras.Model):

@@ -16,7 +16,7 @@ from dltool.machine import MOST_THREADS
 from dltool.runs.directory import GROUP_RECORDS, NUMBER, subfolders
 from dltool.runs.files import Run
 from dltool.runs.groups import GroupRecord, group_row, group_status, read_group_record
-from dltool.runs.records import Strict, read_results
+from dltool.runs.records import Strict, numbers, read_results
 from dltool.runs.summaries import RunSummary
 from dltool.text import counted
 
@@ -40,6 +40,7 @@ class CurveRecord(GroupRecord):
 
     plan: CurvePlan
     error: float | None = None
+    cost: dict[str, Any] = Field(default_factory=dict)
     quantity: str | None = None
 
 
@@ -61,4 +62,4 @@ def curve_summary(path: Path) -> RunSummary:
     seconds = sum(read_results(run).seconds.get("total", 0.0) for run in complete)
     found = {"started": record.started, "monitor": record.quantity, "value": record.error, "parts": done}
     found |= {"seconds": seconds or None}
-    return group_row(KIND, path, group_status(record, Run(path).is_locked()), **found)
+    return group_row(KIND, path, group_status(record, Run(path).is_locked()), cost=numbers(record.cost), **found)

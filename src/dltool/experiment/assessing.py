@@ -1,13 +1,20 @@
-"""Evaluation of a model on examples, as files for the run directory."""
+"""Evaluation and explanation of a model on examples, as files for the run directory."""
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dltool.config.explain_options import asked_of
+from dltool.config.outputs import heads_of
 from dltool.config.schema import Config
 from dltool.data.dataset import Dataset
 from dltool.data.examples import Examples
+from dltool.errors import ConfigError
+from dltool.experiment.opening import Experiment
+from dltool.experiment.stages import Stages
+from dltool.runs.files import Run
 
 if TYPE_CHECKING:
     from dltool.evaluation.findings import Assessment
@@ -61,3 +68,21 @@ def assessed(
     files = evaluation_files(assessment, values, table)
     files |= {DISTRIBUTIONS: distributions_file(config, dataset, found.outputs)} if is_test else {}
     return assessment, files | ({OUTPUTS: pack_outputs(examples.places["row"], found)} if keeps_outputs else {})
+
+
+def explain_test(run: Run, experiment: Experiment, results: Mapping[str, Any], stages: Stages) -> None:
+    """Explain predictions of the best model for test examples, if the config asks for it."""
+    asked = asked_of(experiment.config)
+    if asked is None or not (experiment.is_kept and experiment.is_tested):
+        return
+    from dltool.evaluation.thresholds import with_recorded
+    from dltool.explain.explaining import explained
+    from dltool.explain.kept import write_explanation
+
+    config = with_recorded(experiment.config, results.get("thresholds", {}))
+    built = replace(experiment.built, heads=heads_of(config))
+    with stages.timed("explain", "explaining"):
+        try:
+            write_explanation(run, *explained(config, experiment.dataset.facts, built, asked, experiment.dataset))
+        except ConfigError as error:
+            stages.progress.warn(f"the predictions were not explained: {error}")

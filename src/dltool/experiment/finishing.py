@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dltool.config.expectations import missed_expectations
-from dltool.config.explain_options import asked_of
-from dltool.config.outputs import heads_of
 from dltool.config.privacy_checks import spending
 from dltool.config.schema import Config
+from dltool.cost.meter import Meter
 from dltool.durable_files import disk_errors, sync
 from dltool.environment import concealed
-from dltool.errors import ConfigError, DltoolError, Interrupted, MachineError
-from dltool.experiment.assessing import assessed
+from dltool.errors import DltoolError, Interrupted, MachineError
+from dltool.experiment.assessing import assessed, explain_test
 from dltool.experiment.opening import Experiment, best_model
 from dltool.experiment.parts import Parts
 from dltool.experiment.signals import StopNow, StopRequests
@@ -22,6 +21,7 @@ from dltool.experiment.stages import Stages
 from dltool.imports import Import, import_drawing
 from dltool.machine import usable_cores
 from dltool.runs.checkpoint_file import CheckpointWriter, remove_checkpoints
+from dltool.runs.costs import cost_of_all
 from dltool.runs.files import MetricsLog, Run
 from dltool.tracking import Tracking
 
@@ -64,7 +64,8 @@ def complete(
     Raises DltoolError: see :func:`dltool.training.fit.fit`; MachineError: a file cannot be written."""
     progress, stops = stages.progress, stages.stops
     tracking = Tracking(experiment.config.track, run, progress.warn)
-    with recorded_status(run, progress, tracking), stops.unmasked():
+    stages.meter.continue_from(run)
+    with recorded_status(run, stages, tracking), stops.unmasked():
         for folder in (run.preprocessing, run.checkpoints):
             run.directory(folder)
         with disk_errors(run.path):
@@ -77,37 +78,20 @@ def complete(
         results, assessment = without_model(experiment), None
         if experiment.config.data.is_refit:
             with stages.timed("train"), MetricsLog(run) as log:
-                observer = RecordingObserver(log, progress, tracking)
-                fitted = fitted_model(run, fitting, observer, stops, start)
+                observer = RecordingObserver(log, stages, tracking, fitting, start)
+                fitted = fitted_model(run, fitting, observer, stages, start)
             with stages.timed("test", "testing"):
                 results, assessment = tested_model(run, experiment, fitted, progress, stops)
         if parts is not None:
             results, of_parts = with_parts(run, experiment, stages, parts, results)
             assessment = assessment or of_parts
         explain_test(run, experiment, results, stages)
-        results, missed = concluded(run, experiment.config, results, stages.total(), experiment.is_tested)
+        ending = stages.total(), stages.meter, experiment.is_tested
+        results, missed = concluded(run, experiment.config, results, *ending)
         profile = profile_times(fitting, results["seconds"]) if fitting.profile.is_wanted else None
         if profile is not None:
             run.write_json(run.profile / "times.json", profile)
         return TrainingOutcome(run.path, results, missed, experiment.is_kept, assessment, profile)
-
-
-def explain_test(run: Run, experiment: Experiment, results: Mapping[str, Any], stages: Stages) -> None:
-    """Explain predictions of the best model for test examples, if the config asks for it."""
-    asked = asked_of(experiment.config)
-    if asked is None or not (experiment.is_kept and experiment.is_tested):
-        return
-    from dltool.evaluation.thresholds import with_recorded
-    from dltool.explain.explaining import explained
-    from dltool.explain.kept import write_explanation
-
-    config = with_recorded(experiment.config, results.get("thresholds", {}))
-    built = replace(experiment.built, heads=heads_of(config))
-    with stages.timed("explain", "explaining"):
-        try:
-            write_explanation(run, *explained(config, experiment.dataset.facts, built, asked, experiment.dataset))
-        except ConfigError as error:
-            stages.progress.warn(f"the predictions were not explained: {error}")
 
 
 def profile_times(fitting: "Fitting", seconds: Mapping[str, float]) -> dict[str, float]:
@@ -156,14 +140,15 @@ def report_of_training(
 
 
 @contextlib.contextmanager
-def recorded_status(run: Run, progress: "Progress", tracking: Tracking) -> Iterator[None]:
-    """Record how the block ends as the run's status, and report it to the trackers."""
+def recorded_status(run: Run, stages: Stages, tracking: Tracking) -> Iterator[None]:
+    """Record how the block ends as the run's status, with its cost until then, and report it to the trackers."""
+    progress = stages.progress
     try:
         yield
         tracking.close("completed")
     except (Interrupted, StopNow) as error:
         error.kept, error.can_resume = str(run.path), is_resumable(run)
-        run.update("interrupted")
+        run.update("interrupted", cost=stages.meter.read().model_dump())
         tracking.close("interrupted")
         progress.ended_early("interrupted")
         raise
@@ -176,7 +161,8 @@ def recorded_status(run: Run, progress: "Progress", tracking: Tracking) -> Itera
             error.can_resume = isinstance(error, MachineError) and is_resumable(run)
         # This write may fail for the same reason; report the first error.
         with contextlib.suppress(DltoolError):
-            run.update("failed", reason=concealed(str(error)) or type(error).__name__, exit_code=code)
+            reason, cost = concealed(str(error)) or type(error).__name__, stages.meter.read().model_dump()
+            run.update("failed", reason=reason, exit_code=code, cost=cost)
         tracking.close("failed")
         progress.ended_early("failed")
         raise
@@ -190,10 +176,11 @@ def is_resumable(run: Run) -> bool:
 
 
 def fitted_model(
-    run: Run, fitting: "Fitting", observer: "RecordingObserver", stops: StopRequests, start: "TrainingState | None"
+    run: Run, fitting: "Fitting", observer: "RecordingObserver", stages: Stages, start: "TrainingState | None"
 ) -> "FitResult":
     """Train the model, which then has its best weights. The run gets checkpoints, best weights and a metrics line an
     epoch."""
+    from dltool.cost.flops import training_flops
     from dltool.model.saving import save_weights
     from dltool.model.trainable import merge_lora
     from dltool.training.fit import fit
@@ -201,14 +188,14 @@ def fitted_model(
 
     since = None if start is None else start.state["position"]["steps"]
     # Keras's loading catches a signal's exception and calls the file damaged.
-    with stops.patient():
+    with stages.stops.patient(), stages.meter.training(training_flops(fitting.core)):
         with CheckpointWriter(run.checkpoints, since) as checkpoints:
             fitted = fit(
                 fitting,
                 observer=observer,
                 save_state=checkpoints.submit,
                 save_best=lambda best: save_weights(best, run.best_weights),
-                should_stop=stops.asked,
+                should_stop=stages.stops.asked,
                 start=start,
             )
         if fitted.best_epoch is None:
@@ -221,15 +208,27 @@ def fitted_model(
 
 
 class RecordingObserver:
-    """Forwards the events of the training loop, and writes each epoch's metrics to the run."""
+    """Forwards the events of the training loop, writes each epoch's metrics to the run, and counts its examples: a
+    run that resumes with the state `start` has passed those before."""
 
-    def __init__(self, log: MetricsLog, progress: "Progress", tracking: Tracking) -> None:
-        self.log, self.progress, self.tracking = log, progress, tracking
-        self.epoch_begins, self.steps_done = progress.epoch_begins, progress.steps_done
-        self.validation_begins = progress.validation_begins
+    def __init__(
+        self, log: MetricsLog, stages: Stages, tracking: Tracking, fitting: "Fitting", start: "TrainingState | None"
+    ) -> None:
+        self.log, self.progress, self.meter, self.tracking = log, stages.progress, stages.meter, tracking
+        self.epoch_begins, self.validation_begins = self.progress.epoch_begins, self.progress.validation_begins
+        self.rows, self.batch_size = len(fitting.steps.rows), fitting.config.training.batch_size
+        # Steps of this epoch.
+        self.passed = 0 if start is None else start.state["position"]["step"]
+
+    def steps_done(self, step: int, logs: dict[str, float]) -> None:
+        before, now = (min(self.rows, each * self.batch_size) for each in (self.passed, step))
+        self.meter.trained(now - before)
+        self.passed = step
+        self.progress.steps_done(step, logs)
 
     def epoch_ends(self, record: "EpochRecord", is_best: bool) -> None:
         line = metrics_line(record)
+        self.passed = 0
         self.log.append(line)
         self.progress.epoch_ends(record, is_best)
         self.tracking.add(line)
@@ -318,15 +317,12 @@ def privacy_record(config: Config, examples: int, steps: int) -> dict[str, Any]:
 
 
 def concluded(
-    run: Run,
-    config: Config,
-    results: dict[str, Any],
-    seconds: Mapping[str, float],
-    is_tested: bool = True,
+    run: Run, config: Config, results: dict[str, Any], seconds: Mapping[str, float], meter: Meter, is_tested: bool
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
     """Check the expectations and write results.json, the last file of a run. Return it, and what was missed. Without a
     test split, the metrics are those of the folds together. The key of private noise goes with the checkpoints."""
-    expect, privacy = config.expect, config.training.privacy
+    expect, privacy, own = config.expect, config.training.privacy, meter.read()
+    cost = (own + cost_of_all(part.path for part in run.parts)).rated(config.cost, usable_cores())
     values = {
         **{name: each["value"] for name, each in results.get("folds", {}).get("metrics", {}).items()},
         **results["test"],
@@ -334,6 +330,7 @@ def concluded(
         "seconds": seconds["total"],
         "parameters": results["parameters"],
         **({"epsilon": results["privacy"]["epsilon"]} if "privacy" in results else {}),
+        **cost.amounts,
     }
     missed = missed_expectations(expect, values)
     expectations = {
@@ -342,9 +339,10 @@ def concluded(
     is_trained = results["epochs"] > 0
     has_model = (is_trained or "ensemble" in results) and is_tested and run.whole is None
     run.refuse_missing(is_trained, has_model)
-    whole = {"status": "completed", **results, "seconds": seconds, "expectations": expectations}
+    found = {"seconds": seconds, "cost": cost.model_dump(), "expectations": expectations}
+    whole = {"status": "completed", **results, **found}
     run.write_json(run.results, whole)
     if privacy is not None and privacy.seed is None:
         remove_checkpoints(run.checkpoints)
-    run.update("completed")
+    run.update("completed", cost=own.model_dump())
     return whole, tuple(missed.values())

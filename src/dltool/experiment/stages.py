@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from dltool.cost.meter import Meter
 from dltool.errors import DltoolError
 from dltool.experiment.signals import StopRequests
 from dltool.imports import Import, import_keras
@@ -15,10 +16,12 @@ if TYPE_CHECKING:
 
 
 class Stages:
-    """The stages of a command: reported to its listener, and their wall `seconds` by name."""
+    """The stages of a command: reported to its listener, and their wall `seconds` by name. `meter` measures their
+    cost; for `is_whole` see there."""
 
-    def __init__(self, progress: "Progress", stops: StopRequests | None = None) -> None:
+    def __init__(self, progress: "Progress", stops: StopRequests | None = None, is_whole: bool = False) -> None:
         self.progress, self.stops = progress, stops or StopRequests()
+        self.meter = Meter(is_whole)
         self.started = time.perf_counter()
         self.seconds: dict[str, float] = {}
 

@@ -63,7 +63,7 @@ class TrainedParts:
         # Its own times, and the run's requests to stop.
         own = Stages(stages.progress, stages.stops)
         terms = Terms(read=self.read, part=found.path, threads=experiment.pinned["intra_op_threads"])
-        with named_after(part):
+        with named_after(part), stages.meter.paused():
             if not os.path.lexists(found.record):
                 run.directory(found.path.parent)
                 train_until_stopped(part_document(run, part, experiment.config), run.path, own, terms)

@@ -41,6 +41,7 @@ from dltool.report.warnings import (
     start_findings,
     wide_intervals,
 )
+from dltool.runs.costs import Cost
 from dltool.runs.files import Run
 from dltool.runs.records import RunContents, one_line, read_contents
 from dltool.runs.repeats import repeats
@@ -114,6 +115,7 @@ class Contents:
     classes: Mapping[str, Sequence[int]]
     columns: tuple[ColumnRow, ...]
     distributions: tuple[Distribution, ...]
+    cost: Mapping[str, str]
     environment: Mapping[str, str]
     run_word: str
     sections: tuple[ReportSection, ...] = ()
@@ -159,6 +161,7 @@ def contents(subject: Subject) -> Contents:
         classes=classes,
         columns=() if dataset is None else tuple(column_rows(config, dataset)),
         distributions=() if dataset is None else tuple(islice(distributions(dataset), MOST_DISTRIBUTIONS)),
+        cost=Cost.model_validate(record.results.cost).words,
         environment=environment(record),
         run_word=with_code(record.path),
         sections=tuple(sections),

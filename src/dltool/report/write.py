@@ -7,7 +7,7 @@ from dltool.config.tasks import TASKS
 from dltool.report.contents import Contents
 from dltool.report.page import PageSection, render, render_page
 from dltool.runs.files import Run
-from dltool.runs.records import one_line
+from dltool.runs.records import numbers, one_line
 
 FORMAT = 1
 RANGE_KEYS = ("of", "lowest", "median", "highest")
@@ -95,6 +95,7 @@ def as_json(found: Contents) -> dict[str, Any]:
         "config": found.settings,
         "parts": {each.name: list(each.table) for each in found.sections},
         "seconds": record.results.seconds,
+        "cost": numbers(record.results.cost),
         "environment": found.environment,
         "missing": found.missing,
     }

@@ -30,7 +30,7 @@ from dltool.text import listed, plural
 LOCATION = r"data\.(source|validation|test)\.([a-z0-9_]+\.path(\[\d+\])?|sql\.url|arrays\.[xy])"
 SOURCE_PATH = re.compile(LOCATION)
 WEIGHTS_PATH = r"model\.(start\.(run|weights)|layers\[\d+\]\.backbone\.\w+\.weights)"
-MAY_CHANGE = re.compile(rf"expect\..*|{LOCATION}|training\.callbacks\[.*|{WEIGHTS_PATH}")
+MAY_CHANGE = re.compile(rf"(expect|cost)\..*|{LOCATION}|training\.callbacks\[.*|{WEIGHTS_PATH}")
 """Values that leave the training alone."""
 MOST_SHOWN = 10
 """Most problems shown: an untrusted file may have any number."""

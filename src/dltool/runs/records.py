@@ -29,8 +29,7 @@ LONGEST = 300
 """Most characters of a string: an untrusted run may have any number, here and below."""
 LARGEST = 1e300
 MOST_EPOCHS = 10_000
-MOST_NUMBERS = 100
-MOST_ITEMS = 50
+MOST_NUMBERS, MOST_ITEMS = 100, 50
 MOST_ORIGINS, MOST_AXES = 5_000, 8
 
 
@@ -236,6 +235,7 @@ class Results(Lenient):
     folds: dict[str, Any] = {}
     seeds: dict[str, Any] = {}
     ensemble: Count | None = None
+    cost: dict[str, Any] = {}
 
 
 class KeptFigure(Lenient):

@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 
 from dltool.errors import MachineError, RunError
 from dltool.runs.configs import recorded_epochs
+from dltool.runs.costs import Cost
 from dltool.runs.directory import list_runs, open_run
 from dltool.runs.files import Run, Status
 from dltool.runs.part_records import part_results
@@ -34,7 +35,7 @@ class RunSummary:
     `test` are the metrics of all folds or seeds together, if there are `parts` ("5 folds"), and `spread` their standard
     deviations; `parts` of a search or curve are those done ("7 of 30 trials"). `started` is ISO 8601; `seconds` is
     total wall time; `value` is the monitored value and `validation` the metrics of the best epoch; `code` are the files
-    that commands have to allow. Unknown values are None."""
+    that commands have to allow; `cost` are amounts by the names of expectations. Unknown values are None."""
 
     name: str
     number: str
@@ -54,6 +55,7 @@ class RunSummary:
     alive: SignOfLife | None = None
     code: tuple[str, ...] = ()
     kind: str = "run"
+    cost: Mapping[str, float] = field(default_factory=dict)
 
 
 def summaries(runs: Path, unfolds: bool = False) -> list[RunSummary]:
@@ -100,6 +102,7 @@ def _read(run: Run) -> RunSummary:
         can_resume=record.resumable and may_go_on and has_state,
         alive=_sign_of_life(run, lines) if status == "running" else None,
         code=tuple(each.file for each in record.code if each.file),
+        cost=Cost.model_validate(results.cost).amounts,
     )
 
 

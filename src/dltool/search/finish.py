@@ -17,6 +17,8 @@ from dltool.experiment.assessing import assessed
 from dltool.experiment.finishing import concluded, report_of_training
 from dltool.experiment.opening import Experiment, best_model, recorded_data, recorded_model
 from dltool.experiment.stages import Stages
+from dltool.machine import usable_cores
+from dltool.runs.costs import cost_of_all
 from dltool.runs.directory import open_run
 from dltool.runs.files import Run
 from dltool.runs.summaries import missed_by
@@ -86,6 +88,7 @@ def finish(search: Search, best: Trial) -> None:
         "other_seeds": {str(each): values for each, values in again.items()},
         "failed": {str(each.number): each.reason for each in trials if each.reason},
         "epochs": sum(each.epochs for each in trials),
+        "cost": cost_of_all(folder.trials.glob("*/0*")).rated(search.config.cost, usable_cores()).amounts,
         "best": str(folder.best),
     }
     folder.write_file(folder.page, search_page(record, search.space, trials, result).encode())
@@ -163,7 +166,8 @@ def tested_once(run: Run, read: Read, stages: Stages) -> dict[str, Any]:
         values = {name: interval.value for name, interval in assessment.metrics.items()}
         found = {**results, "test": values, "intervals": interval_record(assessment.metrics)}
         seconds = found.pop("seconds")
-        results, _ = concluded(run, config, found, seconds)
+        stages.meter.continue_from(run)
+        results, _ = concluded(run, config, found, seconds, stages.meter, is_tested=True)
         report_of_training(run, Experiment(config, dataset, built, pinned), assessment, stages)
     return results
 

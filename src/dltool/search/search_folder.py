@@ -190,6 +190,7 @@ def search_summary(path: Path) -> RunSummary:
     status = group_status(record, len(resting) < len(begun) or Run(path).is_locked())
     done = counted(len(resting), "trial") if record.result else f"{len(resting)} of {counted(record.trials, 'trial')}"
     measured = {"value": value, "epochs": epochs and int(epochs), "test": numbers(result.get("test")), "parts": done}
+    measured["cost"] = numbers(result.get("cost"))
     times: dict[str, Any] = {"started": record.started, "seconds": record.seconds}
     return group_row(KIND, path, status, monitor=record.metric, **measured, **times)
 

@@ -34,7 +34,7 @@ UNLIKE = {
     "training.threads": "it changes the time of a trial, not what the trial finds",
 }
 """Keys that no trial may change, with the reason."""
-NO_RESULT = ("name", "extends", "search", "track", "explain", "expect")
+NO_RESULT = ("name", "extends", "search", "track", "explain", "expect", "cost")
 NOT_SEARCHED = {**dict.fromkeys(NO_RESULT, "it changes no result"), **UNLIKE}
 """Keys that no space may have, with the reason."""
 

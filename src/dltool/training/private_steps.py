@@ -153,10 +153,11 @@ def penalty_gradients(core: keras.Model) -> list[Any]:
 
 
 def refuse_shared_statistics(built: BuiltModel) -> None:
-    """Raise ConfigError at trained layers that keep statistics of the examples."""
+    """Raise ConfigError at trained layers that keep statistics of the examples; some have no other weights."""
     problems = []
     for layer in built.core._flatten_layers(include_self=False):
-        if layer._trainable_variables and layer.trainable and layer._non_trainable_variables:
+        is_trained = layer._trainable_variables or isinstance(layer, keras.layers.BatchNormalization)
+        if is_trained and layer.trainable and layer._non_trainable_variables:
             message = f"{layer.name} keeps statistics of the training examples, without noise"
             hint = "use GroupNormalization or LayerNormalization, or freeze it with trainable: false"
             problems.append(Problem(place_of(built, layer), message, hint))
@@ -173,7 +174,19 @@ def place_of(built: BuiltModel, layer: Any) -> ConfigPath:
 
 def refuse_dependent_examples(built: BuiltModel, inputs: Any, targets: Any) -> None:
     """Compute the gradients of two examples in another way. Raise ConfigError if a layer's are wrong or unknown, or the
-    loss of an example depends on the other."""
+    loss of an example depends on the other. Weights are random meanwhile, as zeros would hide what lies before them."""
+    variables, generator = built.core.trainable_variables, np.random.default_rng(0)
+    values = [variable.numpy() for variable in variables]
+    try:
+        for variable, value in zip(variables, values, strict=True):
+            variable.assign(value + generator.normal(0, 0.1, value.shape))
+        compare_gradients(built, inputs, targets)
+    finally:
+        for variable, value in zip(variables, values, strict=True):
+            variable.assign(value)
+
+
+def compare_gradients(built: BuiltModel, inputs: Any, targets: Any) -> None:
     core, losses = built.core, loss_functions(built)
 
     def loss_of(some: slice) -> Any:
