@@ -242,6 +242,7 @@ def test_the_median_of_new_values_is_theirs_however_far_they_are() -> None:
     assert drift_of("length", binned(lengths), np.full(20, np.nan), 0).change.endswith(" → unknown")
 
 
+@pytest.mark.slow
 def test_copies_of_training_rows_look_neither_new_nor_old(tmp_path: Path) -> None:
     values = np.random.default_rng(0).normal(size=(400, 6)).astype(np.float32)
     np.savez(tmp_path / "numbers.npz", x=values, y=np.arange(400) % 2)
