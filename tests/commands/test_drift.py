@@ -11,7 +11,9 @@ import pytest
 from tests.commands.prediction_kinds import KINDS
 from tests.in_process import command
 
-from dltool.commands.drift import bound_of
+from dltool.commands.drift import bound_of, told_apart
+from dltool.config.load import build_config, read_document
+from dltool.data.dataset import load_data
 from dltool.errors import ConfigError
 from dltool.evaluation.kept_distributions import binned, drift_of
 from dltool.text import data_number
@@ -167,6 +169,12 @@ def test_a_bound_has_a_name_and_a_comparison() -> None:
     assert bound_of("hours per week<=0.1") == ("hours per week", "<=0.1")
 
 
+NUMBERS = """\
+name: numbers
+data: {source: {arrays: numbers.npz}, split: {validation: 0.1, test: 0.1}}
+model: {layers: [{Dense: {units: 1, activation: sigmoid}}]}
+training: {optimizer: adam, loss: binary_crossentropy, epochs: 1}
+"""
 FOLDS = """\
 name: folds
 data:
@@ -230,5 +238,17 @@ def test_drift_is_measured_on_data_of_every_kind(name: str, train, dltool, draws
 def test_the_median_of_new_values_is_theirs_however_far_they_are() -> None:
     lengths = np.random.default_rng(0).normal(45, 5, 500)
     found = drift_of("length", binned(lengths), lengths / 10, 0)
-    assert found.change.endswith(f" → {data_number(float(np.median(lengths / 10)))}")
+    assert found.change.endswith(f" → {data_number(float(np.median(lengths / 10)), 4)}")
     assert drift_of("length", binned(lengths), np.full(20, np.nan), 0).change.endswith(" → unknown")
+
+
+@pytest.mark.slow
+def test_copies_of_training_rows_look_neither_new_nor_old(tmp_path: Path) -> None:
+    values = np.random.default_rng(0).normal(size=(400, 6)).astype(np.float32)
+    np.savez(tmp_path / "numbers.npz", x=values, y=np.arange(400) % 2)
+    (tmp_path / "numbers.yaml").write_text(NUMBERS, encoding="utf-8")
+    config = build_config(read_document(tmp_path / "numbers.yaml"))
+    dataset = load_data(config.data, config.seed)
+    found = told_apart(config, dataset.facts, dataset.examples("train"), dataset.all)
+    assert found is not None
+    assert 0.4 < found.value < 0.6

@@ -135,7 +135,7 @@ def told_apart(config: "Config", facts: "Facts", old: Examples, new: Examples) -
     """Return the area under the ROC curve of a classifier that was trained to tell rows of `old` and `new`, with
     cross-validation; None for windows. It sees combinations of columns."""
     from sklearn.ensemble import HistGradientBoostingClassifier
-    from sklearn.model_selection import StratifiedKFold, cross_val_predict
+    from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
 
     from dltool.evaluation.kept_distributions import described_inputs, evenly
     from dltool.evaluation.membership import audit
@@ -149,8 +149,13 @@ def told_apart(config: "Config", facts: "Facts", old: Examples, new: Examples) -
     columns = [np.asarray(each.codes if isinstance(each, Coded) else each, float) for each in both]
     is_new = np.arange(len(columns[0])) >= len(next(iter(tables[0].values())))
     model = HistGradientBoostingClassifier(max_iter=50, random_state=config.seed)
+    rows = np.column_stack(columns)
+    _, groups = np.unique(np.where(np.isnan(rows), -np.inf, rows), axis=0, return_inverse=True)
+    was, now = (np.bincount(groups[each], minlength=len(rows)) for each in (~is_new, is_new))
+    # A new copy of a training row stays in its fold: who has learned one would take the other for it.
+    groups = np.where(((was == 1) & (now == 1))[groups], groups, len(rows) + np.arange(len(rows)))
     # Of rows in an order, folds of neighbours would have values that training has not.
-    folds = StratifiedKFold(FOLDS, shuffle=True, random_state=config.seed)
-    scores = cross_val_predict(model, np.column_stack(columns), is_new, cv=folds, method="predict_proba")[:, 1]
+    folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=config.seed)
+    scores = cross_val_predict(model, rows, is_new, groups=groups, cv=folds, method="predict_proba")[:, 1]
     found = audit(scores[~is_new], scores[is_new], config.seed)
     return None if found is None else found.auc

@@ -218,7 +218,7 @@ def drift_of(name: str, kept: Kept, values: Values, seed: int) -> Drift:
         change = f"{names[at]}: {was[at + 1] / sizes[0]:.1%} → {new[at + 1] / sizes[1]:.1%}"
     else:
         # Far from all edges, the bins do not know it.
-        now = data_number(float(np.median(values[present]))) if present.any() else "unknown"
+        now = data_number(float(np.median(values[present])), 4) if present.any() else "unknown"
         change = f"median {median(was[1:], kept.edges)} → {now}"
     return Drift(name, found, p_value, change, (float(was[0] / sizes[0]), float(new[0] / sizes[1])))
 
