@@ -1,6 +1,7 @@
 """The environment of a run: the machine, the versions, the commit of its config. Imports nothing heavy."""
 
 import ctypes
+import gc
 import os
 import platform
 import subprocess
@@ -148,6 +149,15 @@ def release_memory() -> None:
     # Only glibc has it.
     if trim is not None:
         trim(0)
+
+
+def forget_models() -> None:
+    """Free the memory of the last model. Python collects garbage seldom in a process of dltool's own."""
+    keras: Any = sys.modules.get("keras")
+    if keras is not None:
+        # It would collect garbage, too.
+        keras.backend.clear_session(free_memory=False)
+    gc.collect()
 
 
 def system_text(path: Path) -> str:

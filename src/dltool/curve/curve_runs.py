@@ -17,6 +17,7 @@ from dltool.experiment.resuming import resume_locked
 from dltool.experiment.signals import StopRequests
 from dltool.experiment.silent import Silent
 from dltool.experiment.stages import Stages
+from dltool.machine import forget_models
 from dltool.runs.checkpoint_file import remove_checkpoints
 from dltool.runs.directory import open_run
 from dltool.runs.files import Run
@@ -67,8 +68,6 @@ class CurveRuns:
     def train(self, run: Run, rows: int, seed: int) -> None:
         """Train a model, or resume its training, and remove its checkpoints except the best weights. Its warnings are
         those of the whole data, which were shown before."""
-        import keras
-
         terms, stages = Terms(is_kept=False, read=self.read), Stages(Silent(), self.stops)
         if run.record.exists():
             with run.locked():
@@ -76,7 +75,7 @@ class CurveRuns:
         elif train_until_stopped(self.alone(run, rows, seed), self.folder, stages, terms).run != run.path:
             raise RunError(f"another program has removed {run.path}", "begin a new curve")
         remove_checkpoints(run.checkpoints)
-        keras.backend.clear_session()
+        forget_models()
 
     def alone(self, run: Run, rows: int, seed: int) -> Document:
         """Return the config of a run. The split is the same in all of them, and each seed draws other rows."""

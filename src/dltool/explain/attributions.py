@@ -1,14 +1,15 @@
 """What each place of an example adds to the score, by any method, with its proofs."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 
 from dltool.errors import ConfigError
-from dltool.explain.explained import Proof
+from dltool.explain.explained import Explained, Proof
 from dltool.explain.gradients import FEWEST_STEPS, complete_gradients, integrated_gradients
 from dltool.explain.occlusion import grad_cam, last_maps, occlusion
 from dltool.explain.proofs import Places, order_proofs, randomisation
@@ -51,6 +52,12 @@ class Attribution:
             channels = math.prod(shape) // self.values.size
             found = np.broadcast_to((self.values / channels)[..., np.newaxis], (*self.values.shape, channels))
         return {self.name: found.reshape(shape), "labels": places.labels}
+
+    def explained(self, places: Places, how: Mapping[str, str], **shown: Any) -> Explained:
+        """Return the explanation: `how` describes each method, and `shown` are the rows and figures."""
+        question = places.scores.question
+        sentences = [how[self.name].format(question.scored)]
+        return Explained(self.title, question.about, sentences, self.proofs, arrays=self.arrays_of(places), **shown)
 
 
 def attribution(places: Places, name: str) -> Attribution:

@@ -33,17 +33,7 @@ def explain_maps(question: Question) -> tuple[Explained, ...]:
     figures: dict[str, list[Figure]] = {each.name: maps_by_class(places, each) for each in proven}
     if proven:
         figures[proven[0].name].insert(0, maps_beside(places, proven))
-    return tuple(
-        Explained(
-            each.title,
-            question.about,
-            [HOW[each.name].format(question.scored)],
-            each.proofs,
-            figures=figures.get(each.name, []),
-            arrays=each.arrays_of(places),
-        )
-        for each in found
-    )
+    return tuple(each.explained(places, HOW, figures=figures.get(each.name, [])) for each in found)
 
 
 def map_places(question: Question) -> Places:

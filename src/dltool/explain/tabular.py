@@ -11,6 +11,7 @@ import numpy as np
 from dltool.data.arrays.window_rows import span_of
 from dltool.data.examples import Examples
 from dltool.data.split.by_column import numbered
+from dltool.data.split.folds import block_length
 from dltool.errors import ConfigError
 from dltool.evaluation.figures.figure import Figure
 from dltool.explain import column_figures as figures
@@ -76,8 +77,8 @@ class ExplainedTable:
     def clusters(self) -> np.ndarray | None:
         """Return the numbers (rows,) of rows that depend on each other, None if none is known to."""
         data, rows = self.question.config.data, len(self.examples)
-        # Blocks of neighbours, as for folds in :mod:`dltool.data.split.folds`, in which windows overlap.
-        block = max(1, round(rows ** (1 / 3)))
+        # Of overlapping windows, a block has at least as many as share a row.
+        block = block_length(rows)
         if data.windows is not None:
             return np.asarray(self.rows // max(block, -(-span_of(data.windows) // data.windows.stride)))
         if data.split.group is not None and data.split.group in self.examples.inputs:

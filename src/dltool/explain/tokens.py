@@ -37,15 +37,11 @@ def explain_tokens(question: Question) -> tuple[Explained, ...]:
     words = [[known[token] if token < len(known) else f"#{token}" for token in row] for row in tokens.tolist()]
     found = [attribution(places, method) for method in question.methods or USUAL]
     return tuple(
-        Explained(
-            each.title,
-            question.about,
-            [HOW[each.name].format(question.scored)],
-            each.proofs,
-            "Words with the largest sum over all texts, by class",
-            words_by_class(places, words, each) if each.holds else [],
-            [texts(places, words, each)] if each.holds else [],
-            each.arrays_of(places),
+        each.explained(
+            *(places, HOW),
+            caption="Words with the largest sum over all texts, by class",
+            rows=words_by_class(places, words, each) if each.holds else [],
+            figures=[texts(places, words, each)] if each.holds else [],
         )
         for each in found
     )

@@ -15,6 +15,7 @@ from dltool.experiment.new_training import Terms, train_until_stopped
 from dltool.experiment.opening import Experiment
 from dltool.experiment.stages import Stages
 from dltool.folds.part_configs import PartConfig, asks_for_parts, part_configs, part_document, recorded_parts
+from dltool.machine import forget_models
 from dltool.runs.checkpoint_file import remove_checkpoints
 from dltool.runs.files import Run, encode_json
 from dltool.runs.records import read_results
@@ -57,8 +58,6 @@ class TrainedParts:
 
     def train(self, run: Run, part: PartConfig, experiment: Experiment, stages: Stages) -> None:
         """Train one part unless it is complete; resume it if it was stopped."""
-        import keras
-
         found = Run(run.path / part.path)
         # Its own times, and the run's requests to stop.
         own = Stages(stages.progress, stages.stops)
@@ -74,7 +73,7 @@ class TrainedParts:
                     resume_locked(found, None, self.allow_change, self.settings, own, terms)
             # Nothing resumes from them, and there may be many parts.
             remove_checkpoints(found.checkpoints)
-        keras.backend.clear_session()
+        forget_models()
 
     def sections(self, run: Run) -> "tuple[ReportSection, ...]":
         from dltool.folds.part_section import part_sections

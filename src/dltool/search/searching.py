@@ -1,6 +1,5 @@
 """The story of a search: the config as written first, then trials that are asked for, paused and promoted."""
 
-import gc
 import os
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from dltool.experiment.resuming import resume_locked
 from dltool.experiment.signals import StopNow, StopRequests
 from dltool.experiment.stages import Stages
 from dltool.keras_names import ALLOWED
+from dltool.machine import forget_models
 from dltool.runs.checkpoint_file import newest_checkpoint
 from dltool.runs.configs import recorded_epochs
 from dltool.runs.files import Run
@@ -290,12 +290,3 @@ class Search:
                 code_of_exit = worker.wait()
                 if code_of_exit not in (0, 143, -15):
                     self.watch.warn(f"worker {number} ended with exit code {code_of_exit}: see worker-{number}.txt")
-
-
-def forget_models() -> None:
-    """Free the memory of the last model. Python collects garbage seldom in a process of dltool's own."""
-    keras: Any = sys.modules.get("keras")
-    if keras is not None:
-        # It would collect garbage, too.
-        keras.backend.clear_session(free_memory=False)
-    gc.collect()

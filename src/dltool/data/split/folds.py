@@ -1,5 +1,6 @@
 """Divides rows into folds, and the rows outside a fold into training and validation."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,9 +56,8 @@ def folds_of(options: SplitOptions, given: FoldRows, rows: int, seed: int) -> Fo
     if options.group is not None:
         clusters = numbered(column_named(given.columns.values, options.group, (*SPLIT, "group")))[0]
     elif options.order is not None:
-        # Blocks of neighbours, of the length that is best for a mean (H. R. Künsch, Annals of Statistics 17, 1989).
         values, distinct = given.order(options.order)
-        clusters = values // max(1, round(len(distinct) ** (1 / 3)))
+        clusters = values // block_length(len(distinct))
     if clusters is None:
         return Folds(numbers, None)
     whole = np.full(rows, -1, dtype=np.int64)
@@ -178,3 +178,11 @@ def rows_of_fold(options: SplitOptions, given: FoldRows, folds: Folds) -> tuple[
     end = values[tested].min() - (options.gap or 0)
     begin = 0 if options.window is None else end - options.window
     return np.flatnonzero((values >= begin) & (values < end)), tested
+
+
+def block_length(values: int) -> int:
+    """Return the length of blocks of neighbours that is best for a mean of so many values in order.
+
+    Source: H. R. Künsch, The Jackknife and the Bootstrap for General Stationary Observations, Annals of Statistics 17,
+    1989."""
+    return max(1, round(math.cbrt(values)))

@@ -4,7 +4,7 @@ import numpy as np
 
 from dltool.config.schema import SplitOptions
 from dltool.data.split.at_random import Folds, Split
-from dltool.data.split.folds import PLACE, folds_in_order
+from dltool.data.split.folds import PLACE, block_length, folds_in_order
 from dltool.errors import DataError, Problem
 
 
@@ -23,7 +23,7 @@ def folds_of_windows(rule: SplitOptions, spans: np.ndarray) -> Folds:
     is_inside = first >= 0
     numbers = np.where(is_inside & (blocks[first] == blocks[last]), blocks[last], 0)
     # Windows that share a row depend on each other, as neighbours do: see `folds_of`.
-    length = max(int((last - first).max()) + 1, round(len(blocks) ** (1 / 3)))
+    length = max(int((last - first).max()) + 1, block_length(len(blocks)))
     return Folds(numbers[np.newaxis].astype(np.int16), np.where(is_inside, last // length, -1))
 
 
