@@ -47,9 +47,10 @@ def search_in(folder: Path) -> SearchFolder:
 
 
 def result_of(folder: Path) -> dict[str, Any]:
+    """The result of a search, without the places of its files and what it cost, which no two searches share."""
     result = search_in(folder).record().result
     assert result is not None
-    return {key: value for key, value in result.items() if key not in ("run", "best")}
+    return {key: value for key, value in result.items() if key not in ("run", "best", "cost")}
 
 
 def metrics_of(folder: Path) -> dict[str, list[dict[str, Any]]]:
