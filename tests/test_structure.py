@@ -31,6 +31,7 @@ ROWS = [
     {"report"},
     {"explain"},
     {"experiment"},
+    {"exporting"},
     {"curve", "folds", "search"},
     {"commands"},
     {"cli", "console", "notebook"},

@@ -17,6 +17,7 @@ from dltool import __version__
 from dltool.console.curve_app import curve
 from dltool.console.drift_app import drift
 from dltool.console.explain_app import explain
+from dltool.console.export_app import export
 from dltool.console.frame import frame
 from dltool.console.inspecting import describe, doctor, schema
 from dltool.console.options import (
@@ -235,6 +236,7 @@ def check(
 
 app.add_typer(runs_app, name="runs")
 app.command()(drift)
+app.command()(export)
 app.command()(curve)
 app.command()(search)
 
