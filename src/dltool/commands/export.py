@@ -11,15 +11,15 @@ from dltool.errors import ConfigError, DataError, ExpectationMissed, MachineErro
 from dltool.experiment.opening import best_predictor, recorded_data, recorded_kind
 from dltool.experiment.refusals import require_code
 from dltool.experiment.stages import Stages
+from dltool.exporting.export_options import ExportOptions
 from dltool.exporting.foreseen import Forecast, chosen, forecasts, missing_packages
-from dltool.exporting.options import ExportOptions
 from dltool.runs.directory import open_run
 from dltool.runs.files import Run
 from dltool.runs.records import read_record
 
 if TYPE_CHECKING:
     from dltool.experiment.listener import Progress
-    from dltool.exporting.export_folder import Source
+    from dltool.exporting.export_folder import ExportSource
 
 SPLITS: tuple[SplitName, ...] = ("test", "validation", "train")
 
@@ -94,7 +94,7 @@ def export(
     return ExportOutcome(run.path, exports)
 
 
-def read_source(run: Run, settings: Sequence[str], options: ExportOptions, progress: "Progress") -> "Source":
+def read_source(run: Run, settings: Sequence[str], options: ExportOptions, progress: "Progress") -> "ExportSource":
     """Return the model of the run, and rows to check its exports with."""
     config, facts = recorded_kind(run)
     dataset: Dataset | None = None
@@ -106,7 +106,7 @@ def read_source(run: Run, settings: Sequence[str], options: ExportOptions, progr
                 raise
             progress.warn(f"the data of the run is not there: exports are checked with made rows alone: {error}")
     from dltool.exporting.checking import RawPredictor, check_rows
-    from dltool.exporting.export_folder import Source
+    from dltool.exporting.export_folder import ExportSource
     from dltool.exporting.exportable import parts_of
 
     if not run.is_complete():
@@ -116,7 +116,7 @@ def read_source(run: Run, settings: Sequence[str], options: ExportOptions, progr
     split = next((name for name in SPLITS if dataset and len(getattr(dataset.split, name))), None)
     examples = None if dataset is None or split is None else dataset.examples(split)
     rows = check_rows(predictor, examples)
-    return Source(str(read_record(run).id), predictor, parts_of(run, config, facts), rows, dataset)
+    return ExportSource(str(read_record(run).id), predictor, parts_of(run, config, facts), rows, dataset)
 
 
 def refuse_existing(folders: Sequence[Path]) -> None:

@@ -1,19 +1,13 @@
-"""The signature of `dltool export`, and what it prints."""
+"""The signature of `dltool export`."""
 
-import shlex
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
-from rich.text import Text
 from typer import Argument, Option
 
 from dltool.console.frame import frame
 from dltool.console.options import AllowedCode, Json, MovedData, RunFolder
-
-if TYPE_CHECKING:
-    from dltool.commands.export import ExportForecast, ExportOutcome
-    from dltool.console.consoles import StreamConsole
 
 
 def export(
@@ -54,49 +48,10 @@ def export(
     with frame(as_json, allow_code) as within:
         from dltool.commands import export as command
         from dltool.console.results import show
-        from dltool.exporting.options import ExportOptions, share_of
+        from dltool.exporting.export_options import ExportOptions, share_of
 
-        if not formats:
-            show(command.foresee(run, batch), as_json=as_json)
-            return
-        loss = None if allow_loss is None else share_of(allow_loss)
-        options = ExportOptions(precision, calibration, batch, tolerance, loss, layout)
-        work = partial(command.export, run, formats, options, out, moved or ())
-        within.carry_out(work, is_silent=as_json)
-
-
-def show_forecast(outcome: "ExportForecast", console: "StreamConsole") -> None:
-    """Print a line for each format: whether it is possible, and how or why not."""
-    from dltool.console.consoles import data_text
-    from dltool.exporting.foreseen import missing_packages
-    from dltool.installation import install_extra
-
-    for each in outcome.forecasts:
-        verdict = Text("no   ", "red") if each.why else Text("yes  ", "green")
-        console.print(Text(f"{each.format:<12} ") + verdict + data_text(each.description))
-        if not each.why and missing_packages(each.format):
-            console.print(Text(" " * 18) + data_text(install_extra(each.format)))
-    possible = next(each.format for each in outcome.forecasts if not each.why)
-    console.next_step(f"dltool export {shlex.quote(str(outcome.run))} {possible}")
-
-
-def show_exports(outcome: "ExportOutcome", console: "StreamConsole") -> None:
-    """Print the differences, the size and the latency of each export."""
-    from dltool.console.consoles import data_text
-    from dltool.text import counted, size_text
-
-    for folder, record in outcome.exports.items():
-        console.print(Text("in    ", "bold") + data_text(folder))
-        rows = record["rows"]
-        console.print(
-            data_text(f"verified on {counted(rows['test'], 'test row')} and {counted(rows['made'], 'made row')}")
-        )
-        for name, each in record["outputs"].items():
-            parts = [f"largest difference {each['max_difference']:.1e}, of made rows {each['max_difference_made']:.1e}"]
-            if "same_class" in each and rows["test"]:
-                parts.append(f"same class {each['same_class']:,} of {rows['test']:,}")
-            if "score" in each:
-                parts.append(f"{each['score']} {each['of_export']:.4g}, of the model {each['of_model']:.4g}")
-            console.print(data_text(f"{name}: {'; '.join(parts)}"))
-        latency = record["latency"]["1"]["median_ms"]
-        console.print(data_text(f"{size_text(record['bytes'])}, {latency:g} ms for one row"))
+        if formats:
+            options = ExportOptions(precision, calibration, batch, tolerance, share_of(allow_loss), layout)
+            work = partial(command.export, run, formats, options, out, moved or ())
+            within.carry_out(work, is_silent=as_json)
+        show(command.foresee(run, batch), as_json=as_json)

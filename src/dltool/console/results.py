@@ -15,7 +15,7 @@ from rich.text import Text
 from dltool.config.text.tree import format_path
 from dltool.console.consoles import StreamConsole, data_text, show_json, stderr_console, stdout_console
 from dltool.console.explanations import show_explanation
-from dltool.console.export_app import show_exports, show_forecast
+from dltool.console.exports import show_exports, show_forecast
 from dltool.console.part_table import fold_sizes, part_lines
 from dltool.console.problems import problems_as_json, render_error
 from dltool.console.table_layout import aligned_table, plain_table, show_columns, show_curve, show_drift, show_groups

@@ -21,8 +21,8 @@ from dltool.evaluation.predictor import Predictor
 from dltool.evaluation.tasks import evaluators
 from dltool.evaluation.tasks.evaluator import Evaluator
 from dltool.exporting import candidate
+from dltool.exporting.export_options import Limits
 from dltool.exporting.made_rows import made_rows
-from dltool.exporting.options import Limits
 
 BATCH = 256
 SIZES = (1, 2, 7, 33)

@@ -12,15 +12,17 @@ import numpy as np
 
 from dltool.data.arrays.rows import Rows
 from dltool.data.dataset import Dataset
+from dltool.errors import ExpectationMissed
 from dltool.exporting.checking import CheckRows, RawPredictor, checked
+from dltool.exporting.export_options import ExportOptions
 from dltool.exporting.exportable import Exportable, exportable
 from dltool.exporting.foreseen import FILES, PACKAGES, Forecast
-from dltool.exporting.options import ExportOptions
 from dltool.exporting.preprocess import preprocessed
 from dltool.exporting.programs import preprocess_programs, use_program
 from dltool.exporting.signature import example_of, signature_of
 from dltool.machine import describe_machine, installed_version
 from dltool.model.build import BuiltModel
+from dltool.model.keras_objects import KERAS_ERRORS, plain_message
 from dltool.runs.files import encode_json
 
 CHECK, SIGNATURE = "check.json", "signature.json"
@@ -29,7 +31,7 @@ DISTRIBUTIONS = {"ai_edge_litert": "ai-edge-litert"}
 
 
 @dataclass(frozen=True)
-class Source:
+class ExportSource:
     """What exports are made from: the identity of the run, the model as it is evaluated, the models whose mean it is,
     rows to check with, and the data, if it is there."""
 
@@ -40,7 +42,9 @@ class Source:
     dataset: Dataset | None
 
 
-def export_files(source: Source, forecast: Forecast, options: ExportOptions) -> tuple[dict[str, bytes], dict[str, Any]]:
+def export_files(
+    source: ExportSource, forecast: Forecast, options: ExportOptions
+) -> tuple[dict[str, bytes], dict[str, Any]]:
     """Return the files of an export by their names, and the record of its check.
 
     Raises ExpectationMissed: it cannot be converted, or disagrees with the model."""
@@ -51,7 +55,10 @@ def export_files(source: Source, forecast: Forecast, options: ExportOptions) -> 
     given = exportable(source.predictor.config, facts, source.parts, outside)
     with tempfile.TemporaryDirectory(prefix="dltool-") as name:
         folder = Path(name)
-        names = write_model(source, given, forecast, folder, options)
+        try:
+            names = write_model(source, given, forecast, folder, options)
+        except KERAS_ERRORS as error:
+            raise ExpectationMissed(f"{form}: the model cannot be converted: {plain_message(error)}") from error
         states = {each.name: each.values for each in given.inputs if each.values and not (looks_up and each.is_lookup)}
         signature = signature_of(source.predictor, given, names, looks_up, options.batch)
         example = example_of(source.predictor, source.rows.inputs, source.rows.outputs, given.outputs)
@@ -76,7 +83,7 @@ def export_files(source: Source, forecast: Forecast, options: ExportOptions) -> 
 
 
 def write_model(
-    source: Source, given: Exportable, forecast: Forecast, folder: Path, options: ExportOptions
+    source: ExportSource, given: Exportable, forecast: Forecast, folder: Path, options: ExportOptions
 ) -> Mapping[str, str]:
     """Write the model of the format; return the names of its inputs by those of the exportable model."""
     names = {each.name: each.name for each in given.inputs}
@@ -105,7 +112,7 @@ def write_model(
     return names
 
 
-def calibration_rows(source: Source, given: Exportable, options: ExportOptions) -> dict[str, np.ndarray]:
+def calibration_rows(source: ExportSource, given: Exportable, options: ExportOptions) -> dict[str, np.ndarray]:
     """Return training rows as the model takes them, drawn by the run's seed, of each class in its share."""
     assert source.dataset is not None, "int8 is refused without the data"
     examples = source.dataset.examples("train")

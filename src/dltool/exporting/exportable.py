@@ -19,13 +19,12 @@ from dltool.runs.files import Run
 
 @dataclass(frozen=True)
 class ExportInput:
-    """One input of an exported model: `name` in the file, `column` in the data. What `part` of an ensemble preprocesses
-    before the file has `values`, which :mod:`dltool.exporting.preprocess` understands."""
+    """One input of an exported model: `name` in the file, `column` in the data. `values` say how it is preprocessed
+    before the model, for :mod:`dltool.exporting.preprocess`, if it is; `is_lookup`: a category."""
 
     name: str
     column: str
     tensor: Any
-    built: BuiltModel
     values: Mapping[str, Any] | None = None
     is_lookup: bool = False
 
@@ -61,7 +60,7 @@ def exportable(config: Config, facts: Facts, parts: Sequence[BuiltModel], outsid
         name: keras.Input(facts.inputs[name].shape, dtype=facts.inputs[name].dtype, name=safe)
         for name, safe in names.items()
     }
-    inputs = [ExportInput(names[name], name, tensor, parts[0]) for name, tensor in shared.items()]
+    inputs = [ExportInput(names[name], name, tensor) for name, tensor in shared.items()]
     every = []
     for number, built in enumerate(parts, 1):
         ends = [f"{name}_{number}" if len(parts) > 1 else name for name in outside]
@@ -73,7 +72,7 @@ def exportable(config: Config, facts: Facts, parts: Sequence[BuiltModel], outsid
             column = facts.inputs[name].column
             values = preprocessing_of(column, built, name)
             is_lookup = column is not None and isinstance(column.options, CategoryColumn)
-            inputs.append(ExportInput(own[end], name, given[name], built, values, is_lookup))
+            inputs.append(ExportInput(own[end], name, given[name], values, is_lookup))
         for name, tensor in shared.items():
             given[name] = built.preprocessors[name](tensor) if name in built.preprocessors else tensor
         found = built.core(

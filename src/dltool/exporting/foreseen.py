@@ -25,8 +25,8 @@ FILES: Mapping[str, str] = {
     "litert": "model.tflite",
     "openvino": "model.xml",
 }
-SPECTRA = ("MelSpectrogram", "STFTSpectrogram")
 RECURRENT = ("LSTM", "GRU", "SimpleRNN", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D", "RNN")
+MASKED = "a mask"
 STRINGS = ("Hashing", "HashedCrossing", "StringLookup")
 """Layers that take strings, besides TextVectorization."""
 TABLES = ("IntegerLookup", "CategoryEncoding")
@@ -52,7 +52,10 @@ class Forecast:
 
 def forecasts(config: Config, facts: Facts, batch: int | None = None, has_own_code: bool = False) -> list[Forecast]:
     """Return the forecast of each format, for batches of any size or of a fixed one."""
-    layers = {entry.name for _, entry in keras_objects_in((config.model.layers, config.data.preprocessing), ())}
+    entries = [entry for _, entry in keras_objects_in((config.model.layers, config.data.preprocessing), ())]
+    layers = {entry.name for entry in entries}
+    if any(entry.name == "Masking" or entry.arguments.get("mask_zero") for entry in entries):
+        layers.add(MASKED)
     return [
         Forecast(
             name,
@@ -77,8 +80,8 @@ def is_outside(name: str, config: Config, found: InputFacts) -> bool:
     if name == "litert" and isinstance(options, NumberColumn):
         # LiteRT has no float64.
         return options.scale == "log" or found.dtype == "float64"
-    return (
-        (isinstance(options, CategoryColumn) and name != "onnx") or (isinstance(options, DateColumn) and name == "litert")
+    return (isinstance(options, CategoryColumn) and name != "onnx") or (
+        isinstance(options, DateColumn) and name == "litert"
     )
 
 
@@ -88,9 +91,11 @@ def why_not(name: str, config: Config, layers: set[str], batch: int | None) -> s
         return ""
     reasons: list[tuple[Sequence[str], Callable[[str], str]]] = [(STRINGS, "{} has no form there".format)]
     if name in ("onnx", "openvino"):
-        reasons += [(SPECTRA, "tf2onnx cannot convert {}".format), (TABLES, "tf2onnx cannot convert {}".format)]
+        reasons.append((TABLES, "tf2onnx cannot convert {}".format))
     if name == "openvino":
-        reasons.append((("Bidirectional",), "OpenVINO cannot convert {} layers".format))
+        # They are loops in ONNX, as is an LSTM with a mask.
+        loops = RECURRENT if MASKED in layers else [each for each in RECURRENT if each != "LSTM"]
+        reasons.append((loops, "OpenVINO cannot convert {} layers, which are loops in ONNX".format))
     if name == "litert" and batch is None:
         reasons.append((RECURRENT, "LiteRT has {} layers for batches of a fixed size only: --batch 1".format))
     if name == "litert":

@@ -42,7 +42,10 @@ def write_onnx(given: Exportable, path: Path, facts: Mapping[str, str], looks_up
     for key, value in facts.items():
         model.metadata_props.add(key=key, value=value)
     refuse_unknown_operations(model)
-    onnx.checker.check_model(model, full_check=True)
+    try:
+        onnx.checker.check_model(model, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise ExpectationMissed(f"onnx: the converted model is invalid: {str(error).splitlines()[0][:200]}") from None
     onnx.save(model, str(path))
     return names
 
@@ -71,7 +74,8 @@ def converted(given: Exportable) -> Any:
             opset=OPSET,
             custom_op_handlers=dict(HANDLERS),
         )
-    ordered = list(function.structured_outputs)
+    # TensorFlow sorts the keys of a dict.
+    ordered = sorted(function.structured_outputs)
     graph = model.graph
     rename(graph, dict(zip(inputs, names, strict=True)) | dict(zip(outputs, ordered, strict=True)))
     for value in [*graph.input, *graph.output]:

@@ -100,6 +100,30 @@ def summed(new: Replacement, counts: list[str]) -> str:
     return total
 
 
+def of_spectrum(wave: Callable[[np.ndarray], np.ndarray]) -> Handler:
+    """Return the handler of the real or the imaginary part of a Fourier transform of real numbers: the product with a
+    matrix of this wave. ONNX has no complex numbers; nothing then uses the transform, and tf2onnx removes it."""
+
+    def handler(graph: Any, node: Any, *_: Any) -> None:
+        transform = node.inputs[0]
+        if transform.type != "RFFT":
+            return
+        signal, length = transform.input[0], int(np.ravel(transform.inputs[1].get_tensor_value(as_list=False))[0])
+        steps = np.arange(graph.get_shape(signal)[-1])
+        matrix = wave(2 * np.pi * np.outer(steps, np.arange(length // 2 + 1)) / length)
+        # Steps beyond the length of the transform do not count.
+        matrix = np.where(steps[:, None] < length, matrix, 0).astype(np.float32)
+        constant = graph.make_const(f"{node.name}/waves", matrix).output[0]
+        new = Replacement(graph, node)
+        new.end("MatMul", signal, constant)
+
+    return handler
+
+
+def leave(*_: Any) -> None:
+    """Leave the node, which :func:`of_spectrum` makes superfluous."""
+
+
 HANDLERS: Mapping[str, tuple[Handler, list[Any]]] = {
     "Erfc": (erfc, []),
     "Log1p": (log1p, []),
@@ -107,4 +131,7 @@ HANDLERS: Mapping[str, tuple[Handler, list[Any]]] = {
     "FloorDiv": (floor_div, []),
     "FloorMod": (floor_mod, []),
     "Bucketize": (bucketize, []),
+    "RFFT": (leave, []),
+    "Real": (of_spectrum(np.cos), []),
+    "Imag": (of_spectrum(lambda angles: -np.sin(angles)), []),
 }

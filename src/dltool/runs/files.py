@@ -88,9 +88,7 @@ class Run:
         "A folder for each evaluation, such as `test/`: its metrics, predictions, figures and `distributions.json`.",
     )
     explanation = Inside("explanation/", "Folders: `test/explanation.json`, `examples.npz`, `figures/`.")
-    exports = Inside(
-        "exports/", "A folder for each verified export, such as `onnx/`: the model, `check.json`, `use.py`."
-    )
+    exports = Inside("exports/", "A folder for each verified export, such as `onnx/`: the model and `check.json`.")
     figures = Inside("figures/", "The learning curves and the figures of further sections, as SVG.")
     folds = Inside("folds/", "With `data.split.folds`, a run for each fold: `folds/1`, …, without model and report.")
     seeds = Inside("seeds/", "With `training.seeds`, a run for each further seed: `seeds/2`, …, likewise.")

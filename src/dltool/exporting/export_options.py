@@ -71,8 +71,10 @@ class ExportOptions:
             raise ConfigError(f"--tolerance: expected a number above 0, got {self.tolerance:g}")
 
 
-def share_of(text: str) -> float:
+def share_of(text: str | None) -> float | None:
     """Return the number of "0.5%" or "0.005". Raises ConfigError."""
+    if text is None:
+        return None
     try:
         number = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
     except ValueError:
