@@ -160,6 +160,7 @@ class StrategyRecord(Strict):
 
     jit_compile: bool
     rewrites: bool
+    grappler: bool = True
     why: dict[str, Any]
 
 

@@ -5,7 +5,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
@@ -15,10 +15,13 @@ import tensorflow as tf
 from dltool.data.arrays.rows import Coded, Rows, aligned, is_aligned, is_text
 from dltool.machine import release_memory, usable_memory
 from dltool.model.build import BuiltModel
+from dltool.training.joined import joined_vector
 
 LOOKUP_BYTES = 2**26
 BLOCK_BYTES = 2**23
 """Bytes of rows preprocessed at once."""
+JOINED_BYTES = 2**26
+FLOAT_BYTES = 4
 POINTER_BYTES = 8
 CHUNK_BYTES = 2**25
 """Bytes of rows read at once. One chunk is in use while the next one is read."""
@@ -48,10 +51,12 @@ class Layout:
         inputs: Mapping[str, Rows],
         targets: Mapping[str, np.ndarray],
         weights: np.ndarray | None,
+        vector: Any = None,
     ) -> None:
         self.built, self.inputs, self.targets, self.weights = built, inputs, targets, weights
         self.beside = [*targets.values(), *(() if weights is None else (weights,))]
-        self.in_step = {name: model for name, model in built.preprocessors.items() if grows(model, inputs[name])}
+        self.growing = {name: model for name, model in built.preprocessors.items() if grows(model, inputs[name])}
+        self.in_step = self.growing if vector is None else {}
         self.before = {name: model for name, model in built.preprocessors.items() if name not in self.in_step}
         self.looked_up = {
             name: (rows.codes, preprocessed_values(self.before.pop(name), rows))
@@ -66,6 +71,8 @@ class Layout:
         self.specs = [tf.TensorSpec((None, *array.shape[1:]), array.dtype) for array in arrays]
         self.row_bytes = max(1, bytes_of_row(self.specs))
         self.rows = len(next(iter(inputs.values())))
+        self.vector: Any = None
+        self.columns = self
 
     def stored(self, indices: np.ndarray, names: Iterable[str]) -> dict[str, np.ndarray]:
         """Return these rows, as stored, of the inputs `names` and of all inputs preprocessed in advance."""
@@ -79,7 +86,7 @@ class Layout:
                 raw[name] = tensor(self.inputs[name][indices])
             else:
                 by_name[name] = self.inputs[name][indices]
-        return by_name | {name: np.asarray(values) for name, values in self.prepare(raw).items()}
+        return by_name | ({name: np.asarray(values) for name, values in self.prepare(raw).items()} if raw else {})
 
     def whole(self, group: Sequence[str]) -> np.ndarray | None:
         """Return the rows of a group as read, if a tensor can share their memory."""
@@ -117,7 +124,15 @@ class Layout:
             for head in self.built.heads
         }
         weights = None if self.weights is None else beside[-1]
-        return self.built.structured(inputs), self.built.structured_outputs(by_output), weights
+        fed = self.built.structured(inputs) if self.vector is None else first_input
+        return fed, self.built.structured_outputs(by_output), weights
+
+
+    def examples(self, indices: np.ndarray) -> tuple[Any, Any, Any]:
+        """Return what :meth:`batch` does for these rows of the data, without the loops' vector."""
+        columns = self.columns
+        tables = [tensor(array) for array in columns.arrays(indices, columns.groups)]
+        return columns.batch(tables, np.arange(len(indices)))
 
 
 class BatchTables(ABC):
@@ -218,11 +233,28 @@ def make_tables(
     inputs: Mapping[str, Rows],
     targets: Mapping[str, np.ndarray],
     weights: np.ndarray | None = None,
+    is_joined: bool = False,
 ) -> BatchTables:
     """Build the tables of raw `inputs`, of `targets` (rows, …) by output name, and of `weights` (rows,). An output
-    without a target is compared with the preprocessed input."""
-    layout = Layout(built, inputs, targets, weights)
+    without a target is compared with the preprocessed input. If it `is_joined`, a small table has the vector that the
+    model makes of its columns, which the loops then feed, see :mod:`dltool.training.joined`."""
+    vector, rows = joined_vector(built.core) if is_joined else None, len(next(iter(inputs.values())))
+    if vector is not None and FLOAT_BYTES * math.prod(vector.shape[1:]) * rows > JOINED_BYTES:
+        vector = None
+    layout = Layout(built, inputs, targets, weights, vector)
+    if vector is not None:
+        layout = joined(layout, vector)
     return Resident(layout) if are_resident(layout.row_bytes, layout.rows) else Streamed(layout)
+
+
+def joined(columns: Layout, vector: Any) -> Layout:
+    """Return the layout of the `vector` that the model makes of the columns."""
+    stored = columns.stored(np.arange(columns.rows), columns.inputs)
+    values = keras.Function(columns.built.core.input, vector)({name: tf.constant(each) for name, each in stored.items()})
+    built = replace(columns.built, preprocessors={})
+    layout = Layout(built, {"": np.asarray(values)}, columns.targets, columns.weights)
+    layout.vector, layout.columns, layout.growing = vector, columns, columns.growing
+    return layout
 
 
 def are_resident(row_bytes: int, rows: int) -> bool:

@@ -41,10 +41,10 @@ def cause_of(steps: Steps, order: np.ndarray, step: int, losses: Sequence[float]
     """Return the cause of a step (0-based) over the rows `order`, with the model as it was before it.
 
     `losses` are those of the epochs and steps before. The random state of the model changes."""
-    size, tables = steps.train.batch_size, steps.train.tables
+    size, layout = steps.train.batch_size, steps.train.tables.layout
     rows = order[step * size : (step + 1) * size]
     rows = rows[rows >= 0]
-    inputs, targets, _ = tables.batch(*tables.feed(rows, 0, len(rows), size))
+    inputs, targets, _ = layout.examples(rows)
     try:
         cause = next(causes(steps, inputs, targets, rows))
     except OUT_OF_MEMORY:

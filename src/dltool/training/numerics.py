@@ -2,13 +2,16 @@
 
 All follow from rules over config, model and data, never from a timing, so that a run can be repeated bit for bit."""
 
+import contextlib
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
 import tensorflow as tf
+from tensorflow.core.protobuf import config_pb2
+from tensorflow.python.eager import context
 from tensorflow.python.util import _pywrap_util_port
 
 from dltool.config.keras.objects import KerasObject
@@ -50,6 +53,10 @@ SAVED_SHARE = 0.25
 FLOPS_A_SECOND = 1.5e11
 """Measured on two cores: XLA saves about 0.1 ms of operation starts a step, and a quarter of the arithmetic's time,
 mostly by fusing the optimizer's."""
+GRAPPLER_SECONDS = 0.1
+SAVED_BY_GRAPPLER = 0.6
+"""Grappler, TensorFlow's optimizer of graphs, takes so long before the first step, and then saves so much of the
+arithmetic's time, by fusing the operations of a layer. Small layers gain nothing (three dense models, two cores)."""
 DENSE = {
     *("InputLayer", "Dense", "EinsumDense", "Flatten", "Reshape", "Permute", "RepeatVector", "Identity"),
     *("Activation", "ReLU", "LeakyReLU", "PReLU", "ELU", "Softmax"),
@@ -156,6 +163,7 @@ class Strategy:
     jit_compile: bool
     rewrites: bool
     why: Mapping[str, str]
+    grappler: bool = True
 
 
 def choose_strategy(config: Config, built: BuiltModel, tables: BatchTables, steps: int) -> Strategy:
@@ -173,7 +181,10 @@ def choose_strategy(config: Config, built: BuiltModel, tables: BatchTables, step
     else:
         found = possible_rewrites(built.core)
         reason = "; ".join(found) or "nothing to rewrite"
-    return Strategy(jit_compile, bool(found), {"jit_compile": why, "rewrites": reason})
+    by_default = True, "TensorFlow's default"
+    grappler, of_grappler = by_default if jit_compile else grappler_rule(config, built, tables, steps)
+    reasons = {"jit_compile": why, "rewrites": reason, "grappler": of_grappler}
+    return Strategy(jit_compile, bool(found), reasons, grappler)
 
 
 def jit_rule(config: Config, built: BuiltModel, tables: BatchTables, steps: int) -> tuple[bool, str]:
@@ -184,16 +195,51 @@ def jit_rule(config: Config, built: BuiltModel, tables: BatchTables, steps: int)
         return False, "the precision is not float32"
     if not isinstance(tables, Resident):
         return False, "the data does not fit in memory, and XLA compiles for one size of it"
-    models = [built.core, *tables.layout.in_step.values(), *([built.augmentation] if built.augmentation else [])]
-    others = sorted({type(layer).__name__ for layer in layers_of(models)} - DENSE)
+    others = not_dense(built, tables)
     if others:
         return False, f"XLA does not make {', '.join(others[:3])} faster on a CPU"
-    parameters = sum(math.prod(variable.shape) for variable in built.core.trainable_variables)
-    arithmetic = 6 * parameters * config.training.batch_size / FLOPS_A_SECOND
-    saved = steps * (SAVED_A_STEP + SAVED_SHARE * arithmetic)
+    saved = steps * (SAVED_A_STEP + SAVED_SHARE * step_seconds(config, built))
     if saved < REPAID * COMPILE_SECONDS:
         return False, f"{steps:,} steps are too few to repay compiling"
     return True, f"dense layers only, and {steps:,} steps repay compiling"
+
+
+def grappler_rule(config: Config, built: BuiltModel, tables: BatchTables, steps: int) -> tuple[bool, str]:
+    """Return whether Grappler optimizes the graph of the steps, and the reason."""
+    is_plain = config.training.precision == "float32" and not tf.config.list_physical_devices("GPU")
+    if not is_plain or not_dense(built, tables):
+        return True, "TensorFlow's default"
+    saved = steps * SAVED_BY_GRAPPLER * step_seconds(config, built)
+    is_worth_it = saved >= GRAPPLER_SECONDS
+    return is_worth_it, f"{steps:,} steps of these dense layers {'repay' if is_worth_it else 'do not repay'} it"
+
+
+def not_dense(built: BuiltModel, tables: BatchTables) -> list[str]:
+    """Return the classes of layers in the step that are not `DENSE`."""
+    models = [built.core, *tables.layout.growing.values(), *([built.augmentation] if built.augmentation else [])]
+    return sorted({type(layer).__name__ for layer in layers_of(models)} - DENSE)
+
+
+def step_seconds(config: Config, built: BuiltModel) -> float:
+    """Return the seconds of a step's arithmetic in dense layers."""
+    parameters = sum(math.prod(variable.shape) for variable in built.core.trainable_variables)
+    return 6 * parameters * config.training.batch_size / FLOPS_A_SECOND
+
+
+@contextlib.contextmanager
+def grappler_off(is_used: bool) -> Iterator[None]:
+    """Trace and call compiled functions without Grappler within the block, unless it `is_used`."""
+    process = context.context()
+    own = process.function_call_options
+    if not is_used:
+        # TensorFlow's public option would be for the whole process, and takes longer to set.
+        options = config_pb2.ConfigProto.FromString(own.config_proto_serialized)
+        options.graph_options.rewrite_options.disable_meta_optimizer = True
+        process.function_call_options = context.FunctionCallOptions(own.executor_type, options)
+    try:
+        yield
+    finally:
+        process.function_call_options = own
 
 
 def layers_of(models: Iterable[keras.Model]) -> Iterable[Any]:

@@ -51,7 +51,9 @@ class Steps:
             made_optimizer(config, later)
         self.phase = 0
         self.compile()
-        table = make_tables(built, dataset.inputs, self.targets, dataset.all.weights)
+        # Other steps take the inputs by name.
+        is_joined = config.training.privacy is None and built.augmentation is None and all(h.target for h in built.heads)
+        table = make_tables(built, dataset.inputs, self.targets, dataset.all.weights, is_joined)
         size = config.training.batch_size
         weighting = made_weighting(built, self.targets, dataset.all.weights is not None, by_class(built, dataset))
         plain = made_weighting(built, self.targets, dataset.all.weights is not None)
@@ -59,11 +61,11 @@ class Steps:
         self.strategy = strategy or choose_strategy(config, built, table, steps or self.epochs * self.count)
         self.noise = made_noise(config, built, dataset.facts.examples, len(self.rows))
         if self.noise is None:
-            self.train = train_loop(built.core, built.augmentation, table, weighting, size, self.strategy.jit_compile)
+            self.train = train_loop(built.core, built.augmentation, table, weighting, size, self.strategy)
         else:
             step = private_step(built, self.noise, weighting)
             self.train = PrivateLoop(table, step, built.core.get_metrics_result, self.noise.most, one_trace=True)
-        self.test = test_loop(built.core, table, plain, evaluation_batch(built, size))
+        self.test = test_loop(built.core, table, plain, evaluation_batch(built, size), self.strategy)
         self.profile = Profile()
 
     def compile(self) -> None:
