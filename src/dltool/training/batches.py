@@ -21,6 +21,7 @@ LOOKUP_BYTES = 2**26
 BLOCK_BYTES = 2**23
 """Bytes of rows preprocessed at once."""
 JOINED_BYTES = 2**26
+"""Bytes of the joined rows. A step joins its own batch in larger tables."""
 FLOAT_BYTES = 4
 POINTER_BYTES = 8
 CHUNK_BYTES = 2**25
@@ -72,7 +73,7 @@ class Layout:
         self.row_bytes = max(1, bytes_of_row(self.specs))
         self.rows = len(next(iter(inputs.values())))
         self.vector: Any = None
-        self.columns = self
+        self.columns: Layout | None = None
 
     def stored(self, indices: np.ndarray, names: Iterable[str]) -> dict[str, np.ndarray]:
         """Return these rows, as stored, of the inputs `names` and of all inputs preprocessed in advance."""
@@ -127,10 +128,9 @@ class Layout:
         fed = self.built.structured(inputs) if self.vector is None else first_input
         return fed, self.built.structured_outputs(by_output), weights
 
-
     def examples(self, indices: np.ndarray) -> tuple[Any, Any, Any]:
         """Return what :meth:`batch` does for these rows of the data, without the loops' vector."""
-        columns = self.columns
+        columns = self.columns or self
         tables = [tensor(array) for array in columns.arrays(indices, columns.groups)]
         return columns.batch(tables, np.arange(len(indices)))
 
@@ -250,7 +250,8 @@ def make_tables(
 def joined(columns: Layout, vector: Any) -> Layout:
     """Return the layout of the `vector` that the model makes of the columns."""
     stored = columns.stored(np.arange(columns.rows), columns.inputs)
-    values = keras.Function(columns.built.core.input, vector)({name: tf.constant(each) for name, each in stored.items()})
+    join = keras.Function(columns.built.core.input, vector)
+    values = join({name: tf.constant(each) for name, each in stored.items()})
     built = replace(columns.built, preprocessors={})
     layout = Layout(built, {"": np.asarray(values)}, columns.targets, columns.weights)
     layout.vector, layout.columns, layout.growing = vector, columns, columns.growing

@@ -13,7 +13,7 @@ def joined_vector(core: keras.Model) -> Any:
     """Return the tensor that joins all inputs of a model as they are, or one-hot encoded; None if there is none.
 
     These operations only copy numbers, so that no bit depends on when they run."""
-    nodes = [node for same_depth in core._nodes_by_depth.values() for node in same_depth]
+    nodes = [node for nodes in core._nodes_by_depth.values() for node in nodes]
     made_by = {id(tensor): node for node in nodes for tensor in node.outputs}
     uses = Counter(id(tensor) for node in nodes for tensor in node.input_tensors)
 

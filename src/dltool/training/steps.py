@@ -51,8 +51,9 @@ class Steps:
             made_optimizer(config, later)
         self.phase = 0
         self.compile()
-        # Other steps take the inputs by name.
-        is_joined = config.training.privacy is None and built.augmentation is None and all(h.target for h in built.heads)
+        # The loss of a reconstruction takes the inputs, too.
+        reconstructs = any(head.target is None for head in built.heads)
+        is_joined = config.training.privacy is None and built.augmentation is None and not reconstructs
         table = make_tables(built, dataset.inputs, self.targets, dataset.all.weights, is_joined)
         size = config.training.batch_size
         weighting = made_weighting(built, self.targets, dataset.all.weights is not None, by_class(built, dataset))
