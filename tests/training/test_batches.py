@@ -21,6 +21,7 @@ from dltool.data.facts import InputFacts
 from dltool.errors import DataError
 from dltool.model.build import build_model
 from dltool.training import batches, numerics, rewrites
+from dltool.training import joined as joined_columns
 from dltool.training.batches import Resident, Streamed, make_tables, shared
 from dltool.training.fit import prepare_fit
 from dltool.training.joined import joined_vector
@@ -229,10 +230,12 @@ def test_the_vector_of_a_table_is_joined_once_and_no_bit_depends_on_it(tmp_path,
     joined, tables = train(config, dataset), fitting_of(config, dataset).steps.train.tables
     # The vector and the target. The model encodes what the tables of columns have.
     vector, _ = tables.tensors
-    columns = tables.layout.examples(np.arange(60))[0]
-    encoded = keras.Function(joined.built.core.input, joined_vector(joined.built.core))(columns)
+    columns = make_tables(joined.built, dataset.inputs, {"output": dataset.targets["target"]})
+    encoded = keras.Function(joined.built.core.input, joined_vector(joined.built.core))(
+        columns.batch(columns.tensors, np.arange(60))[0]
+    )
     np.testing.assert_array_equal(vector, encoded)
-    monkeypatch.setattr(batches, "JOINED_BYTES", 0)
+    monkeypatch.setattr(joined_columns, "MOST_BYTES", 0)
     assert len(fitting_of(config, dataset).steps.train.tables.tensors) > 2
     apart = train(config, dataset)
     assert_same(joined.weights, apart.weights)

@@ -5,7 +5,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -15,14 +15,10 @@ import tensorflow as tf
 from dltool.data.arrays.rows import Coded, Rows, aligned, is_aligned, is_text
 from dltool.machine import release_memory, usable_memory
 from dltool.model.build import BuiltModel
-from dltool.training.joined import joined_vector
 
 LOOKUP_BYTES = 2**26
 BLOCK_BYTES = 2**23
 """Bytes of rows preprocessed at once."""
-JOINED_BYTES = 2**26
-"""Bytes of the joined rows. A step joins its own batch in larger tables."""
-FLOAT_BYTES = 4
 POINTER_BYTES = 8
 CHUNK_BYTES = 2**25
 """Bytes of rows read at once. One chunk is in use while the next one is read."""
@@ -53,11 +49,13 @@ class Layout:
         targets: Mapping[str, np.ndarray],
         weights: np.ndarray | None,
         vector: Any = None,
+        columns: "Layout | None" = None,
     ) -> None:
         self.built, self.inputs, self.targets, self.weights = built, inputs, targets, weights
+        self.columns, self.vector = columns, None if columns is None else vector
         self.beside = [*targets.values(), *(() if weights is None else (weights,))]
-        self.growing = {name: model for name, model in built.preprocessors.items() if grows(model, inputs[name])}
-        self.in_step = self.growing if vector is None else {}
+        growing = [name for name, model in built.preprocessors.items() if grows(model, inputs[name])]
+        self.in_step = {name: built.preprocessors[name] for name in growing if vector is None}
         self.before = {name: model for name, model in built.preprocessors.items() if name not in self.in_step}
         self.looked_up = {
             name: (rows.codes, preprocessed_values(self.before.pop(name), rows))
@@ -72,8 +70,6 @@ class Layout:
         self.specs = [tf.TensorSpec((None, *array.shape[1:]), array.dtype) for array in arrays]
         self.row_bytes = max(1, bytes_of_row(self.specs))
         self.rows = len(next(iter(inputs.values())))
-        self.vector: Any = None
-        self.columns: Layout | None = None
 
     def stored(self, indices: np.ndarray, names: Iterable[str]) -> dict[str, np.ndarray]:
         """Return these rows, as stored, of the inputs `names` and of all inputs preprocessed in advance."""
@@ -127,12 +123,6 @@ class Layout:
         weights = None if self.weights is None else beside[-1]
         fed = self.built.structured(inputs) if self.vector is None else first_input
         return fed, self.built.structured_outputs(by_output), weights
-
-    def examples(self, indices: np.ndarray) -> tuple[Any, Any, Any]:
-        """Return what :meth:`batch` does for these rows of the data, without the loops' vector."""
-        columns = self.columns or self
-        tables = [tensor(array) for array in columns.arrays(indices, columns.groups)]
-        return columns.batch(tables, np.arange(len(indices)))
 
 
 class BatchTables(ABC):
@@ -233,29 +223,14 @@ def make_tables(
     inputs: Mapping[str, Rows],
     targets: Mapping[str, np.ndarray],
     weights: np.ndarray | None = None,
-    is_joined: bool = False,
 ) -> BatchTables:
     """Build the tables of raw `inputs`, of `targets` (rows, …) by output name, and of `weights` (rows,). An output
-    without a target is compared with the preprocessed input. If it `is_joined`, a small table has the vector that the
-    model makes of its columns, which the loops then feed, see :mod:`dltool.training.joined`."""
-    vector, rows = joined_vector(built.core) if is_joined else None, len(next(iter(inputs.values())))
-    if vector is not None and FLOAT_BYTES * math.prod(vector.shape[1:]) * rows > JOINED_BYTES:
-        vector = None
-    layout = Layout(built, inputs, targets, weights, vector)
-    if vector is not None:
-        layout = joined(layout, vector)
+    without a target is compared with the preprocessed input."""
+    return in_tables(Layout(built, inputs, targets, weights))
+
+
+def in_tables(layout: Layout) -> BatchTables:
     return Resident(layout) if are_resident(layout.row_bytes, layout.rows) else Streamed(layout)
-
-
-def joined(columns: Layout, vector: Any) -> Layout:
-    """Return the layout of the `vector` that the model makes of the columns."""
-    stored = columns.stored(np.arange(columns.rows), columns.inputs)
-    join = keras.Function(columns.built.core.input, vector)
-    values = join({name: tf.constant(each) for name, each in stored.items()})
-    built = replace(columns.built, preprocessors={})
-    layout = Layout(built, {"": np.asarray(values)}, columns.targets, columns.weights)
-    layout.vector, layout.columns, layout.growing = vector, columns, columns.growing
-    return layout
 
 
 def are_resident(row_bytes: int, rows: int) -> bool:

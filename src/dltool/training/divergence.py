@@ -13,6 +13,7 @@ from dltool.errors import ConfigPath
 from dltool.model.apply import Applied
 from dltool.model.calls import call_of
 from dltool.model.keras_objects import OUT_OF_MEMORY, make
+from dltool.training.batches import tensor
 from dltool.training.steps import Steps
 
 GROWTH = 10
@@ -42,9 +43,10 @@ def cause_of(steps: Steps, order: np.ndarray, step: int, losses: Sequence[float]
 
     `losses` are those of the epochs and steps before. The random state of the model changes."""
     size, layout = steps.train.batch_size, steps.train.tables.layout
+    columns = layout.columns or layout
     rows = order[step * size : (step + 1) * size]
     rows = rows[rows >= 0]
-    inputs, targets, _ = layout.examples(rows)
+    inputs, targets, _ = columns.batch(list(map(tensor, columns.arrays(rows, columns.groups))), np.arange(len(rows)))
     try:
         cause = next(causes(steps, inputs, targets, rows))
     except OUT_OF_MEMORY:

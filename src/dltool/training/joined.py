@@ -1,12 +1,37 @@
 """The vector that a model makes of the columns of a table, computed once for all rows instead of in each step."""
 
 import contextlib
+import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import keras
+import numpy as np
+import tensorflow as tf
 from keras.src.ops.nn import OneHot
+
+from dltool.data.examples import Examples
+from dltool.model.build import BuiltModel
+from dltool.training.batches import BatchTables, Layout, in_tables
+
+MOST_BYTES = 2**26
+"""Bytes of the joined rows. In larger tables, a step joins those of its batch."""
+
+
+def joined_tables(built: BuiltModel, examples: Examples, targets: Mapping[str, np.ndarray]) -> BatchTables:
+    """Build the tables of the examples, with `targets` by output name, for loops that feed the joined vector if the
+    model has one and the table is small."""
+    vector, rows = joined_vector(built.core), len(examples)
+    if vector is not None and 4 * math.prod(vector.shape[1:]) * rows > MOST_BYTES:
+        vector = None
+    layout = Layout(built, examples.inputs, targets, examples.weights, vector)
+    if vector is None:
+        return in_tables(layout)
+    join, stored = keras.Function(built.core.input, vector), layout.stored(np.arange(rows), layout.inputs)
+    joined = np.asarray(join({name: tf.constant(values) for name, values in stored.items()}))
+    return in_tables(Layout(replace(built, preprocessors={}), {"": joined}, targets, examples.weights, vector, layout))
 
 
 def joined_vector(core: keras.Model) -> Any:

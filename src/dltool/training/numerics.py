@@ -172,7 +172,8 @@ def choose_strategy(config: Config, built: BuiltModel, tables: BatchTables, step
         why = "private steps have gradients of single examples"
         return Strategy(jit_compile=False, rewrites=False, why={"jit_compile": why, "rewrites": why})
     wanted = config.training.jit_compile
-    jit_compile, why = (wanted, "the config says so") if wanted is not None else jit_rule(config, built, tables, steps)
+    rule = jit_rule(config, built, tables, steps) if wanted is None else (wanted, "the config says so", True)
+    jit_compile, why, grappler = rule
     found: tuple[str, ...] = ()
     if config.training.rewrites is False:
         reason = "the config says so"
@@ -181,49 +182,30 @@ def choose_strategy(config: Config, built: BuiltModel, tables: BatchTables, step
     else:
         found = possible_rewrites(built.core)
         reason = "; ".join(found) or "nothing to rewrite"
-    by_default = True, "TensorFlow's default"
-    grappler, of_grappler = by_default if jit_compile else grappler_rule(config, built, tables, steps)
-    reasons = {"jit_compile": why, "rewrites": reason, "grappler": of_grappler}
-    return Strategy(jit_compile, bool(found), reasons, grappler)
+    of_grappler = "TensorFlow's default" if grappler else f"{steps:,} steps of small dense layers do not repay it"
+    return Strategy(
+        jit_compile, bool(found), {"jit_compile": why, "rewrites": reason, "grappler": of_grappler}, grappler
+    )
 
 
-def jit_rule(config: Config, built: BuiltModel, tables: BatchTables, steps: int) -> tuple[bool, str]:
-    """Return whether XLA compiles the loop, and the reason."""
+def jit_rule(config: Config, built: BuiltModel, tables: BatchTables, steps: int) -> tuple[bool, str, bool]:
+    """Return whether XLA compiles the loop, the reason, and whether Grappler is worth its time otherwise."""
     if tf.config.list_physical_devices("GPU"):
-        return False, "TensorFlow's own kernels are used on a GPU"
+        return False, "TensorFlow's own kernels are used on a GPU", True
     if config.training.precision != "float32":
-        return False, "the precision is not float32"
+        return False, "the precision is not float32", True
     if not isinstance(tables, Resident):
-        return False, "the data does not fit in memory, and XLA compiles for one size of it"
-    others = not_dense(built, tables)
+        return False, "the data does not fit in memory, and XLA compiles for one size of it", True
+    models = [built.core, *tables.layout.in_step.values(), *([built.augmentation] if built.augmentation else [])]
+    others = sorted({type(layer).__name__ for layer in layers_of(models)} - DENSE)
     if others:
-        return False, f"XLA does not make {', '.join(others[:3])} faster on a CPU"
-    saved = steps * (SAVED_A_STEP + SAVED_SHARE * step_seconds(config, built))
-    if saved < REPAID * COMPILE_SECONDS:
-        return False, f"{steps:,} steps are too few to repay compiling"
-    return True, f"dense layers only, and {steps:,} steps repay compiling"
-
-
-def grappler_rule(config: Config, built: BuiltModel, tables: BatchTables, steps: int) -> tuple[bool, str]:
-    """Return whether Grappler optimizes the graph of the steps, and the reason."""
-    is_plain = config.training.precision == "float32" and not tf.config.list_physical_devices("GPU")
-    if not is_plain or not_dense(built, tables):
-        return True, "TensorFlow's default"
-    saved = steps * SAVED_BY_GRAPPLER * step_seconds(config, built)
-    is_worth_it = saved >= GRAPPLER_SECONDS
-    return is_worth_it, f"{steps:,} steps of these dense layers {'repay' if is_worth_it else 'do not repay'} it"
-
-
-def not_dense(built: BuiltModel, tables: BatchTables) -> list[str]:
-    """Return the classes of layers in the step that are not `DENSE`."""
-    models = [built.core, *tables.layout.growing.values(), *([built.augmentation] if built.augmentation else [])]
-    return sorted({type(layer).__name__ for layer in layers_of(models)} - DENSE)
-
-
-def step_seconds(config: Config, built: BuiltModel) -> float:
-    """Return the seconds of a step's arithmetic in dense layers."""
+        return False, f"XLA does not make {', '.join(others[:3])} faster on a CPU", True
     parameters = sum(math.prod(variable.shape) for variable in built.core.trainable_variables)
-    return 6 * parameters * config.training.batch_size / FLOPS_A_SECOND
+    arithmetic = steps * 6 * parameters * config.training.batch_size / FLOPS_A_SECOND
+    if steps * SAVED_A_STEP + SAVED_SHARE * arithmetic < REPAID * COMPILE_SECONDS:
+        repays_grappler = SAVED_BY_GRAPPLER * arithmetic >= GRAPPLER_SECONDS
+        return False, f"{steps:,} steps are too few to repay compiling", repays_grappler
+    return True, f"dense layers only, and {steps:,} steps repay compiling", True
 
 
 @contextlib.contextmanager

@@ -17,6 +17,7 @@ from dltool.model.trainable import TrainableLayer, set_trainable, trainable_laye
 from dltool.text import did_you_mean, listed, near, quoted
 from dltool.training.batches import make_tables, model_targets
 from dltool.training.compile import compile_core, culprit, made_optimizer
+from dltool.training.joined import joined_tables
 from dltool.training.loop import CannotCompileError, Loop, test_loop, train_loop
 from dltool.training.numerics import Strategy, choose_strategy, evaluation_batch
 from dltool.training.own_state import refuse_unsaved_state
@@ -52,9 +53,11 @@ class Steps:
         self.phase = 0
         self.compile()
         # The loss of a reconstruction takes the inputs, too.
-        reconstructs = any(head.target is None for head in built.heads)
-        is_joined = config.training.privacy is None and built.augmentation is None and not reconstructs
-        table = make_tables(built, dataset.inputs, self.targets, dataset.all.weights, is_joined)
+        takes_inputs = built.augmentation is not None or any(head.target is None for head in built.heads)
+        if takes_inputs or config.training.privacy is not None:
+            table = make_tables(built, dataset.inputs, self.targets, dataset.all.weights)
+        else:
+            table = joined_tables(built, dataset.all, self.targets)
         size = config.training.batch_size
         weighting = made_weighting(built, self.targets, dataset.all.weights is not None, by_class(built, dataset))
         plain = made_weighting(built, self.targets, dataset.all.weights is not None)
