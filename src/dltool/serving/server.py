@@ -1,0 +1,164 @@
+"""The processes of a server: one, or several that share a socket; each answers every request that it has accepted."""
+
+import asyncio
+import multiprocessing
+import os
+import signal
+import socket
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from multiprocessing.connection import wait
+from multiprocessing.context import SpawnProcess
+from multiprocessing.synchronize import Semaphore
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+import uvicorn
+
+from dltool.errors import MachineError
+from dltool.serving.counters import FOLDER
+from dltool.serving.limits import Limits
+from dltool.text import os_words
+
+if TYPE_CHECKING:
+    from dltool.serving.app import Service
+
+BACKLOG = 2048
+LAST_REQUESTS = 0.5
+"""Seconds in which requests on open connections are still read after the end has begun."""
+RESTART_AFTER = 1.0
+"""Seconds between the death of a worker and its successor."""
+OPEN_CONNECTIONS = 1_000
+
+Note = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What a server serves: runs by the name of their models. `key` is what requests must name, if anything."""
+
+    paths: Mapping[str, Path]
+    limits: Limits
+    follows: bool = False
+    key: str | None = None
+    allow_code: Sequence[Path] = ()
+
+
+Work = Callable[[Setup, socket.socket, Semaphore], None]
+
+
+class Server(uvicorn.Server):
+    """A server that ends without losing a request: it closes its door, reads what is under way, answers, and ends."""
+
+    def __init__(self, config: uvicorn.Config, guard: "Guard") -> None:
+        super().__init__(config)
+        self.guard = guard
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        # The second signal does not wait. Neither is raised again: a server that was told to end has not failed.
+        self.force_exit = self.should_exit
+        self.should_exit = True
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self.guard.is_ending = True
+        # One more turn of the loop accepts what has connected; from then on nobody can.
+        await asyncio.sleep(0)
+        for server in self.servers:
+            server.close()
+        # A connection whose request has not been read yet looks idle, and uvicorn closes idle connections at once.
+        await asyncio.sleep(0 if self.force_exit else LAST_REQUESTS)
+        await super().shutdown(sockets)
+
+
+def listening(host: str, port: int) -> socket.socket:
+    """Return a socket that listens. Raises MachineError: the address is not of this machine, or in use."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # By the protocol's number asyncio knows that a connection is TCP, and sends small answers without delay.
+    door = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        door.bind((host, port))
+        door.listen(BACKLOG)
+    except OSError as error:
+        door.close()
+        raise MachineError(f"cannot listen at {host}:{port}: {os_words(error)}", "choose another --port or --host") from None
+    return door
+
+
+def loaded(setup: Setup, note: Note) -> "Service":
+    """Load the models. Raises DltoolError: one cannot be loaded."""
+    # The process that watches over workers needs no TensorFlow.
+    from dltool.serving.app import Service
+
+    return Service([*setup.paths.values()], setup.limits, follows=setup.follows, note=note)
+
+
+def serve_here(setup: Setup, service: "Service", door: socket.socket, ready: Callable[[], None]) -> None:
+    """Serve in this process until it is told to end."""
+    from dltool.serving.app import application
+
+    guard = application(service, setup.key)
+    config = uvicorn.Config(
+        guard,
+        lifespan="on",
+        log_level="error",
+        access_log=False,
+        server_header=False,
+        limit_concurrency=OPEN_CONNECTIONS,
+        timeout_graceful_shutdown=int(setup.limits.seconds) + 1,
+    )
+    service.when_ready = ready
+    asyncio.run(Server(config, guard).serve(sockets=[door]))
+
+
+def serve_in_workers(
+    setup: Setup, door: socket.socket, count: int, work: Work, note: Note, ready: Callable[[], None]
+) -> int:
+    """Serve by `work` in so many processes until this one is told to end, and replace those that die. Return the exit
+    code: that of a process that could not begin."""
+    context = multiprocessing.get_context("spawn")
+    is_ready = context.Semaphore(0)
+    workers: list[SpawnProcess] = []
+    is_ending = has_begun = False
+
+    def end(*_: object) -> None:
+        nonlocal is_ending
+        is_ending = True
+        for worker in workers:
+            if worker.pid is not None and worker.is_alive():
+                os.kill(worker.pid, signal.SIGTERM)
+
+    def begun() -> SpawnProcess:
+        worker = context.Process(target=work, args=(setup, door, is_ready))
+        worker.start()
+        return worker
+
+    with ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="dltool-"))
+        os.environ[FOLDER] = folder
+        for number in (signal.SIGTERM, signal.SIGINT):
+            stack.callback(signal.signal, number, signal.signal(number, end))
+        workers += [begun() for _ in range(count)]
+        while workers:
+            if not has_begun and is_ready.acquire(block=False):
+                has_begun = True
+                ready()
+            gone = wait([worker.sentinel for worker in workers], timeout=0.2)
+            for worker in [each for each in workers if each.sentinel in gone]:
+                workers.remove(worker)
+                worker.join()
+                if is_ending:
+                    continue
+                if not has_begun:
+                    end()
+                    for other in workers:
+                        other.join()
+                    return worker.exitcode or 1
+                note(f"process {worker.pid} ended with {worker.exitcode}; another one begins")
+                time.sleep(RESTART_AFTER)
+                workers.append(begun())
+    return 0
