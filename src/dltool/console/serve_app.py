@@ -1,5 +1,6 @@
 """The signature of `dltool serve`, and its processes' work."""
 
+import os
 from collections.abc import Callable
 from multiprocessing.synchronize import Semaphore
 from pathlib import Path
@@ -21,7 +22,9 @@ MEGABYTE = 2**20
 
 def serve(
     runs: Annotated[list[Path], Argument(metavar="RUN…", help="Run directories, such as runs/mnist/latest.")],
-    host: Annotated[str, Option(help="The address to listen at. 0.0.0.0 is every address of this machine.")] = "127.0.0.1",
+    host: Annotated[
+        str, Option(help="The address to listen at. 0.0.0.0 is every address of this machine.")
+    ] = "127.0.0.1",
     port: Annotated[int, Option(min=0, max=65535, help="The port to listen at; 0 is any free one.")] = 8000,
     workers: Annotated[int, Option(min=1, help="Processes that answer; each loads the models.")] = 1,
     follow: Annotated[bool, Option("--follow", help="Load newer runs as RUN points to them.")] = False,
@@ -80,3 +83,5 @@ def work(setup: "Setup", door: socket, is_ready: Semaphore) -> None:
     begin_own_process()
     with frame(allow_code=setup.allow_code):
         serve_loaded(setup, door, is_ready.release)
+    # The end of an interpreter with TensorFlow takes seconds.
+    os._exit(0)

@@ -22,7 +22,11 @@ from dltool.serving.served import Answer, Served
 from dltool.text import joined, quoted
 
 PAGE = Path(__file__).with_name("page")
-PAGE_FILES = {"/": ("page.html", "text/html"), "/page.js": ("page.js", "text/javascript"), "/page.css": ("page.css", "text/css")}
+PAGE_FILES = {
+    "/": ("page.html", "text/html"),
+    "/page.js": ("page.js", "text/javascript"),
+    "/page.css": ("page.css", "text/css"),
+}
 SAFE = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
     "img-src 'self' blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -32,7 +36,10 @@ SAFE = {
 OPEN_PATHS = frozenset({*PAGE_FILES, "/health", "/v2/health/live", "/v2/health/ready"})
 """The paths that need no key: what a load balancer asks, and the page, which asks for the key."""
 JSON_TYPES = ("", "application/json")
-PROBLEM = {"type": "object", "properties": {"row": {"type": ["integer", "null"]}, "field": {"type": ["string", "null"]}}}
+PROBLEM = {
+    "type": "object",
+    "properties": {"row": {"type": ["integer", "null"]}, "field": {"type": ["string", "null"]}},
+}
 ERROR = {
     "type": "object",
     "required": ["error"],
@@ -50,7 +57,8 @@ STATUSES = {
     504: "No answer in time",
 }
 REFUSALS: dict[int | str, dict[str, Any]] = {
-    status: {"description": words, "content": {"application/json": {"schema": ERROR}}} for status, words in STATUSES.items()
+    status: {"description": words, "content": {"application/json": {"schema": ERROR}}}
+    for status, words in STATUSES.items()
 }
 
 
@@ -92,7 +100,10 @@ class Service:
                 "version": host.model.version,
                 "rows": request_schema(host.model)["properties"]["rows"],
                 "files": uploads.kind_of(host.model),
-                "outputs": [{"name": each.name, "kind": each.kind, "classes": each.classes} for each in host.model.predictor.outputs],
+                "outputs": [
+                    {"name": each.name, "kind": each.kind, "classes": each.classes}
+                    for each in host.model.predictor.outputs
+                ],
             }
             for host in self.hosts.values()
         ]
@@ -101,7 +112,12 @@ class Service:
 def application(service: Service, key: str | None = None) -> Guard:
     """Return the ASGI application. `key` must come with every request but those for health and page."""
     app = FastAPI(
-        title="dltool serve", version=__version__, lifespan=service.lifespan, docs_url=None, redoc_url=None, responses=REFUSALS
+        title="dltool serve",
+        version=__version__,
+        lifespan=service.lifespan,
+        docs_url=None,
+        redoc_url=None,
+        responses=REFUSALS,
     )
 
     @app.exception_handler(Refused)
@@ -150,7 +166,9 @@ def add_page(app: FastAPI, service: Service) -> None:
     @app.get("/health")
     async def health() -> Response:
         models = {name: host.model.version for name, host in service.hosts.items()}
-        return plain({"status": "ready" if service.is_ready else "ending", "models": models}, 200 if service.is_ready else 503)
+        return plain(
+            {"status": "ready" if service.is_ready else "ending", "models": models}, 200 if service.is_ready else 503
+        )
 
     @app.get("/models")
     async def models() -> Response:
@@ -182,13 +200,18 @@ def add_rows(app: FastAPI, service: Service, name: str, path: str) -> None:
         return answered(await host.ask(question))
 
     if uploads.kind_of(host.model) is not None:
-        form = {"type": "object", "properties": {"files": {"type": "array", "items": {"type": "string", "format": "binary"}}}}
+        form = {
+            "type": "object",
+            "properties": {"files": {"type": "array", "items": {"type": "string", "format": "binary"}}},
+        }
 
         @app.post(f"{path}/files", openapi_extra=body_of(form, "multipart/form-data"))
         async def predict_files(request: Request) -> Response:
             refuse_other_type(request, "multipart/form-data")
             async with request.form(max_files=uploads.MOST_FILES, max_fields=8) as sent:
-                found = [(each.filename or "file", each) for each in sent.getlist("files") if isinstance(each, UploadFile)]
+                found = [
+                    (each.filename or "file", each) for each in sent.getlist("files") if isinstance(each, UploadFile)
+                ]
                 files = [uploads.Upload(name, await each.read()) for name, each in found]
             return answered(await host.ask(await asyncio.to_thread(uploads.question, host.model, files)))
 
@@ -235,7 +258,10 @@ def add_v2(app: FastAPI, service: Service) -> None:
     @app.get("/v2/models/{model}/ready")
     @app.get("/v2/models/{model}/versions/{version}/ready")
     async def model_ready(model: str, version: str | None = None) -> Response:
-        return plain({"name": service.host(model, version).model.name, "ready": service.is_ready}, 200 if service.is_ready else 503)
+        return plain(
+            {"name": service.host(model, version).model.name, "ready": service.is_ready},
+            200 if service.is_ready else 503,
+        )
 
     extra = body_of(protocol_v2.REQUEST.json_schema())
 
@@ -243,7 +269,9 @@ def add_v2(app: FastAPI, service: Service) -> None:
     @app.post("/v2/models/{model}/versions/{version}/infer", openapi_extra=extra)
     async def infer(model: str, request: Request, version: str | None = None) -> Response:
         host = service.host(model, version)
-        asked, question = protocol_v2.question(host.model, await request.body(), request.headers.get(protocol_v2.LENGTH))
+        asked, question = protocol_v2.question(
+            host.model, await request.body(), request.headers.get(protocol_v2.LENGTH)
+        )
         answer = await host.ask(question)
         content, length = protocol_v2.response(host.model, asked, answer)
         if length is None:

@@ -1,4 +1,4 @@
-"""Requests that wait together are answered as one batch: the model runs in one thread, on whatever has come meanwhile."""
+"""Requests that wait together are answered as one batch: the model runs in one thread, on what has come meanwhile."""
 
 import asyncio
 from collections import deque

@@ -22,7 +22,9 @@ class Counters:
             "dltool_request_seconds", "Seconds of a request", ["route"], buckets=SECONDS, registry=self.registry
         )
         self.rows = Counter("dltool_rows", "Predicted rows", ["model", "run"], registry=self.registry)
-        self.batches = Histogram("dltool_batch_rows", "Rows of a batch", ["model"], buckets=ROWS, registry=self.registry)
+        self.batches = Histogram(
+            "dltool_batch_rows", "Rows of a batch", ["model"], buckets=ROWS, registry=self.registry
+        )
         self.waiting = Gauge(
             "dltool_waiting_requests",
             "Requests that wait for the model",
@@ -44,5 +46,5 @@ class Counters:
         if FOLDER not in os.environ:
             return generate_latest(self.registry)
         together = CollectorRegistry()
-        multiprocess.MultiProcessCollector(together)
+        multiprocess.MultiProcessCollector(together)  # type: ignore[no-untyped-call]  # it has no annotations
         return generate_latest(together)

@@ -31,7 +31,9 @@ def compiled(predictor: "Predictor") -> Engine:
         given = inputs if predictor.facts.only_input is None else next(iter(inputs.values()))
         found = built.full(given, training=False)
         found = found if isinstance(found, dict) else {names[0]: found}
-        return {name: tf.cast(found[name], "float64" if found[name].dtype == "float64" else "float32") for name in names}
+        return {
+            name: tf.cast(found[name], "float64" if found[name].dtype == "float64" else "float32") for name in names
+        }
 
     def outputs(inputs: Mapping[str, Rows]) -> dict[str, np.ndarray]:
         found = whole({name: tf.constant(np.asarray(rows[:])) for name, rows in inputs.items()})

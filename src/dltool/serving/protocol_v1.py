@@ -88,5 +88,6 @@ def response(by_row: bool, answer: Answer) -> dict[str, Any]:
 
 def plain(values: np.ndarray) -> list[Any]:
     """Return nested lists for JSON, which has neither NaN nor infinity."""
-    found: list[Any] = values.tolist() if np.isfinite(values).all() else np.where(np.isfinite(values), values, None).tolist()
-    return found
+    found = values.astype(object)
+    found[~np.isfinite(values)] = None
+    return list(found.tolist())

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import BaseModel, Field, TypeAdapter
 
-from dltool.data.arrays.rows import Coded, Rows, coded
+from dltool.data.arrays.rows import Rows, coded
 from dltool.serving.limits import Refused
 from dltool.serving.row_schema import parsed
 from dltool.serving.served import Answer, Question, Served
@@ -168,18 +168,15 @@ def listed_values(each: RequestTensor, count: int) -> np.ndarray:
             raise Refused(400, f"{each.name}: BYTES are strings")
         return np.array(flat, dtype=object)
     is_float = each.datatype.startswith("FP")
-    fits = all(is_number(value, is_float) or (value is None and is_float) for value in flat)
+    kinds = (bool,) if each.datatype == "BOOL" else (int, float) if is_float else (int,)
+    fits = all(type(value) in kinds or (value is None and is_float) for value in flat)
     try:
         found = np.array([math.nan if value is None else value for value in flat], dtype=DATATYPES[each.datatype])
     except (OverflowError, TypeError, ValueError):
         fits = False
-    if not fits or (not is_float and found.tolist() != flat):
+    if not fits:
         raise Refused(400, f"{each.name}: the data are no numbers of type {each.datatype}")
     return found
-
-
-def is_number(value: Any, is_float: bool) -> bool:
-    return isinstance(value, int | float) if is_float else isinstance(value, int)
 
 
 def flattened(name: str, data: Any, most: int) -> list[Any]:
@@ -203,7 +200,10 @@ def fitted(name: str, found: np.ndarray, shape: tuple[int, ...], dtype: str) -> 
         raise Refused(400, f"{name} has the shape {list(found.shape)}; the model takes {[-1, *shape]}")
     is_text = found.dtype == object
     if is_text != (dtype == "string"):
-        raise Refused(400, f"{name} has the datatype {STRING if is_text else NAMES[str(found.dtype)]}; the model takes {NAMES[dtype]}")
+        raise Refused(
+            400,
+            f"{name} has the datatype {STRING if is_text else NAMES[str(found.dtype)]}; the model takes {NAMES[dtype]}",
+        )
     if is_text:
         return coded(found)
     converted = found.astype(dtype)

@@ -2,12 +2,21 @@
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NotRequired
 
-from pydantic import AfterValidator, ConfigDict, Field, StrictBool, StrictFloat, StrictStr, TypeAdapter, ValidationError
-from pydantic import WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictFloat,
+    StrictStr,
+    TypeAdapter,
+    ValidationError,
+    WithJsonSchema,
+)
 from pydantic_core import PydanticCustomError
-from typing_extensions import NotRequired, TypedDict  # pydantic needs these before Python 3.12
+from typing_extensions import TypedDict  # pydantic needs it before Python 3.12
 
 from dltool.config.columns import UNIX, CategoryColumn, ColumnType, DateColumn
 from dltool.config.schema import Data
@@ -29,6 +38,8 @@ LONGEST = 80
 """Characters of a value in a message."""
 FILES = ("image", "audio")
 UNKNOWN_FIELD = "extra_forbidden"
+ROW = "Row"
+"""The name of a row's definition in the schema of a request."""
 
 
 def request_type(
@@ -42,15 +53,13 @@ def request_type(
         if (windows := data.windows) is not None:
             # What separates and orders the rows of windows need not be an input.
             fields |= {name: ANY_CELL for name in (*windows.keys, *columns_in(windows.order)) if name not in fields}
-        row = mapping_of(fields)
+        row = mapping_of(ROW, fields)
     elif data.source.name == "text":
         row = Annotated[StrictStr, AfterValidator(refuse_blank)]
     elif len(inputs) > 1:
-        row = mapping_of({each.name: Any for each in inputs})
-    rows = Annotated[list[row], Field(min_length=1, max_length=most)]  # type: ignore[valid-type]  # as above
-    request = TypedDict("Request", {"rows": rows})  # type: ignore[misc]
-    request.__pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[attr-defined]
-    return TypeAdapter(request)
+        row = mapping_of(ROW, {each.name: Any for each in inputs})
+    rows = Annotated[list[row], Field(min_length=1, max_length=most)]
+    return TypeAdapter(mapping_of("Request", {"rows": rows}))
 
 
 def refuse_blank(text: str) -> str:
@@ -59,24 +68,27 @@ def refuse_blank(text: str) -> str:
     return text
 
 
-def mapping_of(fields: Mapping[str, Any]) -> Any:
-    """Return the type of a row with these fields, and no others."""
-    row = TypedDict("Row", dict(fields))  # type: ignore[misc]  # the fields of a run
-    row.__pydantic_config__ = ConfigDict(extra="forbid", allow_inf_nan=False)  # type: ignore[attr-defined]
-    return row
+def mapping_of(name: str, fields: Mapping[str, Any]) -> Any:
+    """Return the type of mappings with these fields, and no others."""
+    made: Any = TypedDict  # called: its fields are known when the run is
+    kind = made(name, dict(fields))
+    kind.__pydantic_config__ = ConfigDict(extra="forbid", allow_inf_nan=False)
+    return kind
 
 
 def field_of(schema: "InputSchema", column: ColumnType) -> Any:
     """Return the type of a column's values. A value that may be missing may be null, or left out."""
     options = column.options
     if isinstance(options, DateColumn):
-        form = {"type": "integer"} if options.format in UNIX else {"type": "string", "x-date": options.format or "ISO"}
+        form: dict[str, Any] = (
+            {"type": "integer"} if options.format in UNIX else {"type": "string", "x-date": options.format or "ISO"}
+        )
         kind: Any = Annotated[Any, AfterValidator(DateCheck(options.format)), WithJsonSchema(form)]
     elif isinstance(options, CategoryColumn):
         form = {"type": ["string", "number"], "x-known": list(schema.categories or ())[:MOST_KNOWN]}
         kind = Annotated[Any, AfterValidator(CategoryCheck(options, schema)), WithJsonSchema(form)]
     elif column.name == "number":
-        limits = [] if schema.low is None else [schema.low, schema.high]
+        limits: list[Any] = [] if schema.low is None else [schema.low, schema.high]
         kind = Annotated[StrictFloat, Field(json_schema_extra={"x-range": limits})]
     else:
         kind = StrictBool if column.name == "boolean" else StrictStr
@@ -136,7 +148,7 @@ def parsed(rows: TypeAdapter[Any], body: bytes) -> Any:
 
 def fields_of(rows: TypeAdapter[Any]) -> list[str]:
     """Return the names of the fields of a row; none if a row has no fields."""
-    return list(rows.json_schema().get("$defs", {}).get("Row", {}).get("properties", {}))
+    return list(rows.json_schema().get("$defs", {}).get(ROW, {}).get("properties", {}))
 
 
 def problem_of(error: Any, known: list[str]) -> dict[str, Any]:

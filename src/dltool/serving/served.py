@@ -49,8 +49,9 @@ class Answer:
 
 @dataclass(frozen=True)
 class Served:
-    """The best model of a run, ready to answer. `ranges` are those of what describes its arrays, in training; `request` is the
-    type of what it takes as JSON."""
+    """The best model of a run, ready to answer.
+
+    `ranges` are those of what describes its arrays, in training; `request` is the type of what it takes as JSON."""
 
     run: Run
     predictor: Predictor
@@ -83,7 +84,11 @@ class Served:
         if self.predictor.types:
             return self.read(lambda: self.predictor.rows(rows))
         inputs = self.predictor.inputs
-        given = {inputs[0].name: rows} if len(inputs) == 1 else {each.name: [row[each.name] for row in rows] for each in inputs}
+        given = (
+            {inputs[0].name: rows}
+            if len(inputs) == 1
+            else {each.name: [row[each.name] for row in rows] for each in inputs}
+        )
         arrays = {name: numbers(values, name) for name, values in given.items()}
         return self.read(lambda: self.predictor.rows(arrays))
 
@@ -106,7 +111,10 @@ class Served:
         for name, (low, high) in self.ranges.items():
             values = np.asarray(described.get(name, ()), float)
             beyond = values[(values < low - FAR * (high - low)) | (values > high + FAR * (high - low))]
-            far += [f"{name} is {data_number(float(each))}, in training {data_number(low)} to {data_number(high)}" for each in beyond[:1]]
+            far += [
+                f"{name} is {data_number(float(each))}, in training {data_number(low)} to {data_number(high)}"
+                for each in beyond[:1]
+            ]
         if far:
             more = f", and {len(far) - 1:,} others of {len(self.ranges):,}" if len(far) > 1 else ""
             yield f"values far outside the training range: {far[0]}{more}"
@@ -114,16 +122,20 @@ class Served:
     def answers(self, questions: Sequence[Question]) -> list[Answer | BaseException]:
         """Answer questions as one batch; a question that cannot be read has its error."""
         ready = self.ready(questions)
-        found = {number: each for number, each in ready.items() if isinstance(each, BaseException)}
+        found: dict[int, Answer | BaseException] = {}
+        found |= {number: each for number, each in ready.items() if isinstance(each, BaseException)}
         asked = {number: each for number, each in ready.items() if isinstance(each, Question)}
         parts = [each.inputs for each in asked.values() if each.inputs is not None]
         if parts:
-            outputs = self.engine({each.name: stack([part[each.name] for part in parts]) for each in self.predictor.inputs})
+            outputs = self.engine(
+                {each.name: stack([part[each.name] for part in parts]) for each in self.predictor.inputs}
+            )
             words = records(self.predictor.columns(outputs))
         first = 0
-        for number, each in asked.items():
-            rows = slice(first, first + each.rows)
-            found[number] = Answer({name: values[rows] for name, values in outputs.items()}, words[rows], each.warnings)
+        for number, question in asked.items():
+            rows = slice(first, first + question.rows)
+            own = {name: values[rows] for name, values in outputs.items()}
+            found[number] = Answer(own, words[rows], question.warnings)
             first = rows.stop
         return [found[number] for number in range(len(questions))]
 
@@ -179,7 +191,7 @@ def served(path: Path, limits: Limits) -> Served:
 
 
 def ranges_of(run: Run) -> dict[str, tuple[float, float]]:
-    """Return the lowest and the highest quantile of what describes the inputs in training; none if the run keeps none."""
+    """Return the lowest and highest quantile of what describes the inputs in training; none if the run keeps none."""
     file = run.evaluation / "test" / DISTRIBUTIONS
     kept = read_kept(run.read_json(file), str(file)) if file.exists() else {}
     return {name: (each.edges[0], each.edges[-1]) for name, each in kept.items() if len(each.edges) > 1}

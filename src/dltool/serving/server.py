@@ -1,10 +1,14 @@
 """The processes of a server: one, or several that share a socket; each answers every request that it has accepted."""
 
 import asyncio
+import contextlib
+import ctypes
 import multiprocessing
 import os
 import signal
 import socket
+import struct
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -26,6 +30,7 @@ from dltool.text import os_words
 
 if TYPE_CHECKING:
     from dltool.serving.app import Service
+    from dltool.serving.limits import Guard
 
 BACKLOG = 2048
 LAST_REQUESTS = 0.5
@@ -33,6 +38,8 @@ LAST_REQUESTS = 0.5
 RESTART_AFTER = 1.0
 """Seconds between the death of a worker and its successor."""
 OPEN_CONNECTIONS = 1_000
+SO_ATTACH_FILTER = 26
+"""Linux's number, which Python does not name."""
 
 Note = Callable[[str], None]
 
@@ -65,11 +72,10 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self.guard.is_ending = True
-        # One more turn of the loop accepts what has connected; from then on nobody can.
-        await asyncio.sleep(0)
-        for server in self.servers:
-            server.close()
-        # A connection whose request has not been read yet looks idle, and uvicorn closes idle connections at once.
+        for door in sockets or ():
+            refuse_new(door)
+        # What has connected is accepted and answered. A connection whose request has not been read yet looks idle, and
+        # uvicorn closes idle connections at once.
         await asyncio.sleep(0 if self.force_exit else LAST_REQUESTS)
         await super().shutdown(sockets)
 
@@ -85,8 +91,23 @@ def listening(host: str, port: int) -> socket.socket:
         door.listen(BACKLOG)
     except OSError as error:
         door.close()
-        raise MachineError(f"cannot listen at {host}:{port}: {os_words(error)}", "choose another --port or --host") from None
+        raise MachineError(
+            f"cannot listen at {host}:{port}: {os_words(error)}", "choose another --port or --host"
+        ) from None
     return door
+
+
+def refuse_new(door: socket.socket) -> None:
+    """Let a listening socket finish the connections that have begun, and begin no others. Closing it resets those that
+    the kernel has made and nobody has accepted; elsewhere than on Linux, that is what happens."""
+    if sys.platform != "linux":
+        return
+    # A classic BPF program (linux/filter.h) before the socket: byte 13 of TCP's header has the flags; a packet with SYN
+    # and without ACK begins a connection, and is dropped.
+    program = [(0x30, 0, 0, 13), (0x54, 0, 0, 0x12), (0x15, 1, 0, 0x02), (0x06, 0, 0, 0x7FFFFFFF), (0x06, 0, 0, 0)]
+    code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *each) for each in program))
+    with contextlib.suppress(OSError):
+        door.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("HP", len(program), ctypes.addressof(code)))
 
 
 def loaded(setup: Setup, note: Note) -> "Service":

@@ -71,7 +71,9 @@ def decoded_as_trained(model: Served, files: Sequence[Upload]) -> Question:
                 problems += [problem(number, each, reason_in(one["message"])) for one in refused.problems or ()]
             else:
                 # What is decoded on access is read while the file exists.
-                asked.append(replace(found, inputs={name: np.array(rows) for name, rows in (found.inputs or {}).items()}))
+                asked.append(
+                    replace(found, inputs={name: np.array(rows) for name, rows in (found.inputs or {}).items()})
+                )
     if problems:
         raise Refused(422, "not all of the files can be read", problems)
     inputs = {name: np.concatenate([(each.inputs or {})[name] for each in asked]) for name in asked[0].inputs or ()}
