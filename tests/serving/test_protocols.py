@@ -79,6 +79,8 @@ def test_json_and_binary_tensors_give_what_rows_give(table: Client) -> None:
         {"data": [True, False]},
         {"parameters": {"binary_data_size": 8}},
         {"parameters": {"binary_data_size": -1}},
+        {"name": "place", "datatype": "BYTES", "data": ["north", "moon"]},
+        {"name": "place", "datatype": "BYTES", "data": ["north", ""]},
     ],
 )
 def test_a_tensor_that_does_not_fit_is_refused_with_400(table: Client, change: dict[str, Any]) -> None:

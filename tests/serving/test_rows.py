@@ -3,12 +3,16 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from tests.serving.conftest import ROW, Client, Problems, client_of
 
 import dltool
-from dltool.serving.limits import Limits
+from dltool.data.arrays.rows import Rows, coded
+from dltool.serving.hosting import Host, blank
+from dltool.serving.limits import Limits, Refused
+from dltool.serving.served import Answer, Question
 
 
 def test_the_answer_is_what_predict_says(table: Client, table_run: Path) -> None:
@@ -46,7 +50,7 @@ def test_all_problems_of_a_request_are_named_by_row_and_field(table: Client, pro
     }
     said = {each["field"]: each["message"] for each in answer.json()["problems"] if each["row"] == 1}
     assert said["colours"] == 'Unknown field; did you mean "colour"?'
-    assert said["place"] == "Training has not seen this category; it has seen north and south"
+    assert said["place"] == "Training has not seen this category; it has seen north, south"
     assert said["seen"] == "Input should be a date in ISO 8601, such as 2026-01-31"
 
 
@@ -152,3 +156,22 @@ def test_two_models_have_paths_of_their_own(table_run: Path, picture_run: Path) 
     assert both.rows(ROW, path="/models/flowers/predict").status_code == 200
     assert both.rows([[0] * 8] * 8, path="/models/pictures/predict").status_code == 200
     assert both.rows(ROW).status_code == 404
+
+
+def test_a_value_that_fails_in_the_model_fails_its_own_request_alone(table_run: Path) -> None:
+    table = client_of(table_run)
+    host = table.service.hosts["flowers"]
+    known, unknown = (
+        Question(1, inputs={**inputs_of(host), "place": coded(np.array([place]))}) for place in ("north", "moon")
+    )
+
+    first, second, third = host.model.answers([known, unknown, known])
+
+    assert isinstance(first, Answer)
+    assert isinstance(third, Answer)
+    assert isinstance(second, Refused)
+    assert "vocabulary" in second.reason
+
+
+def inputs_of(host: Host) -> dict[str, Rows]:
+    return {each.name: blank(each, 1) for each in host.model.predictor.inputs}

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dltool.data.arrays.rows import Rows
+from dltool.serving.limits import Refused
 
 if TYPE_CHECKING:
     from dltool.evaluation.predictor import Predictor
 
 Engine = Callable[[Mapping[str, Rows]], dict[str, np.ndarray]]
-"""Outputs by name, (rows, …), for raw inputs by name, (rows, …)."""
+"""Outputs by name, (rows, …), for raw inputs. Raises Refused: a value that the model does not take."""
 
 
 def compiled(predictor: "Predictor") -> Engine:
@@ -36,7 +37,12 @@ def compiled(predictor: "Predictor") -> Engine:
         }
 
     def outputs(inputs: Mapping[str, Rows]) -> dict[str, np.ndarray]:
-        found = whole({name: tf.constant(np.asarray(rows[:])) for name, rows in inputs.items()})
+        try:
+            found = whole({name: tf.constant(np.asarray(rows[:])) for name, rows in inputs.items()})
+        except tf.errors.InvalidArgumentError as error:
+            # Keras's own layers check some of their values, such as categories, as they compute.
+            reason = str(error.message).partition("[[")[0].strip().splitlines()[-1]
+            raise Refused(422, f"the model does not take one of the values: {reason}") from None
         return {name: each.numpy() for name, each in found.items()}
 
     return outputs

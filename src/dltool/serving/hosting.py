@@ -71,9 +71,9 @@ def warmed(model: Served) -> Served:
 
 
 def blank(schema: InputSchema, rows: int) -> Rows:
-    """Return so many rows of zeros, or of empty texts."""
-    shape = (rows, *schema.shape)
-    return coded(np.full(shape, "", object)) if schema.dtype == "string" else np.zeros(shape, schema.dtype)
+    """Return so many rows of zeros, of empty texts, or of a category."""
+    shape, text = (rows, *schema.shape), (schema.categories or ("",))[0]
+    return coded(np.full(shape, text, object)) if schema.dtype == "string" else np.zeros(shape, schema.dtype)
 
 
 async def follow(hosts: Sequence[Host], note: Callable[[str], None]) -> None:

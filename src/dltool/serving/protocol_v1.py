@@ -44,8 +44,7 @@ def question(model: Served, body: bytes) -> tuple[bool, Question]:
     if set(columns) != set(names):
         raise Refused(400, f"the model takes {', '.join(names)}; given are {', '.join(columns) or 'none'}")
     given: dict[str, Rows] = {
-        each.name: fitted(each.name, array_of(each.name, columns[each.name]), each.shape, each.dtype)
-        for each in model.predictor.inputs
+        each.name: fitted(each, array_of(each.name, columns[each.name])) for each in model.predictor.inputs
     }
     rows = {len(values) for values in given.values()}
     if len(rows) > 1 or 0 in rows:

@@ -6,7 +6,7 @@ which the JSON is followed by the bytes of tensors, little-endian; a string is i
 import json
 import math
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 from pydantic import BaseModel, Field, TypeAdapter
@@ -15,6 +15,10 @@ from dltool.data.arrays.rows import Rows, coded
 from dltool.serving.limits import Refused
 from dltool.serving.row_schema import parsed
 from dltool.serving.served import Answer, Question, Served
+from dltool.text import quoted
+
+if TYPE_CHECKING:
+    from dltool.evaluation.predictor import InputSchema
 
 LENGTH = "inference-header-content-length"
 """The header with the bytes of JSON before the bytes of tensors."""
@@ -103,8 +107,7 @@ def question(model: Served, body: bytes, length: str | None) -> tuple[InferenceR
     given: dict[str, Rows] = {}
     for each in request.inputs:
         raw, end = taken(body, end, each)
-        schema = wanted[each.name]
-        given[each.name] = fitted(each.name, values(each, raw), schema.shape, schema.dtype)
+        given[each.name] = fitted(wanted[each.name], values(each, raw))
     if end != len(body):
         raise Refused(400, f"{len(body) - end} bytes of the body belong to no tensor")
     if missing := [name for name in wanted if name not in given]:
@@ -192,8 +195,10 @@ def flattened(name: str, data: Any, most: int) -> list[Any]:
     raise Refused(400, f"{name}: the data are no tensor of {most} values")
 
 
-def fitted(name: str, found: np.ndarray, shape: tuple[int, ...], dtype: str) -> Rows:
-    """Return values as the rows of an input. Raises Refused: they have another shape, or lose by its dtype."""
+def fitted(schema: "InputSchema", found: np.ndarray) -> Rows:
+    """Return values as the rows of an input. Raises Refused: they have another shape, lose by its dtype, or are no
+    categories of a column that takes no others."""
+    name, shape, dtype = schema.name, schema.shape, schema.dtype
     if found.shape[1:] == (1,) and shape == ():
         found = found[:, 0]
     if found.shape[1:] != shape:
@@ -205,7 +210,11 @@ def fitted(name: str, found: np.ndarray, shape: tuple[int, ...], dtype: str) -> 
             f"{name} has the datatype {STRING if is_text else NAMES[str(found.dtype)]}; the model takes {NAMES[dtype]}",
         )
     if is_text:
-        return coded(found)
+        rows = coded(found)
+        unseen = [text for text in rows.values if schema.are_all and text not in (schema.categories or ())]
+        if unseen and (unseen[0] or not schema.may_be_missing):
+            raise Refused(400, f"{name}: training has not seen {quoted(unseen[0])}")
+        return rows
     converted = found.astype(dtype)
     if dtype not in ("float32", "float64") and not np.array_equal(converted, found):
         raise Refused(400, f"{name}: the model takes {dtype}, and some values are none")

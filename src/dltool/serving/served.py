@@ -125,19 +125,29 @@ class Served:
         found: dict[int, Answer | BaseException] = {}
         found |= {number: each for number, each in ready.items() if isinstance(each, BaseException)}
         asked = {number: each for number, each in ready.items() if isinstance(each, Question)}
+        try:
+            found |= self.computed(asked) if asked else {}
+        except Refused as refused:
+            if len(questions) == 1:
+                return [refused]
+            # One of them has a value that fails the batch.
+            return [answer for each in questions for answer in self.answers([each])]
+        return [found[number] for number in range(len(questions))]
+
+    def computed(self, asked: Mapping[int, Question]) -> dict[int, Answer]:
+        """Return the answers to questions by number; a question without inputs has its rows in those before it. Raises
+        Refused: a value that the model does not take."""
         parts = [each.inputs for each in asked.values() if each.inputs is not None]
-        if parts:
-            outputs = self.engine(
-                {each.name: stack([part[each.name] for part in parts]) for each in self.predictor.inputs}
-            )
-            words = records(self.predictor.columns(outputs))
+        outputs = self.engine({each.name: stack([part[each.name] for part in parts]) for each in self.predictor.inputs})
+        words = records(self.predictor.columns(outputs))
+        found: dict[int, Answer] = {}
         first = 0
         for number, question in asked.items():
             rows = slice(first, first + question.rows)
             own = {name: values[rows] for name, values in outputs.items()}
             found[number] = Answer(own, words[rows], question.warnings)
             first = rows.stop
-        return [found[number] for number in range(len(questions))]
+        return found
 
     def ready(self, questions: Sequence[Question]) -> "dict[int, Question | BaseException]":
         """Return the questions by number, each with its inputs or its error, in the order of their rows. Rows that can
