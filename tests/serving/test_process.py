@@ -161,7 +161,7 @@ def test_triton_s_client_reads_and_asks_with_json_and_binary_tensors(table_run: 
 def test_requests_made_from_the_document_never_fail_the_server(table_run: Path, picture_run: Path) -> None:
     pytest.importorskip("schemathesis")
     with server(table_run, picture_run) as (_, port):
-        command = [Path(sys.executable).with_name("schemathesis"), "run", f"http://127.0.0.1:{port}/openapi.json"]
+        command = [str(Path(sys.executable).with_name("schemathesis")), "run", f"http://127.0.0.1:{port}/openapi.json"]
         options = ["--checks", "not_a_server_error", "--max-examples", "40", "--seed", "1", "--no-color"]
         found = subprocess.run([*command, *options], capture_output=True, text=True, timeout=500)
         assert found.returncode == 0, found.stdout[-3000:]

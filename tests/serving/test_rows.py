@@ -12,7 +12,7 @@ import dltool
 from dltool.data.arrays.rows import Rows, coded
 from dltool.serving.hosting import Host, blank
 from dltool.serving.limits import Limits, Refused
-from dltool.serving.served import Answer, Question
+from dltool.serving.served import Answer, Query
 
 
 def test_the_answer_is_what_predict_says(table: Client, table_run: Path) -> None:
@@ -162,7 +162,7 @@ def test_a_value_that_fails_in_the_model_fails_its_own_request_alone(table_run: 
     table = client_of(table_run)
     host = table.service.hosts["flowers"]
     known, unknown = (
-        Question(1, inputs={**inputs_of(host), "place": coded(np.array([place]))}) for place in ("north", "moon")
+        Query(1, inputs={**inputs_of(host), "place": coded(np.array([place]))}) for place in ("north", "moon")
     )
 
     first, second, third = host.model.answers([known, unknown, known])

@@ -47,7 +47,7 @@ def serve(
 
         limits = Limits(body=max_body * MEGABYTE, rows=max_rows, seconds=timeout)
         setup = setup_for(runs, limits, follows=follow, key_file=api_key_file, allow_code=allow_code or ())
-        from dltool.serving.server import listening, serve_in_workers
+        from dltool.serving.server import listening
 
         with listening(host, port) as door:
             address, number = door.getsockname()[:2]
@@ -59,7 +59,9 @@ def serve(
             if api_key_file is None and address not in ("127.0.0.1", "::1"):
                 note(f"warning: {address} is open to other machines, and no --api-key-file keeps anyone out")
             if workers > 1:
-                raise typer.Exit(serve_in_workers(setup, door, workers, work, note, ready))
+                from dltool.serving.workers import Workers
+
+                raise typer.Exit(Workers(setup, door, work).serve(workers, note, ready))
             serve_loaded(setup, door, ready)
 
 

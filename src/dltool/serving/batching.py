@@ -15,17 +15,17 @@ class Sized(Protocol):
     def rows(self) -> int: ...
 
 
-Question = TypeVar("Question", bound=Sized)
+Query = TypeVar("Query", bound=Sized)
 Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True)
-class Waiting(Generic[Question, Answer]):
-    question: Question
+class Waiting(Generic[Query, Answer]):
+    question: Query
     answer: "asyncio.Future[Answer]"
 
 
-class Batcher(Generic[Question, Answer]):
+class Batcher(Generic[Query, Answer]):
     """Answers questions in batches of at most `limits.batch` rows; a larger question is a batch of its own.
 
     `answer_all`, called in one thread of its own, returns the answer of each question, or the error to raise. No
@@ -33,16 +33,16 @@ class Batcher(Generic[Question, Answer]):
 
     def __init__(
         self,
-        answer_all: Callable[[Sequence[Question]], Sequence[Answer | BaseException]],
+        answer_all: Callable[[Sequence[Query]], Sequence[Answer | BaseException]],
         limits: Limits,
         note_waiting: Callable[[int], None],
     ) -> None:
         self.answer_all, self.limits, self.note_waiting = answer_all, limits, note_waiting
-        self.waiting: deque[Waiting[Question, Answer]] = deque()
+        self.waiting: deque[Waiting[Query, Answer]] = deque()
         self.thread = ThreadPoolExecutor(1, "model")
         self.running: asyncio.Task[None] | None = None
 
-    async def ask(self, question: Question) -> Answer:
+    async def ask(self, question: Query) -> Answer:
         """Return the answer. Raises Refused: too many requests wait, or the answer took too long; what `answer_all`
         returned as an error."""
         if len(self.waiting) >= self.limits.waiting:
@@ -74,10 +74,10 @@ class Batcher(Generic[Question, Answer]):
             self.running = None
             self.note_waiting(0)
 
-    def next_batch(self) -> list[Waiting[Question, Answer]]:
+    def next_batch(self) -> list[Waiting[Query, Answer]]:
         """Take the questions of the next batch, without those whose clients have gone."""
         self.note_waiting(len(self.waiting))
-        batch: list[Waiting[Question, Answer]] = []
+        batch: list[Waiting[Query, Answer]] = []
         rows = 0
         while self.waiting:
             first = self.waiting[0]

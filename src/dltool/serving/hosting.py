@@ -14,7 +14,7 @@ from dltool.runs.directory import open_run
 from dltool.serving.batching import Batcher
 from dltool.serving.counters import Counters
 from dltool.serving.limits import Limits, Refused
-from dltool.serving.served import Answer, Question, Served, served
+from dltool.serving.served import Answer, Query, Served, served
 
 LOOK_EVERY = 2.0
 """Seconds between looks for a newer run."""
@@ -28,14 +28,14 @@ class Host:
         self.path, self.limits, self.counters = path, limits, counters
         self.model = warmed(served(path, limits))
         waiting = counters.waiting.labels(self.model.name)
-        self.batcher: Batcher[Question, Answer] = Batcher(self.answers, limits, waiting.set)
+        self.batcher: Batcher[Query, Answer] = Batcher(self.answers, limits, waiting.set)
 
-    def answers(self, questions: Sequence[Question]) -> Sequence[Answer | BaseException]:
+    def answers(self, questions: Sequence[Query]) -> Sequence[Answer | BaseException]:
         model = self.model
         self.counters.count_batch(model.name, model.version, sum(each.rows for each in questions))
         return model.answers(questions)
 
-    async def ask(self, question: Question) -> Answer:
+    async def ask(self, question: Query) -> Answer:
         """Return the answer. Raises Refused: the question has too many rows, and as :meth:`Batcher.ask`."""
         if question.rows > self.limits.rows:
             raise Refused(413, f"a request may have {self.limits.rows:,} rows")
@@ -64,7 +64,7 @@ def warmed(model: Served) -> Served:
     """Return the model, after it has answered one row and two: its functions are compiled."""
     for rows in (1, 2):
         inputs = {each.name: blank(each, rows) for each in model.predictor.inputs}
-        for answer in model.answers([Question(rows, inputs=inputs)]):
+        for answer in model.answers([Query(rows, inputs=inputs)]):
             if isinstance(answer, BaseException):
                 raise answer
     return model

@@ -12,7 +12,7 @@ from dltool.data.arrays.rows import Rows
 from dltool.serving.limits import Refused
 from dltool.serving.protocol_v2 import fitted
 from dltool.serving.row_schema import parsed
-from dltool.serving.served import Answer, Question, Served
+from dltool.serving.served import Answer, Query, Served
 
 
 class PredictRequest(BaseModel):
@@ -24,7 +24,7 @@ class PredictRequest(BaseModel):
 REQUEST = TypeAdapter(PredictRequest)
 
 
-def question(model: Served, body: bytes) -> tuple[bool, Question]:
+def question(model: Served, body: bytes) -> tuple[bool, Query]:
     """Return whether the answer is by row, and the question of a request. Raises Refused."""
     try:
         request: PredictRequest = parsed(REQUEST, body)
@@ -49,7 +49,7 @@ def question(model: Served, body: bytes) -> tuple[bool, Question]:
     rows = {len(values) for values in given.values()}
     if len(rows) > 1 or 0 in rows:
         raise Refused(400, "each row needs all inputs, and there must be one")
-    return request.instances is not None, Question(rows.pop(), inputs=given)
+    return request.instances is not None, Query(rows.pop(), inputs=given)
 
 
 def columns_of(instances: list[Any], names: list[str]) -> dict[str, list[Any]]:

@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field, TypeAdapter
 from dltool.data.arrays.rows import Rows, coded
 from dltool.serving.limits import Refused
 from dltool.serving.row_schema import parsed
-from dltool.serving.served import Answer, Question, Served
+from dltool.serving.served import Answer, Query, Served
 from dltool.text import quoted
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def tensor(name: str, dtype: str, shape: Sequence[int | None]) -> dict[str, Any]
     return {"name": name, "datatype": NAMES[dtype], "shape": [-1, *(-1 if size is None else size for size in shape)]}
 
 
-def question(model: Served, body: bytes, length: str | None) -> tuple[InferenceRequest, Question]:
+def question(model: Served, body: bytes, length: str | None) -> tuple[InferenceRequest, Query]:
     """Return a request and its question. `length` is the value of the header `LENGTH`. Raises Refused."""
     end = len(body) if length is None else int(length) if length.isascii() and length.isdigit() else -1
     if not 0 <= end <= len(body):
@@ -115,7 +115,7 @@ def question(model: Served, body: bytes, length: str | None) -> tuple[InferenceR
     lengths = {len(rows) for rows in given.values()}
     if len(lengths) > 1 or 0 in lengths:
         raise Refused(400, f"the inputs have {', '.join(map(str, sorted(lengths)))} rows; each row needs all inputs")
-    return request, Question(lengths.pop(), inputs={name: given[name] for name in wanted})
+    return request, Query(lengths.pop(), inputs={name: given[name] for name in wanted})
 
 
 def taken(body: bytes, start: int, each: RequestTensor) -> tuple[bytes | None, int]:

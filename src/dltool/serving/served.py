@@ -28,7 +28,7 @@ from dltool.text import data_number
 
 
 @dataclass(frozen=True)
-class Question:
+class Query:
     """`rows` examples: the `cells` of a table's rows, or texts, still to be read; or the `inputs` of the model. What is
     read may have `warnings` already."""
 
@@ -73,14 +73,14 @@ class Served:
         data = self.predictor.config.data
         return data.windows is None and (bool(self.predictor.types) or data.source.name == "text")
 
-    def question(self, rows: list[Any]) -> Question:
+    def question(self, rows: list[Any]) -> Query:
         """Return the question for the rows of a `request`. Raises Refused: they do not fit the model."""
         if self.predictor.types:
             # A column that no row names is missing, as one is that only some rows name.
             blank = dict.fromkeys(self.predictor.types)
             rows = [blank | row for row in rows]
         if self.can_merge:
-            return Question(len(rows), cells=rows)
+            return Query(len(rows), cells=rows)
         if self.predictor.types:
             return self.read(lambda: self.predictor.rows(rows))
         inputs = self.predictor.inputs
@@ -92,14 +92,14 @@ class Served:
         arrays = {name: numbers(values, name) for name, values in given.items()}
         return self.read(lambda: self.predictor.rows(arrays))
 
-    def read(self, load: Callable[[], NewExamples]) -> Question:
+    def read(self, load: Callable[[], NewExamples]) -> Query:
         """Return the question for the examples that `load` returns. Raises Refused: they cannot be read."""
         try:
             new = load()
             warnings = (*new.warnings, *self.predictor.warnings(new), *self.unusual(new.examples))
         except DataError as error:
             raise unreadable(error) from None
-        return Question(len(new.examples), inputs=new.examples.inputs, warnings=warnings)
+        return Query(len(new.examples), inputs=new.examples.inputs, warnings=warnings)
 
     def unusual(self, examples: Examples) -> Iterator[str]:
         """Yield a warning for arrays on another scale than those of training, such as images of 0 to 255 where they
@@ -119,12 +119,12 @@ class Served:
             more = f", and {len(far) - 1:,} others of {len(self.ranges):,}" if len(far) > 1 else ""
             yield f"values far outside the training range: {far[0]}{more}"
 
-    def answers(self, questions: Sequence[Question]) -> list[Answer | BaseException]:
+    def answers(self, questions: Sequence[Query]) -> list[Answer | BaseException]:
         """Answer questions as one batch; a question that cannot be read has its error."""
         ready = self.ready(questions)
         found: dict[int, Answer | BaseException] = {}
         found |= {number: each for number, each in ready.items() if isinstance(each, BaseException)}
-        asked = {number: each for number, each in ready.items() if isinstance(each, Question)}
+        asked = {number: each for number, each in ready.items() if isinstance(each, Query)}
         try:
             found |= self.computed(asked) if asked else {}
         except Refused as refused:
@@ -134,7 +134,7 @@ class Served:
             return [answer for each in questions for answer in self.answers([each])]
         return [found[number] for number in range(len(questions))]
 
-    def computed(self, asked: Mapping[int, Question]) -> dict[int, Answer]:
+    def computed(self, asked: Mapping[int, Query]) -> dict[int, Answer]:
         """Return the answers to questions by number; a question without inputs has its rows in those before it. Raises
         Refused: a value that the model does not take."""
         parts = [each.inputs for each in asked.values() if each.inputs is not None]
@@ -149,16 +149,16 @@ class Served:
             first = rows.stop
         return found
 
-    def ready(self, questions: Sequence[Question]) -> "dict[int, Question | BaseException]":
+    def ready(self, questions: Sequence[Query]) -> "dict[int, Query | BaseException]":
         """Return the questions by number, each with its inputs or its error, in the order of their rows. Rows that can
         be read together are: the first of their questions has the inputs of all, and the others none."""
         unread = {number: each for number, each in enumerate(questions) if each.cells is not None}
-        found: dict[int, Question | BaseException] = {}
+        found: dict[int, Query | BaseException] = {}
         if len(unread) > 1:
             together = self.read_cells([cell for each in unread.values() for cell in each.cells or ()])
             # Which of the requests a warning or an error is about shows only when each is read alone.
-            if isinstance(together, Question) and not together.warnings:
-                found |= {number: Question(each.rows) for number, each in unread.items()}
+            if isinstance(together, Query) and not together.warnings:
+                found |= {number: Query(each.rows) for number, each in unread.items()}
                 first = next(iter(unread))
                 found[first] = replace(together, rows=unread[first].rows)
         for number, each in enumerate(questions):
@@ -166,7 +166,7 @@ class Served:
                 found[number] = each if each.cells is None else self.read_cells(each.cells)
         return found
 
-    def read_cells(self, cells: Sequence[Any]) -> "Question | BaseException":
+    def read_cells(self, cells: Sequence[Any]) -> "Query | BaseException":
         try:
             return self.read(lambda: self.predictor.rows(cells))
         except Refused as refused:

@@ -1,22 +1,13 @@
-"""The processes of a server: one, or several that share a socket; each answers every request that it has accepted."""
+"""The process of a server: it answers every request that it has accepted."""
 
 import asyncio
 import contextlib
 import ctypes
-import multiprocessing
-import os
-import signal
 import socket
 import struct
 import sys
-import tempfile
-import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
-from multiprocessing.connection import wait
-from multiprocessing.context import SpawnProcess
-from multiprocessing.synchronize import Semaphore
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -24,7 +15,6 @@ from typing import TYPE_CHECKING
 import uvicorn
 
 from dltool.errors import MachineError
-from dltool.serving.counters import FOLDER
 from dltool.serving.limits import Limits
 from dltool.text import os_words
 
@@ -35,8 +25,6 @@ if TYPE_CHECKING:
 BACKLOG = 2048
 LAST_REQUESTS = 0.5
 """Seconds in which requests on open connections are still read after the end has begun."""
-RESTART_AFTER = 1.0
-"""Seconds between the death of a worker and its successor."""
 OPEN_CONNECTIONS = 1_000
 SO_ATTACH_FILTER = 26
 """Linux's number, which Python does not name."""
@@ -53,9 +41,6 @@ class Setup:
     follows: bool = False
     key: str | None = None
     allow_code: Sequence[Path] = ()
-
-
-Work = Callable[[Setup, socket.socket, Semaphore], None]
 
 
 class Server(uvicorn.Server):
@@ -134,52 +119,3 @@ def serve_here(setup: Setup, service: "Service", door: socket.socket, ready: Cal
     )
     service.when_ready = ready
     asyncio.run(Server(config, guard).serve(sockets=[door]))
-
-
-def serve_in_workers(
-    setup: Setup, door: socket.socket, count: int, work: Work, note: Note, ready: Callable[[], None]
-) -> int:
-    """Serve by `work` in so many processes until this one is told to end, and replace those that die. Return the exit
-    code: that of a process that could not begin."""
-    context = multiprocessing.get_context("spawn")
-    is_ready = context.Semaphore(0)
-    workers: list[SpawnProcess] = []
-    is_ending = has_begun = False
-
-    def end(*_: object) -> None:
-        nonlocal is_ending
-        is_ending = True
-        for worker in workers:
-            if worker.pid is not None and worker.is_alive():
-                os.kill(worker.pid, signal.SIGTERM)
-
-    def begun() -> SpawnProcess:
-        worker = context.Process(target=work, args=(setup, door, is_ready))
-        worker.start()
-        return worker
-
-    with ExitStack() as stack:
-        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="dltool-"))
-        os.environ[FOLDER] = folder
-        for number in (signal.SIGTERM, signal.SIGINT):
-            stack.callback(signal.signal, number, signal.signal(number, end))
-        workers += [begun() for _ in range(count)]
-        while workers:
-            if not has_begun and is_ready.acquire(block=False):
-                has_begun = True
-                ready()
-            gone = wait([worker.sentinel for worker in workers], timeout=0.2)
-            for worker in [each for each in workers if each.sentinel in gone]:
-                workers.remove(worker)
-                worker.join()
-                if is_ending:
-                    continue
-                if not has_begun:
-                    end()
-                    for other in workers:
-                        other.join()
-                    return worker.exitcode or 1
-                note(f"process {worker.pid} ended with {worker.exitcode}; another one begins")
-                time.sleep(RESTART_AFTER)
-                workers.append(begun())
-    return 0

@@ -14,7 +14,7 @@ from dltool.config.folder_sources import AudioSource, ImagesSource
 from dltool.data.media.image_decode import BadImage, ImageForm, decode
 from dltool.data.sources.folders import MEDIA
 from dltool.serving.limits import Refused
-from dltool.serving.served import Question, Served
+from dltool.serving.served import Query, Served
 from dltool.text import listed, printable
 
 MOST_FILES = 64
@@ -40,7 +40,7 @@ def kind_of(model: Served) -> Literal["image", "audio"] | None:
     return "image" if is_image and not model.predictor.types else None
 
 
-def question(model: Served, files: Sequence[Upload]) -> Question:
+def question(model: Served, files: Sequence[Upload]) -> Query:
     """Return the question of files, one example each. Raises Refused: the model takes none, or they cannot be read."""
     if kind_of(model) is None:
         raise Refused(415, "the model takes no files; POST its rows as JSON")
@@ -51,7 +51,7 @@ def question(model: Served, files: Sequence[Upload]) -> Question:
     return decoded_to_shape(model, files)
 
 
-def decoded_as_trained(model: Served, files: Sequence[Upload]) -> Question:
+def decoded_as_trained(model: Served, files: Sequence[Upload]) -> Query:
     """Return the question of files that are decoded by the options of the run's source."""
     medium = MEDIA[model.predictor.config.data.source.name]
     asked, problems = [], []
@@ -78,7 +78,7 @@ def decoded_as_trained(model: Served, files: Sequence[Upload]) -> Question:
         raise Refused(422, "not all of the files can be read", problems)
     inputs = {name: np.concatenate([(each.inputs or {})[name] for each in asked]) for name in asked[0].inputs or ()}
     warnings = tuple(dict.fromkeys(warning for each in asked for warning in each.warnings))
-    return Question(sum(each.rows for each in asked), inputs=inputs, warnings=warnings)
+    return Query(sum(each.rows for each in asked), inputs=inputs, warnings=warnings)
 
 
 def problem(number: int, file: Upload, reason: str) -> dict[str, Any]:
@@ -91,7 +91,7 @@ def reason_in(message: str) -> str:
     return message if found is None else found[1]
 
 
-def decoded_to_shape(model: Served, files: Sequence[Upload]) -> Question:
+def decoded_to_shape(model: Served, files: Sequence[Upload]) -> Query:
     """Return the question of images in the size and channels of the model's only input, values from 0 to 255."""
     (schema,) = model.predictor.inputs
     height, width, channels = schema.shape
