@@ -29,8 +29,7 @@ LONGEST = 300
 """Most characters of a string: an untrusted run may have any number, here and below."""
 LARGEST = 1e300
 MOST_EPOCHS = 10_000
-MOST_NUMBERS, MOST_ITEMS = 100, 50
-MOST_ORIGINS, MOST_AXES = 5_000, 8
+MOST_NUMBERS, MOST_ITEMS, MOST_ORIGINS, MOST_AXES = 100, 50, 5_000, 8
 
 
 def one_line(value: Any) -> str:

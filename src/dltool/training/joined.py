@@ -23,15 +23,19 @@ MOST_BYTES = 2**26
 def joined_tables(built: BuiltModel, examples: Examples, targets: Mapping[str, np.ndarray]) -> BatchTables:
     """Build the tables of the examples, with `targets` by output name, for loops that feed the joined vector if the
     model has one and the table is small."""
-    vector, rows = joined_vector(built.core), len(examples)
+    # Augmentation, private steps and the loss of a reconstruction take the inputs.
+    is_plain = built.augmentation is None and built.noise_key is None and all(head.target for head in built.heads)
+    vector, rows = joined_vector(built.core) if is_plain else None, len(examples)
     if vector is not None and 4 * math.prod(vector.shape[1:]) * rows > MOST_BYTES:
         vector = None
-    layout = Layout(built, examples.inputs, targets, examples.weights, vector)
+    columns = Layout(built, examples.inputs, targets, examples.weights, in_advance=vector is not None)
     if vector is None:
-        return in_tables(layout)
-    join, stored = keras.Function(built.core.input, vector), layout.stored(np.arange(rows), layout.inputs)
+        return in_tables(columns)
+    join, stored = keras.Function(built.core.input, vector), columns.stored(np.arange(rows), columns.inputs)
     joined = np.asarray(join({name: tf.constant(values) for name, values in stored.items()}))
-    return in_tables(Layout(replace(built, preprocessors={}), {"": joined}, targets, examples.weights, vector, layout))
+    layout = Layout(replace(built, preprocessors={}), {"": joined}, targets, examples.weights)
+    layout.columns, layout.vector = columns, vector
+    return in_tables(layout)
 
 
 def joined_vector(core: keras.Model) -> Any:

@@ -181,17 +181,15 @@ def train_loop(
     return Loop(tables, step, core.get_metrics_result, size, any_size, strategy.jit_compile, strategy.grappler)
 
 
-def takes_any_size(core: keras.Model, augmentation: keras.Model | None = None) -> bool:
+def takes_any_size(core: keras.Model, augmentation: keras.Model | None = None, has_losses: bool = True) -> bool:
     """Return whether one trace computes the same for batches of every size. With several outputs, Keras's losses count
     the examples while tracing. Some layers do too, and the user's may."""
     models = [core] if augmentation is None else [core, augmentation]
     layers = {type(layer).__name__ for layer in layers_of(models)}
-    return len(core.outputs) == 1 and not ALLOWED and layers.isdisjoint(SIZED)
+    return (len(core.outputs) == 1 or not has_losses) and not ALLOWED and layers.isdisjoint(SIZED)
 
 
-def test_loop(
-    core: keras.Model, tables: BatchTables, weighting: Weighting | None, size: int, strategy: Strategy
-) -> Loop:
+def test_loop(core: keras.Model, tables: BatchTables, weighting: Weighting | None, size: int, grappler: bool) -> Loop:
     """Return the evaluation loop. It never stops early: a loss that is not finite is a valid result."""
 
     def step(inputs: Any, targets: Any, weights: Any) -> Any:
@@ -199,7 +197,7 @@ def test_loop(
         core.test_step(data)
         return tf.constant(0.0)
 
-    return Loop(tables, step, core.get_metrics_result, size, takes_any_size(core), grappler=strategy.grappler)
+    return Loop(tables, step, core.get_metrics_result, size, takes_any_size(core), grappler=grappler)
 
 
 def logs_of(results: Any) -> dict[str, float]:

@@ -183,9 +183,8 @@ def choose_strategy(config: Config, built: BuiltModel, tables: BatchTables, step
         found = possible_rewrites(built.core)
         reason = "; ".join(found) or "nothing to rewrite"
     of_grappler = "TensorFlow's default" if grappler else f"{steps:,} steps of small dense layers do not repay it"
-    return Strategy(
-        jit_compile, bool(found), {"jit_compile": why, "rewrites": reason, "grappler": of_grappler}, grappler
-    )
+    reasons = {"jit_compile": why, "rewrites": reason, "grappler": of_grappler}
+    return Strategy(jit_compile, bool(found), reasons, grappler)
 
 
 def jit_rule(config: Config, built: BuiltModel, tables: BatchTables, steps: int) -> tuple[bool, str, bool]:
@@ -203,8 +202,8 @@ def jit_rule(config: Config, built: BuiltModel, tables: BatchTables, steps: int)
     parameters = sum(math.prod(variable.shape) for variable in built.core.trainable_variables)
     arithmetic = steps * 6 * parameters * config.training.batch_size / FLOPS_A_SECOND
     if steps * SAVED_A_STEP + SAVED_SHARE * arithmetic < REPAID * COMPILE_SECONDS:
-        repays_grappler = SAVED_BY_GRAPPLER * arithmetic >= GRAPPLER_SECONDS
-        return False, f"{steps:,} steps are too few to repay compiling", repays_grappler
+        few = f"{steps:,} steps are too few to repay compiling"
+        return False, few, SAVED_BY_GRAPPLER * arithmetic >= GRAPPLER_SECONDS
     return True, f"dense layers only, and {steps:,} steps repay compiling", True
 
 

@@ -15,7 +15,7 @@ from dltool.model.build import BuiltModel
 from dltool.model.keras_objects import KERAS_ERRORS, OUT_OF_MEMORY
 from dltool.model.trainable import TrainableLayer, set_trainable, trainable_layers
 from dltool.text import did_you_mean, listed, near, quoted
-from dltool.training.batches import make_tables, model_targets
+from dltool.training.batches import model_targets
 from dltool.training.compile import compile_core, culprit, made_optimizer
 from dltool.training.joined import joined_tables
 from dltool.training.loop import CannotCompileError, Loop, test_loop, train_loop
@@ -52,12 +52,7 @@ class Steps:
             made_optimizer(config, later)
         self.phase = 0
         self.compile()
-        # The loss of a reconstruction takes the inputs, too.
-        takes_inputs = built.augmentation is not None or any(head.target is None for head in built.heads)
-        if takes_inputs or config.training.privacy is not None:
-            table = make_tables(built, dataset.inputs, self.targets, dataset.all.weights)
-        else:
-            table = joined_tables(built, dataset.all, self.targets)
+        table = joined_tables(built, dataset.all, self.targets)
         size = config.training.batch_size
         weighting = made_weighting(built, self.targets, dataset.all.weights is not None, by_class(built, dataset))
         plain = made_weighting(built, self.targets, dataset.all.weights is not None)
@@ -69,7 +64,7 @@ class Steps:
         else:
             step = private_step(built, self.noise, weighting)
             self.train = PrivateLoop(table, step, built.core.get_metrics_result, self.noise.most, one_trace=True)
-        self.test = test_loop(built.core, table, plain, evaluation_batch(built, size), self.strategy)
+        self.test = test_loop(built.core, table, plain, evaluation_batch(built, size), self.strategy.grappler)
         self.profile = Profile()
 
     def compile(self) -> None:
