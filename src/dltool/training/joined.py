@@ -26,10 +26,9 @@ def joined_tables(built: BuiltModel, examples: Examples, targets: Mapping[str, n
     # Augmentation, private steps and the loss of a reconstruction take the inputs.
     is_plain = built.augmentation is None and built.noise_key is None and all(head.target for head in built.heads)
     vector, rows = joined_vector(built.core) if is_plain else None, len(examples)
-    if vector is not None and 4 * math.prod(vector.shape[1:]) * rows > MOST_BYTES:
-        vector = None
-    columns = Layout(built, examples.inputs, targets, examples.weights, in_advance=vector is not None)
-    if vector is None:
+    is_joined = vector is not None and 4 * math.prod(vector.shape[1:]) * rows <= MOST_BYTES
+    columns = Layout(built, examples.inputs, targets, examples.weights, in_advance=is_joined)
+    if not is_joined:
         return in_tables(columns)
     join, stored = keras.Function(built.core.input, vector), columns.stored(np.arange(rows), columns.inputs)
     joined = np.asarray(join({name: tf.constant(values) for name, values in stored.items()}))
@@ -66,9 +65,7 @@ def joined_vector(core: keras.Model) -> Any:
 def taking(core: keras.Model, tensor: Any) -> Iterator[None]:
     """Let a model take one of its own tensors in place of its inputs within the block; None changes nothing."""
     own = {name: vars(core)[name] for name in ("_inputs", "_inputs_struct")}
-    if tensor is not None:
-        # Past Keras's tracking.
-        vars(core).update(_inputs=[tensor], _inputs_struct=tensor)
+    vars(core).update({} if tensor is None else {"_inputs": [tensor], "_inputs_struct": tensor})
     try:
         yield
     finally:

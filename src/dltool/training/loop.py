@@ -97,7 +97,6 @@ class Loop:
         def body(step: Any, finite: Any) -> Any:
             begin = first + step * self.batch_size
             if self.one_trace and not self.jit_compile:
-                # All steps are here: no other function could share a trace.
                 return step + 1, self.run_one(tables, rows[begin : begin + self.batch_size])
             # XLA would compile a slice again for every start.
             return step + 1, self.one(tables, tf.gather(rows, begin + tf.range(self.batch_size)))
