@@ -22,7 +22,7 @@ from dltool.errors import DataError
 from dltool.model.build import build_model
 from dltool.training import batches, numerics, rewrites
 from dltool.training import joined as joined_columns
-from dltool.training.batches import Resident, Streamed, make_tables, shared
+from dltool.training.batches import Resident, Streamed, make_tables, shared, tensor
 from dltool.training.fit import prepare_fit
 from dltool.training.joined import joined_vector
 
@@ -220,8 +220,8 @@ def fitting_of(config: Config, dataset: Dataset) -> Any:
 
 
 def test_the_vector_of_a_table_is_joined_once_and_no_bit_depends_on_it(tmp_path, train, monkeypatch) -> None:
-    rows = "".join(f"{i % 7 or ''},{i % 5},j{i % 3},{i % 2 == 0},c{i % 2}\n" for i in range(60))
-    (tmp_path / "table.csv").write_text("age,size,job,is_new,label\n" + rows)
+    lines = "".join(f"{i % 7 or ''},{i % 5},j{i % 3},{i % 2 == 0},c{i % 2}\n" for i in range(60))
+    (tmp_path / "table.csv").write_text("age,size,job,is_new,label\n" + lines)
     inputs = {"age": {"number": {"indicator": True}}, "size": "number", "job": "category", "is_new": "boolean"}
     config = made({"data": {"source": {"csv": str(tmp_path / "table.csv")}, "inputs": inputs, "target": "label"}})
     dataset = load_data(config.data, config.seed)
@@ -230,10 +230,9 @@ def test_the_vector_of_a_table_is_joined_once_and_no_bit_depends_on_it(tmp_path,
     joined, tables = train(config, dataset), fitting_of(config, dataset).steps.train.tables
     # The vector and the target. The model encodes what the tables of columns have.
     vector, _ = tables.tensors
-    columns = make_tables(joined.built, dataset.inputs, {"output": dataset.targets["target"]})
-    encoded = keras.Function(joined.built.core.input, joined_vector(joined.built.core))(
-        columns.batch(columns.tensors, np.arange(60))[0]
-    )
+    columns, rows = tables.layout.columns, np.arange(60)
+    inputs, _, _ = columns.batch([tensor(each) for each in columns.arrays(rows, columns.groups)], rows)
+    encoded = keras.Function(joined.built.core.input, joined_vector(joined.built.core))(inputs)
     np.testing.assert_array_equal(vector, encoded)
     monkeypatch.setattr(joined_columns, "MOST_BYTES", 0)
     assert len(fitting_of(config, dataset).steps.train.tables.tensors) > 2
