@@ -51,7 +51,7 @@ def test_short_runs_of_small_dense_layers_leave_grappler_out(prepare, monkeypatc
     assert prepare(jit_compile=True).steps.strategy.grappler
     layers = [{"Reshape": [-1, 1]}, {"LSTM": 4}, *DENSE]
     assert prepare(layers).steps.strategy.grappler
-    monkeypatch.setattr(numerics, "GRAPPLER_SECONDS", 1e-6)
+    monkeypatch.setattr(numerics, "GRAPPLER_SECONDS", 1e-8)
     assert prepare().steps.strategy.grappler
 
 
