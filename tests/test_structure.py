@@ -31,7 +31,7 @@ ROWS = [
     {"report"},
     {"explain"},
     {"experiment"},
-    {"curve", "folds", "search"},
+    {"curve", "ejecting", "folds", "search"},
     {"commands"},
     {"cli", "console", "notebook"},
     {"__main__"},
