@@ -49,7 +49,7 @@ def eject(path: Path, out: Path, has_check: bool, progress: "Progress") -> Eject
         raise ConfigError(f"--out {out} exists already", "name a new folder")
     record = read_record(run)
     config, facts = recorded_kind(run)
-    refuse_unfaithful(run, record, config, facts)
+    refuse_unfaithful(run, record, config)
     if record.strategy is None:
         raise RunError(f"{run.record}: the strategy of the steps is missing", "train a new run")
     progress.stage("importing TensorFlow")
@@ -65,10 +65,12 @@ def eject(path: Path, out: Path, has_check: bool, progress: "Progress") -> Eject
     ejected = EjectedRun(run, record, config, facts, built)
     files, trial = files_of(ejected, UNCHECKED), None
     if has_check:
-        epochs = min(CHECKED_EPOCHS, len(run.read_metrics()))
-        progress.stage(f"running the script for {counted(epochs, 'epoch')}")
-        limit = REWRITTEN if record.strategy.rewrites else EXACT
-        trial = tried(files_of(shortened_run(ejected, epochs), ""), run.read_metrics(), epochs, limit)
+        lines = run.read_metrics()[:CHECKED_EPOCHS]
+        if not lines:
+            raise RunError(f"{run.path} has no epoch to compare with", "--no-check writes the script")
+        progress.stage(f"running the script for {counted(len(lines), 'epoch')}")
+        is_exact = not record.strategy.rewrites and not config.training.precision.startswith("mixed_")
+        trial = tried(files_of(shortened_run(ejected, len(lines)), ""), lines, EXACT if is_exact else REWRITTEN)
         files = files_of(ejected, words(trial))
     with disk_errors(out, "make"):
         out.absolute().parent.mkdir(parents=True, exist_ok=True)

@@ -1,43 +1,27 @@
 """The part of an ejected script that reads a table and preprocesses its columns."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dltool.config.columns import (
-    UNIX,
-    BooleanColumn,
-    CategoryColumn,
-    CategoryTarget,
-    DateColumn,
-    MultiLabelTarget,
-    NumberColumn,
-    Target,
-    TextColumn,
-    WrittenNumber,
-)
+from dltool.config.columns import UNIX, CategoryColumn, CategoryTarget, MultiLabelTarget, Target, WrittenNumber
 from dltool.config.schema import Data
-from dltool.config.sources import Source
-from dltool.config.table_sources import WHITESPACE, ArrowSource, CsvSource, JsonLinesSource
-from dltool.ejecting.column_functions import (
-    PARTS,
-    boolean_function,
-    category_function,
-    date_function,
-    number_function,
-    text_function,
-)
+from dltool.config.table_sources import WHITESPACE, CsvSource, JsonLinesSource
+from dltool.ejecting.column_functions import column_functions, function
 from dltool.ejecting.ejected_run import Block, EjectedRun
 from dltool.ejecting.python_text import Code, call, laid_out, mapping, sequence, text, value
 from dltool.errors import ConfigError
 
-AS_TEXT = [
-    "def as_text(cell):",
-    '    """Write a cell as text, whole numbers without a point."""',
-    "    if isinstance(cell, float) and cell.is_integer():",
-    "        cell = int(cell)",
-    '    return "" if pd.isna(cell) else str(cell)',
-]
+CHANGED: Mapping[str, Mapping[str, Any]] = {
+    "number": {"missing": "median", "scale": "standard", "pieces": None, "indicator": False},
+    "category": {"min_count": 1, "missing": "as_category", "unknown": "as_category"},
+    "boolean": {"missing": "most_frequent", "indicator": False},
+    "date": {},
+    "text": {"ngrams": None, "standardize": "lower_and_strip_punctuation", "split": "whitespace"},
+}
+"""The options of columns that a function of the script has, with its defaults."""
+PARTS = {"weekday": "dayofweek", "day_of_year": "dayofyear"}
+"""Parts of dates that pandas calls by another name."""
 
 
 def is_typed(ejected: EjectedRun) -> bool:
@@ -47,74 +31,64 @@ def is_typed(ejected: EjectedRun) -> bool:
 
 def read_blocks(ejected: EjectedRun) -> list[Block]:
     """Return the code that reads the tables of all splits into `table`."""
-    data = ejected.config.data
-    own = ejected.run.own_table
-    roles = [(role, source) for role in ("source", "validation", "test") if (source := getattr(data, role))]
-    if own is not None:
-        return [['table = pd.read_parquet(HERE / "data.parquet")'], *drop_blocks(data), *shared_functions(ejected)]
-    files = [path for role, source in roles for path in files_of(role, source)]
-    read: Code
-    blocks: list[Block] = []
-    if is_typed(ejected):
-        kinds = {"json_lines": "json", "parquet": "parquet", "feather": "feather", "orc": "orc"}
-        lines_too = {"lines": "True", "dtype": "False", "convert_dates": "False"}
-        more = lines_too if isinstance(data.source.options, JsonLinesSource) else {}
-        calls = [call(f"pd.read_{kinds[data.source.name]}", text(file), **more) for file in files]
-    else:
+    data, blocks = ejected.config.data, []
+    kinds = {found.column.name for found in ejected.facts.inputs.values() if found.column is not None}
+    kinds |= {found.kind for found in ejected.facts.targets.values()}
+    if is_typed(ejected) and kinds & {"category", "text", "multi_label"}:
+        blocks.append(function("as_text"))
+    if "multi_label" in kinds:
+        blocks.append(function("multi_hot"))
+    if ejected.run.own_table is not None:
+        return [*blocks, ['table = pd.read_parquet(HERE / "data.parquet")', *dropped_lines(data)]]
+    files = [file for role in ("source", "validation", "test") for file in files_of(data, role)]
+    if isinstance(data.source.options, CsvSource):
         blocks.append(csv_function(data.source.options))
         calls = [call("read_table", text(file)) for file in files]
+    else:
+        is_json = isinstance(data.source.options, JsonLinesSource)
+        more = {"lines": "True", "dtype": "False", "convert_dates": "False"} if is_json else {}
+        reader = f"pd.read_{'json' if is_json else data.source.name}"
+        calls = [call(reader, text(file), **more) for file in files]
     read = calls[0] if len(calls) == 1 else call("pd.concat", sequence(calls), ignore_index="True")
-    return [*blocks, [*laid_out(read, "table = "), *tidy_lines(data)], *drop_blocks(data), *shared_functions(ejected)]
+    return [*blocks, [*laid_out(read, "table = "), *tidy_lines(data), *dropped_lines(data)]]
 
 
-def shared_functions(ejected: EjectedRun) -> list[Block]:
-    kinds = {found.column.name for found in ejected.facts.inputs.values() if found.column is not None}
-    kinds |= {"category" for target in ejected.facts.targets.values() if target.kind in ("category", "multi_label")}
-    return [AS_TEXT] if is_typed(ejected) and kinds & {"category", "text"} else []
-
-
-def files_of(role: str, source: Source) -> list[str]:
-    """Return the files of a table. Raises ConfigError: they are found by a pattern or lie in a folder."""
-    paths = source.options.path if isinstance(source.options, CsvSource | ArrowSource | JsonLinesSource) else ()
-    files = [paths] if isinstance(paths, str) else list(paths)
+def files_of(data: Data, role: str) -> list[str]:
+    """Return the files of a table. Raises ConfigError: they are found by a pattern, or lie in a folder or archive."""
+    source = getattr(data, role)
+    paths = () if source is None else source.options.path
+    files = [Path(each) for each in ((paths,) if isinstance(paths, str) else paths)]
     for file in files:
-        if not Path(file).is_file() or file.endswith((".zip", ".tar", ".tgz")):
+        if not file.is_file() or file.suffix in (".zip", ".tar", ".tgz"):
             message = f"data.{role}.{source.name}.path cannot be ejected: {file} is not one file"
-            raise ConfigError(message, "list the files, or join them into one")
-    return [str(Path(file).absolute()) for file in files]
+            raise ConfigError(message, "list the files in the config, or join them into one")
+    return [str(file.absolute()) for file in files]
 
 
-def csv_function(options: Any) -> Block:
-    """Return the function that reads a file of text as cells of text."""
-    arguments: dict[str, Code] = {}
-    if options.delimiter == WHITESPACE:
-        arguments["sep"] = 'r"\\s+"'
-    elif options.delimiter != ",":
-        arguments["sep"] = text(options.delimiter)
-    if not options.has_header or options.names:
-        arguments["header"] = "0" if options.has_header else "None"
-        arguments["names"] = sequence(map(text, options.names))
-    if options.skip_rows:
-        skipped = options.skip_rows
-        arguments["skiprows"] = repr(skipped if isinstance(skipped, int) else [line - 1 for line in skipped])
-    if options.encoding.lower() not in ("utf-8", "utf8"):
-        arguments["encoding"] = text(options.encoding)
-    if options.quote is None:
-        arguments["quoting"] = "3"
-    elif options.quote != '"':
-        arguments["quotechar"] = text(options.quote)
-    if options.escape is not None:
-        arguments["escapechar"] = text(options.escape)
-    arguments |= {"dtype": "str", "keep_default_na": "False"}
-    missing = sequence(map(text, ("", *options.missing)))
-    also = " and ".join(f'"{each}"' for each in options.missing)
-    words = f"Read all cells as text; {also} and empty ones are missing." if also else "Read all cells as text; empty ones are missing."
+def csv_function(options: CsvSource) -> Block:
+    """Return the function that reads a text file as cells of text."""
+    delimiter = 'r"\\s+"' if options.delimiter == WHITESPACE else text(options.delimiter)
+    skipped = options.skip_rows
+    rows = skipped if isinstance(skipped, int) else [line - 1 for line in skipped]
+    header = (0 if options.has_header else None) if options.names or not options.has_header else "infer"
+    every: dict[str, tuple[bool, Code]] = {
+        "sep": (options.delimiter != ",", delimiter),
+        "header": (header != "infer", value(header)),
+        "names": (bool(options.names), value(options.names)),
+        "skiprows": (bool(skipped), value(rows)),
+        "encoding": (options.encoding.lower() not in ("utf-8", "utf8"), text(options.encoding)),
+        "quoting": (options.quote is None, "3"),
+        "quotechar": (options.quote not in (None, '"'), value(options.quote)),
+        "escapechar": (options.escape is not None, value(options.escape)),
+    }
+    given = {name: code for name, (is_needed, code) in every.items() if is_needed}
+    marks = " and marked" * bool(options.missing)
     return [
         "def read_table(path):",
-        f'    """{words}"""',
-        *laid_out(call("pd.read_csv", "path", **arguments), "cells = ", indent=4),
+        f'    """Read all cells as text; empty{marks} ones are missing."""',
+        *laid_out(call("pd.read_csv", "path", **given, dtype="str", keep_default_na="False"), "cells = ", indent=4),
         "    cells = cells.rename(columns=str.strip).apply(lambda cell: cell.str.strip())",
-        *laid_out(missing, "return cells.replace(", ", np.nan)", indent=4),
+        *laid_out(call("cells.replace", value(["", *options.missing]), "np.nan"), "return ", indent=4),
     ]
 
 
@@ -124,123 +98,86 @@ def tidy_lines(data: Data) -> Block:
     written = [(name, kind.options) for name, kind in (data.inputs or {}).items()]
     written += [(name, each.type.options) for each in data.targets.values() if each.type for name in each.columns]
     for name, options in written:
-        column = f"table[{text(name)}]"
+        column, methods = f"table[{text(name)}]", []
+        strip = getattr(options, "strip", "")
+        methods += [f"str.strip({text(strip + ' ')})"] if strip else []
         if isinstance(options, CategoryColumn | CategoryTarget):
-            lines += [f"{column} = {column}.str.strip({text(options.strip + ' ')})"] if options.strip else []
-            lines += [f"{column} = {column}.str.{options.case}()"] if options.case != "keep" else []
-            if options.replace:
-                lines += laid_out(mapping({k: text(v) for k, v in options.replace.items()}), f"{column} = {column}.replace(", ")")
+            methods += [f"str.{options.case}()"] if options.case != "keep" else []
+            methods += ["\n".join(laid_out(call("replace", value(options.replace))))] if options.replace else []
         elif isinstance(options, WrittenNumber):
-            lines += number_lines(column, options, getattr(data.source.options, "decimal", "."))
+            usual = getattr(data.source.options, "decimal", ".")
+            decimal = options.decimal or usual
+            decimal = {".": ",", ",": "."}[decimal] if options.thousands == decimal else decimal
+            if options.thousands is not None:
+                methods.append(f'str.replace({text(options.thousands)}, "", regex=False)')
+            methods += [f'str.replace({text(decimal)}, ".", regex=False)'] if decimal != "." else []
+        lines += [line for method in methods for line in f"{column} = {column}.{method}".split("\n")]
     return lines
 
 
-def number_lines(column: str, options: WrittenNumber, usual: str) -> Block:
-    decimal = options.decimal or usual
-    if options.thousands == decimal:
-        decimal = "," if decimal == "." else "."
-    lines = [f"{column} = {column}.str.strip({text(options.strip + ' ')})"] if options.strip else []
-    if options.thousands is not None:
-        lines.append(f'{column} = {column}.str.replace({text(options.thousands)}, "", regex=False)')
-    if decimal != ".":
-        lines.append(f'{column} = {column}.str.replace({text(decimal)}, ".", regex=False)')
-    return lines
-
-
-def drop_blocks(data: Data) -> list[Block]:
+def dropped_lines(data: Data) -> Block:
     """Return the code that leaves out rows without a target."""
-    columns = [
-        name
-        for target in data.targets.values()
-        if target.type is not None and getattr(target.type.options, "missing", "") == "drop"
-        for name in target.columns
+    targets = [
+        each for each in data.targets.values() if getattr(each.type and each.type.options, "missing", "") == "drop"
     ]
-    found = ", ".join(map(text, columns))
-    return [[f"table = table.dropna(subset=[{found}]).reset_index(drop=True)"]] if columns else []
+    columns = [name for target in targets for name in target.columns]
+    dropped = flat_names(columns)
+    return [f"table = table.dropna(subset=[{dropped}]).reset_index(drop=True)"] if columns else []
+
+
+def flat_names(columns: list[str]) -> str:
+    return ", ".join(map(text, columns))
 
 
 def target_values(ejected: EjectedRun, name: str, target: Target, classes: str) -> Code:
-    """Return the targets in columns of the table."""
-    found = ejected.facts.targets[name]
-    columns = [f"table[{text(column)}]" for column in target.columns]
-    as_text = ".map(as_text)" if is_typed(ejected) else ""
-    if found.kind == "multi_label":
-        options = target.type.options if target.type else None
+    """Return the targets in columns of the table; `classes` is the variable with the names of classes."""
+    kind, column = ejected.facts.targets[name].kind, f"table[{text(target.columns[0])}]"
+    cells = f"{column}.map(as_text)" if is_typed(ejected) else column
+    if kind == "multi_label":
+        options = target.type and target.type.options
         separator = options.separator if isinstance(options, MultiLabelTarget) else ","
-        filled = as_text or '.fillna("")'
-        cells = f"{columns[0]}{filled}.str.split({text(separator)})"
-        labels = f"[[label.strip() for label in cell] for cell in {cells}]"
-        return call("np.array", f"[[name in cell for name in {classes}] for cell in {labels}]", dtype='"float32"')
-    if found.kind == "category":
-        return f'{columns[0]}{as_text}.map({classes}.index).to_numpy("int32")'
-    if found.kind == "index":
-        return f'{columns[0]}.astype("float64").to_numpy("int32")'
-    if len(columns) > 1:
-        names = ", ".join(map(text, target.columns))
-        return f'table[[{names}]].astype("float64").to_numpy("float32")'
-    return f'{columns[0]}.astype("float64").to_numpy("float32")'
+        return call("multi_hot", f'{cells}.fillna("")', classes, text(separator))
+    if kind == "category":
+        return f'{cells}.map({classes}.index).to_numpy("int32")'
+    several = f"table[[{flat_names(list(target.columns))}]]" if len(target.columns) > 1 else column
+    dtype = "int32" if kind == "index" else "float32"
+    return f'{several}.astype("float64").to_numpy("{dtype}")'
 
 
 def column_blocks(ejected: EjectedRun) -> list[Block]:
     """Return the functions of the columns' types, and the code that makes `features` with them."""
     columns = {name: found.column for name, found in ejected.facts.inputs.items() if found.column is not None}
+    wide = {name for name, found in ejected.facts.inputs.items() if found.dtype == "float64"}
     kinds: dict[str, list[Any]] = {}
     for column in columns.values():
         kinds.setdefault(column.name, []).append(column.options)
-    typed = is_typed(ejected)
-    wide = any(found.dtype == "float64" for found in ejected.facts.inputs.values())
-    functions = {
-        "number": lambda options: number_function(options, wide),
-        "category": lambda options: category_function(options, typed),
-        "boolean": boolean_function,
-        "date": date_function,
-        "text": lambda options: text_function(options, typed),
-    }
-    blocks: list[Block] = []
-    for kind, options in kinds.items():
-        blocks += functions[kind](options)
-    codes = {
-        name: column_call(name, column.name, column.options, ejected.facts.inputs[name].dtype == "float64")
-        for name, column in columns.items()
-    }
+    blocks = [
+        block
+        for kind, options in kinds.items()
+        for block in column_functions(kind, options, is_typed(ejected), bool(wide))
+    ]
+    more: dict[str, dict[str, Code]] = {name: {"dtype": '"float64"'} for name in wide if columns[name].name == "number"}
+    if len(ejected.embedded) < len(kinds.get("category", ())):
+        more |= {name: {"is_embedded": "True"} for name in ejected.embedded}
+    codes = {name: column_call(name, each.name, each.options, more.get(name, {})) for name, each in columns.items()}
     if ejected.are_several:
         return [*blocks, laid_out(mapping(codes), "features = ")]
     return [*blocks, laid_out(call("np.concatenate", sequence(codes.values()), axis="1"), "features = ")]
 
 
-def column_call(name: str, kind: str, options: Any, is_wide: bool) -> Code:
-    """Return the call that makes a column an input, with the options that are not the defaults."""
-    given: dict[str, Code] = {}
-    if isinstance(options, NumberColumn):
-        plain = {"missing": "median", "scale": "standard", "pieces": None, "indicator": False}
-        given = changed(options, plain)
-        given = {("fill" if key == "missing" else key): each for key, each in given.items() if each != '"error"'}
-        given |= {"dtype": '"float64"'} if is_wide else {}
-    elif isinstance(options, CategoryColumn):
-        given = changed(options, {"min_count": 1, "missing": "as_category", "unknown": "as_category"})
-        given |= {"is_embedded": "True"} if options.embedding is not None else {}
-    elif isinstance(options, BooleanColumn):
-        given = changed(options, {"missing": "most_frequent", "indicator": False})
-        given = {("fill" if key == "missing" else key): each for key, each in given.items() if each != '"error"'}
-    elif isinstance(options, DateColumn):
-        given = {"parts": sequence(text(PARTS.get(part, part)) for part in options.parts)}
+def column_call(name: str, kind: str, options: Any, more: Mapping[str, Code]) -> Code:
+    """Return the call that makes a column an input, with the options that are not the defaults, and `more`."""
+    given = {key: value(own) for key, usual in CHANGED[kind].items() if (own := getattr(options, key)) != usual}
+    if kind in ("number", "boolean") and (fill := given.pop("missing", '"error"')) != '"error"':
+        given = {"fill": fill, **given}
+    if kind == "date":
+        given["parts"] = sequence(text(PARTS.get(part, part)) for part in options.parts)
         if options.format in UNIX:
             given["unit"] = text({"unix": "s"}.get(options.format, options.format.removeprefix("unix_")))
         elif options.format is not None:
             given["format"] = text(options.format)
-    elif isinstance(options, TextColumn):
-        given = {
-            "max_tokens": repr(options.max_tokens),
-            "output_mode": text("int" if options.length is not None else options.output_mode),
-        }
+    if kind == "text":
+        given["max_tokens"] = repr(options.max_tokens)
+        given["output_mode"] = text("int" if options.length is not None else options.output_mode)
         given |= {} if options.length is None else {"output_sequence_length": repr(options.length)}
-        given |= {"split": text(options.split)} if options.split != "whitespace" else {}
-        given |= {} if options.ngrams is None else {"ngrams": repr(options.ngrams)}
-        if options.standardize != "lower_and_strip_punctuation":
-            given["standardize"] = value(options.standardize)
-    return call(kind, text(name), **given)
-
-
-def changed(options: Any, defaults: Mapping[str, Any]) -> dict[str, Code]:
-    """Return the options that differ from these."""
-    return {key: value(getattr(options, key)) for key, each in defaults.items() if getattr(options, key) != each}
+    return call(kind, text(name), **given, **more)
