@@ -10,6 +10,7 @@ from typing import Any
 from dltool.config.choices import Choice
 from dltool.config.columns import Target
 from dltool.config.keras.objects import keras_objects_in
+from dltool.config.outputs import heads_of
 from dltool.config.schema import Config
 from dltool.config.section import Section, keys_of
 from dltool.config.text.tree import format_path
@@ -37,11 +38,12 @@ def decisions() -> Mapping[str, tuple[str, str]]:
     return found | {key: ("refused", words) for key, words in tables["refused"].items()}
 
 
-def decision(key: str) -> tuple[str, str]:
-    """Return the decision for a key such as "training.epochs", or that of the nearest key above it."""
+def decision(key: str) -> tuple[str, str, str]:
+    """Return the decision for a key such as "training.epochs", and the nearest key at or above it that has one."""
     parts = key.split(".")
     above = (".".join(parts[:depth]) for depth in range(len(parts), 0, -1))
-    return next((decisions()[each] for each in above if each in decisions()), ("refused", "it is not known how"))
+    found = next((each for each in above if each in decisions()), None)
+    return ("refused", "it is not known how", key) if found is None else (*decisions()[found], found)
 
 
 def used_keys(value: Any, key: str = "") -> Iterator[str]:
@@ -66,8 +68,8 @@ def used_keys(value: Any, key: str = "") -> Iterator[str]:
 
 def refuse_unfaithful(run: Run, record: RunRecord, config: Config) -> None:
     """Raise ConfigError with everything in a run that no script could do faithfully. Imports no TensorFlow."""
-    found = {key: decision(key) for key in used_keys(config)}
-    messages = [f"{key} cannot be ejected: {why}" for key, (kind, why) in found.items() if kind == "refused"]
+    found = dict.fromkeys(map(decision, used_keys(config)))
+    messages = [f"{key} cannot be ejected: {why}" for kind, why, key in found if kind == "refused"]
     messages += dict.fromkeys(value_messages(config))
     if run.whole is not None:
         messages.append(f"a fold or a further seed cannot be ejected: eject {run.whole.path}")
@@ -80,7 +82,10 @@ def refuse_unfaithful(run: Run, record: RunRecord, config: Config) -> None:
 
 def value_messages(config: Config) -> Iterator[str]:
     """Yield what is refused for its value, of keys that the script has otherwise."""
-    training, entries = config.training, dict(config.data) | dict(config.model) | dict(config.training)
+    training = config.training
+    entries = [*config.data.preprocessing, *config.data.augmentation, *config.model.layers, *training.callbacks]
+    entries += [part.optimizer for part in training.parts]
+    entries += [each for head in heads_of(config) for each in (head.loss, *head.metrics)]
     for _, each in keras_objects_in(entries, ()):
         if each.name in NO_KERAS:
             yield f"{each.name} cannot be ejected: {NO_KERAS[each.name]}"
@@ -110,5 +115,7 @@ def value_messages(config: Config) -> Iterator[str]:
 
 def left_out(config: Config) -> list[str]:
     """Return what the header of the script says is not in it."""
-    found = dict.fromkeys(words for key in used_keys(config) for kind, words in [decision(key)] if kind == "left out")
+    found = dict.fromkeys(
+        words for key in used_keys(config) for kind, words, _ in [decision(key)] if kind == "left out"
+    )
     return [words for words in found if words]
