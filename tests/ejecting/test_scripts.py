@@ -27,7 +27,6 @@ CANNOT = {
     "spoken-digits-speakers": "data.source.audio",
     "transfer": "data.source.images",
     "lite0": "data.source.images",
-    "cifar10-fast": "MixUp",
 }
 """The configs that no script can repeat, each with a key that is refused."""
 

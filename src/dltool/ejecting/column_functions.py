@@ -4,11 +4,12 @@ They stand in functions.txt, a section each. A line begins with the flags that i
 bar; a plus behind the bar continues the line before."""
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from dltool.config.columns import UNIX
 from dltool.ejecting.ejected_run import Block
 
 FUNCTIONS = Path(__file__).with_name("functions.txt")
@@ -35,33 +36,37 @@ def function(name: str, flags: Iterable[str] = ()) -> Block:
     return lines
 
 
-def column_functions(kind: str, options: Sequence[Any], is_typed: bool, has_wide: bool) -> Iterator[Block]:
-    """Yield the functions for columns of a type with these options. `is_typed`: the cells of the table are not all
-    text; `has_wide`: some numbers need float64 until they are scaled."""
-    flags = {"typed"} if is_typed else set()
-    missing = {getattr(each, "missing", "error") for each in options} - {"error"}
-    flags |= {"indicator"} if any(getattr(each, "indicator", False) for each in options) else set()
+OPTIONS: Mapping[str, Mapping[str, Any]] = {
+    "number": {"missing": "median", "scale": "standard", "pieces": None, "indicator": False},
+    "category": {"min_count": 1, "missing": "as_category", "unknown": "as_category"},
+    "boolean": {"missing": "most_frequent", "indicator": False},
+    "date": {},
+    "text": {"ngrams": None, "standardize": "lower_and_strip_punctuation", "split": "whitespace"},
+}
+"""The options that are arguments of the functions, with their defaults."""
+
+
+def changed(kind: str, options: Any) -> dict[str, Any]:
+    """Return the arguments of a column's function. Numbers and booleans that must not be missing need no filling."""
+    found = {name: own for name, usual in OPTIONS[kind].items() if (own := getattr(options, name)) != usual}
+    is_filled = kind != "category" and found.get("missing") != "error"
+    return found if is_filled or kind == "category" else {k: v for k, v in found.items() if k != "missing"}
+
+
+def column_functions(kind: str, options: Sequence[Any], flags: set[str]) -> Iterator[Block]:
+    """Yield the functions for columns of a type with these options. `flags` may hold "typed": the cells of the table
+    are not all text, and "wide": some numbers need float64 until they are scaled."""
+    arguments = [(name, own) for each in options for name, own in changed(kind, each).items()]
+    flags = flags | {name for name, _ in arguments} | {own for _, own in arguments if isinstance(own, str)}
     if kind == "number":
         scales = {each.scale for each in options}
-        flags |= scales | ({"several"} if scales != {"standard"} else set()) | ({"wide"} if has_wide else set())
-        flags |= {"scaled"} if scales != {"none"} else set()
-        flags -= {"none"} if scales == {"none"} else set()
-        flags |= {"fill"} if missing - {"median"} else set()
-        flags |= {"mean"} & missing | ({"pieces"} if any(each.pieces for each in options) else set())
-        yield from [function("signed_log")] if "log" in scales else []
-        yield from [function("edges_of")] if "pieces" in flags else []
+        flags = (flags | ({"scaled"} if scales != {"none"} else set())) - ({"none"} if scales == {"none"} else set())
+        yield from [function(name) for flag, name in (("log", "signed_log"), ("pieces", "edges_of")) if flag in flags]
     elif kind == "category":
         are_embedded = {each.embedding is not None for each in options}
-        flags |= {"embedded"} if are_embedded == {True} else {"mixed"} if len(are_embedded) == 2 else set()
-        flags |= {"min_count"} if any(each.min_count > 1 for each in options) else set()
-        flags |= {"strict"} if any(each.unknown == "error" for each in options) else set()
-        flags |= {"missing"} if {each.missing for each in options} != {"as_category"} else set()
-        flags |= {"most_frequent"} & missing
-    elif kind == "boolean":
-        flags |= {"fill"} if missing - {"most_frequent"} else set()
+        flags |= {"mixed"} if len(are_embedded) == 2 else {"embedded"} if True in are_embedded else set()
     elif kind == "date":
-        formats = [each.format or "" for each in options]
-        flags |= {"unit"} if any(each.startswith("unix") for each in formats) else set()
-        flags |= {"format"} if any(each and not each.startswith("unix") for each in formats) else set()
-        flags |= {"elapsed"} if any("elapsed" in each.parts for each in options) else set()
+        formats = [each.format for each in options if each.format is not None]
+        flags |= {"unit" if each in UNIX else "format" for each in formats}
+        flags |= {part for each in options for part in each.parts}
     yield function(kind, flags)

@@ -7,31 +7,36 @@ from typing import Any
 import numpy as np
 
 from dltool.config.outputs import OutputSpec
-from dltool.config.sources import ArraysSource, BuiltinSource, CaliforniaHousingSource, Cifar100Source, TokenSource
+from dltool.config.sources import ArraysSource, BuiltinSource, TokenSource, kind_of
 from dltool.data.arrays.npz import npz_headers
 from dltool.data.sources.arrays import ENDINGS, wanted_arrays
+from dltool.ejecting.column_functions import function
 from dltool.ejecting.ejected_run import Block, EjectedRun, identifier
-from dltool.ejecting.python_text import WIDTH, Code, call, flat, keras_object, laid_out, mapping, sequence, text, value
+from dltool.ejecting.python_text import Code, call, flat, keras_object, laid_out, mapping, sequence, text, value
 from dltool.ejecting.table_code import column_blocks, read_blocks, target_values
 from dltool.errors import ConfigError
 from dltool.model.preprocessing import learns
 
-SPLIT = [
-    "# The row numbers of each split, as they were drawn.",
-    'split = np.load(HERE / "split.npz")',
-    'train, validation, test = split["train"], split["validation"], split["test"]',
-]
-
 
 def data_blocks(ejected: EjectedRun) -> list[Block]:
     """Return the code up to `features`, `targets` and the function `examples` of rows."""
-    if ejected.facts.has_columns:
-        blocks = [*read_blocks(ejected), SPLIT, targets_block(ejected, {}), *column_blocks(ejected)]
+    if kind_of(ejected.config.data.source) == "table":
+        blocks = [*read_blocks(ejected), function("split"), targets_block(ejected, {})]
+        if ejected.facts.has_columns:
+            blocks += column_blocks(ejected)
+        else:
+            (name,) = ejected.facts.inputs
+            blocks += [[f'features = table[{text(name)}].fillna("").to_numpy(object)'], *preprocessed_first(ejected)]
     else:
         lines, labels = source_lines(ejected)
-        first = [*lines, *targets_block(ejected, labels)]
-        blocks = [first, SPLIT, *preprocessed_first(ejected)]
-    return [*blocks, *weight_blocks(ejected), *form_blocks(ejected), examples_block(ejected)]
+        blocks = [[*lines, *targets_block(ejected, labels)], function("split"), *preprocessed_first(ejected)]
+    are_so = {
+        "several": ejected.are_several,
+        "named": bool(ejected.config.model.outputs),
+        "weighted": ejected.config.data.weights is not None,
+    }
+    examples = function("examples", [flag for flag, is_so in are_so.items() if is_so])
+    return [*blocks, *weight_blocks(ejected), *form_blocks(ejected), examples]
 
 
 def source_lines(ejected: EjectedRun) -> tuple[Block, dict[str, str]]:
@@ -48,14 +53,8 @@ def source_lines(ejected: EjectedRun) -> tuple[Block, dict[str, str]]:
         images, numbers = 'data.images[..., np.newaxis].astype("uint8")', 'data.data.astype("float32")'
         lines = [f"data = datasets.load_{source.name}({scaled})"]
         return [*lines, f"features = {images if source.name == 'digits' else numbers}"], {"target": "data.target"}
-    arguments: dict[str, Code] = {}
-    if isinstance(options, Cifar100Source):
-        arguments["label_mode"] = text(options.label_mode)
-    elif isinstance(options, CaliforniaHousingSource):
-        arguments["version"] = text(options.version)
-    elif isinstance(options, TokenSource) and options.num_words is not None:
-        arguments["num_words"] = repr(options.num_words)
-    loaded = call(f"keras.datasets.{source.name}.load_data", **arguments)
+    given = {name: own for name, own in options if name not in ("path", "length") and own is not None}
+    loaded = call(f"keras.datasets.{source.name}.load_data", **{name: value(own) for name, own in given.items()})
     lines = [*laid_out(loaded, "loaded = "), "(x_train, y_train), (x_test, y_test) = loaded"]
     if path := getattr(options, "path", None):
         names = ("x_train", "y_train", "x_test", "y_test")
@@ -171,12 +170,7 @@ def weight_blocks(ejected: EjectedRun) -> list[Block]:
         weights = [float(head.class_weights[name]) for name in names]
         lines = laid_out(call("np.array", value(weights), dtype='"float32"'), "class_weights = ")
     else:
-        lines = [
-            "# All classes have the same total weight in the training loss.",
-            f"counts = np.bincount(targets[train], minlength={len(names)})",
-            f"class_weights = len(train) / ({len(names)} * np.maximum(counts, 1)) * (counts > 0)",
-            'class_weights = class_weights.astype("float32")',
-        ]
+        lines = function("balanced")
     own = " * weights" if data.weights is not None else ""
     return [*blocks, [*lines, f"training_weights = class_weights[targets]{own}"]]
 
@@ -203,20 +197,3 @@ def form_of(ejected: EjectedRun, head: OutputSpec, targets: str) -> str:
         return f'keras.utils.to_categorical({targets}, {built.one_hot[head.name]}).astype("float32")'
     has_axis = built.outputs[head.name].output_shape == (*shape, 1) or built.lacks_axis(head.name, len(shape) + 1)
     return f"{targets}[..., np.newaxis]" if has_axis else targets
-
-
-def examples_block(ejected: EjectedRun) -> Block:
-    """Return the function that gives the examples of some rows."""
-    are_named, has_weights = bool(ejected.config.model.outputs), ejected.config.data.weights is not None
-    parts = {
-        "x": "{name: values[rows] for name, values in features.items()}" if ejected.are_several else "features[rows]",
-        "y": "{name: values[rows] for name, values in targets.items()}" if are_named else "targets[rows]",
-    }
-    if has_weights:
-        parts["w"] = "{name: weights[rows] for name in targets}" if are_named else "weights[rows]"
-    what = "inputs, targets and weights" if has_weights else "inputs and targets"
-    lines = ["def examples(rows):", f'    """Return the {what} of these rows."""']
-    short = f"    return {', '.join(parts.values())}"
-    if len(short) <= WIDTH:
-        return [*lines, short]
-    return [*lines, *(f"    {name} = {each}" for name, each in parts.items()), f"    return {', '.join(parts)}"]

@@ -7,19 +7,11 @@ from typing import Any
 from dltool.config.columns import UNIX, CategoryColumn, CategoryTarget, MultiLabelTarget, Target, WrittenNumber
 from dltool.config.schema import Data
 from dltool.config.table_sources import WHITESPACE, CsvSource, JsonLinesSource
-from dltool.ejecting.column_functions import column_functions, function
+from dltool.ejecting.column_functions import changed, column_functions, function
 from dltool.ejecting.ejected_run import Block, EjectedRun
-from dltool.ejecting.python_text import Code, call, laid_out, mapping, sequence, text, value
+from dltool.ejecting.python_text import Code, call, flat, laid_out, mapping, sequence, text, value
 from dltool.errors import ConfigError
 
-CHANGED: Mapping[str, Mapping[str, Any]] = {
-    "number": {"missing": "median", "scale": "standard", "pieces": None, "indicator": False},
-    "category": {"min_count": 1, "missing": "as_category", "unknown": "as_category"},
-    "boolean": {"missing": "most_frequent", "indicator": False},
-    "date": {},
-    "text": {"ngrams": None, "standardize": "lower_and_strip_punctuation", "split": "whitespace"},
-}
-"""The options of columns that a function of the script has, with its defaults."""
 PARTS = {"weekday": "dayofweek", "day_of_year": "dayofyear"}
 """Parts of dates that pandas calls by another name."""
 
@@ -117,16 +109,9 @@ def tidy_lines(data: Data) -> Block:
 
 def dropped_lines(data: Data) -> Block:
     """Return the code that leaves out rows without a target."""
-    targets = [
-        each for each in data.targets.values() if getattr(each.type and each.type.options, "missing", "") == "drop"
-    ]
-    columns = [name for target in targets for name in target.columns]
-    dropped = flat_names(columns)
-    return [f"table = table.dropna(subset=[{dropped}]).reset_index(drop=True)"] if columns else []
-
-
-def flat_names(columns: list[str]) -> str:
-    return ", ".join(map(text, columns))
+    targets = [each for each in data.targets.values() if each.type is not None]
+    dropped = [name for each in targets if getattr(each.type.options, "missing", "") == "drop" for name in each.columns]
+    return [f"table = table.dropna(subset={flat(value(dropped))}).reset_index(drop=True)"] if dropped else []
 
 
 def target_values(ejected: EjectedRun, name: str, target: Target, classes: str) -> Code:
@@ -139,7 +124,7 @@ def target_values(ejected: EjectedRun, name: str, target: Target, classes: str) 
         return call("multi_hot", f'{cells}.fillna("")', classes, text(separator))
     if kind == "category":
         return f'{cells}.map({classes}.index).to_numpy("int32")'
-    several = f"table[[{flat_names(list(target.columns))}]]" if len(target.columns) > 1 else column
+    several = f"table[{flat(value(target.columns))}]" if len(target.columns) > 1 else column
     dtype = "int32" if kind == "index" else "float32"
     return f'{several}.astype("float64").to_numpy("{dtype}")'
 
@@ -151,11 +136,8 @@ def column_blocks(ejected: EjectedRun) -> list[Block]:
     kinds: dict[str, list[Any]] = {}
     for column in columns.values():
         kinds.setdefault(column.name, []).append(column.options)
-    blocks = [
-        block
-        for kind, options in kinds.items()
-        for block in column_functions(kind, options, is_typed(ejected), bool(wide))
-    ]
+    flags = {flag for flag, is_so in (("typed", is_typed(ejected)), ("wide", bool(wide))) if is_so}
+    blocks = [block for kind, options in kinds.items() for block in column_functions(kind, options, flags)]
     more: dict[str, dict[str, Code]] = {name: {"dtype": '"float64"'} for name in wide if columns[name].name == "number"}
     if len(ejected.embedded) < len(kinds.get("category", ())):
         more |= {name: {"is_embedded": "True"} for name in ejected.embedded}
@@ -167,9 +149,10 @@ def column_blocks(ejected: EjectedRun) -> list[Block]:
 
 def column_call(name: str, kind: str, options: Any, more: Mapping[str, Code]) -> Code:
     """Return the call that makes a column an input, with the options that are not the defaults, and `more`."""
-    given = {key: value(own) for key, usual in CHANGED[kind].items() if (own := getattr(options, key)) != usual}
-    if kind in ("number", "boolean") and (fill := given.pop("missing", '"error"')) != '"error"':
-        given = {"fill": fill, **given}
+    given = {
+        "fill" if key == "missing" and kind != "category" else key: value(own)
+        for key, own in changed(kind, options).items()
+    }
     if kind == "date":
         given["parts"] = sequence(text(PARTS.get(part, part)) for part in options.parts)
         if options.format in UNIX:
