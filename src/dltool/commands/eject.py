@@ -11,6 +11,7 @@ from dltool.experiment.opening import recorded_kind, recorded_model
 from dltool.experiment.refusals import require_code
 from dltool.imports import import_keras
 from dltool.runs.directory import open_run
+from dltool.runs.recorded import refuse_missing_data
 from dltool.runs.records import read_record
 from dltool.text import counted
 
@@ -41,8 +42,9 @@ def eject(path: Path, out: Path, has_check: bool, progress: "Progress") -> Eject
 
     Unless `has_check` is false, the script is first run for two epochs, whose losses must be those of the run.
 
-    Raises ConfigError: the run has something that no script could do faithfully, or `out` exists; RunError: the run is
-    damaged; ExpectationMissed: the script disagrees with the run. Nothing is written then."""
+    Raises ConfigError: the run has something that no script could do faithfully, or `out` exists; DataError: the data
+    is missing; RunError: the run is damaged; ExpectationMissed: the script disagrees with the run. Nothing is written
+    then."""
     run = open_run(path)
     require_code(run, f"eject {run.path} --out {out}")
     if out.exists():
@@ -50,6 +52,7 @@ def eject(path: Path, out: Path, has_check: bool, progress: "Progress") -> Eject
     record = read_record(run)
     config, facts = recorded_kind(run)
     refuse_unfaithful(run, record, config)
+    refuse_missing_data(config)
     if record.strategy is None:
         raise RunError(f"{run.record}: the strategy of the steps is missing", "train a new run")
     progress.stage("importing TensorFlow")

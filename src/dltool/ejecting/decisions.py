@@ -3,6 +3,7 @@ nothing is ejected by accident."""
 
 import tomllib
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from dltool.config.keras.objects import keras_objects_in
 from dltool.config.outputs import heads_of
 from dltool.config.schema import Config
 from dltool.config.section import Section, keys_of
+from dltool.config.sources import TABLE_SOURCES
 from dltool.config.text.tree import format_path
 from dltool.errors import ConfigError, Problem
 from dltool.runs.files import Run
@@ -70,7 +72,7 @@ def refuse_unfaithful(run: Run, record: RunRecord, config: Config) -> None:
     """Raise ConfigError with everything in a run that no script could do faithfully. Imports no TensorFlow."""
     found = dict.fromkeys(map(decision, used_keys(config)))
     messages = [f"{key} cannot be ejected: {why}" for kind, why, key in found if kind == "refused"]
-    messages += dict.fromkeys(value_messages(config))
+    messages += dict.fromkeys([*object_messages(config), *data_messages(config)])
     if run.whole is not None:
         messages.append(f"a fold or a further seed cannot be ejected: eject {run.whole.path}")
     elif not config.data.is_refit:
@@ -80,8 +82,8 @@ def refuse_unfaithful(run: Run, record: RunRecord, config: Config) -> None:
     ConfigError.refuse(Problem(None, message) for message in messages)
 
 
-def value_messages(config: Config) -> Iterator[str]:
-    """Yield what is refused for its value, of keys that the script has otherwise."""
+def object_messages(config: Config) -> Iterator[str]:
+    """Yield what is refused of Keras objects and of how they are used."""
     training = config.training
     entries = [*config.data.preprocessing, *config.data.augmentation, *config.model.layers, *training.callbacks]
     entries += [part.optimizer for part in training.parts]
@@ -89,6 +91,8 @@ def value_messages(config: Config) -> Iterator[str]:
     for _, each in keras_objects_in(entries, ()):
         if each.name in NO_KERAS:
             yield f"{each.name} cannot be ejected: {NO_KERAS[each.name]}"
+        if isinstance(each.arguments.get("vocabulary"), str):
+            yield f"vocabulary of {each.name} cannot be ejected: it is in a file that may change"
         if each.kind == "optimizer" and each.arguments.get("use_ema"):
             yield f"{each.name} with use_ema cannot be ejected: {NO_KERAS['SwapEMAWeights']}"
     if training.phases is not None:
@@ -99,18 +103,25 @@ def value_messages(config: Config) -> Iterator[str]:
     weighted = training.class_weights or any(each.class_weights for each in config.model.outputs.values())
     if weighted and len(config.model.outputs) > 1:
         yield "class_weights of several outputs cannot be ejected: not all outputs have weights"
+    for place in config._expressions:
+        if "path" not in place and place[0] != "expect":
+            yield f"{format_path(place)} cannot be ejected: the environment decides it"
+
+
+def data_messages(config: Config) -> Iterator[str]:
+    """Yield what is refused of how tables are read."""
     for name, kind in (config.data.inputs or {}).items():
         if kind.name == "number" and {"(", "-"} & {*getattr(kind.options, "strip", "")}:
             yield f"strip of {quoted(name)} cannot be ejected: it marks negative numbers"
         if "%q" in (getattr(kind.options, "format", None) or ""):
             yield f"format of {quoted(name)} cannot be ejected: pandas knows no quarters"
-    for source in (config.data.source, config.data.validation, config.data.test):
-        delimiter = getattr(source and source.options, "delimiter", ",")
+    first = config.data.source
+    for source in filter(None, (first, config.data.validation, config.data.test)):
+        delimiter, same = getattr(source.options, "delimiter", ","), {"path": getattr(source.options, "path", None)}
         if len(delimiter) > 1 and delimiter != "whitespace":
             yield f"delimiter {quoted(delimiter)} cannot be ejected: it has several characters"
-    for place in config._expressions:
-        if "path" not in place and place[0] != "expect":
-            yield f"{format_path(place)} cannot be ejected: the environment decides it"
+        if source.name in TABLE_SOURCES and source != replace(first, options=first.options.model_copy(update=same)):
+            yield "data.validation and data.test cannot be ejected: they are read with other options than data.source"
 
 
 def left_out(config: Config) -> list[str]:
