@@ -31,7 +31,7 @@ ROWS = [
     {"report"},
     {"explain"},
     {"experiment"},
-    {"curve", "ejecting", "folds", "search"},
+    {"curve", "ejecting", "folds", "search", "serving"},
     {"commands"},
     {"cli", "console", "notebook"},
     {"__main__"},
