@@ -236,11 +236,8 @@ def check(
 
 
 app.add_typer(runs_app, name="runs")
-app.command()(drift)
-app.command()(eject)
-app.command()(curve)
-app.command()(search)
-app.command()(serve)
+for leaf in (drift, eject, curve, search, serve):
+    app.command()(leaf)
 
 
 @app.command()

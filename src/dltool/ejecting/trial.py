@@ -21,14 +21,14 @@ REWRITTEN = 2e-2
 
 
 @dataclass(frozen=True)
-class Trial:
+class ScriptCheck:
     """The largest relative difference of a loss over some `epochs`."""
 
     epochs: int
     loss: float
 
 
-def tried(files: Mapping[str, bytes], lines: Sequence[Mapping[str, Any]], limit: float) -> Trial:
+def tried(files: Mapping[str, bytes], lines: Sequence[Mapping[str, Any]], limit: float) -> ScriptCheck:
     """Run train.py of `files` in a temporary folder, and compare its epochs with `lines` of the run's metrics.jsonl.
 
     Raises ExpectationMissed: the script fails, or disagrees with the run by more than `limit`."""
@@ -50,7 +50,7 @@ def tried(files: Mapping[str, bytes], lines: Sequence[Mapping[str, Any]], limit:
         what, size = ("losses", loss) if not loss <= limit else ("metrics", metric)
         message = f"the {what} of the script differ from those of the run by up to {size:.2g} (relative)"
         raise ExpectationMissed(f"{message}; at most {limit if what == 'losses' else LOOSE:g} is rounding", HINT)
-    return Trial(len(lines), loss)
+    return ScriptCheck(len(lines), loss)
 
 
 HINT = "has the data changed since the run?"
@@ -70,7 +70,7 @@ def each_difference(row: Mapping[str, str], line: Mapping[str, Any]) -> Iterator
         yield name, 0.0 if script == run else abs(script - run) / max(abs(script), abs(run), 1e-6)
 
 
-def words(trial: Trial) -> str:
+def words(trial: ScriptCheck) -> str:
     """Return what the header of the script says of its trial."""
     epochs = "its first epoch" if trial.epochs == 1 else f"its first {trial.epochs} epochs"
     if trial.loss == 0:
