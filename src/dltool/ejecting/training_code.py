@@ -11,6 +11,7 @@ from dltool.config.wording import snake_case
 from dltool.ejecting.column_functions import function
 from dltool.ejecting.ejected_run import Block, EjectedRun
 from dltool.ejecting.python_text import Code, call, keras_object, laid_out, mapping, sequence, text
+from dltool.errors import ConfigError
 from dltool.training.checkpointing import direction, make_best
 from dltool.training.numerics import evaluation_batch
 
@@ -104,6 +105,13 @@ def converted_metrics(ejected: EjectedRun) -> list[str]:
 def callbacks_block(ejected: EjectedRun) -> Block:
     """Return the callbacks: the order of the rows, the config's own, the best weights, and a table of the epochs."""
     best = make_best(ejected.config, ejected.built, ejected.facts.validation_examples > 0)
+    monitors = [best.monitor, *(entry.arguments.get("monitor") for entry in ejected.config.training.callbacks)]
+    converted = converted_metrics(ejected)
+    for name in (str(each).removeprefix("val_") for each in monitors):
+        if name in converted:
+            raise ConfigError(
+                f"{name} cannot be ejected: dltool converts targets or outputs for it, and it is monitored"
+            )
     keep: dict[str, Code] = {"monitor": text(best.monitor), "mode": text(best.direction)}
     keep |= {"save_best_only": "True", "save_weights_only": "True"}
     appended = {} if ejected.config.training.phases is None else {"append": "True"}
