@@ -59,7 +59,7 @@ def eject(path: Path, out: Path, has_check: bool, progress: "Progress") -> Eject
     import_keras()
     from dltool.ejecting.ejected_run import EjectedRun
     from dltool.ejecting.script import example_targets, files_of, shortened_run
-    from dltool.ejecting.trial import EXACT, REWRITTEN, tried, words
+    from dltool.ejecting.trial import ROUNDED, REWRITTEN, tried, words
     from dltool.training.compile import compile_core
 
     progress.stage("writing the script")
@@ -73,7 +73,7 @@ def eject(path: Path, out: Path, has_check: bool, progress: "Progress") -> Eject
             raise RunError(f"{run.path} has no epoch to compare with", "--no-check writes the script")
         progress.stage(f"running the script for {counted(len(lines), 'epoch')}")
         is_exact = not record.strategy.rewrites and not config.training.precision.startswith("mixed_")
-        trial = tried(files_of(shortened_run(ejected, len(lines)), ""), lines, EXACT if is_exact else REWRITTEN)
+        trial = tried(files_of(shortened_run(ejected, len(lines)), ""), lines, ROUNDED if is_exact else REWRITTEN)
         files = files_of(ejected, words(trial))
     with disk_errors(out, "make"):
         out.absolute().parent.mkdir(parents=True, exist_ok=True)

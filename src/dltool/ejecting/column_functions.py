@@ -49,8 +49,9 @@ OPTIONS: Mapping[str, Mapping[str, Any]] = {
 def changed(kind: str, options: Any) -> dict[str, Any]:
     """Return the arguments of a column's function. Numbers and booleans that must not be missing need no filling."""
     found = {name: own for name, usual in OPTIONS[kind].items() if (own := getattr(options, name)) != usual}
-    is_filled = kind != "category" and found.get("missing") != "error"
-    return found if is_filled or kind == "category" else {k: v for k, v in found.items() if k != "missing"}
+    if kind != "category" and found.get("missing") == "error":
+        del found["missing"]
+    return found
 
 
 def column_functions(kind: str, options: Sequence[Any], flags: set[str]) -> Iterator[Block]:
@@ -59,8 +60,6 @@ def column_functions(kind: str, options: Sequence[Any], flags: set[str]) -> Iter
     arguments = [(name, own) for each in options for name, own in changed(kind, each).items()]
     flags = flags | {name for name, _ in arguments} | {own for _, own in arguments if isinstance(own, str)}
     if kind == "number":
-        scales = {each.scale for each in options}
-        flags = (flags | ({"scaled"} if scales != {"none"} else set())) - ({"none"} if scales == {"none"} else set())
         yield from [function(name) for flag, name in (("log", "signed_log"), ("pieces", "edges_of")) if flag in flags]
     elif kind == "category":
         are_embedded = {each.embedding is not None for each in options}

@@ -22,22 +22,20 @@ from dltool.runs.records import RunRecord
 from dltool.text import quoted
 
 DECISIONS = Path(__file__).with_name("decisions.toml")
-NO_KERAS = {
-    "MixUp": "it mixes targets too, in steps of dltool's own",
-    "CutMix": "it mixes targets too, in steps of dltool's own",
-    "Quantile": "Keras has no such loss",
-    "SwapEMAWeights": "averaged weights are validated by code of dltool's own",
-}
-"""Objects of a config that no plain script has."""
+
+
+@cache
+def tables() -> Mapping[str, Any]:
+    return tomllib.loads(DECISIONS.read_text("utf-8"))
 
 
 @cache
 def decisions() -> Mapping[str, tuple[str, str]]:
     """Return "faithful", "left out" or "refused" by config key, with words for the user."""
-    tables = tomllib.loads(DECISIONS.read_text("utf-8"))
-    found = dict.fromkeys(tables["faithful"].split(), ("faithful", ""))
-    found |= {key: ("left out", words) for key, words in tables["left_out"].items()}
-    return found | {key: ("refused", words) for key, words in tables["refused"].items()}
+    found = dict.fromkeys(tables()["faithful"].split(), ("faithful", ""))
+    for table, kind in (("left_out", "left out"), ("refused", "refused")):
+        found |= {key: (kind, words) for key, words in tables()[table].items()}
+    return found
 
 
 def decision(key: str) -> tuple[str, str, str]:
@@ -89,12 +87,12 @@ def object_messages(config: Config) -> Iterator[str]:
     entries += [part.optimizer for part in training.parts]
     entries += [each for head in heads_of(config) for each in (head.loss, *head.metrics)]
     for _, each in keras_objects_in(entries, ()):
-        if each.name in NO_KERAS:
-            yield f"{each.name} cannot be ejected: {NO_KERAS[each.name]}"
+        if each.name in tables()["objects"]:
+            yield f"{each.name} cannot be ejected: {tables()['objects'][each.name]}"
         if isinstance(each.arguments.get("vocabulary"), str):
             yield f"vocabulary of {each.name} cannot be ejected: it is in a file that may change"
         if each.kind == "optimizer" and each.arguments.get("use_ema"):
-            yield f"{each.name} with use_ema cannot be ejected: {NO_KERAS['SwapEMAWeights']}"
+            yield f"{each.name} with use_ema cannot be ejected: {tables()['objects']['SwapEMAWeights']}"
     if training.phases is not None:
         for each in training.callbacks:
             yield f"{each.name} with phases cannot be ejected: Keras starts callbacks anew in each call of fit"

@@ -14,8 +14,9 @@ from dltool.durable_files import write_tree
 from dltool.errors import ExpectationMissed
 from dltool.text import counted
 
-EXACT = 1e-5
-"""The largest relative difference of a loss that rounding explains: NumPy and TensorFlow divide differently."""
+ROUNDED = 2e-4
+"""The largest relative difference of a loss that rounding explains. Most runs have none, or 1e-7, as NumPy and
+TensorFlow divide differently; a network of 20 layers with batch normalization had 9e-5."""
 REWRITTEN = 2e-2
 """That of a run whose steps were computed in cheaper ways (`training.rewrites`), or with mixed precision."""
 
