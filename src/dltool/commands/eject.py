@@ -59,7 +59,7 @@ def eject(path: Path, out: Path, has_check: bool, progress: "Progress") -> Eject
     import_keras()
     from dltool.ejecting.ejected_run import EjectedRun
     from dltool.ejecting.script import example_targets, files_of, shortened_run
-    from dltool.ejecting.trial import ROUNDED, REWRITTEN, tried, words
+    from dltool.ejecting.trial import REWRITTEN, ROUNDED, tried, words
     from dltool.training.compile import compile_core
 
     progress.stage("writing the script")
