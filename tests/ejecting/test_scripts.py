@@ -39,7 +39,7 @@ def scripts(tmp_path_factory) -> dict[str, str]:
 
 
 def ruff(folder: Path, *arguments: str) -> str:
-    command = [Path(sys.executable).with_name("ruff"), *arguments, "--isolated", "--no-cache", folder]
+    command = [str(Path(sys.executable).with_name("ruff")), *arguments, "--isolated", "--no-cache", str(folder)]
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout
 
 

@@ -28,7 +28,8 @@ def sections() -> dict[str, list[str]]:
 
 def function(name: str, flags: Iterable[str] = ()) -> Block:
     """Return the lines of a section that these flags need."""
-    given, lines = {*flags}, []
+    given = {*flags}
+    lines: Block = []
     for line in sections()[name]:
         condition, _, code = line.partition("|")
         if all((flag in given) != bool(mark) for mark, flag in re.findall(r"(!?)(\w+)", condition)):

@@ -11,7 +11,7 @@ from dltool.config.schema import Config
 from dltool.config.text.blocks import INPUT
 from dltool.data.facts import Facts
 from dltool.model.build import BuiltModel
-from dltool.model.inputs import is_vector
+from dltool.model.columns import is_vector
 from dltool.model.preprocessing import learns
 from dltool.runs.files import Run
 from dltool.runs.records import RunRecord

@@ -99,7 +99,7 @@ def tidy_lines(data: Data) -> Block:
         elif isinstance(options, WrittenNumber):
             usual = getattr(data.source.options, "decimal", ".")
             decimal = options.decimal or usual
-            decimal = {".": ",", ",": "."}[decimal] if options.thousands == decimal else decimal
+            decimal = ("," if decimal == "." else ".") if options.thousands == decimal else decimal
             if options.thousands is not None:
                 methods.append(f'str.replace({text(options.thousands)}, "", regex=False)')
             methods += [f'str.replace({text(decimal)}, ".", regex=False)'] if decimal != "." else []
@@ -109,8 +109,13 @@ def tidy_lines(data: Data) -> Block:
 
 def dropped_lines(data: Data) -> Block:
     """Return the code that leaves out rows without a target."""
-    targets = [each for each in data.targets.values() if each.type is not None]
-    dropped = [name for each in targets if getattr(each.type.options, "missing", "") == "drop" for name in each.columns]
+    targets = data.targets.values()
+    dropped = [
+        name
+        for each in targets
+        if getattr(each.type and each.type.options, "missing", "") == "drop"
+        for name in each.columns
+    ]
     return [f"table = table.dropna(subset={flat(value(dropped))}).reset_index(drop=True)"] if dropped else []
 
 
