@@ -25,6 +25,7 @@ from dltool.text import counted, duration, joined, number, numbers, shape, short
 
 if TYPE_CHECKING:
     from dltool.commands.check import CheckOutcome
+    from dltool.commands.eject import EjectionOutcome
     from dltool.commands.evaluate import EvaluationOutcome
     from dltool.commands.predict import PredictionOutcome
     from dltool.commands.report import ReportOutcome
@@ -319,6 +320,12 @@ def show_search(outcome: "SearchOutcome", console: StreamConsole) -> None:
         console.next_step(f"dltool train {with_code(found['best'])}")
 
 
+def show_ejection(outcome: "EjectionOutcome", console: StreamConsole) -> None:
+    console.print(data_text(outcome.checked), soft_wrap=True)
+    console.print(data_text(f"files {', '.join(outcome.files)} in {outcome.out}"), soft_wrap=True)
+    console.next_step(f"cd {shlex.quote(str(outcome.out))} && python train.py")
+
+
 IN_WORDS: Mapping[str, Callable[[Any, StreamConsole], None]] = {
     "TrainingOutcome": show_training,
     "SearchOutcome": show_search,
@@ -331,5 +338,6 @@ IN_WORDS: Mapping[str, Callable[[Any, StreamConsole], None]] = {
     "ExplanationOutcome": show_explanation,
     "CurveOutcome": show_curve,
     "DriftOutcome": show_drift,
+    "EjectionOutcome": show_ejection,
 }
 """By class name: importing all classes would be slow."""
