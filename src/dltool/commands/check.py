@@ -18,6 +18,7 @@ from dltool.durable_files import refuse_no_file
 from dltool.folds.part_configs import asks_for_parts, part_configs
 from dltool.imports import import_keras
 from dltool.machine import usable_memory
+from dltool.runs.teacher_run import teacher_run
 from dltool.text import size_text
 
 if TYPE_CHECKING:
@@ -124,6 +125,8 @@ def check(
         found = {"columns": tuple(column_rows(config, dataset)), "classes": class_counts(dataset)}
         if asks_for_parts(config):
             found["folds"] = checked_folds(document, config, dataset)
+    if facts:
+        teacher_run(config, facts)
     if build and facts:
         layers, plan = built_plan(document, config, facts, dataset, svg)
         found |= {"layers": layers, "plan": plan}

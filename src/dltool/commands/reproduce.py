@@ -107,7 +107,7 @@ def train_again(
     with stages.building():
         experiment = new_experiment(config, dataset, recorded_threads(run, old), is_kept, kept_start(run))
         refuse_other_weights(old, experiment.built)
-        fitting = prepared_steps(experiment, recorded_strategy(run))
+        fitting = prepared_steps(experiment, recorded_strategy(run), old.teacher)
     for change in machine_changes(old, experiment.pinned):
         progress.warn(f"{change}: the result may not be bit-identical")
     progress.prepared(config, dataset.facts, experiment.built.full.count_params())

@@ -102,7 +102,7 @@ def measuring_step(
     losses, metrics = loss_functions(built), metrics_by_output(built)
 
     def step(tensors: Any, rows: Any, positions: Any) -> tuple[Any, dict[str, Any], dict[str, Any], Any]:
-        inputs, targets, weights = tables.batch(tensors, rows)
+        inputs, targets, weights, _ = tables.batch(tensors, rows)
         by_output = None if weighting is None else weighting.of_batch(targets, weights)
         # As Keras's `test_step`, which does not return the outputs.
         outputs = built.core(inputs, training=False)
@@ -131,7 +131,7 @@ def predict(built: BuiltModel, config: Config, inputs: Mapping[str, Rows]) -> di
         tables = make_tables(built, inputs, {})
 
         def step(tensors: Any, rows: Any, _: Any) -> tuple[dict[str, Any], list[Any]]:
-            batch, targets, _ = tables.batch(tensors, rows)
+            batch, targets, *_ = tables.batch(tensors, rows)
             values, logits = {}, []
             for head, target, output in each_head(built, targets, built.core(batch, training=False)):
                 exact = at_least_float32(output)

@@ -64,7 +64,7 @@ def resume_locked(
         if checkpoint:
             refuse_other_model(checkpoint, experiment.built.core)
         changes = refuse_changes(record, experiment.pinned, allow_change, progress)
-        fitting = prepared_steps(experiment, recorded_strategy(run))
+        fitting = prepared_steps(experiment, recorded_strategy(run), record.teacher)
     progress.prepared(config, dataset.facts, experiment.built.full.count_params())
     progress.run_created(run, is_kept=terms.is_kept)
     state = None if checkpoint is None else {**checkpoint.state, "position": position}

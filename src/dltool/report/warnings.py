@@ -64,6 +64,12 @@ def start_findings(warnings: Iterable[str]) -> list[Finding]:
     return [Finding("start", "The weights that training started with", f"{each}.", step) for each in warnings]
 
 
+def teacher_findings(warnings: Iterable[str]) -> list[Finding]:
+    """Return the warnings about `training.teacher`."""
+    step = "Choose a teacher that has the same split, or that was trained on other data."
+    return [Finding("teacher", "The teacher", f"{each}.", step) for each in warnings]
+
+
 def history_findings(
     lines: Lines, best_epoch: int | None, run: str, stopped_early: bool, advisor: Advisor, is_bad: bool = False
 ) -> Iterator[Finding]:

@@ -183,6 +183,7 @@ class RunRecord(Lenient):
     strategy: StrategyRecord | None = None
     weights: dict[str, RecordedFile] = {}
     start: dict[str, Any] | None = None
+    teacher: dict[str, Any] | None = None
     preprocessing: dict[str, Any] = {}
     resumed: list[Any] = []
     git: dict[str, Any] | None = None

@@ -1,0 +1,106 @@
+"""Opens the run that teaches a model, and computes what it teaches: once, or for each augmented batch."""
+
+import functools
+import hashlib
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dltool.config.schema import Config
+from dltool.data.arrays.rows import take
+from dltool.data.dataset import Dataset
+from dltool.errors import ConfigError, Problem, RunError
+from dltool.experiment.opening import best_model
+from dltool.runs.teacher_run import PLACE, TeacherRecord, TeacherRun, teacher_run
+from dltool.text import shape_text
+
+if TYPE_CHECKING:
+    from dltool.model.build import BuiltModel
+    from dltool.training.distillation import Teacher
+
+FEW_ROWS = 64
+
+
+def opened_teacher(
+    built: "BuiltModel", config: Config, dataset: Dataset, recorded: Mapping[str, Any] | None = None
+) -> "Teacher | None":
+    """Return what the teacher of the config teaches the model `built`, if there is one. `recorded` is the teacher of a
+    run that is trained on.
+
+    The teacher computes its outputs for raw training examples, a pure function of both. Inputs that are augmented in
+    training are augmented for both: the teacher gets the preprocessed ones of the model, which must be its own.
+
+    Raises ConfigError: the teacher does not fit the model; RunError: it has changed since the run was made."""
+    was = TeacherRecord.model_validate(recorded)
+    found = teacher_run(config, dataset.facts, was.source or None)
+    if found is None or config.training.teacher is None:
+        return None
+    from dltool.cost.flops import forward_flops
+    from dltool.evaluation.measure import predict
+    from dltool.model.build import restart_random_numbers
+    from dltool.training.distillation import Teacher
+
+    try:
+        theirs = best_model(found.run, found.config, found.facts, is_beside=True)
+        sha256 = weights_digest(found)
+    except RunError as error:
+        raise ConfigError(Problem(PLACE, each.message, each.hint) for each in error.problems) from None
+    finally:
+        restart_random_numbers(config.seed)
+    if was.sha256 not in ("", sha256):
+        raise RunError(f"{found.run.path} has changed since it taught the run", "restore it, or train a new run")
+    for name, other in found.outputs.items():
+        shapes = [each.output_shape for each in (theirs.outputs[other], built.outputs[name])]
+        if shapes[0] != shapes[1]:
+            message = f"the teacher's output is {shape_text(shapes[0])}, and that of the model {shape_text(shapes[1])}"
+            raise ConfigError(Problem(PLACE, message, "both need the same shape"))
+    rows = dataset.split.train
+    inputs = {name: take(dataset.inputs[name], rows) for name in found.facts.inputs}
+    options, record = config.training.teacher, {"source": str(found.run.path), "sha256": sha256}
+    outputs: dict[str, np.ndarray] = {}
+    if built.augmentation is not None:
+        refuse_other_preprocessing(built, theirs, {name: each[:FEW_ROWS] for name, each in inputs.items()})
+    else:
+        predicted = predict(theirs, found.config, inputs)
+        for name, other in found.outputs.items():
+            refuse_not_finite(predicted[other])
+            outputs[name] = np.zeros((len(dataset.all), *predicted[other].shape[1:]), predicted[other].dtype)
+            outputs[name][rows] = predicted[other]
+    flops, record = forward_flops(theirs.core), {**record, "weight": options.weight}
+    respond = None if outputs else functools.partial(responses, theirs, found.outputs)
+    return Teacher(options, outputs, respond, found.compared, flops, record)
+
+
+def responses(theirs: "BuiltModel", outputs: Mapping[str, str], prepared: Any) -> dict[str, Any]:
+    """Return the teacher's outputs for a batch of its only input, by the names of the model's."""
+    values = theirs.core(theirs.structured({"": prepared}), training=False)
+    return {name: values[other] if isinstance(values, dict) else values for name, other in outputs.items()}
+
+
+def weights_digest(found: TeacherRun) -> str:
+    """Return the SHA-256 of the teacher's weights, or of those of all models whose mean it is."""
+    from dltool.model.backbones import digest
+
+    runs = [found.run] if found.config.data.final != "ensemble" else found.run.parts
+    return hashlib.sha256("".join(digest(run.best_weights) for run in runs).encode()).hexdigest()
+
+
+def refuse_not_finite(outputs: np.ndarray) -> None:
+    if not np.isfinite(outputs).all():
+        raise ConfigError(Problem(PLACE, "the teacher predicts NaN or infinity", "train it again"))
+
+
+def refuse_other_preprocessing(built: "BuiltModel", theirs: "BuiltModel", raw: Mapping[str, np.ndarray]) -> None:
+    """Raise ConfigError unless both models preprocess some rows of the only input to the same numbers."""
+    from dltool.training.batches import tensor
+
+    for name, rows in raw.items():
+        prepared = []
+        for each in (built, theirs):
+            model = each.preprocessors.get(name)
+            prepared.append(np.asarray(tensor(rows) if model is None else model(tensor(rows), training=False)))
+        if prepared[0].shape != prepared[1].shape or not (prepared[0] == prepared[1]).all():
+            message = "augmented inputs are for both models, and the teacher has another preprocessing"
+            hint = "preprocess as the teacher does, with fixed numbers; or remove data.augmentation"
+            raise ConfigError(Problem(PLACE, message, hint))
