@@ -66,12 +66,19 @@ def new_experiment(
 def prepared_steps(
     experiment: Experiment, strategy: "Strategy | None" = None, teacher: Mapping[str, Any] | None = None
 ) -> "Fitting":
-    """Compile the training steps with the `strategy` of a run; None infers it. `teacher` is the recorded one."""
+    """Compile the training steps with the `strategy` of a run; None infers it. `teacher` is the one that a run has
+    recorded. Raises RunError: it has changed, or is gone; ConfigError: a new one does not fit."""
     from dltool.experiment.teaching import opened_teacher
     from dltool.training.fit import prepare_fit
 
     model = experiment.built, experiment.config, experiment.dataset
-    return prepare_fit(*model, strategy=strategy, teacher=opened_teacher(*model, teacher))
+    try:
+        found = opened_teacher(*model, teacher)
+    except ConfigError as error:
+        if teacher is None:
+            raise
+        raise as_run_error(error) from error
+    return prepare_fit(*model, strategy=strategy, teacher=found)
 
 
 def recorded_data(

@@ -39,7 +39,6 @@ from dltool.report.warnings import (
     history_findings,
     prediction_findings,
     start_findings,
-    teacher_findings,
     wide_intervals,
 )
 from dltool.runs.costs import Cost
@@ -186,8 +185,8 @@ def found_findings(
     findings += history_findings(*history, advisor, judged.kind == "bad")
     findings += assessment_findings(subject)
     warnings = dataset.warnings if dataset is not None else record.run.data.warnings[:MOST_WARNINGS]
-    findings += start_findings(StartRecord.model_validate(record.run.start).warnings[:MOST_WARNINGS])
-    findings += teacher_findings(TeacherRecord.model_validate(record.run.teacher).warnings[:MOST_WARNINGS])
+    learned_from = StartRecord.model_validate(record.run.start), TeacherRecord.model_validate(record.run.teacher)
+    findings += start_findings(text for each in learned_from for text in each.warnings[:MOST_WARNINGS])
     # All folds together test more examples than a test split.
     tested = {} if subject.assessment is None else {"test": subject.assessment.examples}
     sizes = {**subject.facts.sizes, **tested}

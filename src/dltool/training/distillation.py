@@ -66,13 +66,6 @@ class Teacher:
         finally:
             del vars(core)["compute_loss"]
 
-    def cost(self, each: int | None, examples: int) -> tuple[int | None, int | None]:
-        """Return the operations of training on an example, which are `each` without the teacher, and those of what it
-        predicted for so many `examples` before training."""
-        if self.respond is None:
-            return each, None if self.flops is None else self.flops * examples
-        return None if each is None or self.flops is None else each + self.flops, 0
-
     def distance(self, built: BuiltModel, name: str, loss: keras.losses.Loss) -> keras.losses.Loss:
         """Return the loss of an output against that of the teacher."""
         own = built.compared[name]
@@ -110,19 +103,25 @@ class SoftLoss(keras.losses.Loss):
 
 
 def logits_of(outputs: Any, compared: Compared) -> Any:
-    """Return the logits of outputs for classes: the numbers before their softmax or sigmoid if these have just been
-    computed, else the logarithms of probabilities (of a softmax, they differ from logits by a constant, which the next
+    """Return the logits of outputs for classes: the numbers before their softmax or sigmoid, if these have just been
+    computed; else the logarithms of probabilities (of a softmax, they differ from logits by a constant, which the next
     one cancels), or of odds. Probabilities are clipped to what float32 can tell from 0 and 1."""
     if compared.outputs == "logits":
         return outputs
-    operation = outputs.op
-    while operation.type in PASSING:
-        operation = operation.inputs[0].op
-    if operation.type == SQUASHING[compared.activation]:
-        logits = operation.inputs[0]
+    logits = before_squashing(outputs, SQUASHING[compared.activation])
+    if logits is not outputs:
         return tf.reshape(tf.cast(logits, outputs.dtype), tf.shape(outputs))
     limits = np.finfo(np.float32)
     if compared.activation == "softmax":
         return tf.math.log(tf.maximum(outputs, limits.tiny))
     outputs = tf.clip_by_value(outputs, limits.tiny, 1 - limits.epsneg)
     return tf.math.log(outputs) - tf.math.log1p(-outputs)
+
+
+def before_squashing(output: Any, *kinds: str) -> Any:
+    """Return the numbers before the softmax or sigmoid that made an output in a compiled function, or before one of
+    these `kinds`; the output if none did."""
+    operation = output.op
+    while operation.type in PASSING:
+        operation = operation.inputs[0].op
+    return operation.inputs[0] if operation.type in (kinds or SQUASHING.values()) else output

@@ -48,10 +48,10 @@ class Loop:
     """Steps first…last-1 of the rows `order`, in batches of `batch_size`; the last batch may be smaller.
 
     `step` is traced with the inputs, targets, weights and teacher's outputs of one batch, and returns a number that
-    must be finite for the loop to continue. It is traced once for any batch size with `one_trace`, else for whole batches and for the last
-    one. `results` returns the output of a call after its last step. With `jit_compile`, XLA compiles the loop over
-    whole batches for one length of the order. A smaller last batch is part of the loop if it can be, as tracing and
-    optimizing its step again takes a tenth of a second."""
+    must be finite for the loop to continue. It is traced once for any batch size with `one_trace`, else for whole
+    batches and for the last one. `results` returns the output of a call after its last step. With `jit_compile`, XLA
+    compiles the loop over whole batches for one length of the order. A smaller last batch is part of the loop if it can
+    be, as tracing and optimizing its step again takes a tenth of a second."""
 
     tables: BatchTables
     step: Callable[..., Any]

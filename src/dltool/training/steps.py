@@ -139,8 +139,10 @@ class Steps:
     @property
     def flops(self) -> tuple[int | None, int | None]:
         """Return the operations of training on an example, and those of what a teacher predicted before training."""
-        each = training_flops(self.core)
-        return (each, 0) if self.teacher is None else self.teacher.cost(each, len(self.rows))
+        each, teacher = training_flops(self.core), self.teacher
+        if teacher is None or teacher.flops is None:
+            return (each, 0) if teacher is None else (None, None)
+        return (each, teacher.flops * len(self.rows)) if teacher.outputs else (each and each + teacher.flops, 0)
 
     def reset_metrics(self) -> None:
         """Reset the metrics as Keras's `reset_metrics`, which takes a tenth of a short epoch. A metric of the user's
