@@ -28,18 +28,18 @@ def results(run: Path) -> dict[str, Any]:
     return json.loads((run / "results.json").read_text("utf-8"))
 
 
-REFUSED = {
-    "another run": (("runs/example", "runs/none"), LINE + "no such run: "),
+REFUSED: dict[str, tuple[str, *tuple[tuple[str, str], ...]]] = {
+    "no such run": (LINE + "no such run: ", ("runs/example", "runs/none")),
     "scores": (
+        "the output of the model with the loss categorical_hinge is neither probabilities nor numbers",
         ("softmax}\ntraining", "linear}\ntraining"),
         ("loss: sparse_categorical_crossentropy", "loss: categorical_hinge"),
-        "the output of the model with the loss categorical_hinge is neither probabilities nor numbers",
     ),
-    "other inputs": (("source: iris", "source: digits"), LINE + "the teacher takes input, 4 of float32, and the data"),
-    "a weight of 0": (("runs/example}", "runs/example, weight: 0}"), "training.teacher.weight: "),
+    "other inputs": (LINE + "the teacher takes input, (4,) of float32, and", ("source: iris", "source: digits")),
+    "a weight of 0": ("training.teacher.weight: ", ("runs/example}", "runs/example, weight: 0}")),
     "privacy": (
-        ("  batch_size: 16\n", "  batch_size: 16\n  privacy: {epsilon: 3, delta: 1e-3}\n"),
         "example.yaml:11:3: training.teacher: a teacher breaks privacy",
+        ("  batch_size: 16\n", "  batch_size: 16\n  privacy: {epsilon: 3, delta: 1e-3}\n"),
     ),
 }
 
@@ -49,7 +49,7 @@ def test_a_teacher_that_does_not_fit_is_refused_at_its_line(finished, dltool, tm
     path = tmp_path / "example.yaml"
     path.write_text(TAUGHT, "utf-8")
     assert dltool("check", path).code == 0
-    for what, (*changes, message) in REFUSED.items():
+    for what, (message, *changes) in REFUSED.items():
         path.write_text(changed(*changes, text=TAUGHT), "utf-8")
         outcome = dltool("check", path, "--data")
         assert outcome.code == 2, what
@@ -203,8 +203,8 @@ training: {optimizer: adam, batch_size: 16, epochs: 1}
 def write_many(folder: Path) -> None:
     random = np.random.default_rng(0)
     kind, flag = random.integers(0, 3, 60), random.integers(0, 2, 60)
-    numbers = {"x": random.normal(size=(60, 4)), "size": random.normal(size=60)}
-    np.savez(folder / "many.npz", kind=kind, flag=flag, **numbers)
+    x, size = random.normal(size=(60, 4)), random.normal(size=60)
+    np.savez(folder / "many.npz", x=x, kind=kind, flag=flag, size=size)
 
 
 @pytest.mark.slow

@@ -54,21 +54,21 @@ def test_the_divergence_is_that_of_logits_whatever_both_models_end_in(form, outp
     assert float(mixed(TAUGHT, OWN)) == pytest.approx(divergence(TAUGHT, OWN, 3.0, form).sum(), abs=1e-5, rel=1e-6)
 
 
-def test_probabilities_of_0_and_1_give_finite_losses_and_gradients():
-    for form, values in (("index", [[1.0, 0.0]]), ("labels", [[1.0, 0.0]])):
-        compared, own = Compared(form, "probabilities"), tf.Variable([[-200.0, 200.0]])
-        activation = keras.activations.get(compared.activation)
+@pytest.mark.parametrize("form", ["index", "labels"])
+def test_probabilities_of_0_and_1_give_finite_losses_and_gradients(form):
+    compared, own = Compared(form, "probabilities"), tf.Variable([[-200.0, 200.0]])
+    activation = keras.activations.get(compared.activation)
 
-        @tf.function
-        def step(compared=compared, own=own, activation=activation, values=values):
-            with tf.GradientTape() as tape:
-                loss = SoftLoss(compared, compared, 2.0, "sum_over_batch_size")(tf.constant(values), activation(own))
-            return loss, tape.gradient(loss, own)
+    @tf.function
+    def step():
+        with tf.GradientTape() as tape:
+            loss = SoftLoss(compared, compared, 2.0, "sum_over_batch_size")(tf.constant([[1.0, 0.0]]), activation(own))
+        return loss, tape.gradient(loss, own)
 
-        loss, gradient = step()
-        assert np.isfinite(loss)
-        # The model is wrong, and learns.
-        assert gradient[0, 0] < 0 < gradient[0, 1]
+    loss, gradient = step()
+    assert np.isfinite(loss)
+    # The model is wrong, and learns.
+    assert gradient[0, 0] < 0 < gradient[0, 1]
 
 
 def taught_loss(config, dataset, teacher):
@@ -83,9 +83,9 @@ def taught_loss(config, dataset, teacher):
 
 
 def teacher_of(outputs, form="index", kind="probabilities", respond=None, **options):
-    options = TeacherOptions.model_validate({"run": "x", **options})
+    taught_by = TeacherOptions.model_validate({"run": "x", **options})
     given = {} if respond else {"output": outputs}
-    return Teacher(options, given, respond, {"output": Compared(form, kind)}, None, {})
+    return Teacher(taught_by, given, respond, {"output": Compared(form, kind)}, None, {})
 
 
 STILL = {"SGD": {"learning_rate": 1e-30}}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dltool.config.schema import Config
-from dltool.data.arrays.rows import take
+from dltool.data.arrays.rows import Rows, take
 from dltool.data.dataset import Dataset
 from dltool.errors import ConfigError, Problem, RunError
 from dltool.experiment.opening import best_model
@@ -37,7 +37,6 @@ def opened_teacher(
     if found is None or config.training.teacher is None:
         return None
     from dltool.cost.flops import forward_flops
-    from dltool.evaluation.measure import predict
     from dltool.model.build import restart_random_numbers
     from dltool.training.distillation import Teacher
 
@@ -55,26 +54,36 @@ def opened_teacher(
         if shapes[0] != shapes[1]:
             message = f"the teacher's output is {shape_text(shapes[0])}, and that of the model {shape_text(shapes[1])}"
             raise ConfigError(Problem(PLACE, message, "both need the same shape"))
-    rows = dataset.split.train
-    inputs = {name: take(dataset.inputs[name], rows) for name in found.facts.inputs}
-    options, record = config.training.teacher, {"source": str(found.run.path), "sha256": sha256}
-    outputs: dict[str, np.ndarray] = {}
-    if built.augmentation is not None:
-        refuse_other_preprocessing(built, theirs, {name: each[:FEW_ROWS] for name, each in inputs.items()})
+    options, inputs = config.training.teacher, {name: dataset.inputs[name] for name in found.facts.inputs}
+    outputs, respond, rows = dict[str, np.ndarray](), None, dataset.split.train
+    if built.augmentation is None:
+        outputs = predicted(theirs, found, inputs, rows)
     else:
-        predicted = predict(theirs, found.config, inputs)
-        for name, other in found.outputs.items():
-            refuse_not_finite(predicted[other])
-            outputs[name] = np.zeros((len(dataset.all), *predicted[other].shape[1:]), predicted[other].dtype)
-            outputs[name][rows] = predicted[other]
-    flops, record = forward_flops(theirs.core), {**record, "weight": options.weight}
-    respond = None if outputs else functools.partial(responses, theirs, found.outputs)
-    return Teacher(options, outputs, respond, found.compared, flops, record)
+        refuse_other_preprocessing(built, theirs, {name: each[rows[:FEW_ROWS]] for name, each in inputs.items()})
+        respond = functools.partial(responses, theirs, found.outputs)
+    record = {"source": str(found.run.path), "sha256": sha256, "weight": options.weight}
+    return Teacher(options, outputs, respond, found.compared, forward_flops(theirs.core), record)
+
+
+def predicted(
+    theirs: "BuiltModel", found: TeacherRun, inputs: Mapping[str, Rows], rows: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Return the teacher's outputs for these rows of the inputs, by the names of the model's; those of others are 0.
+    Raises ConfigError: they are not finite."""
+    from dltool.evaluation.measure import predict
+
+    predictions, outputs = predict(theirs, found.config, {name: take(each, rows) for name, each in inputs.items()}), {}
+    for name, other in found.outputs.items():
+        if not np.isfinite(predictions[other]).all():
+            raise ConfigError(Problem(PLACE, "the teacher predicts NaN or infinity", "train it again"))
+        outputs[name] = np.zeros((len(next(iter(inputs.values()))), *predictions[other].shape[1:]), np.float32)
+        outputs[name][rows] = predictions[other]
+    return outputs
 
 
 def responses(theirs: "BuiltModel", outputs: Mapping[str, str], prepared: Any) -> dict[str, Any]:
-    """Return the teacher's outputs for a batch of its only input, by the names of the model's."""
-    values = theirs.core(theirs.structured({"": prepared}), training=False)
+    """Return the teacher's outputs for a batch of preprocessed inputs, by the names of the model's."""
+    values = theirs.core(prepared, training=False)
     return {name: values[other] if isinstance(values, dict) else values for name, other in outputs.items()}
 
 
@@ -84,11 +93,6 @@ def weights_digest(found: TeacherRun) -> str:
 
     runs = [found.run] if found.config.data.final != "ensemble" else found.run.parts
     return hashlib.sha256("".join(digest(run.best_weights) for run in runs).encode()).hexdigest()
-
-
-def refuse_not_finite(outputs: np.ndarray) -> None:
-    if not np.isfinite(outputs).all():
-        raise ConfigError(Problem(PLACE, "the teacher predicts NaN or infinity", "train it again"))
 
 
 def refuse_other_preprocessing(built: "BuiltModel", theirs: "BuiltModel", raw: Mapping[str, np.ndarray]) -> None:

@@ -58,8 +58,10 @@ def leaks(run: Run, config: Config, source: str) -> Iterator[str]:
 
 
 def misread(run: Run, source: str) -> Iterator[str]:
-    own, theirs = read_record(run), read_record(open_run(Path(source)))
-    ours, others = ({k: v for k, v in each.preprocessing.items() if k.endswith(VOCABULARY)} for each in (own, theirs))
+    runs = run, open_run(Path(source))
+    ours, others = (
+        {k: v for k, v in read_record(each).preprocessing.items() if k.endswith(VOCABULARY)} for each in runs
+    )
     if ours and others and ours != others:
         yield f"{source} has another vocabulary: its weights give the same numbers to other words"
 

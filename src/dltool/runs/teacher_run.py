@@ -7,10 +7,10 @@ from pathlib import Path
 from pydantic import Field
 
 from dltool.config.checks import compared_by, target_of
-from dltool.config.metric_forms import Compared
+from dltool.config.metric_forms import FORMS, Compared
 from dltool.config.outputs import OutputSpec, heads_of
 from dltool.config.schema import Config
-from dltool.data.facts import Facts
+from dltool.data.facts import Facts, InputFacts
 from dltool.errors import ConfigError, ConfigPath, Problem, RunError
 from dltool.keras_names import ALLOWED, options_for
 from dltool.runs.directory import open_run
@@ -21,6 +21,7 @@ from dltool.text import and_more, listed, shape_text
 
 TEACHER: ConfigPath = ("training", "teacher")
 PLACE: ConfigPath = (*TEACHER, "run")
+PROBABLE = ("probabilities", "logits")
 
 
 class TeacherRecord(Lenient):
@@ -70,7 +71,7 @@ def teacher_run(config: Config, facts: Facts, source: str | None = None) -> Teac
     for head in ours:
         other = others.get(only or head.name)
         if other is None:
-            hint = f"its outputs are {listed(others, MOST_ITEMS)}"
+            hint = f"its outputs are {listed([*others], MOST_ITEMS)}"
             raise ConfigError(Problem(PLACE, f"the teacher has no output {head.name}", hint))
         outputs[head.name] = other.name
         compared[head.name] = refuse_other_output((config, head, facts), (theirs, other, found))
@@ -89,20 +90,17 @@ def refuse_missing_code(run: Run) -> None:
 
 
 def input_problems(facts: Facts, theirs: Facts) -> Iterator[Problem]:
-    """Find inputs of the teacher that the data of the model does not have."""
+    """Find inputs of the teacher that the data of the model does not have in the same form."""
     for name, needed in theirs.inputs.items():
-        there = facts.inputs.get(name)
-        wanted = f"the teacher takes {name}, {shape_text(needed.shape)} of {needed.dtype}"
-        if there is None:
-            yield Problem(
-                PLACE, f"{wanted}, which is not in the data", f"it has {and_more(list(facts.inputs), MOST_ITEMS)}"
-            )
-        elif (there.shape, there.dtype) != (needed.shape, needed.dtype):
-            message = f"{wanted}, and the data has {shape_text(there.shape)} of {there.dtype}"
+        wanted, there = in_words(needed), in_words(facts.inputs[name]) if name in facts.inputs else "no such input"
+        if wanted != there:
+            message = f"the teacher takes {name}, {wanted}, and the data has {there}"
             yield Problem(PLACE, message, "read the data as the teacher did; preprocessing may differ")
-        elif there.column and needed.column and there.column.name != needed.column.name:
-            message = f"the teacher takes {name} as {needed.column.name}, and the data has it as {there.column.name}"
-            yield Problem(PLACE, message, f"{name}: {needed.column.name}")
+
+
+def in_words(found: InputFacts) -> str:
+    kind = "" if found.column is None else f" as {found.column.name}"
+    return f"{shape_text(found.shape)} of {found.dtype}{kind}"
 
 
 Side = tuple[Config, OutputSpec, Facts]
@@ -110,26 +108,20 @@ Side = tuple[Config, OutputSpec, Facts]
 
 def refuse_other_output(ours: Side, theirs: Side) -> Compared:
     """Return what the teacher's output is. Raises ConfigError: it is not comparable with that of the model."""
-    targets = [target_of(head, facts.targets) for _, head, facts in (ours, theirs)]
-    own, other = (
-        compared_by(config, head, target) for (config, head, _), target in zip((ours, theirs), targets, strict=True)
-    )
-    for head, found in ((ours[1], own), (theirs[1], other)):
-        is_known = found is not None and (found.form == "numbers" or found.outputs in ("probabilities", "logits"))
-        if head.target is None or not is_known:
-            who = "the teacher" if head is theirs[1] else "the model"
+    kinds, classes = list[Compared](), list[tuple[str, ...]]()
+    for who, (config, head, facts) in (("the model", ours), ("the teacher", theirs)):
+        target = target_of(head, facts.targets)
+        found = compared_by(config, head, target)
+        if found is None or head.target is None or (found.form != "numbers" and found.outputs not in PROBABLE):
             message = f"the output of {who} with the loss {head.loss.name} is neither probabilities nor numbers"
-            raise ConfigError(
-                Problem(PLACE, message, "a teacher and its model need a crossentropy, or a loss of numbers")
-            )
-    names, others = (() if target is None else target.class_names for target in targets)
-    if names != others:
-        message = f"the teacher's classes are {and_more(list(others), MOST_ITEMS) or 'numbers'}"
-        message += f", and those of the data are {and_more(list(names), MOST_ITEMS) or 'numbers'}"
+            raise ConfigError(Problem(PLACE, message, "both need a crossentropy, or a loss of numbers"))
+        kinds.append(found)
+        classes.append(() if target is None else target.class_names)
+    if classes[0] != classes[1]:
+        own, other = (and_more(names, MOST_ITEMS) or "numbers" for names in classes)
+        message = f"the teacher's classes are {other}, and those of the data are {own}"
         raise ConfigError(Problem(PLACE, message, "both need the same classes in the same order"))
-    assert own is not None
-    assert other is not None
-    if (own.form == "numbers", own.activation) != (other.form == "numbers", other.activation):
-        message = f"the teacher has {other.activation} outputs, and the model {own.activation} outputs"
-        raise ConfigError(Problem(PLACE, message, "both need the same kind of last layer and loss"))
-    return other
+    if len({(each.form == "numbers", each.activation) for each in kinds}) > 1:
+        message = f"the teacher's loss takes {FORMS[kinds[1].form]}, and the model's {FORMS[kinds[0].form]}"
+        raise ConfigError(Problem(PLACE, message, "both need the same kind of loss and last layer"))
+    return kinds[1]

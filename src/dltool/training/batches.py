@@ -49,7 +49,7 @@ class Layout:
         inputs: Mapping[str, Rows],
         targets: Mapping[str, np.ndarray],
         weights: np.ndarray | None,
-        taught: Mapping[str, np.ndarray],
+        taught: Mapping[str, np.ndarray] = MappingProxyType({}),
     ) -> None:
         self.built, self.inputs, self.targets, self.weights, self.taught = built, inputs, targets, weights, taught
         self.beside = [*targets.values(), *taught.values(), *(() if weights is None else (weights,))]

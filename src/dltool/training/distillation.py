@@ -75,7 +75,7 @@ class Teacher:
         return SoftLoss(self.compared[name], own, temperature, loss.reduction)
 
 
-class SoftLoss(keras.losses.Loss):
+class SoftLoss(keras.losses.Loss):  # type: ignore[misc]
     """T² · KL(teacher ‖ model) of probabilities at the temperature T, traced inside a compiled function."""
 
     def __init__(self, theirs: Compared, own: Compared, temperature: float, reduction: str) -> None:

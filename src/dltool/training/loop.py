@@ -18,8 +18,6 @@ from dltool.training.weighting import Weighting
 TARGET_SECONDS = 0.05
 SIZED = {"RandomElasticTransform"}
 """Layers that treat a batch of unknown size as a single example."""
-Lesson = Callable[[Any, Any], contextlib.AbstractContextManager[None]]
-"""What a teacher adds to the loss within the block, for augmented inputs and its outputs for a batch."""
 
 
 @dataclass
@@ -156,9 +154,10 @@ def train_loop(
     weighting: Weighting | None,
     size: int,
     jit_compile: bool,
-    lesson: Lesson | None = None,
+    lesson: Callable[[Any, Any], contextlib.AbstractContextManager[None]] | None = None,
 ) -> Loop:
-    """Return the training loop. Without `weighting` all examples count the same; `lesson` is that of a teacher."""
+    """Return the training loop. Without `weighting` all examples count the same. `lesson` is that of a teacher, see
+    :meth:`dltool.training.distillation.Teacher.lesson`."""
 
     def step(inputs: Any, targets: Any, weights: Any, taught: Any) -> Any:
         if augmentation is not None and len(augmentation.inputs) > 1:
