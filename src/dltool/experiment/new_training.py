@@ -13,9 +13,10 @@ from dltool.data.checked import checked_config, checked_with
 from dltool.data.dataset import Read, load_data
 from dltool.experiment.finishing import TrainingOutcome, complete, report_of_training
 from dltool.experiment.new_run import new_run
-from dltool.experiment.opening import new_experiment, prepared_steps
+from dltool.experiment.opening import new_experiment
 from dltool.experiment.parts import PartsOf, no_parts
 from dltool.experiment.stages import Stages
+from dltool.experiment.teaching import prepared_steps
 from dltool.machine import git_commit
 from dltool.runs.directory import refuse_unwritable
 from dltool.runs.files import Run

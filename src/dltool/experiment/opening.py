@@ -24,7 +24,6 @@ from dltool.runs.start_record import kept_start
 
 if TYPE_CHECKING:
     from dltool.model.build import BuiltModel
-    from dltool.training.fit import Fitting
     from dltool.training.numerics import Strategy
 
 
@@ -61,24 +60,6 @@ def new_experiment(
     check_fit(config, dataset.facts, built, dataset.inputs)
     refuse_unexplainable(config, dataset.facts, built)
     return Experiment(config, dataset, built, pinned, is_kept)
-
-
-def prepared_steps(
-    experiment: Experiment, strategy: "Strategy | None" = None, teacher: Mapping[str, Any] | None = None
-) -> "Fitting":
-    """Compile the training steps with the `strategy` of a run; None infers it. `teacher` is the one that a run has
-    recorded. Raises RunError: it has changed, or is gone; ConfigError: a new one does not fit."""
-    from dltool.experiment.teaching import opened_teacher
-    from dltool.training.fit import prepare_fit
-
-    model = experiment.built, experiment.config, experiment.dataset
-    try:
-        found = opened_teacher(*model, teacher)
-    except ConfigError as error:
-        if teacher is None:
-            raise
-        raise as_run_error(error) from error
-    return prepare_fit(*model, strategy=strategy, teacher=found)
 
 
 def recorded_data(

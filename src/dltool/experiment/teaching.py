@@ -1,4 +1,4 @@
-"""Opens the run that teaches a model, and computes what it teaches: once, or for each augmented batch."""
+"""Prepares the steps of a run. The run that teaches it predicts the training examples once, or each augmented batch."""
 
 import functools
 import hashlib
@@ -11,15 +11,35 @@ from dltool.config.schema import Config
 from dltool.data.arrays.rows import Rows, take
 from dltool.data.dataset import Dataset
 from dltool.errors import ConfigError, Problem, RunError
-from dltool.experiment.opening import best_model
+from dltool.experiment.opening import Experiment, best_model
+from dltool.runs.recorded import as_run_error
 from dltool.runs.teacher_run import PLACE, TeacherRecord, TeacherRun, teacher_run
 from dltool.text import shape_text
 
 if TYPE_CHECKING:
     from dltool.model.build import BuiltModel
     from dltool.training.distillation import Teacher
+    from dltool.training.fit import Fitting
+    from dltool.training.numerics import Strategy
 
 FEW_ROWS = 64
+
+
+def prepared_steps(
+    experiment: Experiment, strategy: "Strategy | None" = None, teacher: Mapping[str, Any] | None = None
+) -> "Fitting":
+    """Compile the training steps with the `strategy` of a run; None infers it. `teacher` is the one that a run has
+    recorded. Raises RunError: it has changed, or is gone; ConfigError: a new one does not fit."""
+    from dltool.training.fit import prepare_fit
+
+    model = experiment.built, experiment.config, experiment.dataset
+    try:
+        found = opened_teacher(*model, teacher)
+    except ConfigError as error:
+        if teacher is None:
+            raise
+        raise as_run_error(error) from error
+    return prepare_fit(*model, strategy=strategy, teacher=found)
 
 
 def opened_teacher(

@@ -16,7 +16,8 @@ from dltool.keras_names import ALLOWED, options_for
 from dltool.runs.directory import open_run
 from dltool.runs.files import Run
 from dltool.runs.recorded import recorded_config, recorded_facts
-from dltool.runs.records import MOST_ITEMS, Lenient, Words, read_record
+from dltool.runs.records import MOST_ITEMS, Lenient, RunRecord, Words, read_record
+from dltool.runs.start_record import StartRecord
 from dltool.text import and_more, listed, shape_text
 
 TEACHER: ConfigPath = ("training", "teacher")
@@ -34,7 +35,12 @@ class TeacherRecord(Lenient):
 
     @property
     def words(self) -> str:
-        return f"is taught by {self.source} (weight {self.weight:g})"
+        return f"is taught by {self.source} (weight {self.weight:g}): its training loss includes the distance to it"
+
+
+def learned_from(record: RunRecord) -> tuple[StartRecord, TeacherRecord]:
+    """Return the runs that a run has learned from, of which each may be missing."""
+    return StartRecord.model_validate(record.start), TeacherRecord.model_validate(record.teacher)
 
 
 @dataclass(frozen=True)
@@ -49,13 +55,13 @@ class TeacherRun:
     compared: Mapping[str, Compared]
 
 
-def teacher_run(config: Config, facts: Facts, source: str | None = None) -> TeacherRun | None:
-    """Return the run that teaches the model of `config` on data of these `facts`, or None. `source` is the recorded
-    path of the run, which a link that the config names may have left.
+def teacher_run(config: Config, facts: Facts | None, source: str | None = None) -> TeacherRun | None:
+    """Return the run that teaches the model of `config` on data of these `facts`; None if there is none, or nothing is
+    known of the data. `source` is the recorded path of the run, which a link that the config names may have left.
 
     Raises ConfigError: the run cannot be read, needs other code, or does not predict what the model shall."""
     options = config.training.teacher
-    if options is None:
+    if options is None or facts is None:
         return None
     try:
         run = open_run(Path(source or options.run))

@@ -46,17 +46,19 @@ class Teacher:
         traced. `taught` are the teacher's outputs for it, if they are known; `inputs` are augmented."""
         core, plain, share = built.core, built.core.compute_loss, self.options.weight
         taught = taught if self.respond is None else self.respond(inputs)
-        losses = {name: self.distance(built, name, loss) for name, loss in loss_functions(built).items()}
+        temperature, losses = self.options.temperature or TEMPERATURE, loss_functions(built)
+        for name, own in built.compared.items():
+            if own.form != "numbers":
+                losses[name] = SoftLoss(self.compared[name], own, temperature, losses[name].reduction)
 
         def compute_loss(x: Any, y: Any, y_pred: Any, sample_weight: Any = None, training: bool = True) -> Any:
             total = plain(x, y, y_pred, sample_weight, training=training)
             # Penalties count in full: the plain loss has the other part of them.
             parts = [tf.reduce_sum(tf.cast(each, total.dtype)) for each in core.losses]
             for head in built.heads:
-                output, weights = (
-                    each[head.name] if isinstance(each, dict) else each for each in (y_pred, sample_weight)
-                )
-                parts.append(head.weight * tf.cast(losses[head.name](taught[head.name], output, weights), total.dtype))
+                of_head = (each[head.name] if isinstance(each, dict) else each for each in (y_pred, sample_weight))
+                distance = losses[head.name](taught[head.name], *of_head)
+                parts.append(head.weight * tf.cast(distance, total.dtype))
             return (1 - share) * total + share * tf.add_n(parts)
 
         # Set past Keras's tracking, it overrides the method of the class.
@@ -66,14 +68,6 @@ class Teacher:
         finally:
             del vars(core)["compute_loss"]
 
-    def distance(self, built: BuiltModel, name: str, loss: keras.losses.Loss) -> keras.losses.Loss:
-        """Return the loss of an output against that of the teacher."""
-        own = built.compared[name]
-        if own.form == "numbers":
-            return loss
-        temperature = TEMPERATURE if self.options.temperature is None else self.options.temperature
-        return SoftLoss(self.compared[name], own, temperature, loss.reduction)
-
 
 class SoftLoss(keras.losses.Loss):  # type: ignore[misc]
     """T² · KL(teacher ‖ model) of probabilities at the temperature T, traced inside a compiled function."""
@@ -82,19 +76,11 @@ class SoftLoss(keras.losses.Loss):  # type: ignore[misc]
         super().__init__("distillation", reduction)
         self.theirs, self.own, self.temperature = theirs, own, temperature
 
-    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
-        if sample_weight is not None:
-            # There may be more axes than the weights of the loss have.
-            sample_weight = tf.reshape(sample_weight, [-1, *(1,) * (y_pred.shape.rank - 2)])
-        return super().__call__(y_true, y_pred, sample_weight)
-
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """Return the divergence of each vector of outputs: (batch, …) from (batch, …, numbers)."""
         theirs, ours = logits_of(y_true, self.theirs) / self.temperature, logits_of(y_pred, self.own) / self.temperature
         if self.own.is_each_alone:
-            logs = [
-                (tf.math.log_sigmoid(s * a), tf.math.log_sigmoid(s * b)) for s in (1, -1) for a, b in [(theirs, ours)]
-            ]
+            logs = [(tf.math.log_sigmoid(sign * theirs), tf.math.log_sigmoid(sign * ours)) for sign in (1, -1)]
             found = tf.reduce_mean(tf.add_n([tf.exp(a) * (a - b) for a, b in logs]), axis=-1)
         else:
             theirs, ours = tf.nn.log_softmax(theirs), tf.nn.log_softmax(ours)
