@@ -90,9 +90,10 @@ def predicted(
 ) -> dict[str, np.ndarray]:
     """Return the teacher's outputs for these rows of the inputs, by the names of the model's; those of others are 0.
     Raises ConfigError: they are not finite."""
-    from dltool.evaluation.measure import predict
+    from dltool.evaluation.predictor import Inference
 
-    predictions, outputs = predict(theirs, found.config, {name: take(each, rows) for name, each in inputs.items()}), {}
+    predict, outputs = Inference(theirs, found.config), dict[str, np.ndarray]()
+    predictions = predict({name: take(each, rows) for name, each in inputs.items()})
     for name, other in found.outputs.items():
         if not np.isfinite(predictions[other]).all():
             raise ConfigError(Problem(PLACE, "the teacher predicts NaN or infinity", "train it again"))

@@ -63,8 +63,7 @@ def prepare_fit(
     """Compile the model and trace its steps, so that errors appear before anything is written.
 
     `pace` chooses the steps of a compiled call, which changes no bit of the result. `strategy` is that of a run to
-    resume or reproduce; by default it is chosen. `steps` is the length of the whole run, if `dataset` is only a part.
-    `teacher` is what another run teaches the model.
+    resume or reproduce; by default it is chosen. `steps` is the length of the whole run, if `dataset` is a part.
 
     Raises ConfigError: loss, metrics, class weights or a layer cannot take the data; MachineError: memory ran out."""
     with plain_failures(config):

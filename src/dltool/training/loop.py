@@ -156,8 +156,7 @@ def train_loop(
     jit_compile: bool,
     lesson: Callable[[Any, Any], contextlib.AbstractContextManager[None]] | None = None,
 ) -> Loop:
-    """Return the training loop. Without `weighting` all examples count the same. `lesson` is that of a teacher, see
-    :meth:`dltool.training.distillation.Teacher.lesson`."""
+    """Return the training loop. Without `weighting` all examples count the same; `lesson` is that of a teacher."""
 
     def step(inputs: Any, targets: Any, weights: Any, taught: Any) -> Any:
         if augmentation is not None and len(augmentation.inputs) > 1:
@@ -177,12 +176,12 @@ def train_loop(
     return Loop(tables, step, core.get_metrics_result, size, one_trace=any_size, jit_compile=jit_compile)
 
 
-def takes_any_size(core: keras.Model, augmentation: keras.Model | None = None) -> bool:
+def takes_any_size(core: keras.Model, augmentation: keras.Model | None = None, has_losses: bool = True) -> bool:
     """Return whether one trace computes the same for batches of every size. With several outputs, Keras's losses count
     the examples while tracing. Some layers do too, and the user's may."""
     models = [core] if augmentation is None else [core, augmentation]
     layers = {type(layer).__name__ for layer in layers_of(models)}
-    return len(core.outputs) == 1 and not ALLOWED and layers.isdisjoint(SIZED)
+    return (len(core.outputs) == 1 or not has_losses) and not ALLOWED and layers.isdisjoint(SIZED)
 
 
 def test_loop(core: keras.Model, tables: BatchTables, weighting: Weighting | None, size: int) -> Loop:

@@ -61,7 +61,7 @@ class Steps:
         self.phase = 0
         self.compile()
         taught, lesson = ({}, None) if teacher is None else (teacher.outputs, functools.partial(teacher.lesson, built))
-        table = make_tables(built, dataset.inputs, self.targets, dataset.all.weights, taught)
+        table = make_tables(built, dataset.inputs, self.targets, dataset.all.weights, taught=taught)
         size = config.training.batch_size
         weighting = made_weighting(built, self.targets, dataset.all.weights is not None, by_class(built, dataset))
         plain = made_weighting(built, self.targets, dataset.all.weights is not None)
