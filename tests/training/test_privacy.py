@@ -228,7 +228,7 @@ def test_the_loss_of_an_example_is_that_of_keras_for_a_batch_of_it_alone(make_co
     table = batches.make_tables(built, data.inputs, targets, values)
 
     def batch(rows: np.ndarray) -> Any:
-        inputs, truth, weights = table.batch(*table.feed(rows.astype(np.int32), 0, len(rows), len(rows)))
+        inputs, truth, weights, _ = table.batch(*table.feed(rows.astype(np.int32), 0, len(rows), len(rows)))
         own = None if weighting is None else weighting.of_batch(truth, weights)
         return inputs, truth, built.core(inputs, training=False), own
 

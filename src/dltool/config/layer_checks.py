@@ -95,9 +95,11 @@ def weight_file_problems(config: Config) -> list[Problem]:
     layers = [(index, layer) for index, layer in enumerate(config.model.layers) if layer.kind == "backbone"]
     places = [((*LAYERS, index, *layer.steps, "weights"), layer.arguments.get("weights")) for index, layer in layers]
     problems = [problem for place, path in places if (problem := missing_weights(path, place))]
-    start = config.model.start
-    if start is not None and isinstance(start.run, str) and not os.path.isdir(start.run):
-        problems.append(Problem(("model", "start", "run"), f"no such run: {start.run}", "expected the folder of a run"))
+    start, teacher = config.model.start, config.training.teacher
+    runs = {("model", "start", "run"): start and start.run, ("training", "teacher", "run"): teacher and teacher.run}
+    for place, run in runs.items():
+        if isinstance(run, str) and not os.path.isdir(run):
+            problems.append(Problem(place, f"no such run: {run}", "expected the folder of a run"))
     if start is not None and isinstance(start.weights, str):
         place, is_there = ("model", "start", "weights"), os.path.isfile(start.weights)
         if not is_there or not start.weights.endswith(WEIGHTS_ENDINGS):

@@ -85,6 +85,18 @@ class StartOptions(Section):
         return self
 
 
+class TeacherOptions(Section):
+    """Distillation: the model learns what another run predicts for the training examples, besides their targets."""
+
+    run: str
+    """The teacher: a run with the same inputs and classes, for its best model."""
+    temperature: Annotated[float, Field(gt=0, le=100)] | None = None
+    """The number by which the logits of both models are divided: more of it makes the teacher's less likely classes
+    count more. Default: 2. Not for numbers."""
+    weight: Annotated[float, Field(gt=0, le=1)] = 0.5
+    """The weight of the teacher in the loss; the targets have the rest."""
+
+
 class Model(Section):
     """The model."""
 
@@ -201,6 +213,8 @@ class Training(Section):
     """Which epoch is the best, and how often the training state is saved."""
     privacy: PrivacyOptions | None = None
     """Differentially private training: `epsilon` bounds what the model reveals of any training example."""
+    teacher: TeacherOptions | None = None
+    """Distillation: a run that teaches this model, which may be smaller."""
     seeds: Annotated[int, Field(ge=2, le=MOST_FOLDS)] | None = None
     """The number of seeds to train with, from `seed` on, on the same split: the run also holds a run for each. With
     folds, each fold is trained with each seed."""

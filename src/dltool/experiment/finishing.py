@@ -180,7 +180,6 @@ def fitted_model(
 ) -> "FitResult":
     """Train the model, which then has its best weights. The run gets checkpoints, best weights and a metrics line an
     epoch."""
-    from dltool.cost.flops import training_flops
     from dltool.model.saving import save_weights
     from dltool.model.trainable import merge_lora
     from dltool.training.fit import fit
@@ -188,7 +187,7 @@ def fitted_model(
 
     since = None if start is None else start.state["position"]["steps"]
     # Keras's loading catches a signal's exception and calls the file damaged.
-    with stages.stops.patient(), stages.meter.training(training_flops(fitting.core)):
+    with stages.stops.patient(), stages.meter.training(*fitting.steps.flops):
         with CheckpointWriter(run.checkpoints, since) as checkpoints:
             fitted = fit(
                 fitting,

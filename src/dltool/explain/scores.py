@@ -13,6 +13,7 @@ import tensorflow as tf
 from dltool.data.arrays.rows import Rows
 from dltool.explain.explained import Question
 from dltool.training.batches import tensor
+from dltool.training.distillation import before_squashing
 from dltool.training.loop import takes_any_size
 from dltool.training.numerics import evaluation_batch
 from dltool.training.state import evaluating
@@ -21,9 +22,6 @@ Arrays = Mapping[str, np.ndarray]
 Tensors = dict[str, Any]
 INDEXING = ("Embedding", "OneHot", "CategoryEncoding")
 """Operations that turn indices into vectors, through which no gradient flows to the indices."""
-SQUASHING = ("Softmax", "Sigmoid")
-PASSING = ("Cast", "Identity", "Reshape", "Squeeze")
-"""Operations between the score and the output that change no number."""
 MOST_ROWS = 256
 
 
@@ -196,11 +194,3 @@ def like_masked(values: Any, masked: Any) -> Any:
     if mask is not None:
         values._keras_mask = mask
     return values
-
-
-def before_squashing(output: Any) -> Any:
-    """Return the numbers before the softmax or sigmoid that made an output; the output if neither did."""
-    operation = output.op
-    while operation.type in PASSING:
-        operation = operation.inputs[0].op
-    return operation.inputs[0] if operation.type in SQUASHING else output

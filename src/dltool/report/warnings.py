@@ -59,9 +59,9 @@ Lines = Sequence[Mapping[str, Any]]
 
 
 def start_findings(warnings: Iterable[str]) -> list[Finding]:
-    """Return the warnings about `model.start`."""
-    step = "Start with a run that has the same split and vocabulary, or that was trained on other data."
-    return [Finding("start", "The weights that training started with", f"{each}.", step) for each in warnings]
+    """Return the warnings about `model.start` and `training.teacher`."""
+    step = "Choose a run that has the same split and vocabulary, or that was trained on other data."
+    return [Finding("start", "The run that this one learned from", f"{each}.", step) for each in warnings]
 
 
 def history_findings(

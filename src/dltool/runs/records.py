@@ -27,8 +27,7 @@ from dltool.text import and_more, number, plural
 R = TypeVar("R", bound="Lenient")
 LONGEST = 300
 """Most characters of a string: an untrusted run may have any number, here and below."""
-LARGEST = 1e300
-MOST_EPOCHS = 10_000
+LARGEST, MOST_EPOCHS = 1e300, 10_000
 MOST_NUMBERS, MOST_ITEMS = 100, 50
 MOST_ORIGINS, MOST_AXES = 5_000, 8
 
@@ -183,6 +182,7 @@ class RunRecord(Lenient):
     strategy: StrategyRecord | None = None
     weights: dict[str, RecordedFile] = {}
     start: dict[str, Any] | None = None
+    teacher: dict[str, Any] | None = None
     preprocessing: dict[str, Any] = {}
     resumed: list[Any] = []
     git: dict[str, Any] | None = None

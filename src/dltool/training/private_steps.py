@@ -99,7 +99,7 @@ def private_step(built: BuiltModel, noise: Noise, weighting: Weighting | None) -
     """Return the step of a :class:`PrivateLoop`."""
     core, losses = built.core, loss_functions(built)
 
-    def step(inputs: Any, targets: Any, weights: Any, share: Any) -> Any:
+    def step(inputs: Any, targets: Any, weights: Any, _: Any, share: Any) -> Any:
         if built.augmentation is not None:
             inputs = built.augmentation(inputs, training=True)
         own = None if weighting is None else weighting.of_batch(targets, weights)
