@@ -14,6 +14,7 @@ from dltool.config.outputs import OutputSpec, heads_of, layer_index, target_prob
 from dltool.config.privacy_checks import privacy_problems
 from dltool.config.pydantic_errors import relocated
 from dltool.config.schema import Config
+from dltool.config.slice_checks import ungrouped_problems
 from dltool.config.sources import kind_of
 from dltool.config.tasks import DataFacts, TargetFacts
 from dltool.config.wording import counted_name, snake_case
@@ -29,7 +30,6 @@ RESERVED = ("epoch", "loss", "learning_rate", "epsilon", *OTHER_RESULTS)
 
 MONITORING = ("EarlyStopping", "ReduceLROnPlateau")
 """Callbacks with a `monitor`, by default val_loss."""
-
 WEIGHT_DECAY = ("weight_decay", "adam_weight_decay")
 """Arguments of optimizers."""
 
@@ -50,7 +50,7 @@ def static_checks(config: Config, facts: DataFacts | None) -> list[Problem]:
     problems += [unmeasured(("expect", name), name, results, at_key=True) for name in missing]
     problems += spectrogram_problems(config)
     problems += target_problems(config, heads) + weight_problems(config, heads, facts)
-    problems += mixing_problems(config, heads) + weight_decay_problems(config)
+    problems += mixing_problems(config, heads) + weight_decay_problems(config) + ungrouped_problems(config, heads, facts)
     problems += privacy_problems(config, heads, facts) + ensemble_problems(config, heads)
     for head in heads:
         problems += head_problems(config, head, facts)

@@ -14,6 +14,7 @@ from dltool.evaluation.findings import Assessment, Baseline
 from dltool.evaluation.intervals import metric_intervals
 from dltool.evaluation.kept_outputs import KeptOutputs, read_outputs
 from dltool.evaluation.measure import Measurement, metrics_by_output
+from dltool.evaluation.membership import audit
 from dltool.evaluation.predictions import Columns
 from dltool.evaluation.slices import comparisons
 from dltool.evaluation.stored import ExampleValues, digest_of, evaluation_files, prediction_table
@@ -73,7 +74,9 @@ def folds_together(
     clusters = clusters_of(dataset, kept[order], is_repeated=False)
     examples = dataset.all.take(kept[order])
     groups = tuple(comparisons(config, dataset.facts, examples, outputs, clusters, count))
-    assessment = Assessment(NAME, len(np.unique(rows)), metrics, found, baselines, groups)
+    members = np.concatenate([fold.outputs.beyond for fold in folds])
+    audited = audit(members, values["loss"], config.seed)
+    assessment = Assessment(NAME, len(np.unique(rows)), metrics, found, baselines, groups, audited)
     table = prediction_rows(folds, experiment)
     run.replace_folder(run.evaluation / NAME, evaluation_files(assessment, example_means(dataset, folds), table))
     return {"folds": record(dataset, folds, metrics, baselines, config)}, assessment

@@ -7,7 +7,7 @@ from dltool.evaluation.figures.group_figures import groups_figure, membership_fi
 from dltool.evaluation.findings import Assessment, Audit, GroupComparison, GroupResult
 from dltool.evaluation.membership import FALSE_POSITIVES
 from dltool.evaluation.significance import SURPRISING
-from dltool.evaluation.slices import FEWEST_ROWS, RATES
+from dltool.evaluation.slices import FEWEST_ROWS, LABELS, RATES
 from dltool.evaluation.tasks import images
 from dltool.report.sections import ReportSection
 from dltool.report.verdict import with_interval
@@ -15,6 +15,7 @@ from dltool.report.warnings import Finding
 from dltool.text import and_more, counted, number, plural
 
 MOST_NAMES = 5
+BASES = {"accuracy": "share of its most frequent class", LABELS: "accuracy of the most frequent value of each label"}
 MEMORIZED = 0.55
 """Area under the curve of an attack from which on the report warns."""
 BOUND = (
@@ -51,7 +52,7 @@ def group_sentences(found: GroupComparison) -> Iterator[str]:
         yield f"{compared}; {differ} from the other examples, or from the base{clearest}."
     if not found.groups:
         return
-    base = "error of a constant of its own" if "error" in found.metric else "share of its most frequent class"
+    base = BASES.get(found.metric, "error of a constant of its own")
     yield (
         f"The base of a group is the {base}, and the lift is what the model adds to it. Some groups are easier than "
         f"others: the lift says more about the model than the {found.metric}. The smallest lift comes first."
@@ -71,7 +72,7 @@ def group_sentences(found: GroupComparison) -> Iterator[str]:
 def worse_than_base(found: GroupComparison) -> Iterator[Finding]:
     for each in [each for each in found.groups if each.p_worse_than_base < SURPRISING][:MOST_NAMES]:
         value, base = each.numbers[found.metric], number(each.numbers["base"].value)
-        always = each.base_is if "error" in found.metric else f"{each.base_is}, its most frequent class,"
+        always = f"{each.base_is}, its most frequent class," if found.metric == "accuracy" else each.base_is
         words = f"{each.group}, {counted(each.rows, 'example')}: {found.metric} is {with_interval(value)}"
         step = "Look at its errors. Give the model more examples of it, or inputs that explain it."
         title = "The model is worse than a constant in a group"
