@@ -268,6 +268,7 @@ def test_what_cannot_be_explained_is_refused_in_words(small_run: Run, options, m
         (("validation: 0.2, test: 0.3", "validation: 0, test: 0"), "neither test nor validation examples"),
         (("test: 0.3}}", "folds: 2}, final: none}"), "only the models of the folds can be explained"),
         ((EXPLAIN, "explain: [1]"), "explain: expected true, false or a mapping, got a list\n"),
+        ((EXPLAIN, "explain: 1"), "explain: expected true, false or a mapping, got the number 1\n"),
         ((EXPLAIN, "explain: yes"), 'explain: expected true, false or a mapping, got the string "yes"\n'),
         ((EXPLAIN, "explain: {method: [Occlusion]}"), "explain.method: unknown key\n"),
     ],

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from dltool.config.metric_choice import SLICES, as_option, with_metrics, with_slices
-from dltool.config.slice_checks import ungrouped_problems
 from dltool.config.outputs import heads_of
 from dltool.config.schema import Config
+from dltool.config.slice_checks import ungrouped_problems
 from dltool.data.dataset import Dataset, SplitName, load_sources
 from dltool.data.examples import Examples, with_known_slices
 from dltool.data.facts import Facts

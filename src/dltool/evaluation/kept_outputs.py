@@ -20,8 +20,8 @@ VALUE, OUTPUT = "value ", "output "
 
 @dataclass(frozen=True)
 class KeptOutputs:
-    """`rows` (examples,) of the data, the `values` (examples,) of each metric that is a mean, the `outputs` (kept, …) of
-    the examples `kept`, and the losses of training examples `beyond` these; as in
+    """`rows` (examples,) of the data, the `values` (examples,) of each metric that is a mean, the `outputs` (kept, …)
+    of the examples `kept`, and the losses of training examples `beyond` these; as in
     :class:`~dltool.evaluation.measure.Measurement`."""
 
     rows: np.ndarray

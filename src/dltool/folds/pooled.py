@@ -79,7 +79,11 @@ def folds_together(
     assessment = Assessment(NAME, len(np.unique(rows)), metrics, found, baselines, groups, audited)
     table = prediction_rows(folds, experiment)
     run.replace_folder(run.evaluation / NAME, evaluation_files(assessment, example_means(dataset, folds), table))
-    return {"folds": record(dataset, folds, metrics, baselines, config)}, assessment
+    results = {"folds": record(dataset, folds, metrics, baselines, config)}
+    if config.training.privacy is not None and not config.data.is_refit:
+        # Without a model of its own, the run has spent what each of its folds has.
+        results["privacy"] = max((fold.results.privacy for fold in folds), key=lambda each: each["epsilon"])
+    return results, assessment
 
 
 def trained_folds(run: Run, config: Config, dataset: Dataset) -> list[FoldRun]:
