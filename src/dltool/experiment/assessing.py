@@ -36,9 +36,8 @@ def assessed(
 
     Without `warn`, there are metrics only; with it, figures, baselines and groups of examples, and for the test split
     an audit of what the losses reveal of the training examples, and the distributions by which drift is found. A part
-    of a run has neither figures nor these; a fold measures training examples for the audit of all folds. With
-    `keeps_outputs`, the outputs are one of the files. Raises as
-    :func:`dltool.evaluation.measure.measure`."""
+    of a run has neither figures nor these; folds measure training examples for their common audit. With
+    `keeps_outputs`, the outputs are a file. Raises as :func:`dltool.evaluation.measure.measure`."""
     from dltool.evaluation.baselines import LinearTables, baselines_of
     from dltool.evaluation.findings import Assessment
     from dltool.evaluation.intervals import metric_intervals
@@ -53,8 +52,7 @@ def assessed(
     tables = None if warn is None else LinearTables(built, config, dataset, examples.inputs)
     is_whole = warn is not None and not is_part
     is_test = is_whole and examples.name == "test"
-    is_fold = is_part and config.data.split.folds is not None
-    members = member_rows(dataset) if is_test or is_fold else NO_ROWS
+    members = member_rows(dataset) if is_test or (is_part and config.data.split.folds) else NO_ROWS
     together = dataset.all.take(np.concatenate([examples.places["row"], members])) if len(members) else examples
     found = measure(built, config, together, tables.measured_on if tables else None, len(members))
     baselines = baselines_of(config, dataset, examples, found, tables) if tables else ()

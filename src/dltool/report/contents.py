@@ -125,10 +125,7 @@ def contents(subject: Subject) -> Contents:
     """Return everything that the subject allows to report. Without an assessment, the metrics are of results.json."""
     record, config, dataset, built = subject.record, subject.config, subject.dataset, subject.built
     assessed, privacy = subject.assessment, record.results.privacy
-    sections = [*subject.sections, *privacy_section(config, privacy)]
-    # Who knows the noise is not held by the bound.
-    is_secret = config.training.privacy is not None and config.training.privacy.is_secret
-    sections += evaluation_sections(assessed, privacy if is_secret else {})
+    sections = [*subject.sections, *privacy_section(config, privacy), *evaluation_sections(config, assessed, privacy)]
     subject = replace(subject, sections=sections)
     metrics = recorded_metrics(record.results) if assessed is None else assessed.metrics
     outputs, baselines = ((), ()) if assessed is None else (assessed.outputs, assessed.baselines)

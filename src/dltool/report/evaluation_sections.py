@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from dltool.config.schema import Config
 from dltool.evaluation.figures.group_figures import groups_figure, membership_figure
 from dltool.evaluation.findings import Assessment, Audit, GroupComparison, GroupResult
 from dltool.evaluation.membership import FALSE_POSITIVES
@@ -108,11 +109,16 @@ def membership_section(found: Audit, privacy: Mapping[str, float] | None = None)
     )
 
 
-def evaluation_sections(found: Assessment | None, privacy: Mapping[str, float]) -> Iterator[ReportSection]:
+def evaluation_sections(
+    config: Config, found: Assessment | None, privacy: Mapping[str, float]
+) -> Iterator[ReportSection]:
     """Yield the sections on an evaluation. `privacy` has the epsilon and delta of a private run, else nothing."""
     if found is None:
         return
+    options = config.training.privacy
+    # Who knows the noise is not held by the bound.
+    is_bound = options is not None and options.is_secret and {"epsilon", "delta"} <= privacy.keys()
     for index, each in enumerate(found.groups, 1):
         yield group_section(each, index, len(found.groups) == 1)
     if found.audit is not None:
-        yield membership_section(found.audit, privacy if {"epsilon", "delta"} <= privacy.keys() else None)
+        yield membership_section(found.audit, privacy if is_bound else None)

@@ -189,10 +189,15 @@ def refuse_dependent_examples(built: BuiltModel, inputs: Any, targets: Any) -> N
     try:
         for variable, value in zip(variables, values, strict=True):
             variable.assign(value + generator.normal(0, 0.1, value.shape))
-        compare_gradients(built, inputs, targets)
+        compare_gradients(built, *tf.nest.map_structure(finite_or_zero, (inputs, targets)))
     finally:
         for variable, value in zip(variables, values, strict=True):
             variable.assign(value)
+
+
+def finite_or_zero(values: Any) -> Any:
+    is_number = values.dtype.is_floating
+    return tf.where(tf.math.is_finite(values), values, tf.zeros_like(values)) if is_number else values
 
 
 def compare_gradients(built: BuiltModel, inputs: Any, targets: Any) -> None:
