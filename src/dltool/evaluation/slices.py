@@ -170,7 +170,7 @@ def share_right(goal: np.ndarray, decided: np.ndarray) -> np.ndarray:
     """Return whether classes are right, (examples,) of bool, or the share of an example's values that are; those below
     0 do not count."""
     right, valid = goal == decided.reshape(goal.shape), goal >= 0
-    return right if goal.ndim == 1 else (right & valid).sum(axis=1) / np.maximum(valid.sum(axis=1), 1)
+    return np.asarray(right if goal.ndim == 1 else (right & valid).sum(axis=1) / np.maximum(valid.sum(axis=1), 1))
 
 
 def compared(
