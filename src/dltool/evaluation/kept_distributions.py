@@ -4,7 +4,7 @@ A run keeps no rows: numbers and days are counted between rounded quantiles, tex
 of fewer than LEAST_ROWS rows."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -215,7 +215,8 @@ def drift_of(name: str, kept: Kept, values: Values, seed: int) -> Drift:
         old = [*kept.counts, kept.rows - kept.missing - sum(kept.counts)]
     else:
         counts, old = counts_in(values[present].astype(float), kept.edges), kept.counts
-    was, new = np.array([kept.missing, *old]), np.array([(~present).sum(), *counts])
+    known, new = np.array([kept.missing, *old]), np.array([(~present).sum(), *counts])
+    was = with_hidden(known, new, [0, -1] if isinstance(values, Coded) else [0])
     sizes = was.sum(), new.sum()
 
     def distance(drawn: np.ndarray) -> np.ndarray:
@@ -232,13 +233,24 @@ def drift_of(name: str, kept: Kept, values: Values, seed: int) -> Drift:
         p_value = min(p_value, math.exp(-2 * max(0.0, found - float(others.mean())) ** 2 * scale))
     if isinstance(values, Coded):
         at = int(np.abs(new / sizes[1] - was / sizes[0])[1:].argmax())
-        change = f"{names[at]}: {was[at + 1] / sizes[0]:.1%} → {new[at + 1] / sizes[1]:.1%}"
+        change = f"{names[at]}: {known[at + 1] / known.sum():.1%} → {new[at + 1] / sizes[1]:.1%}"
     else:
         # Far from all edges, the bins do not know it.
         written = written_day if values.dtype == np.int64 else written_number
         now = written(float(np.median(values[present]))) if present.any() else "unknown"
         change = f"median {median(was[1:], kept.edges, written)} → {now}"
-    return Drift(name, found, p_value, change, (float(was[0] / sizes[0]), float(new[0] / sizes[1])))
+    return Drift(name, found, p_value, change, (float(known[0] / known.sum()), float(new[0] / sizes[1])))
+
+
+def with_hidden(known: np.ndarray, new: np.ndarray, bins: Sequence[int]) -> np.ndarray:
+    """Return the counts that were kept. Those of the `bins` that are 0 may have been up to LEAST_ROWS - 1: as many as
+    make them most like the `new` ones, so that nothing drifts that need not have."""
+    found = known.copy()
+    for place in bins:
+        share = new[place] / new.sum()
+        if not known[place]:
+            found[place] = min(LEAST_ROWS - 1, int(share * known.sum() / max(1 - share, 1e-9)))
+    return found
 
 
 def median(counts: np.ndarray, edges: list[float], written: Callable[[float], str]) -> str:
