@@ -236,7 +236,7 @@ def drift_of(name: str, kept: Kept, values: Values, seed: int) -> Drift:
         change = f"{names[at]}: {known[at + 1] / known.sum():.1%} → {new[at + 1] / sizes[1]:.1%}"
     else:
         # Far from all edges, the bins do not know it.
-        written = written_day if values.dtype == np.int64 else written_number
+        written = written_day if values.dtype == np.int64 else lambda value: data_number(value, 4)
         now = written(float(np.median(values[present]))) if present.any() else "unknown"
         change = f"median {median(was[1:], kept.edges, written)} → {now}"
     return Drift(name, found, p_value, change, (float(known[0] / known.sum()), float(new[0] / sizes[1])))
@@ -258,10 +258,6 @@ def median(counts: np.ndarray, edges: list[float], written: Callable[[float], st
     if not edges or not counts.sum():
         return "unknown"
     return f"above {written(edges[-1])}" if at == len(edges) else written(edges[at])
-
-
-def written_number(value: float) -> str:
-    return data_number(value, 4)
 
 
 def written_day(value: float) -> str:

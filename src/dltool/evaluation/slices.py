@@ -121,7 +121,6 @@ def scored(output: Evaluator, goal: np.ndarray, values: np.ndarray, mask: np.nda
             goal = np.where(mask, goal, -1)
         some = slice(None, None, -(-goal.size // MOST_VALUES))
         goal, values = goal[:, some], values[:, some]
-    # Of pixels and steps, each is one row.
     shares = output.probabilities(values.reshape(-1, values.shape[-1]) if is_inner else values.reshape(len(values), -1))
     if shares.shape[1] != len(names):
         return None

@@ -196,8 +196,7 @@ def refuse_dependent_examples(built: BuiltModel, inputs: Any, targets: Any) -> N
 
 
 def finite_or_zero(values: Any) -> Any:
-    is_number = values.dtype.is_floating
-    return tf.where(tf.math.is_finite(values), values, tf.zeros_like(values)) if is_number else values
+    return tf.where(tf.math.is_finite(values), values, tf.zeros_like(values)) if values.dtype.is_floating else values
 
 
 def compare_gradients(built: BuiltModel, inputs: Any, targets: Any) -> None:
