@@ -50,11 +50,15 @@ def resume(
         return resume_curve(path, progress)
     run = open_run(path)
     # Before the lock: a completed run may be read-only.
-    if epochs is None and run.is_complete():
+    if epochs is None and run.is_complete() and not holds_key(run):
         return already_complete(run)
     # Slow imports come after the lock, so that a second writer fails at once.
     with stop_requests() as stops, run.locked():
         if epochs is None and run.is_complete():
+            if holds_key(run):
+                from dltool.runs.checkpoint_file import remove_checkpoints
+
+                remove_checkpoints(run.checkpoints)
             return already_complete(run)
         try:
             from dltool.experiment.new_training import Terms
@@ -68,6 +72,17 @@ def resume(
         except StopNow as stop:
             stop.kept, stop.can_resume = str(run.path), not run.is_complete()
             raise
+
+
+def holds_key(run: Run) -> bool:
+    """Return whether a complete private run still has the key of its noise: it was killed before it removed it."""
+    from dltool.runs.checkpoint_file import has_checkpoints
+    from dltool.runs.recorded import recorded_config
+
+    if not has_checkpoints(run.checkpoints):
+        return False
+    privacy = recorded_config(run).training.privacy
+    return privacy is not None and privacy.is_secret
 
 
 def already_complete(run: Run) -> AlreadyComplete:

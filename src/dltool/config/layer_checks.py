@@ -88,6 +88,21 @@ def independent(layer: KerasObject) -> KerasObject:
     return replace(layer, arguments={**layer.arguments, "top_db": float(least)})
 
 
+NORMALIZING = ("BatchNormalization", "LayerNormalization", "RMSNormalization", "UnitNormalization", "Softmax")
+
+
+def axis_problems(config: Config) -> list[Problem]:
+    """Find layers that would compare examples of a batch with each other, along the axis 0."""
+    problems = []
+    for part, layers in ((("data", "preprocessing"), config.data.preprocessing), (LAYERS, config.model.layers)):
+        for index, layer in enumerate(layers):
+            axis = layer.arguments.get("axis")
+            if layer.name in NORMALIZING and (0 in axis if isinstance(axis, list | tuple) else axis == 0):
+                place = (*part, index, *layer.steps, "axis")
+                problems.append(Problem(place, "axis 0 is that of the examples", "axis: -1, the last one"))
+    return problems
+
+
 WEIGHTS_ENDINGS = (".h5", ".keras", ".safetensors")
 
 

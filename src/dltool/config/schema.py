@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, PrivateAttr, model_validator
 
 from dltool.config.data_options import Data
-from dltool.config.explain_options import ExplainOptions
+from dltool.config.explain_options import ExplainOptions, no_number
 from dltool.config.keras.fields import Callback, Entry, Loss, Metric, Optimizer, schema_of
 from dltool.config.keras.objects import UNKNOWN, shared_layers
 from dltool.config.privacy_options import PrivacyOptions
@@ -296,7 +296,7 @@ class Config(Section):
     """Optimizer, loss, epochs and everything else about the training."""
     search: SearchOptions | None = None
     """The values that `dltool search` tries. It is no part of an experiment: runs do not record it."""
-    explain: ExplainOptions | Literal[True, False] = False
+    explain: Annotated[ExplainOptions | Literal[True, False], BeforeValidator(no_number)] = False
     """Whether the end of the run explains predictions for test examples, as `dltool explain` does. `{methods: […],
     examples: 50}` says how."""
     track: Annotated[tuple[Literal["tensorboard", "mlflow"], ...], Field(strict=False)] = ()

@@ -341,7 +341,7 @@ def concluded(
     found = {"seconds": seconds, "cost": cost.model_dump(), "expectations": expectations}
     whole = {"status": "completed", **results, **found}
     run.write_json(run.results, whole)
-    if privacy is not None and privacy.seed is None:
+    if privacy is not None and privacy.is_secret:
         remove_checkpoints(run.checkpoints)
     run.update("completed", cost=own.model_dump())
     return whole, tuple(missed.values())

@@ -14,6 +14,7 @@ from dltool.evaluation.findings import Assessment, Baseline
 from dltool.evaluation.intervals import metric_intervals
 from dltool.evaluation.kept_outputs import KeptOutputs, read_outputs
 from dltool.evaluation.measure import Measurement, metrics_by_output
+from dltool.evaluation.membership import audit
 from dltool.evaluation.predictions import Columns
 from dltool.evaluation.slices import comparisons
 from dltool.evaluation.stored import ExampleValues, digest_of, evaluation_files, prediction_table
@@ -73,10 +74,16 @@ def folds_together(
     clusters = clusters_of(dataset, kept[order], is_repeated=False)
     examples = dataset.all.take(kept[order])
     groups = tuple(comparisons(config, dataset.facts, examples, outputs, clusters, count))
-    assessment = Assessment(NAME, len(np.unique(rows)), metrics, found, baselines, groups)
+    members = np.concatenate([fold.outputs.beyond for fold in folds])
+    audited = audit(members, values["loss"], config.seed)
+    assessment = Assessment(NAME, len(np.unique(rows)), metrics, found, baselines, groups, audited)
     table = prediction_rows(folds, experiment)
     run.replace_folder(run.evaluation / NAME, evaluation_files(assessment, example_means(dataset, folds), table))
-    return {"folds": record(dataset, folds, metrics, baselines, config)}, assessment
+    results = {"folds": record(dataset, folds, metrics, baselines, config)}
+    if config.training.privacy is not None and not config.data.is_refit:
+        # Without a model of its own, the run has spent what each of its folds has.
+        results["privacy"] = max((fold.results.privacy for fold in folds), key=lambda each: each["epsilon"])
+    return results, assessment
 
 
 def trained_folds(run: Run, config: Config, dataset: Dataset) -> list[FoldRun]:

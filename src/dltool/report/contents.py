@@ -125,7 +125,7 @@ def contents(subject: Subject) -> Contents:
     """Return everything that the subject allows to report. Without an assessment, the metrics are of results.json."""
     record, config, dataset, built = subject.record, subject.config, subject.dataset, subject.built
     assessed, privacy = subject.assessment, record.results.privacy
-    sections = [*subject.sections, *privacy_section(config, privacy), *evaluation_sections(assessed, privacy)]
+    sections = [*subject.sections, *privacy_section(config, privacy), *evaluation_sections(config, assessed, privacy)]
     subject = replace(subject, sections=sections)
     metrics = recorded_metrics(record.results) if assessed is None else assessed.metrics
     outputs, baselines = ((), ()) if assessed is None else (assessed.outputs, assessed.baselines)

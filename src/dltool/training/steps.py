@@ -28,7 +28,7 @@ from dltool.training.private_steps import (
     made_noise,
     private_step,
     refuse_dependent_examples,
-    refuse_shared_statistics,
+    refuse_unknown_layers,
 )
 from dltool.training.profile import Profile
 from dltool.training.rewrites import rewritten
@@ -82,7 +82,7 @@ class Steps:
         if self.config.training.phases is not None:
             set_trainable(self.core, self.trainable_layers, self.config.training.parts[self.phase])
         if self.config.training.privacy is not None:
-            refuse_shared_statistics(self.built)
+            refuse_unknown_layers(self.built)
         compile_core(self.built, self.config, self.targets, self.phase)
 
     def trace(self, activity: str = "trace") -> None:
