@@ -20,11 +20,15 @@ from tests.in_process import command
 from tests.search.search_configs import IRIS, with_space
 
 from dltool.commands.reproduce import found_differences
+from dltool.data.shared import SharedSource
 from dltool.durable_files import disk_errors
 from dltool.experiment import new_training
+from dltool.experiment.signals import StopRequests
+from dltool.experiment.silent import Silent
+from dltool.experiment.stages import Stages
 from dltool.runs.directory import open_run
 from dltool.runs.files import Run
-from dltool.search import search_folder, searching, study
+from dltool.search import finish, search_folder, searching, study
 from dltool.search.rungs import Trial
 from dltool.search.search_folder import SearchFolder, open_search
 from dltool.search.searching import WORKER
@@ -159,6 +163,27 @@ def test_killed_while_it_frees_the_disk_it_does_so_when_it_is_resumed(project, t
     assert dltool("resume", folder.path).code == 0
     assert (folder.record().status, folder.record().result) == ("completed", result)
     assert not any(each.exists() for each in weights)
+
+
+@pytest.mark.slow
+def test_killed_between_the_test_and_the_report_of_the_winner_it_writes_the_report(project, tmp_path):
+    run = search_in(Path(shutil.copytree(project, tmp_path / "copy"))).run(result_of(project)["winner"])
+    assert run is not None
+    run.report.unlink()
+    before = run.read(run.results)
+    finish.tested_once(run, SharedSource(), Stages(Silent(), StopRequests()))
+    assert run.report.exists()
+    assert run.read(run.results) == before
+
+
+@pytest.mark.slow
+def test_a_winner_without_a_test_split_has_a_report(tmp_path):
+    text = IRIS.replace("trials: 6", "trials: 2").replace("epochs: 9", "epochs: 2").replace(", test: 0.2", "")
+    (tmp_path / "iris.yaml").write_text(text)
+    assert command("search", tmp_path / "iris.yaml", "--runs", tmp_path / "runs", "--quiet") == 0
+    run = search_in(tmp_path).run(result_of(tmp_path)["winner"])
+    assert run is not None
+    assert run.report.exists()
 
 
 @pytest.mark.slow

@@ -322,21 +322,23 @@ class RunContents:
         return epoch if epoch is not None and 0 < epoch <= len(self.lines) else None
 
 
-def living_record(run: Run) -> RunRecord:
-    """Read run.json; a run that no process writes is not running. Raises RunError: the file is damaged."""
+def living_record(run: Run, is_ours: bool = False) -> RunRecord:
+    """Read run.json; a run that no process writes is not running: the holder of the lock, if it `is_ours`, does not
+    train it. Raises RunError: the file is damaged."""
     # Test the lock first: a writer that ends in between has then written its final status.
-    is_locked, record = run.is_locked(), read_record(run)
+    is_locked, record = not is_ours and run.is_locked(), read_record(run)
     return record if is_locked or record.status != "running" else record.model_copy(update={"status": "interrupted"})
 
 
-def read_contents(run: Run) -> RunContents:
-    """Read the records of a run; results.json and origins.json may be missing. Raises RunError: a file is damaged."""
+def read_contents(run: Run, is_ours: bool = False) -> RunContents:
+    """Read the records of a run; results.json and origins.json may be missing. For `is_ours` see :func:`living_record`.
+    Raises RunError: a file is damaged."""
     origins = run.read_json(run.origins) if run.origins.exists() else {}
     return RunContents(
         str(run.path),
         run.name,
         run.number,
-        living_record(run),
+        living_record(run, is_ours),
         read_results(run),
         tuple(run.read_metrics()[:MOST_EPOCHS]),
         {place[:LONGEST]: one_line(origin) for place, origin in list(origins.items())[:MOST_ORIGINS]},
