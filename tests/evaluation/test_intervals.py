@@ -122,6 +122,7 @@ def test_one_example_has_no_interval(measured) -> None:
     assert {interval.low for interval in found.values()} == {None}
 
 
+@pytest.mark.slow
 def test_of_several_repeats_a_metric_is_the_mean_and_their_examples_are_resampled_together() -> None:
     """The same outputs twice are no more certain; other outputs for the same examples give the mean."""
     random = np.random.default_rng(0)
