@@ -71,7 +71,8 @@ def state_intervals(
     sizes = [variable.shape for variable in metric.variables]
 
     def mean_results(states: np.ndarray) -> np.ndarray:
-        return np.mean([results(metric, each, sizes) for each in np.split(states, repeats, axis=1)], axis=0)
+        each = [results(metric, part, sizes) for part in np.split(states, repeats, axis=1)]
+        return np.asarray(np.mean(each, axis=0))
 
     try:
         parts = zip(*(np.split(each, repeats) for each in (*examples, groups)), strict=True)
