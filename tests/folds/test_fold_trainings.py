@@ -291,9 +291,9 @@ def test_a_metric_that_is_no_mean_is_that_of_all_rows_of_a_repeat_at_once(dltool
     from sklearn.metrics import roc_auc_score
 
     layers = "model.layers=[{Dense: {units: 1, activation: sigmoid}}]"
-    binary: tuple[str, ...] = ("--set", layers, "--set", "training.loss=binary_crossentropy", "--set", "training.metrics=[AUC]")
-    binary += () if repeats == 1 else ("--set", f"data.split.repeats={repeats}", "--set", "data.final=none")
-    trained = dltool("train", "tiny.yaml", *PLAIN, *binary, "--set", "expect={}", "--set", "training.epochs=20")
+    binary = ("--set", layers, "--set", "training.loss=binary_crossentropy", "--set", "training.metrics=[AUC]")
+    again = () if repeats == 1 else ("--set", f"data.split.repeats={repeats}", "--set", "data.final=none")
+    trained = dltool("train", "tiny.yaml", *PLAIN, *binary, *again, "--set", "expect={}", "--set", "training.epochs=20")
     assert trained.code == 0, trained.stderr
     run = folder / "runs" / "tiny" / "0001"
     with (run / "evaluation" / "folds" / "predictions.csv").open() as file:

@@ -323,16 +323,14 @@ class RunContents:
 
 
 def living_record(run: Run, is_ours: bool = False) -> RunRecord:
-    """Read run.json; a run that no process writes is not running: the holder of the lock, if it `is_ours`, does not
-    train it. Raises RunError: the file is damaged."""
+    """Read run.json; a run that no process writes is not running, nor is one whose lock `is_ours`. Raises RunError."""
     # Test the lock first: a writer that ends in between has then written its final status.
     is_locked, record = not is_ours and run.is_locked(), read_record(run)
     return record if is_locked or record.status != "running" else record.model_copy(update={"status": "interrupted"})
 
 
 def read_contents(run: Run, is_ours: bool = False) -> RunContents:
-    """Read the records of a run; results.json and origins.json may be missing. For `is_ours` see :func:`living_record`.
-    Raises RunError: a file is damaged."""
+    """Read the records of a run, see :func:`living_record`; results.json and origins.json may be missing."""
     origins = run.read_json(run.origins) if run.origins.exists() else {}
     return RunContents(
         str(run.path),
