@@ -128,6 +128,10 @@ class MachineError(DltoolError):
     exit_code = 5
 
 
+class DiskError(MachineError):
+    """The disk is full, or refuses for another reason: whatever comes next would fail too."""
+
+
 class TrainingDiverged(DltoolError):
     exit_code = 6
 

@@ -312,6 +312,12 @@ class Config(Section):
     _expressions: dict[ConfigPath, tuple[Any, str]] = PrivateAttr(default_factory=dict)
     # Values that depend on the environment, with their expressions, by path in the resolved text.
 
+    @property
+    def keeps_last_epoch(self) -> bool:
+        """Return whether, without validation examples, the last epoch is the best: nothing that a fold is tested on may
+        choose another, and the training loss of private training has no noise."""
+        return self.data.split.fold is not None or self.training.privacy is not None
+
     @model_validator(mode="after")
     def has_few_parts(self) -> Self:
         split, seeds = self.data.split, self.training.seeds

@@ -215,7 +215,10 @@ def show_predictions(outcome: "PredictionOutcome", console: StreamConsole) -> No
     predictions = counted(len(outcome.columns["file"]), "prediction")
     if outcome.out:
         console.print(data_text(f"{outcome.out}: {predictions} of {outcome.run}"))
-        console.next_step(f"dltool evaluate {with_code(outcome.run)}")
+        from dltool.runs.records import read_results
+
+        is_tested = bool(read_results(Run(outcome.run)).test)
+        console.next_step(f"dltool evaluate {with_code(outcome.run)}{'' if is_tested else ' --data FILE'}")
     else:
         write_csv(outcome.columns, sys.stdout)
         stderr_console().print(data_text(f"{predictions} of {outcome.run}"))
@@ -309,6 +312,10 @@ def show_search(outcome: "SearchOutcome", console: StreamConsole) -> None:
         console.print(data_text(line))
         for name, value in found["values"].items() if found["winner"] else ():
             console.print(data_text(f"      {name}: {value}"))
+        others = found["other_seeds"].get(str(found["winner"]), ())
+        if others:
+            text = f"{outcome.metric} with {counted(len(others), 'other seed')}: {', '.join(numbers(others))}"
+            console.print(data_text(f"      {text}; the best mean of {len(found['other_seeds'])} trials wins"))
         for line in metric_lines(found, console.width):
             console.print(data_text(line), soft_wrap=True)
         if compared := found["against_written"]:

@@ -186,7 +186,8 @@ def found_findings(
     tested = {} if subject.assessment is None else {"test": subject.assessment.examples}
     sizes = {**subject.facts.sizes, **tested}
     has_folds = subject.config.data.split.folds is not None
-    findings += data_findings(unweighted_classes(subject, counts), sizes, warnings, has_folds)
+    keeps_last = subject.config.keeps_last_epoch or not subject.config.data.is_refit
+    findings += data_findings(unweighted_classes(subject, counts), sizes, warnings, has_folds, keeps_last)
     findings += wide_intervals(metrics)
     findings += [found for section in subject.sections for found in section.findings]
     for name, found in list(record.results.expectations.items())[:MOST_EXPECTATIONS]:
