@@ -231,7 +231,7 @@ def test_the_vector_of_a_table_is_joined_once_and_no_bit_depends_on_it(tmp_path,
     # The vector and the target. The model encodes what the tables of columns have.
     vector, _ = tables.tensors
     columns, rows = tables.layout.columns, np.arange(60)
-    inputs, _, _ = columns.batch([tensor(each) for each in columns.arrays(rows, columns.groups)], rows)
+    inputs, *_ = columns.batch([tensor(each) for each in columns.arrays(rows, columns.groups)], rows)
     encoded = keras.Function(joined.built.core.input, joined_vector(joined.built.core))(inputs)
     np.testing.assert_array_equal(vector, encoded)
     monkeypatch.setattr(joined_columns, "MOST_BYTES", 0)

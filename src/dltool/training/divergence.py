@@ -45,7 +45,7 @@ def cause_of(steps: Steps, order: np.ndarray, step: int, losses: Sequence[float]
     size, layout = steps.train.batch_size, by_name(steps)
     rows = order[step * size : (step + 1) * size]
     rows = rows[rows >= 0]
-    inputs, targets, _ = layout.batch(list(map(tensor, layout.arrays(rows, layout.groups))), np.arange(len(rows)))
+    inputs, targets, *_ = layout.batch(list(map(tensor, layout.arrays(rows, layout.groups))), np.arange(len(rows)))
     try:
         cause = next(causes(steps, inputs, targets, rows))
     except OUT_OF_MEMORY:

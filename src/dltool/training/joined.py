@@ -14,27 +14,30 @@ from keras.src.ops.nn import OneHot
 
 from dltool.data.examples import Examples
 from dltool.model.build import BuiltModel
-from dltool.training.batches import BatchTables, Layout, in_tables
+from dltool.training.batches import BatchTables, Layout, Resident, Streamed, are_resident, make_tables
 
 MOST_BYTES = 2**26
 """Bytes of the joined rows. In larger tables, a step joins those of its batch."""
 
 
-def joined_tables(built: BuiltModel, examples: Examples, targets: Mapping[str, np.ndarray]) -> BatchTables:
-    """Build the tables of the examples, with `targets` by output name, for loops that feed the joined vector if the
-    model has one and the table is small."""
-    # Augmentation, private steps and the loss of a reconstruction take the inputs.
-    is_plain = built.augmentation is None and built.noise_key is None and all(head.target for head in built.heads)
+def joined_tables(
+    built: BuiltModel, examples: Examples, targets: Mapping[str, np.ndarray], taught: Mapping[str, np.ndarray]
+) -> BatchTables:
+    """Build the tables of the examples, with `targets` and a teacher's outputs by output name, for loops that feed the
+    joined vector if the model has one and the table is small."""
+    # Augmentation, private steps, teachers and the loss of a reconstruction take the inputs.
+    takes_inputs = built.augmentation is not None or built.noise_key is not None or bool(taught)
+    is_plain = not takes_inputs and all(head.target for head in built.heads)
     vector, rows = joined_vector(built.core) if is_plain else None, len(examples)
     is_joined = vector is not None and 4 * math.prod(vector.shape[1:]) * rows <= MOST_BYTES
-    columns = Layout(built, examples.inputs, targets, examples.weights, in_advance=is_joined)
     if not is_joined:
-        return in_tables(columns)
+        return make_tables(built, examples.inputs, targets, examples.weights, taught=taught)
+    columns = Layout(built, examples.inputs, targets, examples.weights, in_advance=True)
     join, stored = keras.Function(built.core.input, vector), columns.stored(np.arange(rows), columns.inputs)
     joined = np.asarray(join({name: tf.constant(values) for name, values in stored.items()}))
     layout = Layout(replace(built, preprocessors={}), {"": joined}, targets, examples.weights)
     layout.columns, layout.vector = columns, vector
-    return in_tables(layout)
+    return Resident(layout) if are_resident(layout.row_bytes, rows) else Streamed(layout)
 
 
 def joined_vector(core: keras.Model) -> Any:

@@ -20,7 +20,7 @@ from dltool.cost.flops import forward_flops
 from dltool.data.facts import Facts
 from dltool.errors import ConfigError, MachineError
 from dltool.imports import is_own_process
-from dltool.keras_names import find
+from dltool.keras_names import ALLOWED, find
 from dltool.machine import usable_cores
 from dltool.model.build import BuiltModel
 from dltool.model.keras_objects import KERAS_ERRORS, make
@@ -44,6 +44,8 @@ KEEP_SHAPE = {
     *("Rescaling", "Normalization"),
 }
 """Layers that cost little beside those."""
+SIZED = {"RandomElasticTransform"}
+"""Layers that treat a batch of unknown size as a single example."""
 LARGEST_OUTPUT_BYTES = 2**24
 COMPILE_SECONDS = 0.5
 REPAID = 2
@@ -221,6 +223,14 @@ def grappler_off(is_used: bool) -> Iterator[None]:
         yield
     finally:
         process.function_call_options = own
+
+
+def takes_any_size(core: keras.Model, augmentation: keras.Model | None = None, has_losses: bool = True) -> bool:
+    """Return whether one trace computes the same for batches of every size. With several outputs, Keras's losses count
+    the examples while tracing. Some layers do too, and the user's may."""
+    models = [core] if augmentation is None else [core, augmentation]
+    layers = {type(layer).__name__ for layer in layers_of(models)}
+    return (len(core.outputs) == 1 or not has_losses) and not ALLOWED and layers.isdisjoint(SIZED)
 
 
 def layers_of(models: Iterable[keras.Model]) -> Iterable[Any]:
