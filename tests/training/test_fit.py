@@ -9,7 +9,7 @@ import pytest
 from dltool.data.split.at_random import Split
 from dltool.errors import ConfigError, DataError, Interrupted, TrainingDiverged
 from dltool.model.build import build_model
-from dltool.training import recovery
+from dltool.training import numerics, recovery
 from dltool.training.batches import Layout
 from dltool.training.state import TrainingState
 from dltool.training.steps import epoch_order
