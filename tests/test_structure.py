@@ -32,7 +32,7 @@ ROWS = [
     {"explain"},
     {"experiment"},
     {"exporting"},
-    {"curve", "folds", "search"},
+    {"curve", "ejecting", "folds", "search", "serving"},
     {"commands"},
     {"cli", "console", "notebook"},
     {"__main__"},

@@ -16,6 +16,7 @@ from typer import Argument, Option
 from dltool import __version__
 from dltool.console.curve_app import curve
 from dltool.console.drift_app import drift
+from dltool.console.eject_app import eject
 from dltool.console.explain_app import explain
 from dltool.console.export_app import export
 from dltool.console.frame import frame
@@ -36,6 +37,7 @@ from dltool.console.options import (
 from dltool.console.runs_app import runs_app
 from dltool.console.safe_streams import safe_streams
 from dltool.console.search_command import resumed_search, search
+from dltool.console.serve_app import serve
 from dltool.environment import concealed
 from dltool.imports import begin_own_process
 from dltool.text import os_words
@@ -235,10 +237,8 @@ def check(
 
 
 app.add_typer(runs_app, name="runs")
-app.command()(drift)
-app.command()(export)
-app.command()(curve)
-app.command()(search)
+for leaf in (drift, export, eject, curve, search, serve):
+    app.command()(leaf)
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""What `dltool export` prints."""
+"""What `dltool export` and `dltool eject` print."""
 
 import shlex
 from typing import TYPE_CHECKING
@@ -11,6 +11,7 @@ from dltool.installation import install_extra
 from dltool.text import counted, size_text
 
 if TYPE_CHECKING:
+    from dltool.commands.eject import EjectionOutcome
     from dltool.commands.export import ExportForecast, ExportOutcome
 
 
@@ -42,3 +43,9 @@ def show_exports(outcome: "ExportOutcome", console: StreamConsole) -> None:
             console.print(data_text(f"{name}: {'; '.join(parts)}"))
         latency = record["latency"]["1"]["median_ms"]
         console.print(data_text(f"{size_text(record['bytes'])}, {latency:g} ms for one row"))
+
+
+def show_ejection(outcome: "EjectionOutcome", console: StreamConsole) -> None:
+    console.print(data_text(outcome.checked), soft_wrap=True)
+    console.print(data_text(f"files {', '.join(outcome.files)} in {outcome.out}"), soft_wrap=True)
+    console.next_step(f"cd {shlex.quote(str(outcome.out))} && python train.py")

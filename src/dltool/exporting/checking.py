@@ -21,7 +21,7 @@ from dltool.evaluation.predictor import Predictor
 from dltool.evaluation.tasks import evaluators
 from dltool.evaluation.tasks.evaluator import Evaluator
 from dltool.exporting import candidate
-from dltool.exporting.export_options import Limits
+from dltool.exporting.export_options import ExportLimits
 from dltool.exporting.made_rows import made_rows
 
 BATCH = 256
@@ -83,7 +83,7 @@ def check_rows(predictor: RawPredictor, examples: Examples | None) -> CheckRows:
 
 
 def checked(
-    folder: Path, form: str, predictor: RawPredictor, rows: CheckRows, names: Mapping[str, str], limits: Limits
+    folder: Path, form: str, predictor: RawPredictor, rows: CheckRows, names: Mapping[str, str], limits: ExportLimits
 ) -> dict[str, Any]:
     """Return the record of the check of the export in `folder`. `names` are those of the outputs in the file.
 
@@ -111,7 +111,7 @@ def checked(
 
 
 def compared(
-    evaluator: Evaluator, rows: CheckRows, expected: np.ndarray, given: np.ndarray, limits: Limits
+    evaluator: Evaluator, rows: CheckRows, expected: np.ndarray, given: np.ndarray, limits: ExportLimits
 ) -> tuple[dict[str, Any], str]:
     """Return how far an output is from the model's, and how it disagrees; empty if it agrees."""
     expected, given = (np.asarray(each, np.float64).reshape(len(each), -1) for each in (expected, given))

@@ -13,7 +13,7 @@ ALLOWED_LOSS = 0.01
 
 
 @dataclass(frozen=True)
-class Limits:
+class ExportLimits:
     """What an export may differ by: `tolerance` of the range of an output; or, with `loss`, its score on test rows by
     so much: accuracy by this difference, an error by this share of it."""
 
@@ -36,12 +36,12 @@ class ExportOptions:
     def is_int8(self) -> bool:
         return self.precision.endswith("int8")
 
-    def limits(self, training_precision: str) -> Limits:
+    def limits(self, training_precision: str) -> ExportLimits:
         """Return what the check allows for a model that was trained with this precision."""
         has_16_bits = self.precision == "float16" or training_precision.startswith("mixed_")
         tolerance = self.tolerance or (COARSE if has_16_bits else EXACT)
         loss = ALLOWED_LOSS if self.allowed_loss is None else self.allowed_loss
-        return Limits(tolerance, loss if self.is_int8 and self.tolerance is None else None)
+        return ExportLimits(tolerance, loss if self.is_int8 and self.tolerance is None else None)
 
     def folder(self, form: str) -> str:
         """Return the name of the folder of an export."""
