@@ -1,6 +1,7 @@
 """Exports of a run: verified by their own program in a process without TensorFlow, or not written at all."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -57,7 +58,7 @@ def test_the_table_of_formats_needs_no_tensorflow(trained, export) -> None:
         ["saved_model", "yes", "one file, raw inputs"],
         ["onnx", "yes", "one file, raw inputs"],
         ["litert", "yes", "age, class, born preprocessed by preprocess.py"],
-        ["openvino", "yes", "class preprocessed by preprocess.py"],
+        ["openvino", "yes", "age, class, born preprocessed by preprocess.py"],
     ]
     code = "import sys, pathlib; from dltool.commands.export import foresee; "
     code += f"foresee(pathlib.Path({str(trained.path)!r}), None)"
@@ -223,3 +224,73 @@ def test_the_layout_of_triton_is_written_beside(export, tmp_path) -> None:
     assert 'name: "class"\n    data_type: TYPE_STRING\n    dims: [ 1 ]\n    reshape: { shape: [ ] }' in text
     model = (tmp_path / "onnx/model.onnx").read_bytes()
     assert (tmp_path / "onnx/triton/example/1/model.onnx").read_bytes() == model
+
+
+BROWSER = """
+const ort = require('onnxruntime-web');
+const fs = require('fs');
+const arrays = {float32: Float32Array, int64: BigInt64Array, string: Array};
+(async () => {
+  const session = await ort.InferenceSession.create(fs.readFileSync(process.argv[1]));
+  const given = JSON.parse(fs.readFileSync(process.argv[2]));
+  const feeds = {};
+  for (const [name, {type, values}] of Object.entries(given)) {
+    const read = {float32: (v) => (v === null ? NaN : v), int64: BigInt, string: String}[type];
+    feeds[name] = new ort.Tensor(type, arrays[type].from(values.map(read)), [values.length]);
+  }
+  console.log(JSON.stringify(Array.from((await session.run(feeds)).output.data)));
+})();
+"""
+
+
+def node(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["node", *arguments], capture_output=True, text=True, check=False)
+
+
+@pytest.mark.slow
+def test_the_runtime_of_browsers_gives_the_same(trained, export, tmp_path) -> None:
+    if not shutil.which("node") or node("-e", "require.resolve('onnxruntime-web')").returncode:
+        pytest.skip("needs Node.js and the package onnxruntime-web, found by NODE_PATH")
+    assert export("onnx", "--out", tmp_path).code == 0
+    run = Run(trained.path)
+    predictor = best_predictor(run, *recorded_kind(run))
+    rows = renamed([*TEST, {**TEST[1], "job": "über", "born": "1900-01-01"}])
+    inputs = predictor.rows([{key: v for key, v in row.items() if key != "label"} for row in rows]).examples.inputs
+    given = {}
+    for name, values in inputs.items():
+        array = np.asarray(values[np.arange(len(rows))])
+        kind = "string" if array.dtype == object else str(array.dtype)
+        # JSON has neither NaN nor all integers of 64 bits.
+        plain = [None if each != each else str(each) if kind == "int64" else each for each in array.tolist()]  # noqa: PLR0124
+        given[name] = {"type": kind, "values": plain}
+    (tmp_path / "rows.json").write_text(json.dumps(given), "utf-8")
+    done = node("-e", BROWSER, tmp_path / "onnx/model.onnx", tmp_path / "rows.json")
+    assert not done.returncode, done.stderr
+    found = np.array(json.loads(done.stdout.splitlines()[-1])).reshape(len(rows), -1)
+    np.testing.assert_allclose(found, predictor(inputs)["output"], atol=1e-6)
+
+
+@pytest.mark.slow
+def test_int8_with_the_ranges_of_other_rows_is_refused(dltool, tmp_path, monkeypatch) -> None:
+    pytest.importorskip("ai_edge_litert")
+    from dltool.exporting import export_folder
+
+    config = Path(__file__).parents[2] / "configs" / "digits.yaml"
+    assert dltool("train", config, "--runs", tmp_path / "runs", "--set", "training.epochs=3").code in (0, 7)
+    run = tmp_path / "runs/digits/0001"
+    outcome = dltool("export", run, "litert", "--precision", "int8")
+    assert outcome.code == 0, outcome.stderr
+    record = json.loads((run / "exports/litert-int8/check.json").read_text("utf-8"))
+    scores = record["outputs"]["output"]
+    assert scores["of_model"] - scores["of_export"] <= 0.01
+    assert record["allowed_loss"] == 0.01
+    rows = export_folder.calibration_rows
+
+    def dark(*given: Any) -> Any:
+        return {name: np.zeros_like(values) for name, values in rows(*given).items()}
+
+    monkeypatch.setattr(export_folder, "calibration_rows", dark)
+    outcome = dltool("export", run, "litert", "--precision", "int8", "--out", tmp_path / "out")
+    assert outcome.code == 7
+    assert "loses" in outcome.stderr
+    assert not (tmp_path / "out").exists()

@@ -77,12 +77,12 @@ def is_outside(name: str, config: Config, found: InputFacts) -> bool:
     options = found.column.options
     if isinstance(options, TextColumn):
         return True
-    if name == "litert" and isinstance(options, NumberColumn):
-        # LiteRT has no float64.
+    if name == "onnx":
+        return False
+    # LiteRT has no float64 and cannot divide int64; OpenVINO computes them with 32 bits.
+    if isinstance(options, NumberColumn):
         return options.scale == "log" or found.dtype == "float64"
-    return (isinstance(options, CategoryColumn) and name != "onnx") or (
-        isinstance(options, DateColumn) and name == "litert"
-    )
+    return isinstance(options, CategoryColumn | DateColumn)
 
 
 def why_not(name: str, config: Config, layers: set[str], batch: int | None) -> str:
