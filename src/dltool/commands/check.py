@@ -179,6 +179,7 @@ def built_plan(
 
     Raises ConfigError, MachineError: `train` would fail before or in its first step."""
     from dltool.cost.flops import forward_flops
+    from dltool.experiment.opening import fitted_to
     from dltool.experiment.plan import make_plan
     from dltool.explain.asking import refuse_unexplainable
     from dltool.model.build import build_model
@@ -191,7 +192,8 @@ def built_plan(
         refuse_no_file("--svg", svg, [".svg"])
         dot_program()
     pin(config.seed, choose_threads(config, facts)[0])
-    built = build_model(config, facts, dataset.examples("train").inputs if dataset else None)
+    inputs, fitted = (dataset.examples("train").inputs, fitted_to(dataset)) if dataset else (None, None)
+    built = build_model(config, facts, inputs, fitted)
     check_fit(config, facts, built, dataset.inputs if dataset else None)
     refuse_unexplainable(config, facts, built)
     if svg is not None:

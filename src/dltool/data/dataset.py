@@ -23,6 +23,8 @@ from dltool.data.labels import Labels, read_labels, spelling_warnings, target_sc
 from dltool.data.sources.arrays import load_arrays
 from dltool.data.sources.builtin_datasets import load_bundled, load_keras_dataset
 from dltool.data.sources.catalog import published
+from dltool.data.sources.sharded import load_sharded_examples
+from dltool.data.stream import TrainingStream
 from dltool.data.split.at_random import Split, few_rows
 from dltool.data.split.divide import divide_parts, order_warnings, ranges_of, sizes_of, strata_of
 from dltool.data.split.sizes import check_parts, check_stratify
@@ -44,7 +46,10 @@ class Dataset:
     Targets by name are (rows,) or (rows, …) of int32 class indices, or of float32; an autoencoder has none. `contents`
     describe the splits of the source, `fingerprint` is "sha256:…" over them. `warnings` are sentences for the user.
     `inferred` are keys of the config's `data` that reading inferred; `columns` describe a table. `starts` are the first
-    row of each split, and the file or array that it was read from. `season` is that of the source."""
+    row of each split, and the file or array that it was read from. `season` is that of the source.
+
+    If the training rows are read in shards, `stream` has all of them and `class_counts` those of each class, by target;
+    the training split of `all` is a sample of them."""
 
     all: Examples
     split: Split
@@ -55,6 +60,8 @@ class Dataset:
     columns: tuple[Column, ...] = ()
     starts: tuple[tuple[int, str], ...] = ()
     season: int | None = None
+    stream: TrainingStream | None = None
+    class_counts: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def inputs(self) -> Mapping[str, Rows]:
@@ -104,7 +111,7 @@ def load_data(data: Data, seed: int, most_rows: int | None = None, read: Read | 
         DataError: the data cannot be read or does not fit together.
         MachineError: a dataset cannot be downloaded, or memory."""
     check_parts(data)
-    source = (read or load_sources)(data)
+    source = load_sharded_examples(data, seed) if data.is_streamed else (read or load_sources)(data)
     declared = data.model_copy(update=dict(source.inferred)).targets
     labels = [with_positive(read_labels(source, target.type, name), target) for name, target in declared.items()]
     sizes = sizes_of(data, source)
@@ -124,8 +131,12 @@ def load_data(data: Data, seed: int, most_rows: int | None = None, read: Read | 
         rows, split = few_rows(split, None if strata is None else strata[1], most_rows)
         examples, ranges, starts = examples.take(rows), {"training": (0, len(rows))}, ()
         types = lenient(types)
+    stream = None
+    if source.sharded is not None and most_rows is None:
+        inferred_data = data.model_copy(update=dict(source.inferred))
+        stream = TrainingStream(inferred_data, source.sharded, examples.inputs, labels, examples)
     for each in labels:
-        scale = target_scale(each, values_to_scale(data, examples, each.name, split.train))
+        scale = target_scale(each, values_to_scale(data, examples, each.name, split.train), stream)
         described[each.name] = replace(described[each.name], scale=scale)
     weights = {} if examples.weights is None else {f"{data.weights} (weights)": examples.weights}
     contents = contents_of({**examples.inputs, **examples.digests, **weights}, examples.targets, ranges)
@@ -133,10 +144,21 @@ def load_data(data: Data, seed: int, most_rows: int | None = None, read: Read | 
     dataset = Dataset(
         examples, split, facts, contents, source.warnings, inferred, source.columns, starts, source.season
     )
-    repeated = duplicate_warnings(examples, split, None if most_rows else dataset.place_of) if may_repeat(data) else ()
+    if stream is not None:
+        dataset = streamed(dataset, stream)
+    may_warn = may_repeat(data) and stream is None
+    repeated = duplicate_warnings(examples, split, None if most_rows else dataset.place_of) if may_warn else ()
     release_memory()
     found = (*spelling_warnings(labels), *order_warnings(data.split, source, sizes), *repeated, *unseen)
     return replace(dataset, warnings=tuple(map(concealed, (*source.warnings, *found))))
+
+
+def streamed(dataset: Dataset, stream: TrainingStream) -> Dataset:
+    """Return the dataset with all training rows of the stream. Raises DataError: a row without a target."""
+    digests, counts = stream.read_targets(dataset.facts.targets)
+    facts = replace(dataset.facts, examples=len(stream), shuffled=stream.width)
+    contents = {**dataset.contents, "training": digests}
+    return replace(dataset, facts=facts, contents=contents, stream=stream, class_counts=counts)
 
 
 def described_target(labels: Labels, targets: np.ndarray) -> TargetFacts:

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from dltool.data.arrays.rows import Coded, Rows, aligned, is_aligned, is_text
+from dltool.data.arrays.rows import Coded, Rows, aligned, is_aligned, is_text, with_axis
 from dltool.machine import release_memory, usable_memory
 from dltool.model.build import BuiltModel
 
@@ -25,6 +25,9 @@ CHUNK_BYTES = 2**25
 RESIDENT_SHARE = 4
 """All rows stay in memory if they take less than this fraction of it. The rule uses the machine's memory, not what is
 free or a timing: it must not vary between runs."""
+
+Order = Any
+"""The rows of an epoch: (examples,) of integers, or a :class:`dltool.data.arrays.shard_order.ShardOrder`."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +49,8 @@ class Layout:
         self,
         built: BuiltModel,
         inputs: Mapping[str, Rows],
-        targets: Mapping[str, np.ndarray],
-        weights: np.ndarray | None,
+        targets: Mapping[str, Rows],
+        weights: Rows | None,
     ) -> None:
         self.built, self.inputs, self.targets, self.weights = built, inputs, targets, weights
         self.beside = [*targets.values(), *(() if weights is None else (weights,))]
@@ -127,14 +130,14 @@ class BatchTables(ABC):
         self.layout, self.specs, self.batch = layout, layout.specs, layout.batch
 
     @abstractmethod
-    def most_steps(self, order: np.ndarray, first: int, size: int) -> int:
+    def most_steps(self, order: Order, first: int, size: int) -> int:
         """Return how many whole batches of `size` examples one call may take from `order[first]` on; at least 1."""
 
     @abstractmethod
-    def place(self, order: np.ndarray, first: int, last: int, size: int) -> tuple[list[Any], Any, int]:
+    def place(self, order: Order, first: int, last: int, size: int) -> tuple[list[Any], Any, int]:
         """Return tensors, row indices into them, and the start of `order[first:last]` in these; `size` is a batch's."""
 
-    def feed(self, order: np.ndarray, first: int, last: int, size: int) -> tuple[list[Any], Any]:
+    def feed(self, order: Order, first: int, last: int, size: int) -> tuple[list[Any], Any]:
         """Return tensors, and the row indices of the examples `order[first:last]`."""
         tensors, rows, start = self.place(order, first, last, size)
         return tensors, rows[start : start + last - first]
@@ -162,62 +165,66 @@ class Resident(BatchTables):
         self.tensors = [shared(table) for table in tables]
         self.order: tuple[Any, Any] = (None, None)
 
-    def most_steps(self, order: np.ndarray, first: int, size: int) -> int:
+    def most_steps(self, order: Order, first: int, size: int) -> int:
         return len(order)
 
-    def place(self, order: np.ndarray, first: int, last: int, size: int) -> tuple[list[Any], Any, int]:
+    def place(self, order: Order, first: int, last: int, size: int) -> tuple[list[Any], Any, int]:
         if self.order[0] is not order:
             self.order = (order, tf.constant(order))
         return self.tensors, self.order[1], first
 
 
 class Streamed(BatchTables):
-    """The rows of the next steps in memory; a thread reads the rows after them."""
+    """The rows of the next steps in memory; a thread reads the rows after them. Of an order only slices are taken, one
+    after the other, so it need not be in memory."""
 
     def __init__(self, layout: Layout) -> None:
         super().__init__(layout)
         self.reader = ThreadPoolExecutor(1, thread_name_prefix="reading ahead")
         self.tensors: list[Any] = []
         self.order: Any = None
+        self.rows = np.empty(0, np.int32)
         self.first = self.last = 0
-        self.ahead: tuple[Any, int, Future[list[np.ndarray]]] | None = None
+        self.ahead: tuple[Any, int, np.ndarray, Future[list[np.ndarray]]] | None = None
 
-    def most_steps(self, order: np.ndarray, first: int, size: int) -> int:
+    def most_steps(self, order: Order, first: int, size: int) -> int:
         is_here = self.order is order and self.first <= first < self.last
         return max(1, ((self.last if is_here else self.end(order, first, size)) - first) // size)
 
-    def end(self, order: np.ndarray, first: int, size: int) -> int:
+    def end(self, order: Order, first: int, size: int) -> int:
         """Return the end of the chunk that begins at `first`."""
         return min(len(order), first + size * max(1, CHUNK_BYTES // (size * self.layout.row_bytes)))
 
-    def place(self, order: np.ndarray, first: int, last: int, size: int) -> tuple[list[Any], Any, int]:
+    def place(self, order: Order, first: int, last: int, size: int) -> tuple[list[Any], Any, int]:
         if self.order is not order or not self.first <= first <= last <= self.last:
             # Free the old tensors first, so as not to hold both.
             self.tensors, self.order = [], None
             end = self.end(order, first, size)
-            self.tensors = [tensor(array) for array in self.read(order, first, end)]
+            self.rows, arrays = self.read(order, first, end)
+            self.tensors = [tensor(array) for array in arrays]
             self.order, self.first, self.last = order, first, end
             if end < len(order):
                 rows = order[end : self.end(order, end, size)]
-                self.ahead = order, end, self.reader.submit(self.layout.arrays, rows, self.layout.groups)
+                self.ahead = order, end, rows, self.reader.submit(self.layout.arrays, rows, self.layout.groups)
         # -1 is no row, see `dltool.training.private_steps`.
         places = tf.range(self.last - self.first)
-        return self.tensors, tf.where(order[self.first : self.last] < 0, -1, places), first - self.first
+        return self.tensors, tf.where(self.rows < 0, -1, places), first - self.first
 
-    def read(self, order: np.ndarray, first: int, last: int) -> list[np.ndarray]:
+    def read(self, order: Order, first: int, last: int) -> tuple[np.ndarray, list[np.ndarray]]:
         ahead, self.ahead = self.ahead, None
         if ahead is not None:
             if ahead[0] is order and ahead[1] == first:
-                return ahead[2].result()
-            ahead[2].cancel()
-        return self.layout.arrays(order[first:last], self.layout.groups)
+                return ahead[2], ahead[3].result()
+            ahead[3].cancel()
+        rows = order[first:last]
+        return rows, self.layout.arrays(rows, self.layout.groups)
 
 
 def make_tables(
     built: BuiltModel,
     inputs: Mapping[str, Rows],
-    targets: Mapping[str, np.ndarray],
-    weights: np.ndarray | None = None,
+    targets: Mapping[str, Rows],
+    weights: Rows | None = None,
 ) -> BatchTables:
     """Build the tables of raw `inputs`, of `targets` (rows, …) by output name, and of `weights` (rows,). An output
     without a target is compared with the preprocessed input."""
@@ -301,12 +308,12 @@ def preprocessed_values(preparation: keras.Model, rows: Coded) -> np.ndarray:
     return prepared
 
 
-def model_targets(built: BuiltModel, targets: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+def model_targets(built: BuiltModel, targets: Mapping[str, Any]) -> dict[str, Any]:
     """Return the targets by output name, as (examples, …, 1) if the output has one number for each. Keras's losses take
     both forms unless there is a mask, some of its metrics only this one. Autoencoder outputs have no target."""
     by_output = {head.name: targets[head.target] for head in built.heads if head.target is not None}
     return {
-        name: values[..., None] if built.outputs[name].output_shape == (*values.shape[1:], 1) else values
+        name: with_axis(values) if built.outputs[name].output_shape == (*values.shape[1:], 1) else values
         for name, values in by_output.items()
     }
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from dltool.config.schema import Config, Phase
+from dltool.data.arrays.shard_order import ShardOrder, equal_shards
 from dltool.data.dataset import Dataset
 from dltool.errors import ConfigError, Problem
 from dltool.keras_names import ALLOWED
@@ -15,7 +16,7 @@ from dltool.model.build import BuiltModel
 from dltool.model.keras_objects import KERAS_ERRORS, OUT_OF_MEMORY
 from dltool.model.trainable import TrainableLayer, set_trainable, trainable_layers
 from dltool.text import did_you_mean, listed, near, quoted
-from dltool.training.batches import make_tables, model_targets
+from dltool.training.batches import Layout, Order, Streamed, make_tables, model_targets
 from dltool.training.compile import compile_core, culprit, made_optimizer
 from dltool.training.loop import CannotCompileError, Loop, test_loop, train_loop
 from dltool.training.numerics import Strategy, choose_strategy, evaluation_batch
@@ -41,7 +42,7 @@ class Steps:
         self, built: BuiltModel, config: Config, dataset: Dataset, strategy: Strategy | None, steps: int | None
     ) -> None:
         self.built, self.core, self.config = built, built.core, config
-        self.rows = dataset.split.train.astype(np.int32)
+        self.rows, self.stream = dataset.split.train.astype(np.int32), dataset.stream
         self.validation_rows = dataset.split.validation.astype(np.int32)
         self.targets = model_targets(built, dataset.targets)
         self.trainable_layers = list(trainable_layers(built.core))
@@ -51,11 +52,13 @@ class Steps:
             made_optimizer(config, later)
         self.phase = 0
         self.compile()
-        table = make_tables(built, dataset.inputs, self.targets, dataset.all.weights)
+        tested = table = make_tables(built, dataset.inputs, self.targets, dataset.all.weights)
+        if (stream := dataset.stream) is not None:
+            table = Streamed(Layout(built, stream.inputs, model_targets(built, stream.targets), stream.weights))
         size = config.training.batch_size
         weighting = made_weighting(built, self.targets, dataset.all.weights is not None, by_class(built, dataset))
         plain = made_weighting(built, self.targets, dataset.all.weights is not None)
-        self.epochs, self.count = config.training.total_epochs, -(-len(self.rows) // size)
+        self.epochs, self.count = config.training.total_epochs, -(-self.examples // size)
         self.strategy = strategy or choose_strategy(config, built, table, steps or self.epochs * self.count)
         self.noise = made_noise(config, built, dataset.facts.examples, len(self.rows))
         if self.noise is None:
@@ -63,8 +66,13 @@ class Steps:
         else:
             step = private_step(built, self.noise, weighting)
             self.train = PrivateLoop(table, step, built.core.get_metrics_result, self.noise.most, one_trace=True)
-        self.test = test_loop(built.core, table, plain, evaluation_batch(built, size))
+        self.test = test_loop(built.core, tested, plain, evaluation_batch(built, size))
         self.profile = Profile()
+
+    @property
+    def examples(self) -> int:
+        """Return the number of training examples of an epoch."""
+        return len(self.rows) if self.stream is None else len(self.stream)
 
     def compile(self) -> None:
         """Compile the model for this phase, with a new optimizer and new metrics."""
@@ -100,7 +108,7 @@ class Steps:
             )
         with rewritten(self.core) if self.strategy.rewrites else contextlib.nullcontext():
             try:
-                self.train.trace(len(self.rows) if self.noise is None else self.noise.most)
+                self.train.trace(self.examples if self.noise is None else self.noise.most)
                 self.check_own_state(self.train)
                 return
             except CannotCompileError as error:
@@ -117,11 +125,15 @@ class Steps:
         if ALLOWED and self.phase == 0:
             refuse_unsaved_state(loop, self.core, [variable for _, variable in variables(self.built)])
 
-    def order(self, epoch: int) -> np.ndarray:
+    def order(self, epoch: int) -> Order:
         """Return the rows of the table that an epoch (from 0) trains on, in batches of the loop's size; -1 is none."""
+        seed, shuffle = self.config.seed, self.config.data.shuffle
+        if self.stream is not None:
+            return self.stream.order(seed, epoch)
+        if self.noise is None and shuffle is not None:
+            return self.rows[ShardOrder(equal_shards(len(self.rows)), shuffle.window, seed, epoch)[:]]
         if self.noise is None:
-            order: np.ndarray = self.rows[epoch_order(self.config.seed, epoch, len(self.rows))]
-            return order
+            return self.rows[epoch_order(seed, epoch, len(self.rows))]
         drawn = self.noise.order(epoch, self.count)
         return np.where(drawn < 0, np.int32(-1), self.rows[drawn])
 

@@ -40,11 +40,14 @@ SINGLE = (*TEXTS, "boolean", "integer", "floating", "decimal", "date", "timestam
 
 @dataclass(frozen=True)
 class OpenFile:
-    """An open file: its columns, its rows, and a function that reads the columns of these names in blocks."""
+    """An open file: its columns, its rows, and a function that reads the columns of these names in blocks. A Parquet
+    file also has the rows of each row group, and a function that reads one of these."""
 
     schema: "pa.Schema"
     rows: int
     batches: "Callable[[Sequence[str]], Iterator[pa.RecordBatch]]"
+    groups: Sequence[int] = ()
+    group_batches: "Callable[[Sequence[str], int], Iterator[pa.RecordBatch]] | None" = None
 
 
 @contextmanager
@@ -52,8 +55,13 @@ def open_parquet(stream: "pa.NativeFile") -> Iterator[OpenFile]:
     from pyarrow import parquet
 
     with parquet.ParquetFile(stream) as file:
+        found = file.metadata
         yield OpenFile(
-            file.schema_arrow, file.metadata.num_rows, lambda names: file.iter_batches(ROWS_PER_BLOCK, columns=names)
+            file.schema_arrow,
+            found.num_rows,
+            lambda names: file.iter_batches(ROWS_PER_BLOCK, columns=names),
+            [found.row_group(number).num_rows for number in range(found.num_row_groups)],
+            lambda names, group: file.iter_batches(ROWS_PER_BLOCK, row_groups=[group], columns=names),
         )
 
 
@@ -108,7 +116,7 @@ class ArrowFile(TableFile):
         self.format, self.opener = OPENERS[type(options)]
         self.path = table_path(options.path, place)
         with self.opened() as file:
-            schema, rows = file.schema, file.rows
+            schema, rows, self.groups = file.schema, file.rows, file.groups
         self.names = tuple(schema.names)
         self.unusable = {
             field.name: f"values of the type {field.type}" for field in schema if not is_single(field.type)
@@ -123,13 +131,17 @@ class ArrowFile(TableFile):
         if not (rows and self.names):
             raise NoRows(Problem(place, f"{self.path} has no rows"))
 
+    @property
+    def is_packed(self) -> bool:
+        """Return whether the file is compressed as a whole, or in a zip."""
+        return zip_of(self.path) is not None or opener_of(self.path) is not None
+
     @contextmanager
     def opened(self) -> Iterator[OpenFile]:
         import pyarrow as pa
 
         with reading(self.path, self.place):
-            is_packed = zip_of(self.path) is not None or opener_of(self.path) is not None
-            stream = pa.BufferReader(unpacked(self.path).read()) if is_packed else pa.OSFile(str(self.path))
+            stream = pa.BufferReader(unpacked(self.path).read()) if self.is_packed else pa.OSFile(str(self.path))
             try:
                 with stream, self.opener(stream) as file:
                     yield file
@@ -140,10 +152,26 @@ class ArrowFile(TableFile):
     def blocks(self, wants: Mapping[str, Want]) -> Iterator[RowBlock]:
         with self.opened() as file:
             for batch in file.batches(list(wants)):
-                # Codes and UTF-8 of a damaged file may be wrong.
-                batch.validate(full=True)
-                cells = {name: cells_of(batch.column(name), want) for name, want in wants.items()}
-                yield RowBlock(batch.num_rows, cells, file.rows)
+                yield block_of(batch, wants, file.rows)
+
+    def group_blocks(self, wants: Mapping[str, Want], group: int) -> Iterator[RowBlock]:
+        """Yield the blocks of one row group of a Parquet file, counted from 0."""
+        import pyarrow as pa
+
+        with self.opened() as file:
+            assert file.group_batches is not None
+            try:
+                for batch in file.group_batches(list(wants), group):
+                    yield block_of(batch, wants, file.groups[group])
+            except (pa.ArrowException, ValueError, OSError) as error:
+                message = f"{self.path}, row group {group + 1} of {len(file.groups)}: it is damaged: {error}"
+                raise DataError(Problem(self.place, message, "write or copy the file again")) from None
+
+
+def block_of(batch: "pa.RecordBatch", wants: Mapping[str, Want], expected: int) -> RowBlock:
+    # Codes and UTF-8 of a damaged file may be wrong.
+    batch.validate(full=True)
+    return RowBlock(batch.num_rows, {name: cells_of(batch.column(name), want) for name, want in wants.items()}, expected)
 
 
 def is_single(kind: "pa.DataType") -> bool:
