@@ -107,7 +107,9 @@ class TrainingStream:
         row_bytes = sum(dtype.itemsize * prod(shape) for dtype, shape in self.forms.values())
         needed, most = 2 * self.width * row_bytes, usable_memory() // MOST_SHARE
         if needed > most:
-            message = f"two windows of {self.window:,} shards hold up to {2 * self.width:,} rows, {needed / 1e9:,.1f} GB"
+            message = (
+                f"two windows of {self.window:,} shards hold up to {2 * self.width:,} rows, {needed / 1e9:,.1f} GB"
+            )
             hint = f"window: {max(1, self.window * most // needed)}, or write smaller row groups"
             raise MachineError(Problem(("data", "shuffle", "window"), message, hint))
 
@@ -181,7 +183,10 @@ class TrainingStream:
         rows = np.flatnonzero(parts == TRAINING)
         if len(rows) != self.counts[number]:
             raise table.shards[number].changed("has other training rows than when it was first read")
-        found = {("target", name): values[rows] for name, values in (self.encoded(number, read) if has_targets else {}).items()}
+        found = {
+            ("target", name): values[rows]
+            for name, values in (self.encoded(number, read) if has_targets else {}).items()
+        }
         for kind, name in keys:
             if kind == "weights":
                 found[kind, name] = np.asarray(read.columns[str(data.weights)].values[:], np.float32)[rows]
@@ -225,7 +230,9 @@ class TrainingStream:
             parts, _ = self.sharded.rule.of(read, int(table.firsts[number]))
             for name, values in self.encoded(number, read).items():
                 digests[name].add(values)
-                counts[name] += np.array(described[name].task.counts(values[parts == TRAINING], described[name]), np.int64)
+                counts[name] += np.array(
+                    described[name].task.counts(values[parts == TRAINING], described[name]), np.int64
+                )
         inputs = {name: self.sharded.digests[name] for name in self.sample}
         if self.data.weights is not None:
             inputs[f"{self.data.weights} (weights)"] = self.sharded.digests[self.data.weights]

@@ -180,7 +180,8 @@ class NumberSummary:
             ranks = (last * q // 100, min(last, last * q // 100 + 1))
             pair = known[2 * place : 2 * place + 2]
             below, above = (
-                fill if middle <= rank < middle + self.missing else value for rank, value in zip(ranks, pair, strict=True)
+                fill if middle <= rank < middle + self.missing else value
+                for rank, value in zip(ranks, pair, strict=True)
             )
             part = last * q / 100 - ranks[0]
             step = above - below

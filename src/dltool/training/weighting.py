@@ -86,7 +86,9 @@ def by_class(built: BuiltModel, dataset: Dataset) -> dict[str, Any]:
             target = dataset.facts.targets[head.target]
             counts = dataset.class_counts.get(head.target)
             if counts is None and head.class_weights == "balanced":
-                counts = np.bincount(dataset.targets[head.target][dataset.split.train], minlength=len(target.class_names))
+                counts = np.bincount(
+                    dataset.targets[head.target][dataset.split.train], minlength=len(target.class_names)
+                )
             found[head.name] = tf.constant(class_weights(head, target, counts))
     return found
 

@@ -62,7 +62,9 @@ class ShardSplit:
             column = column_named({self.column: table.columns[self.column].values}, self.column, place)  # type: ignore[dict-item]
             parts = named_splits(column, self.column, place)
         else:
-            parts = np.where(shares < self.test, TEST, np.where(shares < self.test + self.validation, VALIDATION, TRAINING))
+            parts = np.where(
+                shares < self.test, TEST, np.where(shares < self.test + self.validation, VALIDATION, TRAINING)
+            )
         return parts, shares >= 1 - self.sample
 
 
@@ -112,7 +114,11 @@ def sharded_table(source: Source, place: ConfigPath, wanted: ColumnRequest) -> S
     whole = TableReader(file, place, wanted, Stores(None, None, place, keeps=False)).read()
     used = [column for column in whole.columns.values() if column.name not in wanted.needed]
     DataError.refuse(
-        Problem(place, f'"{column.name}" is {column.kind}, which is not read in shards', f"declare it: {column.name}: ignore")
+        Problem(
+            place,
+            f'"{column.name}" is {column.kind}, which is not read in shards',
+            f"declare it: {column.name}: ignore",
+        )
         for column in used
         if column.kind in UNSEEN
     )
@@ -148,7 +154,9 @@ def collected(data: Data, table: ShardedTable, seed: int) -> Sharded:
 
 def refuse_unusable(data: Data, shard: Table) -> None:
     """Raise DataError for missing values where they are an error, and for weights that are none."""
-    problems = [*missing_problems(shard, {name: kind for name, kind in (data.inputs or {}).items() if name in shard.columns})]
+    problems = [
+        *missing_problems(shard, {name: kind for name, kind in (data.inputs or {}).items() if name in shard.columns})
+    ]
     if data.weights is not None:
         weights = np.asarray(shard.columns[data.weights].values[:], np.float32)
         problem = weight_problem(weights, lambda rows: rows_named(shard, rows))
@@ -186,7 +194,11 @@ class Keeper:
             values = shard.columns[name].values
             array = np.asarray(values.codes[:] if isinstance(values, Coded) else values[:])
             distinct, first = np.unique(array, return_index=True)
-            rows |= {int(first[0]), int(np.nanargmax(array))} if array.dtype.kind == "f" and not np.isnan(array).all() else set()
+            rows |= (
+                {int(first[0]), int(np.nanargmax(array))}
+                if array.dtype.kind == "f" and not np.isnan(array).all()
+                else set()
+            )
             known = self.values[name]
             for value, row in zip(distinct.tolist(), first.tolist(), strict=True):
                 if value not in known and (isinstance(values, Coded) or len(known) < MOST_VALUES):
@@ -211,7 +223,9 @@ class Keeper:
 
         def kept(name: str, column: Column) -> Column:
             values = self.stores[name].finish()
-            return replace(column, values=Coded(values, column.values.values) if isinstance(column.values, Coded) else values)
+            return replace(
+                column, values=Coded(values, column.values.values) if isinstance(column.values, Coded) else values
+            )
 
         whole = self.sharded.whole
         rows = sum(map(len, self.rows))

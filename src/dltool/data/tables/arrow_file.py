@@ -171,7 +171,9 @@ class ArrowFile(TableFile):
 def block_of(batch: "pa.RecordBatch", wants: Mapping[str, Want], expected: int) -> RowBlock:
     # Codes and UTF-8 of a damaged file may be wrong.
     batch.validate(full=True)
-    return RowBlock(batch.num_rows, {name: cells_of(batch.column(name), want) for name, want in wants.items()}, expected)
+    return RowBlock(
+        batch.num_rows, {name: cells_of(batch.column(name), want) for name, want in wants.items()}, expected
+    )
 
 
 def is_single(kind: "pa.DataType") -> bool:

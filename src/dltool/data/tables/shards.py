@@ -90,9 +90,7 @@ class ShardedTable:
         stores.expected_rows = shard.rows
         columns = {name: self.whole.columns[name] for name in names}
         builders = {
-            name: builder_for(
-                each.kind, stores, shard.decimal, each.declared, is_exact=each.values.dtype == np.float64
-            )
+            name: builder_for(each.kind, stores, shard.decimal, each.declared, is_exact=each.values.dtype == np.float64)
             for name, each in columns.items()
         }
         for name, builder in builders.items():
