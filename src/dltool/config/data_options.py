@@ -108,8 +108,9 @@ class Data(Section):
     split: SplitOptions = SplitOptions()
     """How the examples of `source` are split."""
     shuffle: Shuffle | None = None
-    """How training rows are shuffled: `{window: 64}` shuffles shards, and the rows within windows of so many. Parquet files
-    are then read as training needs them, and may be larger than memory. Default: all rows are shuffled together."""
+    """How training rows are shuffled: `{window: 64}` shuffles shards, and the rows within windows of so many. Parquet
+    files are then read as training needs them, and may be larger than memory. Default: all rows are shuffled
+    together."""
     slices: Annotated[tuple[Slice, ...], Field(strict=False)] | None = None
     """The columns by which the report compares groups of examples, inputs or not: `[sex, {age: [30, 50]}]`, with the
     bounds of a number. Default: all columns; the report shows the groups that differ significantly."""

@@ -24,11 +24,11 @@ from dltool.data.sources.arrays import load_arrays
 from dltool.data.sources.builtin_datasets import load_bundled, load_keras_dataset
 from dltool.data.sources.catalog import published
 from dltool.data.sources.sharded import load_sharded_examples
-from dltool.data.stream import TrainingStream
 from dltool.data.split.at_random import Split, few_rows
 from dltool.data.split.divide import divide_parts, order_warnings, ranges_of, sizes_of, strata_of
 from dltool.data.split.sizes import check_parts, check_stratify
 from dltool.data.split.subset import used_rows
+from dltool.data.stream import TrainingStream
 from dltool.data.tables.typed_table import Column
 from dltool.data.unseen import lenient, types_in_force
 from dltool.environment import concealed

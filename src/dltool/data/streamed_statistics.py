@@ -1,7 +1,7 @@
 """Statistics of numbers that come in blocks, in memory that does not grow with them: moments, and exact quantiles."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,11 +14,13 @@ QUARTILES = (25, 50, 75)
 
 @dataclass
 class Moments:
-    """The number, mean, sum of squared deviations and range of float64 numbers. Blocks are merged as in T. F. Chan and
-    others, Updating Formulae and a Pairwise Algorithm for Computing Sample Variances, 1979."""
+    """The number, sum of squared deviations and range of float64 numbers, and their mean less a `pivot`, one of them:
+    large numbers that differ little keep their digits. Blocks are merged as in T. F. Chan and others, Updating Formulae
+    and a Pairwise Algorithm for Computing Sample Variances, 1979."""
 
+    pivot: float = 0.0
     count: int = 0
-    mean: float = 0.0
+    above: float = 0.0
     squares: float = 0.0
     low: float = np.inf
     high: float = -np.inf
@@ -26,17 +28,29 @@ class Moments:
     def add(self, values: np.ndarray) -> None:
         if not len(values):
             return
-        mean = float(np.mean(values))
-        self.merge(len(values), mean, float(np.square(values - mean).sum()))
+        self.pivot = self.pivot if self.count else float(values[0])
+        shifted = values - self.pivot
+        above = float(np.mean(shifted))
+        self.merge(len(values), above, float(np.square(shifted - above).sum()))
         self.low, self.high = min(self.low, float(values.min())), max(self.high, float(values.max()))
 
-    def merge(self, count: int, mean: float, squares: float = 0.0) -> None:
-        if not count:
-            return
-        step, whole = mean - self.mean, self.count + count
+    def merge(self, count: int, above: float, squares: float) -> None:
+        step, whole = above - self.above, self.count + count
         self.squares += squares + step * step * self.count * count / whole
-        self.mean += step * count / whole
+        self.above += step * count / whole
         self.count = whole
+
+    def with_more(self, value: float, count: int) -> "Moments":
+        """Return the moments with the number `value` so many times more."""
+        whole = replace(self)
+        whole.add(np.full(min(count, 1), value))
+        if count > 1:
+            whole.merge(count - 1, value - whole.pivot, 0.0)
+        return whole
+
+    @property
+    def mean(self) -> float:
+        return self.pivot + self.above
 
     @property
     def spread(self) -> float:
@@ -60,9 +74,10 @@ class Ranks:
     def add(self, values: np.ndarray) -> None:
         keys = in_order(np.ascontiguousarray(values, self.dtype))
         is_first = self.shift == 8 * self.dtype.itemsize
-        for prefix, counts in self.counts.items():
+        for prefix in self.counts:
             some = keys if is_first else keys[keys >> np.uint64(self.shift) == prefix]
-            counts += np.bincount(some >> np.uint64(self.shift - BITS) & np.uint64(0xFFFF), minlength=1 << BITS)
+            next_bits = some >> np.uint64(self.shift - BITS) & np.uint64((1 << BITS) - 1)
+            self.counts[prefix] += np.bincount(next_bits.astype(np.int64), minlength=1 << BITS)
 
     def end_pass(self, ranks: Sequence[int]) -> None:
         """Take the counts of a pass. The `ranks`, from 0 on, are those of the first pass."""
@@ -160,13 +175,12 @@ class NumberSummary:
             return 0.0, 1.0
         fill, moments = self.fill, self.logs if self.scale == "log" else self.present
         if self.scale == "min_max":
-            ends = [self.present.low, self.present.high, *([fill] if self.missing else [])]
+            ends = [self.present.low, self.present.high] * bool(self.present.count) + [fill] * bool(self.missing)
             return spread_or_one(min(ends), max(ends) - min(ends))
         if self.scale == "robust":
             low, center, high = self.quartiles(fill)
             return spread_or_one(center, high - low)
-        whole = Moments(moments.count, moments.mean, moments.squares)
-        whole.merge(self.missing, float(signed_log(np.float64(fill))) if self.scale == "log" else fill)
+        whole = moments.with_more(float(signed_log(np.float64(fill))) if self.scale == "log" else fill, self.missing)
         return spread_or_one(whole.mean, whole.spread)
 
     def quartiles(self, fill: float) -> list[float]:

@@ -92,8 +92,8 @@ class DateFit:
         fill = int(sum(self.ranks.values()) / 2) if self.ranks.is_done else 0
         scales = []
         for part, moments in self.parts.items():
-            moments.merge(self.missing, float(DATE_PARTS[part](np.array([fill]))[0]))
-            scales.append(spread_or_one(moments.mean, moments.spread))
+            whole = moments.with_more(float(DATE_PARTS[part](np.array([fill]))[0]), self.missing)
+            scales.append(spread_or_one(whole.mean, whole.spread))
         center, spread = ([scale[index] for scale in scales] for index in (0, 1))
         return {"fill": fill, "center": center, "spread": spread, "missing": self.missing}
 

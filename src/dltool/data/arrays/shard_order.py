@@ -46,15 +46,17 @@ class ShardOrder:
     def __getitem__(self, positions: slice) -> np.ndarray:
         """Return the rows at some positions, (positions,) of int64."""
         first, stop, _ = positions.indices(len(self))
-        begin = int(np.searchsorted(self.ends, first, side="right"))
-        end = int(np.searchsorted(self.ends, max(first, stop - 1), side="right")) + 1
+        if first >= stop:
+            return np.empty(0, np.int64)
+        begin, end = np.searchsorted(self.ends, (first, stop - 1), side="right").tolist()
+        end += 1
         if self.announce is not None:
             self.announce(self.windows[begin:end], self.windows[end] if end < len(self.windows) else None)
         parts = []
         for number in range(begin, end):
             start = int(self.ends[number - 1]) if number else 0
             parts.append(self.rows_of(number)[max(0, first - start) : max(0, stop - start)])
-        return np.concatenate(parts) if parts else np.empty(0, np.int64)
+        return np.concatenate(parts)
 
     def rows_of(self, window: int) -> np.ndarray:
         if window not in self.last:

@@ -87,8 +87,8 @@ def load_sharded_examples(data: Data, seed: int) -> SourceExamples:
     """Return the rows of the table that are kept, with the split that the shards have. `seed` divides the rows unless
     the config has a seed of its own.
 
-    Raises DataError: as :func:`dltool.data.sources.tables.read_tables`; a column that cannot be read in shards; an empty
-    split."""
+    Raises DataError: as :func:`dltool.data.sources.tables.read_tables`; a column that cannot be read in shards; a
+    split without rows."""
     found: list[Sharded] = []
 
     def reach(source: Source | TableFile, place: ConfigPath, wanted: ColumnRequest) -> Table:

@@ -109,6 +109,8 @@ class ShardedTable:
             if builder.invalid.count or builder.rows != shard.rows or not is_known:
                 raise shard.changed("holds other values than when it was first read")
             found[name] = replace(columns[name], values=values, missing=builder.missing)
+        # Else the stores and their columns are a cycle, which stays in memory until garbage is collected.
+        stores.all.clear()
         return Table(found, shard.rows, shard.path, shard)
 
 
