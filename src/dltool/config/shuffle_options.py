@@ -33,7 +33,7 @@ def shuffle_problems(data: "Data") -> Iterator[Problem]:
         hint = "write Parquet files; or remove it, and all rows are shuffled together"
         yield Problem(("shuffle",), f"{name} cannot be read in shards", hint, at_key=True)
         return
-    excluded = {("windows",): data.windows, ("split", "folds"): split.folds}
+    excluded: dict[tuple[str, ...], object] = {("windows",): data.windows, ("split", "folds"): split.folds}
     if name == "parquet":
         excluded |= {("split", key): getattr(split, key) for key in ("group", "order")}
         excluded |= {("split", "stratify"): split.stratify, ("split", "use"): None if split.use == 1 else split.use}

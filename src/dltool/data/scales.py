@@ -28,5 +28,5 @@ def scale_of(scale: str, values: np.ndarray) -> tuple[float, float]:
 def spread_or_one(center: float, spread: float) -> tuple[float, float]:
     """Return both, with 1 for a spread of equal values."""
     # If all values are equal, the mean may still differ from them in its last bits.
-    is_spread = spread > max(LEAST_SPREAD * abs(center), np.finfo(np.float32).tiny)
+    is_spread = spread > max(LEAST_SPREAD * abs(center), float(np.finfo(np.float32).tiny))
     return center, spread if is_spread else 1.0

@@ -69,7 +69,7 @@ class Ranks:
 
     @property
     def is_done(self) -> bool:
-        return self.shift == 0
+        return bool(self.shift == 0)
 
     def add(self, values: np.ndarray) -> None:
         keys = in_order(np.ascontiguousarray(values, self.dtype))
@@ -99,8 +99,8 @@ def in_order(values: np.ndarray) -> np.ndarray:
     bits, top = bits_of(values.dtype)
     words = values.view(bits)
     if values.dtype.kind == "i":
-        return (words ^ top).astype(np.uint64)
-    return np.where(words & top, ~words, words | top).astype(np.uint64)
+        return np.asarray(words ^ top, np.uint64)
+    return np.asarray(np.where(words & top, ~words, words | top), np.uint64)
 
 
 def from_order(keys: np.ndarray, dtype: np.dtype) -> np.ndarray:
@@ -180,7 +180,8 @@ class NumberSummary:
         if self.scale == "robust":
             low, center, high = self.quartiles(fill)
             return spread_or_one(center, high - low)
-        whole = moments.with_more(float(signed_log(np.float64(fill))) if self.scale == "log" else fill, self.missing)
+        value = float(signed_log(np.array(fill))) if self.scale == "log" else fill
+        whole = moments.with_more(value, self.missing)
         return spread_or_one(whole.mean, whole.spread)
 
     def quartiles(self, fill: float) -> list[float]:

@@ -237,7 +237,7 @@ def recorded_facts(record: DataRecord, data: Data, shown_as: str) -> Facts:
             for name, each in targets.items()
         },
         *sizes,
-        record.shuffled,
+        shuffled=record.shuffled,
     )
 
 

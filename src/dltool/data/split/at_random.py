@@ -116,7 +116,7 @@ def named_splits(values: Values, name: str, place: ConfigPath) -> np.ndarray:
         shown = and_more([f'"{value}" ({counted(count, "row")})' for value, count in unknown], SHOWN)
         message = f'the column "{name}" has values that are no split: {shown}'
         raise DataError(Problem(place, message, f"the splits are {', '.join(SPELLINGS)}"))
-    return np.array(codes, dtype=np.int64)[numbers]
+    return np.asarray(np.array(codes, dtype=np.int64)[numbers])
 
 
 def asked_parts(validation: int, test: int, name: str, found: int, what: str, place: ConfigPath) -> list[int]:

@@ -73,7 +73,8 @@ def sizes_of(data: Data, source: SourceExamples) -> PartSizes:
     if named is not None:
         return named_sizes(data, (len(named.train), len(named.validation), len(named.test)), *given)
     if source.divided is not None:
-        return PartSizes(rows, *given, taken_validation=not given[0], taken_test=not given[1])
+        validation, test = given
+        return PartSizes(rows, validation, test, taken_validation=not validation, taken_test=not test)
     return part_sizes(data.split, rows, *given)
 
 
