@@ -15,9 +15,9 @@ from dltool.config.schema import Config
 from dltool.data.dataset import Dataset, load_data
 from dltool.data.sources import sharded
 from dltool.errors import ConfigError, DataError, MachineError
-from dltool.experiment.opening import fitted_to
 from dltool.model.build import build_model
 from dltool.model.columns import learn
+from dltool.model.streamed_columns import fitted_to
 from dltool.training import batches
 
 IGNORED = {"part": "ignore", "weight": "ignore"}
@@ -48,23 +48,26 @@ def folder(tmp_path_factory) -> Path:
     return write_shards(tmp_path_factory.mktemp("shards") / "table")
 
 
-BY_COLUMN: dict[str, Any] = {"split": {"column": "part"}, "weights": "weight", "inputs": {}}
+@pytest.fixture(scope="module")
+def others(tmp_path_factory) -> dict[str, Any]:
+    """Validation and test rows of their own, as a split by a hash is not that of rows in memory."""
+    path = write_shards(tmp_path_factory.mktemp("others") / "table", files=1, seed=70)
+    return {name: {"parquet": str(path)} for name in ("validation", "test")}
 
 
 @pytest.fixture(scope="module")
-def in_memory(folder) -> tuple[Config, Dataset]:
-    return loaded(made(folder, **BY_COLUMN))
+def in_memory(folder, others) -> tuple[Config, Dataset]:
+    return loaded(made(folder, **others))
 
 
 @pytest.fixture(scope="module")
-def in_shards(folder) -> tuple[Config, Dataset]:
-    return loaded(made(folder, 100, **BY_COLUMN))
+def in_shards(folder, others) -> tuple[Config, Dataset]:
+    return loaded(made(folder, 100, **others))
 
 
 def test_the_rows_in_shards_are_those_in_memory(in_memory, in_shards) -> None:
     (_, memory), (config, shards) = in_memory, in_shards
     assert shards.stream is not None
-    assert shards.fingerprint == memory.fingerprint
     assert config.data.inputs == in_memory[0].data.inputs
     assert shards.facts.sizes == memory.facts.sizes
     train = memory.split.train
@@ -72,15 +75,12 @@ def test_the_rows_in_shards_are_those_in_memory(in_memory, in_shards) -> None:
         np.testing.assert_array_equal(rows[:], memory.inputs[name][train])
         np.testing.assert_array_equal(rows[np.array([130, 2, 2])], memory.inputs[name][train[[130, 2, 2]]])
     np.testing.assert_array_equal(shards.stream.targets["target"][:], memory.targets["target"][train])
-    assert shards.stream.weights is not None
-    assert memory.all.weights is not None
-    np.testing.assert_array_equal(shards.stream.weights[:], memory.all.weights[train])
     assert shards.class_counts["target"].tolist() == np.bincount(memory.targets["target"][train]).tolist()
     for name in ("validation", "test"):
         ours, theirs = shards.examples(name), memory.examples(name)
         np.testing.assert_array_equal(ours.targets["target"], theirs.targets["target"])
         np.testing.assert_array_equal(ours.inputs["gaps"][:], theirs.inputs["gaps"][:])
-    assert shards.place_of(int(shards.split.test[0])).startswith("file part-0.parquet, row ")
+    assert shards.place_of(95) == "file part-1.parquet, row 6"
 
 
 def test_columns_are_fitted_in_shards_as_in_memory(in_memory, in_shards) -> None:
@@ -114,8 +114,10 @@ def test_one_window_trains_to_the_bits_of_rows_in_memory_and_resumes_within_an_e
         np.testing.assert_array_equal(ours, theirs)
 
 
-def test_narrow_windows_feed_the_rows_of_their_order_whatever_is_read_at_once(folder, in_memory, monkeypatch) -> None:
-    config, dataset = loaded(made(folder, 2, **BY_COLUMN))
+def test_narrow_windows_feed_the_rows_of_their_order_whatever_is_read_at_once(
+    folder, others, in_memory, monkeypatch
+) -> None:
+    config, dataset = loaded(made(folder, 2, **others))
     stream = dataset.stream
     assert stream is not None
     assert dataset.facts.shuffled == stream.width < len(stream)
@@ -155,13 +157,6 @@ def test_a_sample_stands_for_the_training_rows_and_knows_every_class(folder, mon
     assert dataset.facts.targets["target"].class_names == ("high", "low", "middle")
     places = dataset.examples("train").places
     assert {*places["file"]} <= {f"part-{number}.parquet" for number in range(4)}
-
-
-def test_a_scale_of_a_target_is_fitted_to_all_training_rows(folder, monkeypatch) -> None:
-    monkeypatch.setattr(sharded, "SAMPLE", 20)
-    scaled = {"target": {"small": {"number": {"scale": "robust"}}}, "split": {"column": "part"}, "inputs": {}}
-    scales = [loaded(made(folder, window, **scaled))[1].facts.targets["target"].scale for window in (2, None)]
-    assert scales[0] == scales[1]
 
 
 def test_memory_holds_two_windows_and_not_the_table(tmp_path) -> None:
@@ -211,9 +206,9 @@ def test_a_damaged_row_group_is_named(tmp_path) -> None:
     _, dataset = loaded(made(folder, 1, split={"test": 0.1}))
     assert dataset.stream is not None
     damage(folder)
-    for shard in dataset.stream.sharded.table.shards:
+    for shard in dataset.stream.table.shards:
         shard.known = shard.file.identity()
-    with pytest.raises(DataError, match=r"part-1\.parquet, row group \d of 3: it is damaged"):
+    with pytest.raises(DataError, match=r"part-1\.parquet, row group \d of 3 is damaged"):
         dataset.stream.inputs["small"][np.arange(len(dataset.stream))]
 
 
@@ -234,17 +229,20 @@ def test_a_row_without_a_target_is_named_by_its_file(tmp_path) -> None:
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        ({"split": {"group": "word"}}, "group needs all rows at once"),
+        ({"split": {"group": "word"}}, "split.group needs all rows at once"),
         ({"split": {"order": "day"}}, "order needs all rows at once"),
         ({"split": {"validation": 0.1, "stratify": True}}, "stratify needs all rows at once"),
         ({"split": {"use": 0.5}}, "use needs all rows at once"),
+        ({"split": {"column": "part"}}, "column needs all rows at once"),
+        ({"weights": "weight", "inputs": {}}, "weights needs all rows at once"),
+        ({"target": {"small": {"number": {"scale": "log"}}}}, "scale of a target needs all rows at once"),
         ({"split": {"folds": 3}}, "folds needs all rows at once"),
         ({"source": {"csv": "t.csv"}}, "csv cannot be read in shards"),
         ({"inputs": {"word": "text"}}, '"word" has the type text, which is not read in shards'),
-        ({"inputs": {"small": {"number": {"pieces": 4}}}}, "pieces need the distinct values"),
-        ({"inputs": {"word": {"category": {"unknown": "error"}}}}, "unknown: error is not checked in shards"),
+        ({"inputs": {"small": {"number": {"pieces": 4}}}}, "pieces needs all rows at once"),
+        ({"inputs": {"word": {"category": {"unknown": "error"}}}}, "unknown needs all rows at once"),
         ({"inputs": {"gaps": {"number": {"scale": "robust", "missing": "mean"}}}}, "scale: robust in shards needs"),
-        ({"target": {"label": {"category": {"missing": "drop"}}}}, "rows without a target are not left out"),
+        ({"target": {"label": {"category": {"missing": "drop"}}}}, "missing of a target needs all rows at once"),
     ],
 )
 def test_what_shards_cannot_do_is_refused(folder, data, message) -> None:
@@ -255,7 +253,7 @@ def test_what_shards_cannot_do_is_refused(folder, data, message) -> None:
 
 def test_windows_wider_than_memory_are_refused(folder, monkeypatch) -> None:
     monkeypatch.setattr("dltool.data.stream.usable_memory", lambda: 10_000)
-    with pytest.raises(MachineError, match="two windows of 9 shards hold up to"):
+    with pytest.raises(MachineError, match="two windows of 9 shards, up to"):
         loaded(made(folder, 9, split={"test": 0.1}))
 
 

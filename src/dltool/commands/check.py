@@ -179,13 +179,13 @@ def built_plan(
 
     Raises ConfigError, MachineError: `train` would fail before or in its first step."""
     from dltool.cost.flops import forward_flops
-    from dltool.experiment.opening import fitted_to
     from dltool.experiment.plan import make_plan
     from dltool.explain.asking import refuse_unexplainable
     from dltool.model.build import build_model
     from dltool.model.calls import call_of
     from dltool.model.graph import boxes_of, dot_program, dot_text, draw
     from dltool.model.output_checks import check_fit
+    from dltool.model.streamed_columns import fitted_to
     from dltool.training.numerics import choose_threads, pin
 
     if svg is not None:

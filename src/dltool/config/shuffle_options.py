@@ -1,7 +1,7 @@
 """The section `data.shuffle` of a config: training rows shuffled within windows of shards, and what this excludes."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
@@ -28,39 +28,33 @@ class Shuffle(Section):
 
 def shuffle_problems(data: "Data") -> Iterator[Problem]:
     """Yield what contradicts `shuffle`, which is set; the paths are those within `data`."""
-    name, split = data.source.name, data.split
-    if name not in SHARDED:
+    if data.source.name not in SHARDED:
         hint = "write Parquet files; or remove it, and all rows are shuffled together"
-        yield Problem(("shuffle",), f"{name} cannot be read in shards", hint, at_key=True)
-        return
-    excluded: dict[tuple[str, ...], object] = {("windows",): data.windows, ("split", "folds"): split.folds}
-    if name == "parquet":
-        excluded |= {("split", key): getattr(split, key) for key in ("group", "order")}
-        excluded |= {("split", "stratify"): split.stratify, ("split", "use"): None if split.use == 1 else split.use}
-        excluded |= {("preprocessing",): data.preprocessing}
-    for path, value in excluded.items():
-        if value:
-            message = f"{path[-1]} needs all rows at once, and with shuffle they are read in shards"
-            yield Problem(path, message, "remove one of the two", True, ((("shuffle",), "given here"),))
-    if name == "parquet":
+        yield Problem(("shuffle",), f"{data.source.name} cannot be read in shards", hint, at_key=True)
+    split, excluded = data.split, {"split.folds": data.split.folds, "windows": data.windows}
+    if data.is_streamed:
+        excluded |= {f"split.{key}": getattr(split, key) for key in ("group", "order", "column", "stratify")}
+        excluded |= {"split.use": split.use != 1, "weights": data.weights, "preprocessing": data.preprocessing}
         yield from column_problems(data)
+    for key in (key for key, value in excluded.items() if value):
+        message = f"{key} needs all rows at once, and with shuffle they are read in shards"
+        yield Problem(tuple(key.split(".")), message, "remove one of the two", True, ((("shuffle",), "given here"),))
 
 
 def column_problems(data: "Data") -> Iterator[Problem]:
-    """Yield the options of columns that cannot be fitted block by block."""
-    for column, kind in (data.inputs or {}).items():
-        options, message, hint = kind.options, "", "ignore the column, or remove shuffle"
+    """Yield the options of columns and targets that cannot be fitted block by block."""
+    for name, kind in (data.inputs or {}).items():
+        options: Any = kind.options
         if kind.name not in STREAMABLE:
-            message = f"{quoted(column)} has the type {kind.name}, which is not read in shards"
-        elif getattr(options, "pieces", None):
-            message, hint = "pieces need the distinct values of all rows at once", "remove it, or shuffle"
-        elif getattr(options, "scale", "") == "robust" and options.missing not in ("median", "error"):  # type: ignore[attr-defined]
-            message, hint = "scale: robust in shards needs missing: median", "write missing: median"
-        elif getattr(options, "unknown", "") == "error":
-            message, hint = "unknown: error is not checked in shards", "unknown: as_category takes such values"
-        if message:
-            yield Problem(("inputs", column), message, hint)
+            message = f"{quoted(name)} has the type {kind.name}, which is not read in shards"
+            yield Problem(("inputs", name), message, "ignore the column, or remove shuffle")
+        for key in (key for key in ("pieces", "unknown") if getattr(options, key, None) not in (None, "as_category")):
+            yield Problem(("inputs", name), f"{key} needs all rows at once", f"remove {key}, or shuffle")
+        if getattr(options, "scale", "") == "robust" and options.missing not in ("median", "error"):
+            yield Problem(("inputs", name), "scale: robust in shards needs missing: median", "write missing: median")
     for target in data.targets.values():
-        if target.type is not None and getattr(target.type.options, "missing", "error") == "drop":
-            message = "rows without a target are not left out in shards"
-            yield Problem(("target",), message, "leave them out of the files, or remove shuffle")
+        options = target.type and target.type.options
+        for key, usual in (("missing", "error"), ("scale", "none")):
+            if getattr(options, key, usual) != usual:
+                message = f"{key} of a target needs all rows at once, and with shuffle they are read in shards"
+                yield Problem(("target",), message, "remove one of the two")

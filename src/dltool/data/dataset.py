@@ -134,9 +134,9 @@ def load_data(data: Data, seed: int, most_rows: int | None = None, read: Read | 
     stream = None
     if source.sharded is not None and most_rows is None:
         inferred_data = data.model_copy(update=dict(source.inferred))
-        stream = TrainingStream(inferred_data, source.sharded, examples.inputs, labels, examples)
+        stream = TrainingStream(inferred_data, source.sharded, labels, examples)
     for each in labels:
-        scale = target_scale(each, values_to_scale(data, examples, each.name, split.train), stream)
+        scale = target_scale(each, values_to_scale(data, examples, each.name, split.train))
         described[each.name] = replace(described[each.name], scale=scale)
     weights = {} if examples.weights is None else {f"{data.weights} (weights)": examples.weights}
     contents = contents_of({**examples.inputs, **examples.digests, **weights}, examples.targets, ranges)
@@ -145,20 +145,12 @@ def load_data(data: Data, seed: int, most_rows: int | None = None, read: Read | 
         examples, split, facts, contents, source.warnings, inferred, source.columns, starts, source.season
     )
     if stream is not None:
-        dataset = streamed(dataset, stream)
+        dataset = stream.described(dataset)
     may_warn = may_repeat(data) and stream is None
     repeated = duplicate_warnings(examples, split, None if most_rows else dataset.place_of) if may_warn else ()
     release_memory()
     found = (*spelling_warnings(labels), *order_warnings(data.split, source, sizes), *repeated, *unseen)
     return replace(dataset, warnings=tuple(map(concealed, (*source.warnings, *found))))
-
-
-def streamed(dataset: Dataset, stream: TrainingStream) -> Dataset:
-    """Return the dataset with all training rows of the stream. Raises DataError: a row without a target."""
-    digests, counts = stream.read_targets(dataset.facts.targets)
-    facts = replace(dataset.facts, examples=len(stream), shuffled=stream.width)
-    contents = {**dataset.contents, "training": digests}
-    return replace(dataset, facts=facts, contents=contents, stream=stream, class_counts=counts)
 
 
 def described_target(labels: Labels, targets: np.ndarray) -> TargetFacts:

@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -16,13 +16,9 @@ from dltool.data.arrays.rows import Coded, is_text
 from dltool.data.examples import Examples, SourceExamples
 from dltool.data.scales import scale_of
 from dltool.data.split.by_column import distinct
-from dltool.data.streamed_statistics import NumberSummary
 from dltool.data.tables.cells import BOOLEANS
 from dltool.errors import ConfigPath, DataError, Problem
 from dltool.text import counted, listed, quoted
-
-if TYPE_CHECKING:
-    from dltool.data.stream import TrainingStream
 
 SHOWN = 5
 ITEM = r"""("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[^\s'",\[\]](?:[^'",\[\]]*[^\s'",\[\]])?)"""
@@ -74,21 +70,16 @@ def read_numbers(source: SourceExamples, name: str, options: Any) -> Labels:
     return Labels("number", name, encode, scale="none" if options is None else options.scale)
 
 
-def target_scale(labels: Labels, targets: np.ndarray, stream: "TrainingStream | None" = None) -> TargetScale | None:
-    """Return the scale of a target, fitted to the training `targets`, or to those of a stream. Raises DataError: they
-    have no logarithm."""
+def target_scale(labels: Labels, targets: np.ndarray) -> TargetScale | None:
+    """Return the scale of a target, fitted to the training `targets`. Raises DataError: they have no logarithm."""
     if labels.scale == "none":
         return None
     is_log = labels.scale == "log"
-    summary = NumberSummary(np.float32, labels.scale, 0.0)
-    if stream is not None:
-        stream.summarize({("target", labels.name): summary})
-    lowest = targets.min() if stream is None else summary.present.low
-    if is_log and lowest < 0:
-        message = f"scale: log takes targets from 0 on, and the lowest is {lowest:g}"
+    if is_log and targets.min() < 0:
+        message = f"scale: log takes targets from 0 on, and the lowest is {targets.min():g}"
         raise DataError(Problem(place_of(labels.name), message, "write scale: robust"))
-    found = scale_of(labels.scale, targets.astype(np.float64)) if stream is None else summary.center_and_spread
-    return TargetScale(*found, is_log)
+    center, spread = scale_of(labels.scale, targets.astype(np.float64))
+    return TargetScale(center, spread, is_log)
 
 
 def read_classes(source: SourceExamples, name: str, options: Any) -> Labels:

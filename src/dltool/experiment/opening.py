@@ -24,7 +24,6 @@ from dltool.runs.start_record import kept_start
 
 if TYPE_CHECKING:
     from dltool.model.build import BuiltModel
-    from dltool.model.inputs import Fitted
     from dltool.training.fit import Fitting
     from dltool.training.numerics import Strategy
 
@@ -54,6 +53,7 @@ def new_experiment(
     from dltool.explain.asking import refuse_unexplainable
     from dltool.model.build import build_model
     from dltool.model.output_checks import check_fit
+    from dltool.model.streamed_columns import fitted_to
     from dltool.training.numerics import choose_threads, pin
 
     threads, why = (threads, "as recorded") if threads else choose_threads(config, dataset.facts)
@@ -62,17 +62,6 @@ def new_experiment(
     check_fit(config, dataset.facts, built, dataset.inputs)
     refuse_unexplainable(config, dataset.facts, built)
     return Experiment(config, dataset, built, pinned, is_kept)
-
-
-def fitted_to(dataset: Dataset) -> "Fitted | None":
-    """Return the preprocessing fitted to training rows that are read in shards; None if they are in memory."""
-    if dataset.stream is None:
-        return None
-    from dltool.model.inputs import Fitted
-    from dltool.model.streamed_columns import fit_columns
-
-    types = {name: found.column for name, found in dataset.facts.inputs.items() if found.column is not None}
-    return Fitted(columns=fit_columns(types, dataset.stream))
 
 
 def prepared_steps(experiment: Experiment, strategy: "Strategy | None" = None) -> "Fitting":

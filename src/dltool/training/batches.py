@@ -5,14 +5,14 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from dltool.data.arrays.rows import Coded, Rows, aligned, is_aligned, is_text, with_axis
+from dltool.data.arrays.rows import Coded, Rows, aligned, is_aligned, is_text
 from dltool.machine import release_memory, usable_memory
 from dltool.model.build import BuiltModel
 
@@ -311,6 +311,10 @@ def preprocessed_values(preparation: keras.Model, rows: Coded) -> np.ndarray:
 def model_targets(built: BuiltModel, targets: Mapping[str, Any]) -> dict[str, Any]:
     """Return the targets by output name, as (examples, …, 1) if the output has one number for each. Keras's losses take
     both forms unless there is a mask, some of its metrics only this one. Autoencoder outputs have no target."""
+
+    def with_axis(values: Any) -> Any:
+        return values[..., None] if isinstance(values, np.ndarray) else replace(values, has_axis=True)
+
     by_output = {head.name: targets[head.target] for head in built.heads if head.target is not None}
     return {
         name: with_axis(values) if built.outputs[name].output_shape == (*values.shape[1:], 1) else values

@@ -54,7 +54,7 @@ class Steps:
         self.compile()
         tested = table = make_tables(built, dataset.inputs, self.targets, dataset.all.weights)
         if (stream := dataset.stream) is not None:
-            table = Streamed(Layout(built, stream.inputs, model_targets(built, stream.targets), stream.weights))
+            table = Streamed(Layout(built, stream.inputs, model_targets(built, stream.targets), None))
         size = config.training.batch_size
         weighting = made_weighting(built, self.targets, dataset.all.weights is not None, by_class(built, dataset))
         plain = made_weighting(built, self.targets, dataset.all.weights is not None)

@@ -63,30 +63,10 @@ def comparable(rows: Rows) -> Rows:
 
 
 def hash_of(rows: Rows, first: int, stop: int) -> str:
-    digest = RowDigest()
-    digest.add(rows, first, stop)
-    return digest.hexadecimal
-
-
-class RowDigest:
-    """A sha256 over dtype, shape and contents of rows that come in parts."""
-
-    def __init__(self) -> None:
-        self.digest = hashlib.sha256()
-        self.has_form = False
-
-    @property
-    def hexadecimal(self) -> str:
-        return self.digest.hexdigest()
-
-    def add(self, rows: Rows, first: int = 0, stop: int | None = None) -> None:
-        """Add the rows from `first` to `stop`, some at a time."""
-        if not self.has_form:
-            self.digest.update(repr((np.dtype(rows.dtype).str, rows.shape[1:])).encode())
-            self.has_form = True
-        stop = len(rows) if stop is None else stop
-        size = max(1, BLOCK_BYTES // max(1, rows[:1].nbytes))
-        for start in range(first, stop, size):
-            block: Any = np.ascontiguousarray(rows[start : min(start + size, stop)])
-            # hashlib takes bytes, not text.
-            self.digest.update(block.view(np.uint8).data)
+    digest = hashlib.sha256(repr((np.dtype(rows.dtype).str, rows.shape[1:])).encode())
+    size = max(1, BLOCK_BYTES // max(1, rows[:1].nbytes))
+    for start in range(first, stop, size):
+        block: Any = np.ascontiguousarray(rows[start : min(start + size, stop)])
+        # hashlib takes bytes, not text.
+        digest.update(block.view(np.uint8).data)
+    return digest.hexdigest()

@@ -153,28 +153,6 @@ class Taken(Rows):
         return self.rows[self.indices[rows]]
 
 
-@dataclass(frozen=True)
-class WithAxis(Rows):
-    """The rows of another with a last axis of one."""
-
-    rows: Rows
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return (*self.rows.shape, 1)
-
-    @property
-    def dtype(self) -> Any:
-        return self.rows.dtype
-
-    def __getitem__(self, rows: Any) -> np.ndarray:
-        return self.rows[rows][..., np.newaxis]
-
-
-def with_axis(rows: Rows) -> Rows:
-    return rows[..., np.newaxis] if isinstance(rows, np.ndarray) else WithAxis(rows)
-
-
 def take(rows: Rows, indices: np.ndarray) -> Rows:
     """Return the rows at `indices`, without a copy."""
     return rows.take(indices) if isinstance(rows, Coded) else Taken(rows, indices)

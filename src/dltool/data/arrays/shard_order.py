@@ -1,7 +1,8 @@
 """The order of an epoch over rows in shards: the shards at random, then the rows within windows of shards."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -9,32 +10,31 @@ SHARD_STREAM = 2**64 - 1
 """The last block of random numbers of an epoch orders its shards; the first ones belong to the windows."""
 FILES_PER_SHARD = 1_000
 """Of a folder or zip, whose files are listed, and read one by one."""
-Announce = Callable[[Sequence[np.ndarray], np.ndarray | None], None]
-"""Takes the shards of the windows that are needed now, and of the window after them, if there is one."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class ShardOrder:
-    """The order of the rows of shards with `sizes` (shards,) rows, a pure function of its values.
+    """The order of the rows of shards with `sizes` (shards,) rows, a pure function of these, window, seed and epoch.
 
     Philox keyed by (seed, epoch) permutes the shards by its last block of numbers, and the rows of window w, in
     ascending order before, by its w-th block. With one window this is the order of an epoch without shards. Only the
-    rows of one window are in memory at once. `announce` learns which shards are needed before a slice is returned."""
+    order of one window is in memory. `announce` learns the shards of a slice and those of the window after it."""
 
     sizes: np.ndarray
     window: int
     seed: int
     epoch: int
-    announce: Announce | None = None
-    ends: np.ndarray = field(init=False)
-    windows: Sequence[np.ndarray] = field(init=False)
-    last: dict[int, np.ndarray] = field(init=False, default_factory=dict)
+    announce: Callable[[Sequence[int]], None] | None = None
+    last: tuple[int, np.ndarray] = (-1, np.empty(0, np.int64))
 
-    def __post_init__(self) -> None:
+    @cached_property
+    def windows(self) -> list[np.ndarray]:
         shards = self.generator(SHARD_STREAM).permutation(len(self.sizes))
-        windows = [np.sort(shards[first : first + self.window]) for first in range(0, len(shards), self.window)]
-        object.__setattr__(self, "windows", windows)
-        object.__setattr__(self, "ends", np.cumsum([self.sizes[each].sum() for each in windows]))
+        return [np.sort(shards[first : first + self.window]) for first in range(0, len(shards), self.window)]
+
+    @cached_property
+    def ends(self) -> np.ndarray:
+        return np.cumsum([self.sizes[each].sum() for each in self.windows])
 
     def generator(self, block: int) -> np.random.Generator:
         key, counter = (np.array(words, np.uint64) for words in ([self.seed, self.epoch], [0, 0, 0, block]))
@@ -49,22 +49,20 @@ class ShardOrder:
         if first >= stop:
             return np.empty(0, np.int64)
         begin, end = np.searchsorted(self.ends, (first, stop - 1), side="right").tolist()
-        end += 1
         if self.announce is not None:
-            self.announce(self.windows[begin:end], self.windows[end] if end < len(self.windows) else None)
+            self.announce(np.concatenate(self.windows[begin : end + 2]).tolist())
         parts = []
-        for number in range(begin, end):
+        for number in range(begin, end + 1):
             start = int(self.ends[number - 1]) if number else 0
-            parts.append(self.rows_of(number)[max(0, first - start) : max(0, stop - start)])
+            parts.append(self.rows_of(number)[max(0, first - start) : stop - start])
         return np.concatenate(parts)
 
     def rows_of(self, window: int) -> np.ndarray:
-        if window not in self.last:
-            self.last.clear()
+        if self.last[0] != window:
             starts = np.cumsum(self.sizes) - self.sizes
             rows = [np.arange(starts[shard], starts[shard] + self.sizes[shard]) for shard in self.windows[window]]
-            self.last[window] = self.generator(window).permutation(np.concatenate(rows))
-        return self.last[window]
+            self.last = (window, self.generator(window).permutation(np.concatenate(rows)))
+        return self.last[1]
 
 
 def width_of(sizes: np.ndarray, window: int) -> int:
@@ -74,5 +72,4 @@ def width_of(sizes: np.ndarray, window: int) -> int:
 
 def equal_shards(rows: int) -> np.ndarray:
     """Return the sizes of shards of `FILES_PER_SHARD` consecutive rows; the last one may be smaller."""
-    starts = np.arange(0, rows, FILES_PER_SHARD)
-    return np.diff(starts, append=rows)
+    return np.diff(np.arange(0, rows, FILES_PER_SHARD), append=rows)

@@ -97,17 +97,8 @@ def divide_in_order(values: Values, validation: int, test: int, name: str, place
 
 
 def divide_by_names(values: Values, name: str, place: ConfigPath) -> Split:
-    """Put each row into the split that the column `name` names. Raises DataError: as :func:`named_splits`; or no
-    training rows."""
-    split = split_of(named_splits(values, name, place))
-    if not len(split.train):
-        raise DataError(Problem(place, f'no row is for training: none says "train" in the column "{name}"'))
-    return split
-
-
-def named_splits(values: Values, name: str, place: ConfigPath) -> np.ndarray:
-    """Return (rows,) of TRAINING, VALIDATION or TEST, as the column `name` says: one of `SPELLINGS`, in any case,
-    surrounding spaces ignored. Raises DataError: other values, listed with their counts."""
+    """Put each row into the split that the column `name` names: one of `SPELLINGS`, in any case, surrounding spaces
+    ignored. Raises DataError: other values, listed with their counts; or no training rows."""
     numbers, distinct = numbered(values)
     codes = [SPELLINGS.get(str(value).strip().lower(), -1) for value in distinct]
     counts = np.bincount(numbers, minlength=len(distinct))
@@ -116,7 +107,10 @@ def named_splits(values: Values, name: str, place: ConfigPath) -> np.ndarray:
         shown = and_more([f'"{value}" ({counted(count, "row")})' for value, count in unknown], SHOWN)
         message = f'the column "{name}" has values that are no split: {shown}'
         raise DataError(Problem(place, message, f"the splits are {', '.join(SPELLINGS)}"))
-    return np.asarray(np.array(codes, dtype=np.int64)[numbers])
+    split = split_of(np.array(codes, dtype=np.int64)[numbers])
+    if not len(split.train):
+        raise DataError(Problem(place, f'no row is for training: none says "train" in the column "{name}"'))
+    return split
 
 
 def asked_parts(validation: int, test: int, name: str, found: int, what: str, place: ConfigPath) -> list[int]:

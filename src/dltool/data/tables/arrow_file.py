@@ -40,28 +40,28 @@ SINGLE = (*TEXTS, "boolean", "integer", "floating", "decimal", "date", "timestam
 
 @dataclass(frozen=True)
 class OpenFile:
-    """An open file: its columns, its rows, and a function that reads the columns of these names in blocks. A Parquet
-    file also has the rows of each row group, and a function that reads one of these."""
+    """An open file: its columns, its rows, and a function that reads the columns of these names in blocks; of a Parquet
+    file, which has `groups` of so many rows, those of one group."""
 
     schema: "pa.Schema"
     rows: int
     batches: "Callable[[Sequence[str]], Iterator[pa.RecordBatch]]"
     groups: Sequence[int] = ()
-    group_batches: "Callable[[Sequence[str], int], Iterator[pa.RecordBatch]] | None" = None
 
 
 @contextmanager
-def open_parquet(stream: "pa.NativeFile") -> Iterator[OpenFile]:
+def open_parquet(stream: "pa.NativeFile", group: int | None = None) -> Iterator[OpenFile]:
     from pyarrow import parquet
 
     with parquet.ParquetFile(stream) as file:
         found = file.metadata
+        groups = [found.row_group(number).num_rows for number in range(found.num_row_groups)]
+        read = range(len(groups)) if group is None else [group]
         yield OpenFile(
             file.schema_arrow,
             found.num_rows,
-            lambda names: file.iter_batches(ROWS_PER_BLOCK, columns=names),
-            [found.row_group(number).num_rows for number in range(found.num_row_groups)],
-            lambda names, group: file.iter_batches(ROWS_PER_BLOCK, row_groups=[group], columns=names),
+            lambda names: file.iter_batches(ROWS_PER_BLOCK, row_groups=read, columns=names),
+            groups,
         )
 
 
@@ -137,43 +137,29 @@ class ArrowFile(TableFile):
         return zip_of(self.path) is not None or opener_of(self.path) is not None
 
     @contextmanager
-    def opened(self) -> Iterator[OpenFile]:
+    def opened(self, *group: int) -> Iterator[OpenFile]:
         import pyarrow as pa
 
         with reading(self.path, self.place):
             stream = pa.BufferReader(unpacked(self.path).read()) if self.is_packed else pa.OSFile(str(self.path))
             try:
-                with stream, self.opener(stream) as file:
+                with stream, self.opener(stream, *group) as file:
                     yield file
-            except (pa.ArrowException, ValueError) as error:
-                message = f"{self.path} is no {self.format} file, or is damaged: {error}"
+            except (pa.ArrowException, ValueError, OSError) as error:
+                if isinstance(error, OSError) and not group:
+                    raise
+                what = [f", row group {number + 1} of {len(self.groups)}" for number in group]
+                message = f"{self.path}{''.join(what) or f' is no {self.format} file, or'} is damaged: {error}"
                 raise DataError(Problem(self.place, message)) from None
 
-    def blocks(self, wants: Mapping[str, Want]) -> Iterator[RowBlock]:
-        with self.opened() as file:
+    def blocks(self, wants: Mapping[str, Want], *group: int) -> Iterator[RowBlock]:
+        """Yield blocks as every table; of a Parquet file those of one `group` of rows, if it is given."""
+        with self.opened(*group) as file:
             for batch in file.batches(list(wants)):
-                yield block_of(batch, wants, file.rows)
-
-    def group_blocks(self, wants: Mapping[str, Want], group: int) -> Iterator[RowBlock]:
-        """Yield the blocks of one row group of a Parquet file, counted from 0."""
-        import pyarrow as pa
-
-        with self.opened() as file:
-            assert file.group_batches is not None
-            try:
-                for batch in file.group_batches(list(wants), group):
-                    yield block_of(batch, wants, file.groups[group])
-            except (pa.ArrowException, ValueError, OSError) as error:
-                message = f"{self.path}, row group {group + 1} of {len(file.groups)}: it is damaged: {error}"
-                raise DataError(Problem(self.place, message, "write or copy the file again")) from None
-
-
-def block_of(batch: "pa.RecordBatch", wants: Mapping[str, Want], expected: int) -> RowBlock:
-    # Codes and UTF-8 of a damaged file may be wrong.
-    batch.validate(full=True)
-    return RowBlock(
-        batch.num_rows, {name: cells_of(batch.column(name), want) for name, want in wants.items()}, expected
-    )
+                # Codes and UTF-8 of a damaged file may be wrong.
+                batch.validate(full=True)
+                cells = {name: cells_of(batch.column(name), want) for name, want in wants.items()}
+                yield RowBlock(batch.num_rows, cells, file.rows)
 
 
 def is_single(kind: "pa.DataType") -> bool:

@@ -1,4 +1,6 @@
-"""Statistics of blocks, against those of all numbers at once."""
+"""Columns fitted block by block, against columns fitted at once."""
+
+from typing import Any
 
 import numpy as np
 import pytest
@@ -6,9 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from dltool.config.columns import NumberColumn
-from dltool.data.streamed_statistics import NumberSummary, Ranks
+from dltool.config.columns import BooleanColumn, NumberColumn
 from dltool.model.columns import learn_number
+from dltool.model.streamed_columns import CountFit, NumberFit, Ranks
+
+
+def fitted(fit: Any, values: np.ndarray) -> dict[str, Any]:
+    while not fit.is_done:
+        for block in np.array_split(values, 4):
+            fit.add(block)
+        fit.end_pass()
+    return dict(fit.state)
 
 
 @pytest.mark.parametrize(
@@ -22,17 +32,15 @@ def test_a_column_in_blocks_has_the_state_of_the_column_at_once(scale, missing, 
     for present, absent in [(1, 0), (2, 1), (3, 3), (10, 0), (11, 2), (1000, 7), (1001, 400), (0, 4)]:
         values = np.concatenate([generator.normal(5, 30, present), np.full(absent, np.nan)]).astype(dtype)
         generator.shuffle(values)
-        summary = NumberSummary(dtype, scale, missing)
-        while not summary.is_done:
-            for block in np.array_split(values, 4):
-                summary.add(block)
-            summary.end_pass()
-        state = learn_number(NumberColumn(missing=missing, scale=scale), values)
-        center, spread = summary.center_and_spread
-        found = {"fill": summary.fill, "center": center, "spread": spread, "missing": summary.missing}
-        found |= {"low": summary.present.low, "high": summary.present.high} if present else {}
-        assert found.keys() == state.keys()
-        np.testing.assert_allclose(list(found.values()), list(state.values()), rtol=1e-12, atol=1e-12)
+        options = NumberColumn(missing=missing, scale=scale)
+        found, expected = fitted(NumberFit(options, values), values), learn_number(options, values)
+        assert found.keys() == expected.keys()
+        np.testing.assert_allclose(list(found.values()), list(expected.values()), rtol=1e-12, atol=1e-12)
+
+
+def test_the_most_frequent_value_is_the_smallest_of_several() -> None:
+    values = np.array([1, 0, np.nan, 1, 0, np.nan, np.nan], np.float32)
+    assert fitted(CountFit(BooleanColumn(), values), values) == {"fill": 0.0, "missing": 3}
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64])
@@ -41,11 +49,11 @@ def test_ranks_are_exact(dtype) -> None:
 
     @given(arrays(dtype, st.integers(1, 40), elements=elements).filter(lambda values: not np.isnan(values).any()))
     def are_exact(values) -> None:
-        ranks, wanted = Ranks(dtype), [0, len(values) // 2, len(values) - 1]
-        while not ranks.is_done:
+        ranks, wanted = Ranks(dtype), {0, len(values) // 2, len(values) - 1}
+        while ranks.shift:
             for block in np.array_split(values, 3):
                 ranks.add(block)
             ranks.end_pass(wanted)
-        assert ranks.values() == [float(each) for each in np.sort(values)[wanted]]
+        assert [ranks[rank] for rank in wanted] == [float(np.sort(values)[rank]) for rank in wanted]
 
     are_exact()
