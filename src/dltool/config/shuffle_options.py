@@ -31,7 +31,8 @@ def shuffle_problems(data: "Data") -> Iterator[Problem]:
     if data.source.name not in SHARDED:
         hint = "write Parquet files; or remove it, and all rows are shuffled together"
         yield Problem(("shuffle",), f"{data.source.name} cannot be read in shards", hint, at_key=True)
-    split, excluded = data.split, {"split.folds": data.split.folds, "windows": data.windows}
+    split = data.split
+    excluded: dict[str, object] = {"split.folds": split.folds, "windows": data.windows}
     if data.is_streamed:
         excluded |= {f"split.{key}": getattr(split, key) for key in ("group", "order", "column", "stratify")}
         excluded |= {"split.use": split.use != 1, "weights": data.weights, "preprocessing": data.preprocessing}

@@ -131,10 +131,6 @@ def load_data(data: Data, seed: int, most_rows: int | None = None, read: Read | 
         rows, split = few_rows(split, None if strata is None else strata[1], most_rows)
         examples, ranges, starts = examples.take(rows), {"training": (0, len(rows))}, ()
         types = lenient(types)
-    stream = None
-    if source.sharded is not None and most_rows is None:
-        inferred_data = data.model_copy(update=dict(source.inferred))
-        stream = TrainingStream(inferred_data, source.sharded, labels, examples)
     for each in labels:
         scale = target_scale(each, values_to_scale(data, examples, each.name, split.train))
         described[each.name] = replace(described[each.name], scale=scale)
@@ -144,10 +140,9 @@ def load_data(data: Data, seed: int, most_rows: int | None = None, read: Read | 
     dataset = Dataset(
         examples, split, facts, contents, source.warnings, inferred, source.columns, starts, source.season
     )
-    if stream is not None:
-        dataset = stream.described(dataset)
-    may_warn = may_repeat(data) and stream is None
-    repeated = duplicate_warnings(examples, split, None if most_rows else dataset.place_of) if may_warn else ()
+    if source.sharded is not None and most_rows is None:
+        dataset = TrainingStream(data, source.sharded, labels, dataset).described
+    repeated = duplicate_warnings(examples, split, None if most_rows else dataset.place_of) if may_repeat(data) else ()
     release_memory()
     found = (*spelling_warnings(labels), *order_warnings(data.split, source, sizes), *repeated, *unseen)
     return replace(dataset, warnings=tuple(map(concealed, (*source.warnings, *found))))
@@ -171,9 +166,10 @@ def values_to_scale(data: Data, examples: Examples, name: str, rows: np.ndarray)
 
 
 def may_repeat(data: Data) -> bool:
-    """Return whether duplicates are expected: in published datasets and overlapping windows."""
+    """Return whether duplicates are a surprise: not in published datasets and overlapping windows. Rows in shards are
+    not compared."""
     sources = [source for source in (data.source, data.validation, data.test) if source]
-    return data.windows is None and any(published(source) is None for source in sources)
+    return data.windows is None and not data.is_streamed and any(published(source) is None for source in sources)
 
 
 def load_sources(data: Data) -> SourceExamples:

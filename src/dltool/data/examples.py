@@ -18,7 +18,7 @@ from dltool.errors import ConfigError, ConfigPath, DataError, Problem
 from dltool.text import did_you_mean, listed, near, quoted
 
 if TYPE_CHECKING:
-    from dltool.data.sources.sharded import Sharded
+    from dltool.data.tables.shards import ShardedTable
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ class SourceExamples:
     inferred: Mapping[str, Any] = field(default_factory=dict)
     columns: tuple[Column, ...] = ()
     season: int | None = None
-    sharded: "Sharded | None" = None
+    sharded: "ShardedTable | None" = None
 
     @property
     def training(self) -> Examples:

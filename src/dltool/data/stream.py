@@ -52,18 +52,23 @@ class StreamColumn(Rows):
 
 
 class TrainingStream:
-    """The training rows of a table in shards, numbered in its order from 0 on. `known` are some of its examples.
+    """The training rows of a table in shards, numbered in its order from 0 on. `sample` has some of its examples.
 
     An epoch's :meth:`order` announces the shards of the windows that it needs: a thread reads these and those of the
     next window, and others are dropped. What is returned never depends on when it was read."""
 
-    def __init__(self, data: Data, table: ShardedTable, labels: Sequence[Labels], known: Examples) -> None:
+    def __init__(self, data: Data, table: ShardedTable, labels: Sequence[Labels], sample: "Dataset") -> None:
         assert data.shuffle is not None
-        self.data, self.table, self.labels, self.known = data, table, labels, known
+        self.data, self.table, self.labels, self.sample = (
+            data.model_copy(update=dict(sample.inferred)),
+            table,
+            labels,
+            sample,
+        )
         self.window, self.ends = data.shuffle.window, np.cumsum(table.counts)
-        codes = {name: rows.codes if isinstance(rows, Coded) else rows for name, rows in known.inputs.items()}
+        codes = {name: rows.codes if isinstance(rows, Coded) else rows for name, rows in sample.inputs.items()}
         columns = {("input", name): rows for name, rows in codes.items()}
-        columns |= {("target", name): values for name, values in known.targets.items()}
+        columns |= {("target", name): values for name, values in sample.targets.items()}
         self.forms = {key: (np.dtype(rows.dtype), rows.shape[1:]) for key, rows in columns.items()}
         self.width = width_of(table.counts, self.window)
         needed = 2 * self.width * sum(dtype.itemsize * prod(shape) for dtype, shape in self.forms.values())
@@ -82,13 +87,13 @@ class TrainingStream:
 
     @property
     def inputs(self) -> dict[str, Rows]:
-        columns = {name: StreamColumn(self, ("input", name)) for name in self.known.inputs}
-        texts = {name: rows.values for name, rows in self.known.inputs.items() if isinstance(rows, Coded)}
+        columns = {name: StreamColumn(self, ("input", name)) for name in self.sample.inputs}
+        texts = {name: rows.values for name, rows in self.sample.inputs.items() if isinstance(rows, Coded)}
         return {name: Coded(each, texts[name]) if name in texts else each for name, each in columns.items()}
 
     @property
     def targets(self) -> dict[str, StreamColumn]:
-        return {name: StreamColumn(self, ("target", name)) for name in self.known.targets}
+        return {name: StreamColumn(self, ("target", name)) for name in self.sample.targets}
 
     def order(self, seed: int, epoch: int) -> ShardOrder:
         return ShardOrder(self.table.counts, self.window, seed, epoch, self.announce)
@@ -148,9 +153,10 @@ class TrainingStream:
         """Yield the training rows of each shard, in the table's order. Nothing is kept."""
         return (self.shard(number, keys) for number in range(len(self.table.shards)))
 
-    def described(self, dataset: "Dataset") -> "Dataset":
+    @property
+    def described(self) -> "Dataset":
         """Return the dataset with this stream, its size, and what one pass over its targets finds."""
-        targets = dataset.facts.targets
+        dataset, targets = self.sample, self.sample.facts.targets
         counts = {name: np.zeros(len(each.class_names), np.int64) for name, each in targets.items()}
         for block in self.blocks([("target", name) for name in targets]) if targets else ():
             for name, each in targets.items():

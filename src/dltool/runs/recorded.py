@@ -236,7 +236,7 @@ def recorded_facts(record: DataRecord, data: Data, shown_as: str) -> Facts:
             name: TargetFacts(each.kind, tuple(each.shape), tuple(each.class_names), scale=scale_in(each))  # type: ignore[arg-type]
             for name, each in targets.items()
         },
-        *sizes,
+        *(sizes[0], sizes[1], sizes[2]),
         shuffled=record.shuffled,
     )
 
