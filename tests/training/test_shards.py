@@ -75,7 +75,7 @@ def test_the_rows_in_shards_are_those_in_memory(in_memory, in_shards) -> None:
         np.testing.assert_array_equal(rows[:], memory.inputs[name][train])
         np.testing.assert_array_equal(rows[np.array([130, 2, 2])], memory.inputs[name][train[[130, 2, 2]]])
     np.testing.assert_array_equal(shards.stream.targets["target"][:], memory.targets["target"][train])
-    assert shards.class_counts["target"].tolist() == np.bincount(memory.targets["target"][train]).tolist()
+    assert shards.stream.class_counts["target"].tolist() == np.bincount(memory.targets["target"][train]).tolist()
     for name in ("validation", "test"):
         ours, theirs = shards.examples(name), memory.examples(name)
         np.testing.assert_array_equal(ours.targets["target"], theirs.targets["target"])

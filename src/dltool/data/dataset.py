@@ -46,10 +46,8 @@ class Dataset:
     Targets by name are (rows,) or (rows, …) of int32 class indices, or of float32; an autoencoder has none. `contents`
     describe the splits of the source, `fingerprint` is "sha256:…" over them. `warnings` are sentences for the user.
     `inferred` are keys of the config's `data` that reading inferred; `columns` describe a table. `starts` are the first
-    row of each split, and the file or array that it was read from. `season` is that of the source.
-
-    If the training rows are read in shards, `stream` has all of them and `class_counts` those of each class, by target;
-    the training split of `all` is a sample of them."""
+    row of each split, and the file or array that it was read from. `season` is that of the source. A `stream` has all
+    training rows in shards; then only a sample of them is in `all`."""
 
     all: Examples
     split: Split
@@ -61,7 +59,6 @@ class Dataset:
     starts: tuple[tuple[int, str], ...] = ()
     season: int | None = None
     stream: TrainingStream | None = None
-    class_counts: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def inputs(self) -> Mapping[str, Rows]:
@@ -137,11 +134,9 @@ def load_data(data: Data, seed: int, most_rows: int | None = None, read: Read | 
     weights = {} if examples.weights is None else {f"{data.weights} (weights)": examples.weights}
     contents = contents_of({**examples.inputs, **examples.digests, **weights}, examples.targets, ranges)
     facts = facts_of(examples.inputs, types, described, split)
-    dataset = Dataset(
-        examples, split, facts, contents, source.warnings, inferred, source.columns, starts, source.season
-    )
+    dataset = Dataset(examples, split, facts, contents, (), inferred, source.columns, starts, source.season)
     if source.sharded is not None and most_rows is None:
-        dataset = TrainingStream(data, source.sharded, labels, dataset).described
+        dataset = TrainingStream(data, source.sharded, labels, dataset).dataset
     repeated = duplicate_warnings(examples, split, None if most_rows else dataset.place_of) if may_repeat(data) else ()
     release_memory()
     found = (*spelling_warnings(labels), *order_warnings(data.split, source, sizes), *repeated, *unseen)
@@ -166,8 +161,7 @@ def values_to_scale(data: Data, examples: Examples, name: str, rows: np.ndarray)
 
 
 def may_repeat(data: Data) -> bool:
-    """Return whether duplicates are a surprise: not in published datasets and overlapping windows. Rows in shards are
-    not compared."""
+    """Return whether duplicates are searched for: not in published datasets, overlapping windows and shards."""
     sources = [source for source in (data.source, data.validation, data.test) if source]
     return data.windows is None and not data.is_streamed and any(published(source) is None for source in sources)
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import cached_property
 from math import prod
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -81,6 +82,8 @@ class TrainingStream:
         self.reader, self.lock = ThreadPoolExecutor(1, thread_name_prefix="reading shards"), Lock()
         self.shards: dict[int, Future[dict[Key, np.ndarray]]] = {}
         self.located: tuple[Any, list[tuple[int, np.ndarray, np.ndarray]]] = (None, [])
+        # Reads all targets, so that a row without one is found before training.
+        assert self.class_counts is not None
 
     def __len__(self) -> int:
         return int(self.ends[-1])
@@ -153,14 +156,19 @@ class TrainingStream:
         """Yield the training rows of each shard, in the table's order. Nothing is kept."""
         return (self.shard(number, keys) for number in range(len(self.table.shards)))
 
-    @property
-    def described(self) -> "Dataset":
-        """Return the dataset with this stream, its size, and what one pass over its targets finds."""
-        dataset, targets = self.sample, self.sample.facts.targets
+    @cached_property
+    def class_counts(self) -> dict[str, np.ndarray]:
+        """Return the training rows of each class, (classes,) of int64, by target. Raises DataError as :meth:`shard`."""
+        targets = self.sample.facts.targets
         counts = {name: np.zeros(len(each.class_names), np.int64) for name, each in targets.items()}
         for block in self.blocks([("target", name) for name in targets]) if targets else ():
             for name, each in targets.items():
                 counts[name] += np.array(each.task.counts(block["target", name], each), np.int64)
-        contents = {**dataset.contents, "training": PartDigests(self.table.whole.rows, self.table.footers, {})}
-        facts = replace(dataset.facts, examples=len(self), shuffled=self.width)
-        return replace(dataset, facts=facts, contents=contents, stream=self, class_counts=counts)
+        return counts
+
+    @property
+    def dataset(self) -> "Dataset":
+        """Return the dataset of the sample with this stream, its size and its files."""
+        contents = {**self.sample.contents, "training": PartDigests(self.table.whole.rows, self.table.footers, {})}
+        facts = replace(self.sample.facts, examples=len(self), shuffled=self.width)
+        return replace(self.sample, facts=facts, contents=contents, stream=self)

@@ -84,11 +84,10 @@ def by_class(built: BuiltModel, dataset: Dataset) -> dict[str, Any]:
     for head in built.heads:
         if head.class_weights is not None and head.target is not None:
             target = dataset.facts.targets[head.target]
-            counts = dataset.class_counts.get(head.target)
+            counts = None if dataset.stream is None else dataset.stream.class_counts[head.target]
             if counts is None and head.class_weights == "balanced":
-                counts = np.bincount(
-                    dataset.targets[head.target][dataset.split.train], minlength=len(target.class_names)
-                )
+                train = dataset.targets[head.target][dataset.split.train]
+                counts = np.bincount(train, minlength=len(target.class_names))
             found[head.name] = tf.constant(class_weights(head, target, counts))
     return found
 

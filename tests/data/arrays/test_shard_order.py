@@ -18,7 +18,7 @@ def test_every_row_comes_once_an_epoch_whatever_the_batches_and_their_workers(
     order = ShardOrder(np.array(sizes), window, seed, epoch)
     assert len(order) == sum(sizes)
     parts = [
-        order[first : min(len(order), first + batch)][worker::workers]
+        order[np.arange(first, min(len(order), first + batch))[worker::workers]]
         for first in range(0, len(order), batch)
         for worker in range(workers)
     ]

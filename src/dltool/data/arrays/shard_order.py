@@ -43,18 +43,17 @@ class ShardOrder:
     def __len__(self) -> int:
         return int(self.ends[-1])
 
-    def __getitem__(self, positions: slice) -> np.ndarray:
-        """Return the rows at some positions, (positions,) of int64."""
-        first, stop, _ = positions.indices(len(self))
-        if first >= stop:
-            return np.empty(0, np.int64)
-        begin, end = np.searchsorted(self.ends, (first, stop - 1), side="right").tolist()
-        if self.announce is not None:
-            self.announce(np.concatenate(self.windows[begin : end + 2]).tolist())
-        parts = []
-        for number in range(begin, end + 1):
-            start = int(self.ends[number - 1]) if number else 0
-            parts.append(self.rows_of(number)[max(0, first - start) : stop - start])
+    def __getitem__(self, positions: slice | np.ndarray) -> np.ndarray:
+        """Return the rows at some positions, a slice or ascending integers such as those of one worker, (positions,) of
+        int64."""
+        places = np.arange(*positions.indices(len(self))) if isinstance(positions, slice) else positions
+        numbers = np.searchsorted(self.ends, places, side="right")
+        used, firsts = np.unique(numbers, return_index=True)
+        if self.announce is not None and len(used):
+            self.announce(np.concatenate(self.windows[used[0] : used[-1] + 2]).tolist())
+        parts = [np.empty(0, np.int64)]
+        for number, some in zip(used.tolist(), np.split(places, firsts[1:]), strict=False):
+            parts.append(self.rows_of(number)[some - (self.ends[number - 1] if number else 0)])
         return np.concatenate(parts)
 
     def rows_of(self, window: int) -> np.ndarray:
