@@ -253,7 +253,7 @@ def test_what_shards_cannot_do_is_refused(folder, data, message) -> None:
 
 def test_windows_wider_than_memory_are_refused(folder, monkeypatch) -> None:
     monkeypatch.setattr("dltool.data.stream.usable_memory", lambda: 10_000)
-    with pytest.raises(MachineError, match="two windows of 9 shards, up to"):
+    with pytest.raises(MachineError, match="two windows of 9 shards, 301 rows each, take"):
         loaded(made(folder, 9, split={"test": 0.1}))
 
 

@@ -60,12 +60,8 @@ class TrainingStream:
 
     def __init__(self, data: Data, table: ShardedTable, labels: Sequence[Labels], sample: "Dataset") -> None:
         assert data.shuffle is not None
-        self.data, self.table, self.labels, self.sample = (
-            data.model_copy(update=dict(sample.inferred)),
-            table,
-            labels,
-            sample,
-        )
+        self.data = data.model_copy(update=dict(sample.inferred))
+        self.table, self.labels, self.sample = table, labels, sample
         self.window, self.ends = data.shuffle.window, np.cumsum(table.counts)
         codes = {name: rows.codes if isinstance(rows, Coded) else rows for name, rows in sample.inputs.items()}
         columns = {("input", name): rows for name, rows in codes.items()}
@@ -74,9 +70,7 @@ class TrainingStream:
         self.width = width_of(table.counts, self.window)
         needed = 2 * self.width * sum(dtype.itemsize * prod(shape) for dtype, shape in self.forms.values())
         if needed > (most := usable_memory() // MOST_SHARE):
-            message = (
-                f"two windows of {self.window:,} shards, up to {self.width:,} rows each, take {needed / 1e9:.1f} GB"
-            )
+            message = f"two windows of {self.window:,} shards, {self.width:,} rows each, take {needed / 1e9:.1f} GB"
             hint = f"window: {max(1, self.window * most // needed)}, or write smaller row groups"
             raise MachineError(Problem(("data", "shuffle", "window"), message, hint))
         self.reader, self.lock = ThreadPoolExecutor(1, thread_name_prefix="reading shards"), Lock()
