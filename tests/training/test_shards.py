@@ -159,6 +159,15 @@ def test_a_sample_stands_for_the_training_rows_and_knows_every_class(folder, mon
     assert {*places["file"]} <= {f"part-{number}.parquet" for number in range(4)}
 
 
+def test_the_sample_has_the_range_of_a_target_and_few_of_its_values(monkeypatch) -> None:
+    monkeypatch.setattr(sharded, "MOST_VALUES", 3)
+    seen: set[float] = set()
+    values = np.array([5.0, 9.0, 1.0, 7.0, 1.0])
+    assert {*sharded.witnesses(values, seen)} == {0, 1, 2, 3}
+    assert {*sharded.witnesses(values + 0.5, seen)} == {1, 2}
+    assert {*sharded.witnesses(np.arange(5, dtype=np.int32), set())} == {*range(5)}
+
+
 def test_memory_holds_two_windows_and_not_the_table(tmp_path) -> None:
     write_shards(tmp_path / "t", files=5, rows=20_000, group=1_000)
     _, dataset = loaded(made(tmp_path / "t", 2, split={"test": 0.01}))

@@ -130,7 +130,8 @@ def kept_rows(table: ShardedTable, targets: Sequence[str]) -> tuple[Table, np.nd
 def witnesses(values: np.ndarray, seen: set[float]) -> list[int]:
     """Return rows that show the range of a target, and every value that is not among the few `seen`, which grow."""
     distinct, rows = np.unique(values, return_index=True)
-    new = [value not in seen for value in distinct.tolist()]
-    new = new if len(seen) < MOST_VALUES or values.dtype == np.int32 else [False] * len(new)
+    new = np.flatnonzero([value not in seen for value in distinct.tolist()])
+    # Codes of texts may be classes, however many there are.
+    new = new if values.dtype == np.int32 else new[: MOST_VALUES - len(seen)]
     seen.update(distinct[new].tolist())
     return [int(rows[0]), int(rows[-1]), *rows[new].tolist()]
