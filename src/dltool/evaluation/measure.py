@@ -101,7 +101,7 @@ def measuring_step(
     losses, metrics = loss_functions(built), metrics_by_output(built)
 
     def step(tensors: Any, rows: Any, positions: Any) -> tuple[Any, dict[str, Any], dict[str, Any], Any]:
-        inputs, targets, weights = tables.batch(tensors, rows)
+        inputs, targets, weights, _ = tables.batch(tensors, rows)
         by_output = None if weighting is None else weighting.of_batch(targets, weights)
         # As Keras's `test_step`, which does not return the outputs.
         outputs = built.core(inputs, training=False)

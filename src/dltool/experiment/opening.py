@@ -25,7 +25,6 @@ from dltool.runs.start_record import kept_start
 if TYPE_CHECKING:
     from dltool.evaluation.predictor import Predictor
     from dltool.model.build import BuiltModel
-    from dltool.training.fit import Fitting
     from dltool.training.numerics import Strategy
 
 
@@ -65,13 +64,6 @@ def new_experiment(
     return Experiment(config, dataset, built, pinned, is_kept)
 
 
-def prepared_steps(experiment: Experiment, strategy: "Strategy | None" = None) -> "Fitting":
-    """Compile the training steps with the `strategy` of a run; None infers it."""
-    from dltool.training.fit import prepare_fit
-
-    return prepare_fit(experiment.built, experiment.config, experiment.dataset, strategy=strategy)
-
-
 def recorded_data(
     run: Run,
     may_differ: Collection[str] = ("training.epochs",),
@@ -100,12 +92,13 @@ def recorded_kind(run: Run) -> tuple[Config, Facts]:
 
 
 def recorded_model(
-    run: Run, config: Config, facts: Facts, is_pretrained: bool = False
+    run: Run, config: Config, facts: Facts, is_pretrained: bool = False, is_beside: bool = False
 ) -> tuple["BuiltModel", Mapping[str, Any]]:
     """Build the model of a run with its fitted preprocessing and new weights; return it and the pinned settings.
 
     The run holds its trained weights. A backbone's weight files are needed only if training starts over
-    (`is_pretrained`). Raises RunError: the run's files are damaged, or a file of weights has changed."""
+    (`is_pretrained`). A model `is_beside` the one that this process trains, whose threads are left unchanged. Raises
+    RunError: the run's files are damaged, or a file of weights has changed."""
     refuse_files(run, config, ("model", "augmentation"))
     from dltool.model.build import build_model
     from dltool.model.inputs import Fitted
@@ -117,7 +110,7 @@ def recorded_model(
     refuse_other_preprocessing(run, record, LARGEST_FILE)
     threads = recorded_threads(run, record)
     # In other processes the number of threads is left unchanged: TensorFlow may be running already.
-    pinned = pin(config.seed, threads if is_own_process() else None)
+    pinned = pin(config.seed, threads if is_own_process() and not is_beside else None)
     fitted = Fitted(load_preprocessing(run.preprocessing), load_columns(run.preprocessing))
     try:
         start = kept_start(run) if is_pretrained else None
@@ -132,13 +125,13 @@ def recorded_model(
     return built, pinned
 
 
-def best_model(run: Run, config: Config, facts: Facts) -> "BuiltModel":
+def best_model(run: Run, config: Config, facts: Facts, is_beside: bool = False) -> "BuiltModel":
     """Build the model with the best weights of the run. Raises RunError: it has no model of its own; and as
     :func:`recorded_model`."""
     if config.data.final == "none":
         raise RunError(f"{run.path} has no model of its own: data.final is none", f"use a fold: {run.folds / '1'}")
-    built, _ = recorded_model(run, config, facts)
-    return with_best_weights(run, config, built)
+    built, _ = recorded_model(run, config, facts, is_beside=is_beside)
+    return with_best_weights(run, config, built, is_beside)
 
 
 def best_predictor(run: Run, config: Config, facts: Facts) -> "Predictor":
@@ -168,7 +161,7 @@ class LoadedPredictor:
         return self.predictor
 
 
-def with_best_weights(run: Run, config: Config, built: "BuiltModel") -> "BuiltModel":
+def with_best_weights(run: Run, config: Config, built: "BuiltModel", is_beside: bool = False) -> "BuiltModel":
     """Return the recorded model of the run with its best weights, or the mean of those of its folds. Raises RunError:
     they are missing or damaged."""
     from dltool.model.saving import load_weights
@@ -182,7 +175,7 @@ def with_best_weights(run: Run, config: Config, built: "BuiltModel") -> "BuiltMo
     if len(complete) != config.data.split.count_of_folds * (config.training.seeds or 1):
         hint = "train a new run" if run.is_complete() else f"dltool resume {run.path}"
         raise RunError(f"{run.path} has no model: not all of its folds are there and complete", hint)
-    models = {f"fold_{part.number}": best_model(part, *recorded_kind(part)).full for part in complete}
+    models = {f"fold_{part.number}": best_model(part, *recorded_kind(part), is_beside).full for part in complete}
     return mean_of(models, built, config.name)
 
 

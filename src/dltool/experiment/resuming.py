@@ -13,13 +13,13 @@ from dltool.experiment.finishing import TrainingOutcome, complete, metrics_line,
 from dltool.experiment.new_training import PLAIN, Terms
 from dltool.experiment.opening import (
     Experiment,
-    prepared_steps,
     recorded_data,
     recorded_model,
     recorded_strategy,
 )
 from dltool.experiment.refusals import refuse_files, require_code
 from dltool.experiment.stages import Stages
+from dltool.experiment.teaching import prepared_steps
 from dltool.machine import describe_machine
 from dltool.runs.checkpoint_file import REMOVED, Checkpoint, has_checkpoints, newest_checkpoint
 from dltool.runs.checkpoint_state import check_saved_state
@@ -64,7 +64,7 @@ def resume_locked(
         if checkpoint:
             refuse_other_model(checkpoint, experiment.built.core)
         changes = refuse_changes(record, experiment.pinned, allow_change, progress)
-        fitting = prepared_steps(experiment, recorded_strategy(run))
+        fitting = prepared_steps(experiment, recorded_strategy(run), record.teacher)
     progress.prepared(config, dataset.facts, experiment.built.full.count_params())
     progress.run_created(run, is_kept=terms.is_kept)
     state = None if checkpoint is None else {**checkpoint.state, "position": position}

@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 import keras
@@ -55,9 +56,10 @@ class Layout:
         targets: Mapping[str, Rows],
         weights: Rows | None,
         preprocessing: Preprocessing | None = None,
+        taught: Mapping[str, np.ndarray] = MappingProxyType({}),
     ) -> None:
-        self.built, self.inputs, self.targets, self.weights = built, inputs, targets, weights
-        self.beside = [*targets.values(), *(() if weights is None else (weights,))]
+        self.built, self.inputs, self.targets, self.weights, self.taught = built, inputs, targets, weights, taught
+        self.beside = [*targets.values(), *taught.values(), *(() if weights is None else (weights,))]
         self.in_step = {name: model for name, model in built.preprocessors.items() if grows(model, inputs[name])}
         self.before = {name: model for name, model in built.preprocessors.items() if name not in self.in_step}
         self.looked_up = {
@@ -97,7 +99,8 @@ class Layout:
         return rows if is_stored_so and type(rows) is np.ndarray and is_aligned(rows) else None
 
     def arrays(self, indices: np.ndarray, groups: Sequence[Sequence[str]]) -> list[np.ndarray]:
-        """Return the tensors' contents for these rows: the inputs of these groups, the targets, and any weights."""
+        """Return the tensors' contents for these rows: the inputs of these groups, the targets, and any outputs of a
+        teacher and weights."""
         arrays = []
         stored = self.stored(indices, itertools.chain(*groups))
         for group in groups:
@@ -111,9 +114,9 @@ class Layout:
         empty.inputs, empty.looked_up = {}, {}
         return empty
 
-    def batch(self, tables: Sequence[Any], rows: Any) -> tuple[Any, Any, Any]:
-        """Return preprocessed inputs, targets and weights (None without any) of these rows of the `tables`, inside a
-        compiled function."""
+    def batch(self, tables: Sequence[Any], rows: Any) -> tuple[Any, Any, Any, dict[str, Any]]:
+        """Return preprocessed inputs, targets, weights (None without any) and the outputs of a teacher by output (empty
+        without any) of these rows of the `tables`, inside a compiled function."""
         gathered = [tf.gather(table, rows) for table in tables]
         inputs = {}
         for name, slot in self.slots.items():
@@ -125,14 +128,17 @@ class Layout:
             model = self.in_step.get(name)
             inputs[name] = values if model is None else model(values, training=False)
         beside = gathered[len(self.groups) :]
-        targets = dict(zip(self.targets, beside, strict=self.weights is None))
+        targets, taught = (
+            dict(zip(names, values, strict=False))
+            for names, values in ((self.targets, beside), (self.taught, beside[len(self.targets) :]))
+        )
         first_input = next(iter(inputs.values()))
         by_output = {
             head.name: in_loss_form(self.built, head.name, targets[head.name]) if head.name in targets else first_input
             for head in self.built.heads
         }
         weights = None if self.weights is None else beside[-1]
-        return self.built.structured(inputs), self.built.structured_outputs(by_output), weights
+        return self.built.structured(inputs), self.built.structured_outputs(by_output), weights, taught
 
 
 class BatchTables(ABC):
@@ -238,10 +244,12 @@ def make_tables(
     targets: Mapping[str, Rows],
     weights: Rows | None = None,
     preprocessing: Preprocessing | None = None,
+    taught: Mapping[str, np.ndarray] = MappingProxyType({}),
 ) -> BatchTables:
-    """Build the tables of raw `inputs`, of `targets` (rows, …) by output name, and of `weights` (rows,). An output
-    without a target is compared with the preprocessed input. `preprocessing` is that of earlier tables of the model."""
-    layout = Layout(built, inputs, targets, weights, preprocessing)
+    """Build the tables of raw `inputs`, of `targets` (rows, …) by output name, of `weights` (rows,), and of the outputs
+    of a teacher, `taught` (rows, …) by output name. An output without a target is compared with the preprocessed
+    input. `preprocessing` is that of earlier tables of the model."""
+    layout = Layout(built, inputs, targets, weights, preprocessing, taught)
     return Resident(layout) if are_resident(layout.row_bytes, layout.rows) else Streamed(layout)
 
 

@@ -44,7 +44,7 @@ def cause_of(steps: Steps, order: np.ndarray, step: int, losses: Sequence[float]
     size, tables = steps.train.batch_size, steps.train.tables
     rows = order[step * size : (step + 1) * size]
     rows = rows[rows >= 0]
-    inputs, targets, _ = tables.batch(*tables.feed(rows, 0, len(rows), size))
+    inputs, targets, *_ = tables.batch(*tables.feed(rows, 0, len(rows), size))
     try:
         cause = next(causes(steps, inputs, targets, rows))
     except OUT_OF_MEMORY:

@@ -1,5 +1,6 @@
 """Run many steps in one compiled call."""
 
+import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -44,11 +45,11 @@ class CannotCompileError(Exception):
 class Loop:
     """Steps first…last-1 of the rows `order`, in batches of `batch_size`; the last batch may be smaller.
 
-    `step` is traced with the inputs, targets and weights of one batch, and returns a number that must be finite for the
-    loop to continue. It is traced once for any batch size with `one_trace`, else for whole batches and for the last
-    one. `results` returns the output of a call after its last step. With `jit_compile`, XLA compiles the loop over
-    whole batches for one length of the order. A smaller last batch is part of the loop if it can be, as tracing and
-    optimizing its step again takes a tenth of a second."""
+    `step` is traced with the inputs, targets, weights and teacher's outputs of one batch, and returns a number that
+    must be finite for the loop to continue. It is traced once for any batch size with `one_trace`, else for whole
+    batches and for the last one. `results` returns the output of a call after its last step. With `jit_compile`, XLA
+    compiles the loop over whole batches for one length of the order. A smaller last batch is part of the loop if it can
+    be, as tracing and optimizing its step again takes a tenth of a second."""
 
     tables: BatchTables
     step: Callable[..., Any]
@@ -153,10 +154,11 @@ def train_loop(
     weighting: Weighting | None,
     size: int,
     jit_compile: bool,
+    lesson: Callable[[Any, Any], contextlib.AbstractContextManager[None]] | None = None,
 ) -> Loop:
-    """Return the training loop. Without `weighting` all examples count the same."""
+    """Return the training loop. Without `weighting` all examples count the same; `lesson` is that of a teacher."""
 
-    def step(inputs: Any, targets: Any, weights: Any) -> Any:
+    def step(inputs: Any, targets: Any, weights: Any, taught: Any) -> Any:
         if augmentation is not None and len(augmentation.inputs) > 1:
             (single,) = tf.nest.flatten(targets)
             inputs, mixed = augmentation([inputs, single], training=True)
@@ -166,8 +168,9 @@ def train_loop(
         data: tuple[Any, ...] = (inputs, targets)
         if weighting is not None:
             data = (inputs, targets, weighting.of_batch(targets, weights))
-        # The mean of the epoch's losses so far: not finite from the first non-finite loss on.
-        return core.train_step(data)["loss"]
+        with contextlib.nullcontext() if lesson is None else lesson(inputs, taught):
+            # The mean of the epoch's losses so far: not finite from the first non-finite loss on.
+            return core.train_step(data)["loss"]
 
     any_size = takes_any_size(core, augmentation)
     return Loop(tables, step, core.get_metrics_result, size, one_trace=any_size, jit_compile=jit_compile)
@@ -184,7 +187,7 @@ def takes_any_size(core: keras.Model, augmentation: keras.Model | None = None, h
 def test_loop(core: keras.Model, tables: BatchTables, weighting: Weighting | None, size: int) -> Loop:
     """Return the evaluation loop. It never stops early: a loss that is not finite is a valid result."""
 
-    def step(inputs: Any, targets: Any, weights: Any) -> Any:
+    def step(inputs: Any, targets: Any, weights: Any, _: Any) -> Any:
         data = (inputs, targets) if weighting is None else (inputs, targets, weighting.of_batch(targets, weights))
         core.test_step(data)
         return tf.constant(0.0)

@@ -1,6 +1,7 @@
 """The compiled steps of a run and of its validation, and its phases: which layers are trained in each."""
 
 import contextlib
+import functools
 import gc
 import itertools
 from dataclasses import replace
@@ -8,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from dltool.config.schema import Config, Phase
+from dltool.cost.flops import training_flops
 from dltool.data.arrays.shard_order import ShardOrder, equal_shards
 from dltool.data.dataset import Dataset
 from dltool.errors import ConfigError, Problem
@@ -18,6 +20,7 @@ from dltool.model.trainable import TrainableLayer, set_trainable, trainable_laye
 from dltool.text import did_you_mean, listed, near, quoted
 from dltool.training.batches import Layout, Order, Streamed, make_tables, model_targets
 from dltool.training.compile import compile_core, culprit, made_optimizer
+from dltool.training.distillation import Teacher
 from dltool.training.loop import CannotCompileError, Loop, test_loop, train_loop
 from dltool.training.numerics import Strategy, choose_strategy, evaluation_batch
 from dltool.training.own_state import refuse_unsaved_state
@@ -26,7 +29,7 @@ from dltool.training.private_steps import (
     made_noise,
     private_step,
     refuse_dependent_examples,
-    refuse_shared_statistics,
+    refuse_unknown_layers,
 )
 from dltool.training.profile import Profile
 from dltool.training.rewrites import rewritten
@@ -39,9 +42,15 @@ class Steps:
     """The loops that train and validate the model of one phase, for the sizes of the data."""
 
     def __init__(
-        self, built: BuiltModel, config: Config, dataset: Dataset, strategy: Strategy | None, steps: int | None
+        self,
+        built: BuiltModel,
+        config: Config,
+        dataset: Dataset,
+        strategy: Strategy | None,
+        steps: int | None,
+        teacher: Teacher | None = None,
     ) -> None:
-        self.built, self.core, self.config = built, built.core, config
+        self.built, self.core, self.config, self.teacher = built, built.core, config, teacher
         self.rows, self.stream = dataset.split.train.astype(np.int32), dataset.stream
         self.validation_rows = dataset.split.validation.astype(np.int32)
         self.targets = model_targets(built, dataset.targets)
@@ -52,7 +61,8 @@ class Steps:
             made_optimizer(config, later)
         self.phase = 0
         self.compile()
-        tested = table = make_tables(built, dataset.inputs, self.targets, dataset.all.weights)
+        taught, lesson = ({}, None) if teacher is None else (teacher.outputs, functools.partial(teacher.lesson, built))
+        tested = table = make_tables(built, dataset.inputs, self.targets, dataset.all.weights, taught=taught)
         if (stream := dataset.stream) is not None:
             table = Streamed(Layout(built, stream.inputs, model_targets(built, stream.targets), None))
         size = config.training.batch_size
@@ -62,7 +72,8 @@ class Steps:
         self.strategy = strategy or choose_strategy(config, built, table, steps or self.epochs * self.count)
         self.noise = made_noise(config, built, dataset.facts.examples, len(self.rows))
         if self.noise is None:
-            self.train = train_loop(built.core, built.augmentation, table, weighting, size, self.strategy.jit_compile)
+            jit_compile = self.strategy.jit_compile
+            self.train = train_loop(built.core, built.augmentation, table, weighting, size, jit_compile, lesson)
         else:
             step = private_step(built, self.noise, weighting)
             self.train = PrivateLoop(table, step, built.core.get_metrics_result, self.noise.most, one_trace=True)
@@ -79,7 +90,7 @@ class Steps:
         if self.config.training.phases is not None:
             set_trainable(self.core, self.trainable_layers, self.config.training.parts[self.phase])
         if self.config.training.privacy is not None:
-            refuse_shared_statistics(self.built)
+            refuse_unknown_layers(self.built)
         compile_core(self.built, self.config, self.targets, self.phase)
 
     def trace(self, activity: str = "trace") -> None:
@@ -136,6 +147,14 @@ class Steps:
             return self.rows[epoch_order(seed, epoch, len(self.rows))]
         drawn = self.noise.order(epoch, self.count)
         return np.where(drawn < 0, np.int32(-1), self.rows[drawn])
+
+    @property
+    def flops(self) -> tuple[int | None, int | None]:
+        """Return the operations of training on an example, and those of what a teacher predicted before training."""
+        each, teacher = training_flops(self.core), self.teacher
+        if teacher is None or teacher.flops is None:
+            return (each, 0) if teacher is None else (None, None)
+        return (each, teacher.flops * len(self.rows)) if teacher.outputs else (each and each + teacher.flops, 0)
 
     def reset_metrics(self) -> None:
         """Reset the metrics as Keras's `reset_metrics`, which takes a tenth of a short epoch. A metric of the user's

@@ -69,12 +69,12 @@ def values_in_order(order: str, rows: int, columns: SplitColumns) -> tuple[str, 
 
 def sizes_of(data: Data, source: SourceExamples) -> PartSizes:
     rows, *given = (len(source.parts.get(name, ())) for name in ("training", "validation", "test"))
-    named = named_parts(data.split, source.split_columns)
-    if named is not None:
-        return named_sizes(data, (len(named.train), len(named.validation), len(named.test)), *given)
     if source.divided is not None:
         validation, test = given
         return PartSizes(rows, validation, test, taken_validation=not validation, taken_test=not test)
+    named = named_parts(data.split, source.split_columns)
+    if named is not None:
+        return named_sizes(data, (len(named.train), len(named.validation), len(named.test)), *given)
     return part_sizes(data.split, rows, *given)
 
 
