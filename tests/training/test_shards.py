@@ -11,6 +11,7 @@ import pytest
 from pydantic import ValidationError
 from tests.data.shard_files import LAYERS, columns, write_shards
 
+from dltool.config.load import in_force
 from dltool.config.schema import Config
 from dltool.data.dataset import Dataset, load_data
 from dltool.data.sources import sharded
@@ -258,6 +259,12 @@ def test_what_shards_cannot_do_is_refused(folder, data, message) -> None:
     with pytest.raises(ValidationError) as refused:
         made(folder, 2, **data)
     assert message in str(refused.value.errors()[0]["ctx"]["problems"])
+
+
+def test_the_config_in_force_is_not_stratified_and_can_be_read_again(folder) -> None:
+    config = in_force(made(folder, 2), {"classes": 3, "target_shape": [], "validation_examples": 1})
+    assert config.data.split.stratify is False
+    assert made(folder, 2, split=config.data.split.model_dump()).data.split.stratify is False
 
 
 def test_windows_wider_than_memory_are_refused(folder, monkeypatch) -> None:

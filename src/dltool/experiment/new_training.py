@@ -115,7 +115,6 @@ def overrides(document: Document, config: Config) -> list[str]:
         and origin.origin == "default"
         and origin.value is not False
         and (origin.path[1] != "split" or config.data.split.validation or config.data.split.test)
-        and not (origin.path[1] == "split" and config.data.is_streamed)
     ]
     lines = [f"overridden by {', '.join(arguments)}"] if arguments else []
     lines += [f"{counted(count, 'value')} from {name}, which the config extends" for name, count in others.items()]
