@@ -51,16 +51,17 @@ def resume(
         return resume_curve(path, progress)
     run = open_run(path)
     # Before the lock: a completed run may be read-only.
-    if epochs is None and run.is_complete() and not holds_key(run):
+    if epochs is None and run.is_complete():
+        if holds_key(run):
+            from dltool.runs.checkpoint_file import remove_checkpoints
+
+            with run.locked():
+                remove_checkpoints(run.checkpoints)
         write_missing_report(run, settings, progress)
         return already_complete(run)
     # Slow imports come after the lock, so that a second writer fails at once.
     with stop_requests() as stops, run.locked():
         if epochs is None and run.is_complete():
-            if holds_key(run):
-                from dltool.runs.checkpoint_file import remove_checkpoints
-
-                remove_checkpoints(run.checkpoints)
             return already_complete(run)
         try:
             from dltool.experiment.new_training import Terms
