@@ -22,7 +22,7 @@ from dltool.data.files.class_folders import PartName
 from dltool.data.labels import Labels, read_labels, spelling_warnings, target_scale, with_positive
 from dltool.data.sources.arrays import load_arrays
 from dltool.data.sources.builtin_datasets import load_bundled, load_keras_dataset
-from dltool.data.sources.catalog import published
+from dltool.data.sources.catalog import may_repeat
 from dltool.data.sources.sharded import load_sharded_examples
 from dltool.data.split.at_random import Split, few_rows
 from dltool.data.split.divide import divide_parts, order_warnings, ranges_of, sizes_of, strata_of
@@ -158,12 +158,6 @@ def values_to_scale(data: Data, examples: Examples, name: str, rows: np.ndarray)
         return np.asarray(examples.targets[name][rows])
     values = values_once(take(own, rows))
     return np.where(np.isnan(values), np.nanmedian(values), values)
-
-
-def may_repeat(data: Data) -> bool:
-    """Return whether duplicates are searched for: not in published datasets, overlapping windows and shards."""
-    sources = [source for source in (data.source, data.validation, data.test) if source]
-    return data.windows is None and not data.is_streamed and any(published(source) is None for source in sources)
 
 
 def load_sources(data: Data) -> SourceExamples:

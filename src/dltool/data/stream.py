@@ -47,7 +47,10 @@ class StreamColumn(Rows):
     def dtype(self) -> Any:
         return self.stream.forms[self.key][0]
 
-    def __getitem__(self, rows: Any) -> np.ndarray:
+    def __getitem__(self, rows: Any) -> Any:
+        """Return some rows, or as of an array with `[..., None]` the column with a last axis."""
+        if isinstance(rows, tuple):
+            return replace(self, has_axis=True)
         values = self.stream.values(self.key, np.arange(*rows.indices(len(self))) if isinstance(rows, slice) else rows)
         return values[..., np.newaxis] if self.has_axis else values
 

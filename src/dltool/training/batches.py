@@ -6,7 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
@@ -15,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from dltool.data.arrays.rows import Coded, Rows, aligned, is_aligned, is_text
+from dltool.data.arrays.shard_order import Order
 from dltool.machine import release_memory, usable_memory
 from dltool.model.build import BuiltModel
 from dltool.training.compiled_preprocessing import Preprocessing
@@ -29,9 +30,6 @@ CHUNK_BYTES = 2**25
 RESIDENT_SHARE = 4
 """All rows stay in memory if they take less than this fraction of it. The rule uses the machine's memory, not what is
 free or a timing: it must not vary between runs."""
-
-Order = Any
-"""The rows of an epoch: (examples,) of integers, or a :class:`dltool.data.arrays.shard_order.ShardOrder`."""
 
 
 @dataclass(frozen=True)
@@ -324,13 +322,9 @@ def preprocessed_values(preparation: keras.Model, rows: Coded) -> np.ndarray:
 def model_targets(built: BuiltModel, targets: Mapping[str, Any]) -> dict[str, Any]:
     """Return the targets by output name, as (examples, …, 1) if the output has one number for each. Keras's losses take
     both forms unless there is a mask, some of its metrics only this one. Autoencoder outputs have no target."""
-
-    def with_axis(values: Any) -> Any:
-        return values[..., None] if isinstance(values, np.ndarray) else replace(values, has_axis=True)
-
     by_output = {head.name: targets[head.target] for head in built.heads if head.target is not None}
     return {
-        name: with_axis(values) if built.outputs[name].output_shape == (*values.shape[1:], 1) else values
+        name: values[..., None] if built.outputs[name].output_shape == (*values.shape[1:], 1) else values
         for name, values in by_output.items()
     }
 

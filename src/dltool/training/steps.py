@@ -10,7 +10,7 @@ import numpy as np
 
 from dltool.config.schema import Config, Phase
 from dltool.cost.flops import training_flops
-from dltool.data.arrays.shard_order import ShardOrder, equal_shards
+from dltool.data.arrays.shard_order import Order, ShardOrder, equal_shards
 from dltool.data.dataset import Dataset
 from dltool.errors import ConfigError, Problem
 from dltool.keras_names import ALLOWED
@@ -18,7 +18,7 @@ from dltool.model.build import BuiltModel
 from dltool.model.keras_objects import KERAS_ERRORS, OUT_OF_MEMORY
 from dltool.model.trainable import TrainableLayer, set_trainable, trainable_layers
 from dltool.text import did_you_mean, listed, near, quoted
-from dltool.training.batches import Layout, Order, Streamed, make_tables, model_targets
+from dltool.training.batches import Layout, Streamed, make_tables, model_targets
 from dltool.training.compile import compile_core, culprit, made_optimizer
 from dltool.training.distillation import Teacher
 from dltool.training.loop import CannotCompileError, Loop, test_loop, train_loop

@@ -72,3 +72,7 @@ def width_of(sizes: np.ndarray, window: int) -> int:
 def equal_shards(rows: int) -> np.ndarray:
     """Return the sizes of shards of `FILES_PER_SHARD` consecutive rows; the last one may be smaller."""
     return np.diff(np.arange(0, rows, FILES_PER_SHARD), append=rows)
+
+
+Order = np.ndarray | ShardOrder
+"""The rows of an epoch, (examples,) of integers."""
