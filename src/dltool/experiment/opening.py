@@ -186,4 +186,4 @@ def recorded_strategy(run: Run) -> "Strategy":
     found = read_record(run).strategy
     if found is None:
         raise RunError(f"{run.record}: the strategy of the steps is missing or invalid", "train a new run")
-    return Strategy(found.jit_compile, found.rewrites, found.why)
+    return Strategy(found.jit_compile, found.rewrites, found.why, found.grappler)

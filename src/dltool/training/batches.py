@@ -55,10 +55,12 @@ class Layout:
         weights: Rows | None,
         preprocessing: Preprocessing | None = None,
         taught: Mapping[str, np.ndarray] = MappingProxyType({}),
+        in_advance: bool = False,
     ) -> None:
         self.built, self.inputs, self.targets, self.weights, self.taught = built, inputs, targets, weights, taught
         self.beside = [*targets.values(), *taught.values(), *(() if weights is None else (weights,))]
-        self.in_step = {name: model for name, model in built.preprocessors.items() if grows(model, inputs[name])}
+        models = {} if in_advance else built.preprocessors
+        self.in_step = {name: model for name, model in models.items() if grows(model, inputs[name])}
         self.before = {name: model for name, model in built.preprocessors.items() if name not in self.in_step}
         self.looked_up = {
             name: (rows.codes, preprocessed_values(self.before.pop(name), rows))
@@ -75,6 +77,8 @@ class Layout:
         self.specs = [tf.TensorSpec((None, *array.shape[1:]), array.dtype) for array in arrays]
         self.row_bytes = max(1, bytes_of_row(self.specs))
         self.rows = len(next(iter(inputs.values())))
+        self.columns: Layout | None = None
+        self.vector: Any = None
 
     def stored(self, indices: np.ndarray, names: Iterable[str]) -> dict[str, np.ndarray]:
         """Return these rows, as stored, of the inputs `names` and of all inputs preprocessed in advance."""
@@ -136,7 +140,8 @@ class Layout:
             for head in self.built.heads
         }
         weights = None if self.weights is None else beside[-1]
-        return self.built.structured(inputs), self.built.structured_outputs(by_output), weights, taught
+        fed = self.built.structured(inputs) if self.vector is None else first_input
+        return fed, self.built.structured_outputs(by_output), weights, taught
 
 
 class BatchTables(ABC):

@@ -13,6 +13,7 @@ from dltool.errors import ConfigPath
 from dltool.model.apply import Applied
 from dltool.model.calls import call_of
 from dltool.model.keras_objects import OUT_OF_MEMORY, make
+from dltool.training.batches import Layout, tensor
 from dltool.training.steps import Steps
 
 GROWTH = 10
@@ -41,10 +42,10 @@ def cause_of(steps: Steps, order: np.ndarray, step: int, losses: Sequence[float]
     """Return the cause of a step (0-based) over the rows `order`, with the model as it was before it.
 
     `losses` are those of the epochs and steps before. The random state of the model changes."""
-    size, tables = steps.train.batch_size, steps.train.tables
+    size, layout = steps.train.batch_size, by_name(steps)
     rows = order[step * size : (step + 1) * size]
     rows = rows[rows >= 0]
-    inputs, targets, *_ = tables.batch(*tables.feed(rows, 0, len(rows), size))
+    inputs, targets, *_ = layout.batch(list(map(tensor, layout.arrays(rows, layout.groups))), np.arange(len(rows)))
     try:
         cause = next(causes(steps, inputs, targets, rows))
     except OUT_OF_MEMORY:
@@ -93,8 +94,14 @@ def causes(steps: Steps, inputs: Any, targets: Any, rows: np.ndarray) -> Iterato
     yield Cause(f"the loss is finite, its gradients reach {steepest:.3g}, and the step is too large", may_follow=True)
 
 
-def causes_in_data(steps: Steps, inputs: Any, targets: Any, rows: np.ndarray) -> Iterator[Cause]:
+def by_name(steps: Steps) -> Layout:
+    """Return the layout of the inputs, of which a loop may feed a joined vector."""
     layout = steps.train.tables.layout
+    return layout.columns or layout
+
+
+def causes_in_data(steps: Steps, inputs: Any, targets: Any, rows: np.ndarray) -> Iterator[Cause]:
+    layout = by_name(steps)
     named = inputs if isinstance(inputs, dict) else {next(iter(layout.inputs)): inputs}
     for name, values in named.items():
         if is_finite(values).all():

@@ -18,9 +18,10 @@ from dltool.model.build import BuiltModel
 from dltool.model.keras_objects import KERAS_ERRORS, OUT_OF_MEMORY
 from dltool.model.trainable import TrainableLayer, set_trainable, trainable_layers
 from dltool.text import did_you_mean, listed, near, quoted
-from dltool.training.batches import Layout, Streamed, make_tables, model_targets
+from dltool.training.batches import Layout, Streamed, model_targets
 from dltool.training.compile import compile_core, culprit, made_optimizer
 from dltool.training.distillation import Teacher
+from dltool.training.joined import joined_tables
 from dltool.training.loop import CannotCompileError, Loop, test_loop, train_loop
 from dltool.training.numerics import Strategy, choose_strategy, evaluation_batch
 from dltool.training.own_state import refuse_unsaved_state
@@ -62,7 +63,7 @@ class Steps:
         self.phase = 0
         self.compile()
         taught, lesson = ({}, None) if teacher is None else (teacher.outputs, functools.partial(teacher.lesson, built))
-        tested = table = make_tables(built, dataset.inputs, self.targets, dataset.all.weights, taught=taught)
+        tested = table = joined_tables(built, dataset.all, self.targets, taught)
         if (stream := dataset.stream) is not None:
             table = Streamed(Layout(built, stream.inputs, model_targets(built, stream.targets), None))
         size = config.training.batch_size
@@ -72,12 +73,11 @@ class Steps:
         self.strategy = strategy or choose_strategy(config, built, table, steps or self.epochs * self.count)
         self.noise = made_noise(config, built, dataset.facts.examples, len(self.rows))
         if self.noise is None:
-            jit_compile = self.strategy.jit_compile
-            self.train = train_loop(built.core, built.augmentation, table, weighting, size, jit_compile, lesson)
+            self.train = train_loop(built.core, built.augmentation, table, weighting, size, self.strategy, lesson)
         else:
             step = private_step(built, self.noise, weighting)
             self.train = PrivateLoop(table, step, built.core.get_metrics_result, self.noise.most, one_trace=True)
-        self.test = test_loop(built.core, tested, plain, evaluation_batch(built, size))
+        self.test = test_loop(built.core, tested, plain, evaluation_batch(built, size), self.strategy.grappler)
         self.profile = Profile()
 
     @property
