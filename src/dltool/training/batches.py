@@ -14,11 +14,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from dltool.data.arrays.rows import Coded, Rows, aligned, is_aligned, is_text
+from dltool.data.arrays.rows import Coded, Rows, aligned, is_aligned
 from dltool.data.arrays.shard_order import Order
 from dltool.machine import release_memory, usable_memory
 from dltool.model.build import BuiltModel
-from dltool.training.compiled_preprocessing import Preprocessing
+from dltool.training.compiled_preprocessing import Preprocessing, grows
 
 LOOKUP_BYTES = 2**26
 BLOCK_BYTES = 2**23
@@ -295,15 +295,6 @@ def slots_of(groups: Sequence[Sequence[str]], samples: Mapping[str, np.ndarray])
             slots[name] = Slot(number, first, last, is_flat)
             first = last
     return slots
-
-
-def grows(preparation: keras.Model, rows: Rows) -> bool:
-    """Return whether preprocessing increases the bytes of an input. Text is preprocessed first: GPUs cannot hold it."""
-    shape = preparation.output_shape[1:]
-    if is_text(rows) or None in shape:
-        return False
-    prepared = math.prod(shape) * np.dtype(str(preparation.outputs[0].dtype)).itemsize
-    return bool(prepared > math.prod(rows.shape[1:]) * np.dtype(rows.dtype).itemsize)
 
 
 def fits_lookup(preparation: keras.Model, rows: Coded) -> bool:
