@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from dltool.config.schema import Config
+from dltool.data.arrays.shard_order import Order
 from dltool.data.dataset import Dataset
 from dltool.keras_names import ALLOWED
 from dltool.model.build import BuiltModel
@@ -185,7 +185,7 @@ class Fitting:
             with self.calling_back():
                 self.callback_list.on_epoch_begin(epoch)
 
-    def run_steps(self, order: np.ndarray) -> None:
+    def run_steps(self, order: Order) -> None:
         """Run the remaining steps of an epoch over the rows of the table in this order."""
         steps, position, recovery = self.steps, self.position, self.recovery
         while position.step < steps.count and not self.core.stop_training:

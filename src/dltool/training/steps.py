@@ -142,9 +142,10 @@ class Steps:
         if self.stream is not None:
             return self.stream.order(seed, epoch)
         if self.noise is None and shuffle is not None:
-            return self.rows[ShardOrder(equal_shards(len(self.rows)), shuffle.window, seed, epoch)[:]]
+            shards = ShardOrder(equal_shards(len(self.rows)), shuffle.window, seed, epoch)
+            return np.asarray(self.rows[shards[:]])
         if self.noise is None:
-            return self.rows[epoch_order(seed, epoch, len(self.rows))]
+            return np.asarray(self.rows[epoch_order(seed, epoch, len(self.rows))])
         drawn = self.noise.order(epoch, self.count)
         return np.where(drawn < 0, np.int32(-1), self.rows[drawn])
 
