@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from dltool.config.last_layer import LAYERS
+from dltool.data.arrays.shard_order import Order
 from dltool.errors import ConfigPath
 from dltool.model.apply import Applied
 from dltool.model.calls import call_of
@@ -38,7 +39,7 @@ class Cause:
     related: tuple[tuple[ConfigPath, str], ...] = ()
 
 
-def cause_of(steps: Steps, order: np.ndarray, step: int, losses: Sequence[float]) -> Cause:
+def cause_of(steps: Steps, order: Order, step: int, losses: Sequence[float]) -> Cause:
     """Return the cause of a step (0-based) over the rows `order`, with the model as it was before it.
 
     `losses` are those of the epochs and steps before. The random state of the model changes."""
