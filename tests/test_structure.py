@@ -31,6 +31,7 @@ ROWS = [
     {"report"},
     {"explain"},
     {"experiment"},
+    {"exporting"},
     {"curve", "ejecting", "folds", "search", "serving"},
     {"commands"},
     {"cli", "console", "notebook"},

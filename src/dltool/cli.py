@@ -18,6 +18,7 @@ from dltool.console.curve_app import curve
 from dltool.console.drift_app import drift
 from dltool.console.eject_app import eject
 from dltool.console.explain_app import explain
+from dltool.console.export_app import export
 from dltool.console.frame import frame
 from dltool.console.inspecting import describe, doctor, schema
 from dltool.console.options import (
@@ -236,7 +237,7 @@ def check(
 
 
 app.add_typer(runs_app, name="runs")
-for leaf in (drift, eject, curve, search, serve):
+for leaf in (drift, export, eject, curve, search, serve):
     app.command()(leaf)
 
 

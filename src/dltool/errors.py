@@ -30,7 +30,7 @@ EXIT_CODES: Mapping[int, str] = {
     4: "A run directory is missing, damaged, in use, or of a newer format.",
     5: "The machine: disk, memory, network, a missing package, other versions than those of a run to resume.",
     6: "The loss or a weight is NaN or infinite. The last finite state is saved.",
-    7: "An expectation was missed, or a reproduced run or ejected script differs. The run is complete.",
+    7: "An expectation was missed, or a reproduced run, an export or an ejected script differs. The run is complete.",
     130: "Interrupted by Ctrl-C (SIGINT). A run that has begun is saved and can be resumed.",
     143: "Terminated (SIGTERM). A run that has begun is saved and can be resumed.",
 }
