@@ -331,5 +331,6 @@ IN_WORDS: Mapping[str, Callable[[Any, StreamConsole], None]] = {
     "ExplanationOutcome": show_explanation,
     "CurveOutcome": show_curve,
     "DriftOutcome": show_drift,
+    "Followed": lambda outcome, console: None,
 }
 """By class name: importing all classes would be slow."""

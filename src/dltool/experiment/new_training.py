@@ -17,6 +17,7 @@ from dltool.experiment.opening import new_experiment, prepared_steps
 from dltool.experiment.parts import PartsOf, no_parts
 from dltool.experiment.stages import Stages
 from dltool.machine import git_commit
+from dltool.meeting import Meeting
 from dltool.runs.directory import refuse_unwritable
 from dltool.runs.files import Run
 from dltool.runs.recorded import with_table_at
@@ -39,7 +40,7 @@ class Terms:
     Without `is_kept`, the run's location is not shown, and it has neither figures nor a report. With `is_profiled`, the
     run holds a profile. Without `is_tested`, the test split is never looked at. For `read` see
     :func:`dltool.data.dataset.load_data`. `parts` are those of the run; `part` is the path of the run if it is itself
-    one, with the `threads` of the whole."""
+    one, with the `threads` of the whole. `meeting` is that of the cluster whose chief trains the run."""
 
     most_rows: int | None = None
     is_kept: bool = True
@@ -49,6 +50,7 @@ class Terms:
     parts: PartsOf = no_parts
     part: Path | None = None
     threads: int | None = None
+    meeting: Meeting | None = None
 
 
 PLAIN = Terms()
@@ -75,7 +77,7 @@ def train_until_stopped(document: Document, runs: Path, stages: Stages, terms: T
     whole = None if terms.part is None else Run(terms.part).whole
     with stages.building():
         start = None if whole is None else kept_start(whole)
-        experiment = new_experiment(config, dataset, terms.threads, terms.is_kept, start)
+        experiment = new_experiment(config, dataset, terms.threads, terms.is_kept, start, terms.meeting)
         experiment = replace(experiment, is_tested=terms.is_tested)
         fitting = prepared_steps(experiment)
         fitting.profile.is_wanted = terms.is_profiled

@@ -1,7 +1,8 @@
 """A config with its data and its model, from a config file or from a run directory."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,9 +24,11 @@ from dltool.runs.records import read_record, recorded_threads
 from dltool.runs.start_record import kept_start
 
 if TYPE_CHECKING:
+    from dltool.meeting import Meeting
     from dltool.model.build import BuiltModel
     from dltool.training.fit import Fitting
     from dltool.training.numerics import Strategy
+    from dltool.training.team import Team
 
 
 @dataclass(frozen=True)
@@ -40,10 +43,16 @@ class Experiment:
     pinned: Mapping[str, Any]
     is_kept: bool = True
     is_tested: bool = True
+    team: "Team | None" = None
 
 
 def new_experiment(
-    config: Config, dataset: Dataset, threads: int | None = None, is_kept: bool = True, start: Path | None = None
+    config: Config,
+    dataset: Dataset,
+    threads: int | None = None,
+    is_kept: bool = True,
+    start: Path | None = None,
+    meeting: "Meeting | None" = None,
 ) -> Experiment:
     """Build the model for the data, its preprocessing fitted on the training split alone.
 
@@ -57,17 +66,34 @@ def new_experiment(
 
     threads, why = (threads, "as recorded") if threads else choose_threads(config, dataset.facts)
     pinned = pin(config.seed, threads) | {"why_threads": why}
+    team, pinned = joined(meeting, config, dataset, pinned)
     built = build_model(config, dataset.facts, dataset.examples("train").inputs, start=start)
     check_fit(config, dataset.facts, built, dataset.inputs)
     refuse_unexplainable(config, dataset.facts, built)
-    return Experiment(config, dataset, built, pinned, is_kept)
+    return Experiment(config, dataset, built, pinned, is_kept, team=team)
+
+
+def joined(
+    meeting: "Meeting | None", config: Config, dataset: Dataset, pinned: dict[str, Any]
+) -> "tuple[Team | None, dict[str, Any]]":
+    """Return the team of a cluster, which agrees with the other workers, and the pinned settings with its size."""
+    if meeting is None:
+        return None, pinned
+    from dltool.training.team import join_team
+
+    return join_team(meeting, config, dataset, pinned), pinned | {"workers": meeting.cluster.size}
 
 
 def prepared_steps(experiment: Experiment, strategy: "Strategy | None" = None) -> "Fitting":
     """Compile the training steps with the `strategy` of a run; None infers it."""
     from dltool.training.fit import prepare_fit
 
-    return prepare_fit(experiment.built, experiment.config, experiment.dataset, strategy=strategy)
+    parts = experiment.built, experiment.config, experiment.dataset
+    if experiment.team is None:
+        return prepare_fit(*parts, strategy=strategy)
+    from dltool.training.worker_fit import WorkerFitting
+
+    return prepare_fit(*parts, strategy=strategy, fitting_of=partial(WorkerFitting, experiment.team))
 
 
 def recorded_data(
@@ -98,12 +124,16 @@ def recorded_kind(run: Run) -> tuple[Config, Facts]:
 
 
 def recorded_model(
-    run: Run, config: Config, facts: Facts, is_pretrained: bool = False
+    run: Run,
+    config: Config,
+    facts: Facts,
+    is_pretrained: bool = False,
+    join: Callable[[dict[str, Any]], Any] = lambda pinned: None,
 ) -> tuple["BuiltModel", Mapping[str, Any]]:
     """Build the model of a run with its fitted preprocessing and new weights; return it and the pinned settings.
 
     The run holds its trained weights. A backbone's weight files are needed only if training starts over
-    (`is_pretrained`). Raises RunError: the run's files are damaged, or a file of weights has changed."""
+    (`is_pretrained`). `join` is called with the settings before TensorFlow's first operation. Raises RunError: the run's files are damaged, or a file of weights has changed."""
     refuse_files(run, config, ("model", "augmentation"))
     from dltool.model.build import build_model
     from dltool.model.inputs import Fitted
@@ -116,6 +146,7 @@ def recorded_model(
     threads = recorded_threads(run, record)
     # In other processes the number of threads is left unchanged: TensorFlow may be running already.
     pinned = pin(config.seed, threads if is_own_process() else None)
+    join(pinned)
     fitted = Fitted(load_preprocessing(run.preprocessing), load_columns(run.preprocessing))
     try:
         start = kept_start(run) if is_pretrained else None

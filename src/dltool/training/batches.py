@@ -218,15 +218,16 @@ def make_tables(
     inputs: Mapping[str, Rows],
     targets: Mapping[str, np.ndarray],
     weights: np.ndarray | None = None,
+    memory: int | None = None,
 ) -> BatchTables:
     """Build the tables of raw `inputs`, of `targets` (rows, …) by output name, and of `weights` (rows,). An output
-    without a target is compared with the preprocessed input."""
+    without a target is compared with the preprocessed input. `memory` are the bytes of main memory."""
     layout = Layout(built, inputs, targets, weights)
-    return Resident(layout) if are_resident(layout.row_bytes, layout.rows) else Streamed(layout)
+    return Resident(layout) if are_resident(layout.row_bytes, layout.rows, memory) else Streamed(layout)
 
 
-def are_resident(row_bytes: int, rows: int) -> bool:
-    return row_bytes * rows * RESIDENT_SHARE <= usable_memory()
+def are_resident(row_bytes: int, rows: int, memory: int | None = None) -> bool:
+    return row_bytes * rows * RESIDENT_SHARE <= (memory or usable_memory())
 
 
 def bytes_of_row(specs: Sequence[tf.TensorSpec]) -> int:

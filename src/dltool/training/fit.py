@@ -57,15 +57,18 @@ def prepare_fit(
     pace: Pace | None = None,
     strategy: Strategy | None = None,
     steps: int | None = None,
+    fitting_of: "Callable[..., Fitting] | None" = None,
 ) -> "Fitting":
     """Compile the model and trace its steps, so that errors appear before anything is written.
 
     `pace` chooses the steps of a compiled call, which changes no bit of the result. `strategy` is that of a run to
     resume or reproduce; by default it is chosen. `steps` is the length of the whole run, if `dataset` is only a part.
+    `fitting_of` makes the worker of a cluster, see :mod:`dltool.training.worker_fit`.
 
     Raises ConfigError: loss, metrics, class weights or a layer cannot take the data; MachineError: memory ran out."""
     with plain_failures(config):
-        fitting = Fitting(Steps(built, config, dataset, strategy, steps))
+        parts = built, config, dataset, strategy, steps
+        fitting = Fitting(Steps(*parts)) if fitting_of is None else fitting_of(*parts)
         fitting.steps.train.pace = pace or Pace()
         fitting.steps.trace()
         if ALLOWED:
@@ -110,7 +113,7 @@ class Fitting:
 
     def __init__(self, steps: Steps) -> None:
         self.steps, self.core, self.config, self.profile = steps, steps.core, steps.config, steps.profile
-        best = make_best(self.config, steps.built, len(steps.validation_rows) > 0)
+        best = make_best(self.config, steps.built, steps.is_validated)
         callbacks = make_callbacks(self.config, steps.built)
         self.callback_list = keras.callbacks.CallbackList(
             list(callbacks), model=self.core, epochs=steps.epochs, steps=steps.count, verbose=0
@@ -148,7 +151,7 @@ class Fitting:
         began, epoch = time.perf_counter(), self.position.epoch
         self.begin_epoch(epoch)
         self.run_steps(self.steps.order(epoch))
-        logs, rate = logs_of(self.core.get_metrics_result()), learning_rate(self.core)
+        logs, rate = self.steps.measured(self.core.get_metrics_result()), learning_rate(self.core)
         try:
             with averaged(self.core):
                 logs |= {f"val_{name}": value for name, value in self.validate().items()}
@@ -187,7 +190,7 @@ class Fitting:
         """Run the remaining steps of an epoch over the rows of the table in this order."""
         steps, position, recovery = self.steps, self.position, self.recovery
         while position.step < steps.count and not self.core.stop_training:
-            number = self.should_stop()
+            number = self.agreed_stop()
             if number is not None:
                 recovery.refuse_weights_that_are_not_finite(order)
                 raise recovery.interrupted(number)
@@ -214,7 +217,7 @@ class Fitting:
     def validate(self) -> dict[str, float]:
         """Return loss and metrics of the validation split, under their own names; empty without one."""
         steps, rows = self.steps, self.steps.validation_rows
-        if not len(rows):
+        if not steps.is_validated:
             return {}
         count = steps.test.steps(len(rows))
         self.observer.validation_begins()
@@ -229,7 +232,7 @@ class Fitting:
                 while done < count:
                     self.leave_if_asked()
                     done, _, results = steps.test(rows, done, min(count, done + steps.test.pace.steps))
-                logs = logs_of(results)
+                logs = steps.measured(results)
             with self.calling_back():
                 self.callback_list.on_test_batch_end(count - 1, logs)
                 self.callback_list.on_test_end(logs)
@@ -237,6 +240,10 @@ class Fitting:
             for variable, value in of_training:
                 set_value(variable, value)
         return logs
+
+    def agreed_stop(self) -> int | None:
+        """Return the signal that ends the training before the next call of the loop."""
+        return self.should_stop()
 
     def leave_if_asked(self) -> None:
         number = self.should_stop()

@@ -157,12 +157,7 @@ def train_loop(
     """Return the training loop. Without `weighting` all examples count the same."""
 
     def step(inputs: Any, targets: Any, weights: Any) -> Any:
-        if augmentation is not None and len(augmentation.inputs) > 1:
-            (single,) = tf.nest.flatten(targets)
-            inputs, mixed = augmentation([inputs, single], training=True)
-            targets = tf.nest.pack_sequence_as(targets, [mixed])
-        elif augmentation is not None:
-            inputs = augmentation(inputs, training=True)
+        inputs, targets = augmented(augmentation, inputs, targets)
         data: tuple[Any, ...] = (inputs, targets)
         if weighting is not None:
             data = (inputs, targets, weighting.of_batch(targets, weights))
@@ -171,6 +166,14 @@ def train_loop(
 
     any_size = takes_any_size(core, augmentation)
     return Loop(tables, step, core.get_metrics_result, size, one_trace=any_size, jit_compile=jit_compile)
+
+
+def augmented(augmentation: keras.Model | None, inputs: Any, targets: Any) -> tuple[Any, Any]:
+    """Return a batch after augmentation, which may mix the targets of its single output."""
+    if augmentation is None or len(augmentation.inputs) == 1:
+        return inputs if augmentation is None else augmentation(inputs, training=True), targets
+    inputs, mixed = augmentation([inputs, *tf.nest.flatten(targets)], training=True)
+    return inputs, tf.nest.pack_sequence_as(targets, [mixed])
 
 
 def takes_any_size(core: keras.Model, augmentation: keras.Model | None = None) -> bool:

@@ -158,13 +158,20 @@ class Strategy:
     why: Mapping[str, str]
 
 
-def choose_strategy(config: Config, built: BuiltModel, tables: BatchTables, steps: int) -> Strategy:
+def choose_strategy(
+    config: Config, built: BuiltModel, tables: BatchTables, steps: int, is_cluster: bool = False
+) -> Strategy:
     """Choose the strategy for a compiled model and `steps` steps in total."""
     if config.training.privacy is not None:
         why = "private steps have gradients of single examples"
         return Strategy(jit_compile=False, rewrites=False, why={"jit_compile": why, "rewrites": why})
     wanted = config.training.jit_compile
-    jit_compile, why = (wanted, "the config says so") if wanted is not None else jit_rule(config, built, tables, steps)
+    if wanted is not None:
+        jit_compile, why = wanted, "the config says so"
+    elif is_cluster:
+        jit_compile, why = False, "XLA does not reach other workers"
+    else:
+        jit_compile, why = jit_rule(config, built, tables, steps)
     found: tuple[str, ...] = ()
     if config.training.rewrites is False:
         reason = "the config says so"

@@ -20,7 +20,7 @@ from dltool.model.build import BuiltModel
 from dltool.model.keras_objects import KERAS_ERRORS
 from dltool.training.compile import loss_functions
 from dltool.training.example_gradients import NotVectorizedError, clipped_sum, taps_of
-from dltool.training.loop import Loop
+from dltool.training.loop import Loop, augmented
 from dltool.training.weighting import Weighting
 
 TOLERANCE = 1e-3
@@ -100,8 +100,7 @@ def private_step(built: BuiltModel, noise: Noise, weighting: Weighting | None) -
     core, losses = built.core, loss_functions(built)
 
     def step(inputs: Any, targets: Any, weights: Any, share: Any) -> Any:
-        if built.augmentation is not None:
-            inputs = built.augmentation(inputs, training=True)
+        inputs, targets = augmented(built.augmentation, inputs, targets)
         own = None if weighting is None else weighting.of_batch(targets, weights)
 
         def forward() -> tuple[Any, Any]:

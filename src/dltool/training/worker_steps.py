@@ -1,0 +1,194 @@
+"""The steps of one worker of a cluster: its rows of each batch, and gradients summed over all workers."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from dltool.config.schema import Config
+from dltool.data.dataset import Dataset
+from dltool.model.build import BuiltModel
+from dltool.training.batches import BatchTables
+from dltool.training.loop import Loop, augmented, logs_of, takes_any_size
+from dltool.training.numerics import Strategy, choose_strategy, layers_of
+from dltool.training.state import set_value, value_of
+from dltool.training.steps import Steps
+from dltool.training.team import Team
+from dltool.training.weighting import Weighting
+
+
+def local_order(order: np.ndarray, batch: int, rank: int, size: int) -> np.ndarray:
+    """Return the rows of an epoch's `order` that a worker trains on, batch by batch: its part of each whole batch, then
+    its part of the rest. Each computes all of a rest with fewer rows than workers."""
+    part, whole = batch // size, len(order) // batch
+    own = order[: whole * batch].reshape(whole, size, part)[:, rank].ravel()
+    rest = order[whole * batch :]
+    if len(rest) >= size:
+        rest = rest[len(rest) * rank // size : len(rest) * (rank + 1) // size]
+    return np.concatenate([own, rest])
+
+
+@dataclass
+class WorkerLoop(Loop):
+    """The training loop of a worker: `batch_size` is its part of a batch, and the order is its own.
+
+    There are `whole` steps of whole batches, of which it computes the `share`; the last step has `rows_of_rest` here, the
+    `share_of_rest`. It is compiled by itself, as it may have as many rows here as the others. Unless the worker
+    `counts_rest`, another one adds these rows to the metrics. `losses` are exchanged if one is not finite."""
+
+    whole: int = 0
+    share: float = 1.0
+    rows_of_rest: int = 0
+    share_of_rest: float = 1.0
+    counts_rest: bool = True
+    losses: Callable[[float], float] = float
+
+    def steps(self, examples: int) -> int:
+        return self.whole + (self.rows_of_rest > 0)
+
+    def looped(self, examples: int) -> int:
+        return self.whole
+
+    def trace(self, examples: int) -> None:
+        super().trace(self.whole * self.batch_size + self.rows_of_rest)
+
+    def run_one(self, tables: Any, rows: Any) -> Any:
+        return tf.math.is_finite(self.step(*self.tables.batch(tables, rows), self.share, True))
+
+    def run_rest(self, tables: Any, rows: Any) -> Any:
+        loss = self.step(*self.tables.batch(tables, rows), self.share_of_rest, self.counts_rest)
+        return tf.math.is_finite(loss), self.results()
+
+    def __call__(self, order: np.ndarray, first: int, last: int) -> tuple[int, bool, Any]:
+        after, is_finite, results = super().__call__(order, first, last)
+        return after, is_finite, results if is_finite else {**results, "loss": self.losses(float(results["loss"]))}
+
+
+class WorkerSteps(Steps):
+    """The loops of a worker. Validation has no sums: each worker takes some of the batches, and metrics are added."""
+
+    def __init__(
+        self,
+        team: Team,
+        built: BuiltModel,
+        config: Config,
+        dataset: Dataset,
+        strategy: Strategy | None,
+        steps: int | None,
+    ) -> None:
+        self.team, self.memory = team, team.memory
+        super().__init__(built, config, dataset, strategy, steps)
+        self.whole_order, size = self.rows, self.test.batch_size
+        numbers = np.arange(len(self.validation_rows)) // size
+        self.validation_rows = self.validation_rows[numbers % team.cluster.size == team.cluster.rank]
+
+    def chosen_strategy(self, table: BatchTables, steps: int) -> Strategy:
+        return choose_strategy(self.config, self.built, table, steps, is_cluster=True)
+
+    def training_loop(self, table: BatchTables, weighting: Weighting | None) -> Loop:
+        cluster, batch = self.team.cluster, self.config.training.batch_size
+        whole, rest = divmod(len(self.rows), batch)
+        here = len(local_order(self.rows, batch, cluster.rank, cluster.size)) - whole * batch // cluster.size
+        return WorkerLoop(
+            table,
+            worker_step(self.built, self.team, weighting),
+            self.core.get_metrics_result,
+            batch // cluster.size,
+            one_trace=takes_any_size(self.core, self.built.augmentation),
+            whole=whole,
+            share=1 / cluster.size,
+            rows_of_rest=here,
+            share_of_rest=here / rest if rest >= cluster.size else 1 / cluster.size,
+            counts_rest=rest >= cluster.size or cluster.is_chief,
+            losses=lambda loss: float(self.team.meeting.decide(loss, sum)),
+        )
+
+    def order(self, epoch: int) -> np.ndarray:
+        self.whole_order, cluster = super().order(epoch), self.team.cluster
+        return local_order(self.whole_order, self.config.training.batch_size, cluster.rank, cluster.size)
+
+    def batch_rows(self, order: np.ndarray, step: int) -> np.ndarray:
+        size = self.config.training.batch_size
+        return self.whole_order[step * size : (step + 1) * size]
+
+    def measured(self, results: Any) -> dict[str, float]:
+        """Return the metrics of the rows of all workers. The sums are added by rank, as their last bits depend on the
+        order; each worker keeps its own."""
+        own = [(variable, value_of(variable)) for variable in self.core.metrics_variables]
+        arrays = [value.numpy() for _, value in own]
+        messages = self.team.meeting.gather(None, b"".join(array.tobytes() for array in arrays))
+        total = sums_of([data for _, data in messages], arrays) if messages else b""
+        _, total = self.team.meeting.of_chief(None, total)
+        for (variable, _), array in zip(own, split_bytes(total, arrays), strict=True):
+            set_value(variable, tf.constant(array))
+        logs = logs_of(self.core.get_metrics_result())
+        for variable, value in own:
+            set_value(variable, value)
+        return logs
+
+
+def split_bytes(data: bytes, like: list[np.ndarray]) -> list[np.ndarray]:
+    """Return the arrays in `data`, of the shapes and dtypes of those in `like`."""
+    found, first = [], 0
+    for array in like:
+        found.append(np.frombuffer(data, array.dtype, array.size, first).reshape(array.shape))
+        first += array.nbytes
+    return found
+
+
+def sums_of(parts: list[bytes], like: list[np.ndarray]) -> bytes:
+    totals = split_bytes(parts[0], like)
+    for data in parts[1:]:
+        totals = [total + each for total, each in zip(totals, split_bytes(data, like), strict=True)]
+    return b"".join(np.asarray(total, each.dtype).tobytes() for total, each in zip(totals, like, strict=True))
+
+
+def worker_step(built: BuiltModel, team: Team, weighting: Weighting | None) -> Any:
+    """Return the step of a :class:`WorkerLoop`, which returns the loss of the whole batch.
+
+    As Keras's `train_step`, except that what all workers must have the same is summed before it is used. The losses of
+    the workers count by their `share` of the rows, so that their sum is that of the whole batch, penalties included.
+    Clipping, loss scaling, averaging and weight decay come after, in the optimizer. Statistics, such as those of
+    BatchNormalization, change by the mean of the workers' changes: what does not change keeps its bits."""
+    core = built.core
+
+    def step(inputs: Any, targets: Any, weights: Any, share: float, counts: bool) -> Any:
+        inputs, targets = augmented(built.augmentation, inputs, targets)
+        own = None if weighting is None else weighting.of_batch(targets, weights)
+        statistics = statistics_of(core)
+        before = [tf.identity(variable.value) for variable in statistics]
+        with tf.GradientTape() as tape:
+            outputs = core(inputs, training=True)
+            loss = core._compute_loss(x=inputs, y=targets, y_pred=outputs, sample_weight=own, training=True)
+            scaled = core.optimizer.scale_loss(loss * tf.cast(share, loss.dtype))
+        learnt = core.trainable_weights
+        pairs = zip(tape.gradient(scaled, [variable.value for variable in learnt]), learnt, strict=True)
+        gradients = [(tf.convert_to_tensor(gradient), variable) for gradient, variable in pairs if gradient is not None]
+        changes = [(each.value - old) * tf.cast(share, old.dtype) for each, old in zip(statistics, before, strict=True)]
+        tensors = [*(gradient for gradient, _ in gradients), *changes, loss * tf.cast(share, loss.dtype)]
+        shapes = [tf.TensorShape(each.shape) for each in (*(variable for _, variable in gradients), *statistics)]
+        *sums, mean = team.total(tensors, [*shapes, tf.TensorShape([])])
+        for variable, old, change in zip(statistics, before, sums[len(gradients) :], strict=True):
+            variable.assign(old + change)
+        core.optimizer.apply_gradients([(each, variable) for each, (_, variable) in zip(sums, gradients, strict=False)])
+        if counts:
+            rows = tf.shape(tf.nest.flatten(inputs)[0])[0]
+            core._loss_tracker.update_state(loss, sample_weight=rows)
+            core.compute_metrics(inputs, targets, outputs, sample_weight=own)
+        return mean
+
+    return step
+
+
+def statistics_of(core: keras.Model) -> list[Any]:
+    """Return the floating variables that layers change by themselves. Frozen weights are not among them."""
+    found = {id(each): each for layer in layers_of([core]) for each in layer._non_trainable_variables}
+    return [variable for variable in found.values() if variable.value.dtype.is_floating]
+
+
+def numbers_of_step(core: keras.Model) -> int:
+    """Return how many numbers a worker gives to the sum of a step: gradients, statistics, and the loss."""
+    return sum(int(np.prod(each.shape)) for each in (*core.trainable_variables, *statistics_of(core))) + 1
