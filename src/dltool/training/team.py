@@ -3,6 +3,8 @@
 TensorFlow's MultiWorkerMirroredStrategy only carries the sums. Variables stay plain ones on each worker, and remain the
 same because every worker changes them in the same way."""
 
+import signal
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -24,6 +26,7 @@ LOST = (
     *(tf.errors.DeadlineExceededError, tf.errors.InternalError),
 )
 """TensorFlow's errors when another worker is gone."""
+RESUME = "start all workers again with dltool resume, or with --run-or-resume"
 SECONDS_TO_HEAR = 2.0
 """For the reason to arrive after TensorFlow's error."""
 OWN_VARIABLES = ("CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS")
@@ -59,9 +62,9 @@ class Team:
             while not self.meeting.reason and time.monotonic() < end:
                 time.sleep(0.01)
         if self.meeting.reason or isinstance(error, WorkerLost):
-            return WorkerLost(f"{self.meeting.reason or error}; this was {where}")
+            return WorkerLost(f"{self.meeting.reason or error}; this was {where}", RESUME)
         if isinstance(error, LOST) and not isinstance(error, tf.errors.InternalError):
-            return WorkerLost(f"another worker was lost; this was {where}")
+            return WorkerLost(f"another worker was lost; this was {where}", RESUME)
         return None
 
 
@@ -93,6 +96,9 @@ def join_team(meeting: Meeting, config: Config, dataset: Dataset, pinned: Mappin
         workers, task_type="worker", task_id=cluster.rank, rpc_layer="grpc"
     )
     strategy = tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver, communication_options=options)
+    if threading.current_thread() is threading.main_thread():
+        # TensorFlow has taken this signal for itself.
+        signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))
     # What waits for a lost worker ends at once, and not when TensorFlow notices.
     meeting.when_lost = lambda reason: context.context().abort_collective_ops(tf.errors.UNAVAILABLE, reason)
     return Team(meeting, strategy, found["memory"])
