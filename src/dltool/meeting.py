@@ -26,7 +26,7 @@ PATIENCE = 30.0
 BEAT = 2.0
 """Seconds between signs of life."""
 GRACE = 30.0
-"""Seconds that the process may take to end by itself after a worker is lost: a call of TensorFlow might never return."""
+"""Seconds that the process has to end by itself after a worker is lost: a call of TensorFlow might never return."""
 RETRY = 0.2
 HEADER = struct.Struct("!4sQQ")
 MARK = b"DLT1"
@@ -119,8 +119,6 @@ class Meeting:
                 peer.inbox.put((value, data))
         except OSError:
             self.lose(f"{self.cluster.name_of(rank)} was lost")
-        finally:
-            peer.inbox.put(None)
 
     def watch(self) -> None:
         """Send signs of life, and notice who sends none."""
@@ -140,6 +138,9 @@ class Meeting:
                 return
             self.reason = str(reason)[:1000]
         self.when_lost(self.reason)
+        for peer in self.peers.values():
+            # After what was said before.
+            peer.inbox.put(None)
         timer = threading.Timer(GRACE, self.give_up)
         timer.daemon = True
         timer.start()
@@ -158,8 +159,9 @@ class Meeting:
             raise WorkerLost(self.reason) from error
 
     def receive(self, rank: int) -> Message:
-        found = None if self.reason else self.peers[rank].inbox.get()
+        found = self.peers[rank].inbox.get()
         if found is None:
+            self.peers[rank].inbox.put(None)
             raise WorkerLost(self.reason)
         return found
 
@@ -219,6 +221,10 @@ def meeting_of(cluster: Cluster, wait: float = WAIT) -> Iterator[Meeting]:
             reason = f"{name} ended: {str(error) if isinstance(error, DltoolError) else type(error).__name__}"
         meeting.end(reason)
         raise
+    finally:
+        meeting.is_over = True
+        for peer in meeting.peers.values():
+            peer.end()
 
 
 def hello(cluster: Cluster) -> dict[str, Any]:

@@ -39,20 +39,30 @@ def train(
     is_kept: bool = True,
     is_profiled: bool = False,
     ends_process: bool = True,
-    cluster: Cluster | None = None,
-    resumes: bool = False,
-) -> "TrainingOutcome | AlreadyComplete | Followed":
+) -> TrainingOutcome:
     """Train, validate and test; create a run below `runs`. `most_rows` limits the examples of each split.
 
     Without `is_kept`, the run's location is not shown. With `is_profiled`, the run holds a profile. A second SIGINT
-    ends the process if `ends_process`, else the training. In a `cluster`, its chief has the run. With `resumes`, the
-    newest run of the name is resumed if there is one, and nothing is done if it is complete.
+    ends the process if `ends_process`, else the training.
 
     Raises DltoolError: see its classes. Before the run directory exists, nothing has been written."""
     with stop_requests(ends_process) as stops:
         # A smoke test has few rows, and tries no folds.
         parts: PartsOf = no_parts if most_rows is not None else parts_of
         terms = Terms(most_rows, is_kept, is_profiled, parts=parts)
+        return train_until_stopped(document, runs, Stages(progress, stops, is_whole=True), terms)
+
+
+def train_together(
+    document: Document, *, runs: Path, cluster: Cluster | None, resumes: bool, is_profiled: bool, progress: "Progress"
+) -> "TrainingOutcome | AlreadyComplete | Followed":
+    """Train as :func:`train`, as a worker of the `cluster`, if given: its chief has the run.
+
+    With `resumes`, the newest run of the name is resumed if there is one; nothing is done if it is complete.
+
+    Raises DltoolError: as :func:`train`; WorkerLost: another worker ended before."""
+    with stop_requests() as stops:
+        terms = Terms(is_profiled=is_profiled, parts=parts_of)
         if cluster is None:
             return train_or_resume(document, runs, progress, stops, terms, resumes)
         from dltool.experiment.clustered import follow, meeting_of, refuse_unfit
@@ -93,7 +103,6 @@ def smoke(document: Document, progress: "Progress") -> TrainingOutcome:
     rows = MOST_SMOKE_ROWS if batch_size is UNKNOWN else min(MOST_SMOKE_ROWS, SMOKE_BATCHES * batch_size)
     with temporary_runs("dltool-smoke-") as folder:
         outcome = train(small, runs=folder, progress=progress, most_rows=rows, is_kept=False)
-        assert isinstance(outcome, TrainingOutcome)
         progress.stage("reloading")
         expected = outcome.results["test"]
         choice = EvaluationChoice(draws=False)

@@ -88,6 +88,8 @@ def train(
 ) -> None:
     """Train, validate and test the model of a config; create a run directory."""
     with frame(as_json, allow_code) as within:
+        if smoke and (workers or cluster or run_or_resume):
+            raise ConfigError("--smoke trains in one process, and keeps nothing", "leave it out")
         own_cluster = None if smoke else place_of(workers, cluster, worker)
         if name is not None and run_or_resume is not None:
             raise ConfigError("--name and --run-or-resume both name the run", "leave out --name")
@@ -99,8 +101,8 @@ def train(
             refuse_no_runs_folder(folder)
         from dltool.commands import train as command
 
-        place = {"cluster": own_cluster, "resumes": run_or_resume is not None}
-        trained = partial(command.train, document, runs=folder, is_profiled=profile, **place)
+        options = {"runs": folder, "is_profiled": profile, "cluster": own_cluster, "resumes": run_or_resume is not None}
+        trained = partial(command.train_together, document, **options)
         work = partial(command.smoke, document) if smoke else trained
         within.carry_out(work, is_silent=quiet or as_json or follows(own_cluster), is_quiet=quiet)
 

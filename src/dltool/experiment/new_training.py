@@ -77,8 +77,8 @@ def train_until_stopped(document: Document, runs: Path, stages: Stages, terms: T
     whole = None if terms.part is None else Run(terms.part).whole
     with stages.building():
         start = None if whole is None else kept_start(whole)
-        experiment = new_experiment(config, dataset, terms.threads, terms.is_kept, start, terms.meeting)
-        experiment = replace(experiment, is_tested=terms.is_tested)
+        experiment = new_experiment(config, dataset, terms.threads, start, terms.meeting)
+        experiment = replace(experiment, is_kept=terms.is_kept, is_tested=terms.is_tested)
         fitting = prepared_steps(experiment)
         fitting.profile.is_wanted = terms.is_profiled
         if config.training.precision == "mixed_float16" and not experiment.pinned["gpus"]:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,8 +9,10 @@ from dltool.config.schema import Config
 from dltool.data.dataset import Dataset, Read, load_data
 from dltool.data.facts import Facts
 from dltool.errors import ConfigError, DataError, RunError, UnreadableConfig
+from dltool.experiment.joining import joined
 from dltool.experiment.refusals import refuse_files, refuse_other_preprocessing, refuse_other_weights
 from dltool.imports import is_own_process
+from dltool.meeting import Meeting
 from dltool.runs.files import Run
 from dltool.runs.recorded import (
     as_run_error,
@@ -24,18 +25,17 @@ from dltool.runs.records import read_record, recorded_threads
 from dltool.runs.start_record import kept_start
 
 if TYPE_CHECKING:
-    from dltool.meeting import Meeting
     from dltool.model.build import BuiltModel
     from dltool.training.fit import Fitting
     from dltool.training.numerics import Strategy
-    from dltool.training.team import Team
 
 
 @dataclass(frozen=True)
 class Experiment:
     """A model and its data, ready to train or to evaluate. `pinned` are the settings that determine result bits.
 
-    `is_kept`: the run remains, so figures are drawn. `is_tested`: the best model is measured on the test split."""
+    `is_kept`: the run remains, so figures are drawn. `is_tested`: the best model is measured on the test split. For
+    `fitting_of` see :func:`dltool.experiment.joining.joined`."""
 
     config: Config
     dataset: Dataset
@@ -43,16 +43,15 @@ class Experiment:
     pinned: Mapping[str, Any]
     is_kept: bool = True
     is_tested: bool = True
-    team: "Team | None" = None
+    fitting_of: "Callable[..., Fitting] | None" = None
 
 
 def new_experiment(
     config: Config,
     dataset: Dataset,
     threads: int | None = None,
-    is_kept: bool = True,
     start: Path | None = None,
-    meeting: "Meeting | None" = None,
+    meeting: Meeting | None = None,
 ) -> Experiment:
     """Build the model for the data, its preprocessing fitted on the training split alone.
 
@@ -66,22 +65,11 @@ def new_experiment(
 
     threads, why = (threads, "as recorded") if threads else choose_threads(config, dataset.facts)
     pinned = pin(config.seed, threads) | {"why_threads": why}
-    team, pinned = joined(meeting, config, dataset, pinned)
+    fitting_of = joined(meeting, config, dataset, pinned)
     built = build_model(config, dataset.facts, dataset.examples("train").inputs, start=start)
     check_fit(config, dataset.facts, built, dataset.inputs)
     refuse_unexplainable(config, dataset.facts, built)
-    return Experiment(config, dataset, built, pinned, is_kept, team=team)
-
-
-def joined(
-    meeting: "Meeting | None", config: Config, dataset: Dataset, pinned: dict[str, Any]
-) -> "tuple[Team | None, dict[str, Any]]":
-    """Return the team of a cluster, which agrees with the other workers, and the pinned settings with its size."""
-    if meeting is None:
-        return None, pinned
-    from dltool.training.team import join_team
-
-    return join_team(meeting, config, dataset, pinned), pinned | {"workers": meeting.cluster.size}
+    return Experiment(config, dataset, built, pinned, fitting_of=fitting_of)
 
 
 def prepared_steps(experiment: Experiment, strategy: "Strategy | None" = None) -> "Fitting":
@@ -89,11 +77,7 @@ def prepared_steps(experiment: Experiment, strategy: "Strategy | None" = None) -
     from dltool.training.fit import prepare_fit
 
     parts = experiment.built, experiment.config, experiment.dataset
-    if experiment.team is None:
-        return prepare_fit(*parts, strategy=strategy)
-    from dltool.training.worker_fit import WorkerFitting
-
-    return prepare_fit(*parts, strategy=strategy, fitting_of=partial(WorkerFitting, experiment.team))
+    return prepare_fit(*parts, strategy=strategy, fitting_of=experiment.fitting_of)
 
 
 def recorded_data(
@@ -124,16 +108,13 @@ def recorded_kind(run: Run) -> tuple[Config, Facts]:
 
 
 def recorded_model(
-    run: Run,
-    config: Config,
-    facts: Facts,
-    is_pretrained: bool = False,
-    join: Callable[[dict[str, Any]], Any] = lambda pinned: None,
+    run: Run, config: Config, facts: Facts, is_pretrained: bool = False, join: Callable[[Any], Any] | None = None
 ) -> tuple["BuiltModel", Mapping[str, Any]]:
     """Build the model of a run with its fitted preprocessing and new weights; return it and the pinned settings.
 
     The run holds its trained weights. A backbone's weight files are needed only if training starts over
-    (`is_pretrained`). `join` is called with the settings before TensorFlow's first operation. Raises RunError: the run's files are damaged, or a file of weights has changed."""
+    (`is_pretrained`). `join` gets the settings before TensorFlow's first operation. Raises RunError: the run's files
+    are damaged, or a file of weights has changed."""
     refuse_files(run, config, ("model", "augmentation"))
     from dltool.model.build import build_model
     from dltool.model.inputs import Fitted
@@ -146,7 +127,8 @@ def recorded_model(
     threads = recorded_threads(run, record)
     # In other processes the number of threads is left unchanged: TensorFlow may be running already.
     pinned = pin(config.seed, threads if is_own_process() else None)
-    join(pinned)
+    if join is not None:
+        join(pinned)
     fitted = Fitted(load_preprocessing(run.preprocessing), load_columns(run.preprocessing))
     try:
         start = kept_start(run) if is_pretrained else None

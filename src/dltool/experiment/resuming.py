@@ -11,10 +11,10 @@ from dltool.data.dataset import Dataset
 from dltool.durable_files import disk_errors
 from dltool.errors import ConfigError, MachineError, Problem, RunError
 from dltool.experiment.finishing import TrainingOutcome, complete, metrics_line, report_of_training
+from dltool.experiment.joining import joined
 from dltool.experiment.new_training import PLAIN, Terms
 from dltool.experiment.opening import (
     Experiment,
-    joined,
     prepared_steps,
     recorded_data,
     recorded_model,
@@ -85,14 +85,13 @@ def recorded_experiment(run: Run, config: Config, dataset: Dataset, starts_over:
     """Build the model of a run on its data, with the other workers of the terms' cluster, if any."""
     if terms.meeting is not None:
         starts_over = terms.meeting.of_chief(starts_over)[0]
-    found: list[Any] = [None, {}]
+    found: list[Any] = []
 
     def join(pinned: dict[str, Any]) -> None:
-        found[:] = joined(terms.meeting, config, dataset, pinned)
+        found.append(joined(terms.meeting, config, dataset, pinned))
 
-    built, _ = recorded_model(run, config, dataset.facts, starts_over, join)
-    team, pinned = found
-    return Experiment(config, dataset, built, pinned, terms.is_kept, terms.is_tested, team)
+    built, pinned = recorded_model(run, config, dataset.facts, starts_over, join)
+    return Experiment(config, dataset, built, pinned, terms.is_kept, terms.is_tested, found[0])
 
 
 def refuse_extension(run: Run, config: Config, has_parts: bool) -> None:

@@ -11,9 +11,9 @@ import tensorflow as tf
 from dltool.config.last_layer import LAYERS
 from dltool.errors import ConfigPath
 from dltool.model.apply import Applied
+from dltool.model.augmentation import augmented
 from dltool.model.calls import call_of
 from dltool.model.keras_objects import OUT_OF_MEMORY, make
-from dltool.training.loop import augmented
 from dltool.training.steps import Steps
 
 GROWTH = 10

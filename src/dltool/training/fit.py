@@ -190,7 +190,7 @@ class Fitting:
         """Run the remaining steps of an epoch over the rows of the table in this order."""
         steps, position, recovery = self.steps, self.position, self.recovery
         while position.step < steps.count and not self.core.stop_training:
-            number = self.agreed_stop()
+            number = self.should_stop()
             if number is not None:
                 recovery.refuse_weights_that_are_not_finite(order)
                 raise recovery.interrupted(number)
@@ -240,10 +240,6 @@ class Fitting:
             for variable, value in of_training:
                 set_value(variable, value)
         return logs
-
-    def agreed_stop(self) -> int | None:
-        """Return the signal that ends the training before the next call of the loop."""
-        return self.should_stop()
 
     def leave_if_asked(self) -> None:
         number = self.should_stop()

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from dltool.keras_names import ALLOWED
+from dltool.model.augmentation import augmented
 from dltool.training.batches import BatchTables
 from dltool.training.numerics import layers_of
 from dltool.training.weighting import Weighting
@@ -166,14 +167,6 @@ def train_loop(
 
     any_size = takes_any_size(core, augmentation)
     return Loop(tables, step, core.get_metrics_result, size, one_trace=any_size, jit_compile=jit_compile)
-
-
-def augmented(augmentation: keras.Model | None, inputs: Any, targets: Any) -> tuple[Any, Any]:
-    """Return a batch after augmentation, which may mix the targets of its single output."""
-    if augmentation is None or len(augmentation.inputs) == 1:
-        return inputs if augmentation is None else augmentation(inputs, training=True), targets
-    inputs, mixed = augmentation([inputs, *tf.nest.flatten(targets)], training=True)
-    return inputs, tf.nest.pack_sequence_as(targets, [mixed])
 
 
 def takes_any_size(core: keras.Model, augmentation: keras.Model | None = None) -> bool:

@@ -16,11 +16,12 @@ import tensorflow as tf
 from dltool.config.privacy_checks import spending
 from dltool.config.schema import Config
 from dltool.errors import ConfigError, ConfigPath, Problem
+from dltool.model.augmentation import augmented
 from dltool.model.build import BuiltModel
 from dltool.model.keras_objects import KERAS_ERRORS
 from dltool.training.compile import loss_functions
 from dltool.training.example_gradients import NotVectorizedError, clipped_sum, taps_of
-from dltool.training.loop import Loop, augmented
+from dltool.training.loop import Loop
 from dltool.training.weighting import Weighting
 
 TOLERANCE = 1e-3

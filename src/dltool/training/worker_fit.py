@@ -63,6 +63,7 @@ class WorkerFitting(Fitting):
             if self.team.cluster.rank and is_random(name):
                 # Each worker draws its own masks.
                 variable.assign(mixed_seed(variable.numpy(), self.team.cluster.rank))
+        self.asked, self.should_stop = self.should_stop, self.agreed_stop
         try:
             return super().run(self.shared(start))
         except (WorkerLost, tf.errors.OpError) as error:
@@ -87,7 +88,7 @@ class WorkerFitting(Fitting):
         """Return a signal that any worker has got. All take the chief's pace and clock."""
         pace, cadence = self.steps.train.pace, self.cadence
         assert isinstance(cadence, AgreedCadence)
-        given = [self.should_stop() or 0, pace.steps, cadence.is_time_here()]
+        given = [self.asked() or 0, pace.steps, cadence.is_time_here()]
         number, pace.steps, cadence.is_time = self.team.meeting.decide(given, decided)
         return number or None
 

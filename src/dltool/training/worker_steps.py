@@ -10,9 +10,10 @@ import tensorflow as tf
 
 from dltool.config.schema import Config
 from dltool.data.dataset import Dataset
+from dltool.model.augmentation import augmented
 from dltool.model.build import BuiltModel
 from dltool.training.batches import BatchTables
-from dltool.training.loop import Loop, augmented, logs_of, takes_any_size
+from dltool.training.loop import Loop, logs_of, takes_any_size
 from dltool.training.numerics import Strategy, choose_strategy, layers_of
 from dltool.training.state import set_value, value_of
 from dltool.training.steps import Steps
@@ -35,8 +36,8 @@ def local_order(order: np.ndarray, batch: int, rank: int, size: int) -> np.ndarr
 class WorkerLoop(Loop):
     """The training loop of a worker: `batch_size` is its part of a batch, and the order is its own.
 
-    There are `whole` steps of whole batches, of which it computes the `share`; the last step has `rows_of_rest` here, the
-    `share_of_rest`. It is compiled by itself, as it may have as many rows here as the others. Unless the worker
+    There are `whole` steps of whole batches, of which it computes the `share`; the last step has `rows_of_rest` here,
+    the `share_of_rest`. It is compiled by itself, as it may have as many rows here as the others. Unless the worker
     `counts_rest`, another one adds these rows to the metrics. `losses` are exchanged if one is not finite."""
 
     whole: int = 0

@@ -1,0 +1,140 @@
+"""Several workers train one model: the same bits on all, and those of a process alone but for rounding."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.training import worker_suite
+
+from dltool.console.local_workers import free_ports
+from dltool.training.state import TrainingState
+from dltool.training.worker_state import mixed_seed, packed, state_of_worker, unpacked
+from dltool.training.worker_steps import local_order, sums_of
+
+PROJECT = Path(__file__).parents[2]
+
+
+@given(st.integers(1, 60), st.integers(1, 5), st.integers(1, 12))
+def test_every_row_is_trained_on_once_in_its_batch(rows: int, size: int, part: int):
+    order, batch = np.random.default_rng(rows).permutation(rows).astype(np.int32), part * size
+    workers = [local_order(order, batch, rank, size) for rank in range(size)]
+    whole, rest = divmod(rows, batch)
+    for step in range(whole):
+        together = np.concatenate([own[step * part : (step + 1) * part] for own in workers])
+        assert np.array_equal(together, order[step * batch : (step + 1) * batch])
+    ends = [own[whole * part :] for own in workers]
+    if rest >= size:
+        assert np.array_equal(np.concatenate(ends), order[whole * batch :])
+        assert max(map(len, ends)) - min(map(len, ends)) <= 1
+    else:
+        assert all(np.array_equal(end, order[whole * batch :]) for end in ends)
+
+
+def test_sums_are_added_by_rank_in_their_own_dtype():
+    parts = [[np.float32([rank + 0.1, 3]), np.int32(rank)] for rank in range(3)]
+    found = sums_of([b"".join(np.asarray(each).tobytes() for each in part) for part in parts], parts[0])
+    expected = np.float32([0.1, 3]) + np.float32([1.1, 3]) + np.float32([2.1, 3])
+    assert found == expected.tobytes() + np.int32(3).tobytes()
+
+
+OWN = [
+    ("core/0/kernel", np.float32([[1, 2]])),
+    ("core/1/dropout/seed_generator_state", np.uint32([7, 3])),
+    ("metrics/0/total", np.float32(1.5)),
+]
+
+
+def state_of_two() -> TrainingState:
+    seeds = np.stack([np.uint32([7, 3]), mixed_seed(np.uint32([7, 0]), 1)])
+    further = [(f"workers/{OWN[1][0]}", seeds), (f"workers/{OWN[2][0]}", np.float32([1.5, 2.5]))]
+    return TrainingState([*OWN, *further], {"position": {"step": 3}})
+
+
+def test_each_worker_gets_its_own_state_back():
+    found = dict(state_of_worker(state_of_two(), 1, 2).arrays)
+    assert list(found) == [name for name, _ in OWN]
+    assert found["metrics/0/total"] == np.float32(2.5)
+    assert np.array_equal(found["core/1/dropout/seed_generator_state"], mixed_seed(np.uint32([7, 0]), 1))
+    again = unpacked(*packed(state_of_two()))
+    assert [(name, array.tolist(), array.dtype) for name, array in again.arrays] == [
+        (name, array.tolist(), array.dtype) for name, array in state_of_two().arrays
+    ]
+
+
+@pytest.mark.parametrize("size", [1, 3])
+def test_another_number_of_workers_has_all_sums_and_draws_differently(size: int):
+    found = [dict(state_of_worker(state_of_two(), rank, size).arrays) for rank in range(size)]
+    assert [float(each["metrics/0/total"]) for each in found] == [4.0, 0.0, 0.0][:size]
+    assert len({tuple(each["core/1/dropout/seed_generator_state"]) for each in found}) == size
+
+
+Results = list[dict[str, Any]]
+
+
+@pytest.fixture(scope="module", params=[2, 3])
+def results(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Results, Path]:
+    """What the workers of a cluster found, by rank, and the folder of the chief's weights."""
+    folder, size = tmp_path_factory.mktemp("workers"), request.param
+    addresses = ",".join(f"127.0.0.1:{port}" for port in free_ports(size))
+    command = [sys.executable, "-m", "tests.training.worker_suite", str(folder), addresses]
+    outputs = [(folder / f"{rank}.txt").open("w+") for rank in range(size)]
+    workers = [
+        subprocess.Popen([*command, str(rank)], cwd=PROJECT, stdout=output, stderr=subprocess.STDOUT)
+        for rank, output in enumerate(outputs)
+    ]
+    try:
+        codes = [worker.wait(timeout=300) for worker in workers]
+    finally:
+        for worker in workers:
+            worker.kill()
+    assert codes == [0] * size, [(folder / f"{rank}.txt").read_text()[-3000:] for rank in range(size)]
+    return [json.loads((folder / f"{rank}.json").read_text()) for rank in range(size)], folder
+
+
+@pytest.mark.slow
+def test_all_workers_have_the_same_bits_and_metrics(results: tuple[Results, Path]):
+    chief, *others = results[0]
+    for other in others:
+        for name in (*worker_suite.CASES, "at another pace", "resumed"):
+            assert other[name] == chief[name], name
+    for name in worker_suite.CASES:
+        assert bool(chief[name]["error"]) == (name == "diverged")
+        assert len(chief[name]["history"]) >= (0 if name == "diverged" else 2)
+
+
+@pytest.mark.slow
+def test_neither_pace_nor_resuming_changes_a_bit(results: tuple[Results, Path]):
+    chief = results[0][0]
+    assert chief["at another pace"] == chief["noisy"]
+    assert chief["resumed"]["digests"] == chief["noisy"]["digests"]
+    assert chief["resumed"]["history"] == chief["noisy"]["history"][1:]
+
+
+@pytest.mark.slow
+def test_each_worker_draws_masks_of_its_own(results: tuple[Results, Path]):
+    states = [state for by_rank in results[0][0]["seeds"].values() for state in by_rank]
+    assert states
+    assert len({tuple(state) for state in states}) == len(states)
+
+
+@pytest.mark.slow
+def test_a_loss_that_is_not_finite_has_one_cause_on_all_workers(results: tuple[Results, Path]):
+    assert "loss" in results[0][0]["diverged"]["error"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", worker_suite.COMPARABLE)
+def test_a_process_alone_trains_the_same_but_for_rounding(results: tuple[Results, Path], train: Any, name: str):
+    alone = train(worker_suite.config_for(name), worker_suite.dataset_for(name))
+    with np.load(results[1] / f"{name}.npz") as kept:
+        weights = [kept[key] for key in kept.files]
+    for own, other in zip(alone.weights, weights, strict=True):
+        np.testing.assert_allclose(own, other, rtol=0, atol=1e-6)
+    for record, logs in zip(alone.recorder.records, results[0][0][name]["history"], strict=True):
+        assert record.logs == pytest.approx(logs, abs=1e-5)
