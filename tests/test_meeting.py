@@ -161,7 +161,7 @@ def test_a_connection_that_breaks_is_a_lost_worker():
 
 @pytest.fixture
 def frozen(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(meeting, "PATIENCE", 0.3)
+    monkeypatch.setattr(meeting, "WAIT", 0.3)
     monkeypatch.setattr(meeting.Peer, "beat", lambda peer: None)
     return
 

@@ -3,8 +3,9 @@
     python tests/worker_process.py EVENT STEP ARGUMENT…
 
 runs `dltool ARGUMENT…`. After STEP steps of the run, EVENT happens: a signal to this process by name, `error` for an
-exception, `nan` for weights that are not finite, `nothing`."""
+exception, `nan` for weights that are not finite, `busy` for a call that lets no thread run, `nothing`."""
 
+import ctypes
 import os
 import signal
 import sys
@@ -17,10 +18,11 @@ from dltool.experiment import following, new_training, resuming
 def prepared(event: str, step: int, prepare: Any) -> Any:
     def wrapped(*arguments: Any) -> Any:
         fitting = prepare(*arguments)
-        agreed = fitting.agreed_stop
+        agreed, happened = fitting.agreed_stop, []
 
         def stop() -> Any:
-            if fitting.position.steps >= step:
+            if fitting.position.steps >= step and not happened:
+                happened.append(event)
                 happen(event, fitting)
             return agreed()
 
@@ -36,6 +38,9 @@ def happen(event: str, fitting: Any) -> None:
         os.kill(os.getpid(), getattr(signal, event))
     elif event == "error":
         raise MemoryError
+    elif event == "busy":
+        # A call that lets no other thread run.
+        ctypes.PyDLL(None).sleep(40)
     elif event == "nan":
         variable = fitting.core.trainable_variables[0]
         variable.assign(variable.numpy() * float("nan"))

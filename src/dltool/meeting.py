@@ -21,8 +21,11 @@ from dltool.errors import ConfigError, DltoolError, MachineError, WorkerLost
 
 WAIT = 600.0
 """Seconds until all workers must have come."""
-PATIENCE = 30.0
-"""Seconds of silence after which a worker counts as lost. TensorFlow's own limit is about ten."""
+PATIENCE = 20.0
+"""Seconds of silence after which TensorFlow is asked whether a worker still answers: it may be in a long call that lets
+no other thread of Python run. Before TensorFlow connects the workers, the silence may be as long as all may be late."""
+KEEPALIVE = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 4}
+"""Within these seconds and retries, the system notices a machine that is gone."""
 BEAT = 2.0
 """Seconds between signs of life."""
 GRACE = 30.0
@@ -45,6 +48,10 @@ class Peer:
         self.heard = time.monotonic()
         connection.settimeout(None)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for name, value in KEEPALIVE.items():
+            if hasattr(socket, name):
+                connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
         # A frozen machine takes nothing, and must not freeze this one.
         limit = struct.pack("ll", int(PATIENCE), 0)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
@@ -103,6 +110,7 @@ class Meeting:
         self.reason = ""
         self.is_over = False
         self.when_lost: Callable[[str], None] = lambda reason: None
+        self.answers: Callable[[int], bool] | None = None
         self.changing = threading.Lock()
         for rank, peer in peers.items():
             threading.Thread(target=self.listen, args=(rank, peer), daemon=True).start()
@@ -127,7 +135,8 @@ class Meeting:
             for rank, peer in self.peers.items():
                 peer.beat()
                 silence = time.monotonic() - peer.heard
-                if silence > PATIENCE and not self.is_over:
+                is_late = silence > (WAIT if self.answers is None else PATIENCE)
+                if is_late and not self.is_over and not (self.answers and self.answers(rank)):
                     self.lose(f"{self.cluster.name_of(rank)} has been silent for {silence:.0f} seconds")
                     peer.end()
 

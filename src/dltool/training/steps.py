@@ -40,6 +40,8 @@ class Steps:
 
     memory: int | None = None
     """The bytes of main memory by which the tables are in it or read ahead; None is that of this machine."""
+    summary: tuple[str, ...] = ()
+    """What is said of the steps before the training."""
 
     def __init__(
         self, built: BuiltModel, config: Config, dataset: Dataset, strategy: Strategy | None, steps: int | None

@@ -27,6 +27,8 @@ LOST = (
 )
 """TensorFlow's errors when another worker is gone."""
 RESUME = "start all workers again with dltool resume, or with --run-or-resume"
+MILLISECONDS = 10_000
+"""In which a silent worker has to answer."""
 SECONDS_TO_HEAR = 2.0
 """For the reason to arrive after TensorFlow's error."""
 OWN_VARIABLES = ("CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS")
@@ -101,7 +103,17 @@ def join_team(meeting: Meeting, config: Config, dataset: Dataset, pinned: Mappin
         signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))
     # What waits for a lost worker ends at once, and not when TensorFlow notices.
     meeting.when_lost = lambda reason: context.context().abort_collective_ops(tf.errors.UNAVAILABLE, reason)
+    meeting.answers = answers
     return Team(meeting, strategy, found["memory"])
+
+
+def answers(rank: int) -> bool:
+    """Return whether TensorFlow's server of a worker answers, which needs none of Python's threads."""
+    try:
+        context.context().check_collective_ops_peer_health(f"/job:worker/replica:0/task:{rank}", MILLISECONDS)
+    except tf.errors.OpError:
+        return False
+    return True
 
 
 def facts_of(config: Config, dataset: Dataset, pinned: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from dltool.config.schema import Config
 from dltool.data.dataset import Dataset
 from dltool.model.augmentation import augmented
 from dltool.model.build import BuiltModel
+from dltool.text import counted, size_text
 from dltool.training.batches import BatchTables
 from dltool.training.loop import Loop, logs_of, takes_any_size
 from dltool.training.numerics import Strategy, choose_strategy, layers_of
@@ -85,6 +86,10 @@ class WorkerSteps(Steps):
         self.whole_order, size = self.rows, self.test.batch_size
         numbers = np.arange(len(self.validation_rows)) // size
         self.validation_rows = self.validation_rows[numbers % team.cluster.size == team.cluster.rank]
+        part = config.training.batch_size // team.cluster.size
+        sent = (8 if config.training.precision == "float64" else 4) * numbers_of_step(self.core)
+        words = f"each computes {counted(part, 'example')} of a batch, and a step sums {size_text(sent)}"
+        self.summary = (f"{team.cluster.size} workers: {words}",)
 
     def chosen_strategy(self, table: BatchTables, steps: int) -> Strategy:
         return choose_strategy(self.config, self.built, table, steps, is_cluster=True)
