@@ -83,7 +83,7 @@ def test_other_addresses_are_refused_on_both_sides():
     assert all("other addresses, as worker 1" in str(each) for each in found)
 
 
-def test_a_second_worker_of_the_same_rank_is_sent_away():
+def test_a_second_worker_of_the_same_rank_takes_the_place_of_the_first():
     chief, worker, last = clusters(3)
     found: dict[str, Any] = {}
 
@@ -95,12 +95,12 @@ def test_a_second_worker_of_the_same_rank_is_sent_away():
 
     threads = [begin("chief", chief), begin("first", worker)]
     time.sleep(0.2)
-    second = begin("second", worker)
-    second.join(10)
+    threads += [begin("second", worker)]
+    threads[1].join(10)
     for thread in [*threads, begin("last", last)]:
         thread.join(10)
-    assert "has come already" in str(found["second"])
-    assert (found["chief"], found["first"], found["last"]) == (None, "done", "done")
+    assert "another process has come as worker 1 of 3" in str(found["first"])
+    assert (found["chief"], found["second"], found["last"]) == (None, "done", "done")
 
 
 def test_strangers_at_the_port_are_ignored():

@@ -8,6 +8,7 @@ import contextlib
 import json
 import os
 import queue
+import select
 import socket
 import struct
 import sys
@@ -52,9 +53,8 @@ class Peer:
         for name, value in KEEPALIVE.items():
             if hasattr(socket, name):
                 connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
-        # A frozen machine takes nothing, and must not freeze this one.
-        limit = struct.pack("ll", int(PATIENCE), 0)
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
+        self.room = select.poll()
+        self.room.register(connection, select.POLLOUT)
 
     def send(self, value: Any, data: bytes = b"") -> None:
         """Send a message. Raises OSError."""
@@ -65,13 +65,12 @@ class Peer:
                 self.connection.sendall(data)
 
     def beat(self) -> None:
-        """Send a sign of life, unless a message is on its way."""
+        """Send a sign of life, unless a message is on its way or the other takes nothing."""
         if self.sending.acquire(blocking=False):
-            try:
-                with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError):
+                if self.room.poll(0):
                     self.connection.sendall(HEADER.pack(MARK, 0, 0))
-            finally:
-                self.sending.release()
+            self.sending.release()
 
     def receive(self, most: int = 0) -> Message:
         """Return the next message; with `most`, of at most so many bytes. Raises OSError: the connection has ended."""
@@ -280,19 +279,10 @@ def greet(cluster: Cluster, peer: Peer, peers: dict[int, Peer]) -> None:
         message = f"a worker was started with other addresses, as worker {rank!r}: {str(addresses)[:300]}"
         refuse({**peers, -1: peer}, message)
         raise ConfigError(message, f"start all with --cluster {','.join(cluster.addresses)}")
-    if rank in peers and not has_left(peers[rank]):
-        refuse({rank: peer}, f"{cluster.name_of(rank)} has come already")
-        return
+    if rank in peers:
+        # It may have been restarted.
+        refuse({rank: peers[rank]}, f"another process has come as {cluster.name_of(rank)}")
     peers[rank] = peer
-
-
-def has_left(peer: Peer) -> bool:
-    try:
-        return not peer.connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
-    except BlockingIOError:
-        return False
-    except OSError:
-        return True
 
 
 def refuse(peers: dict[int, Peer], message: str) -> None:

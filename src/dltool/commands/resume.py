@@ -61,7 +61,8 @@ def resume(
         options = epochs, allow_change, settings, progress, stops
         if cluster is None:
             return resume_run(path, *options)
-        from dltool.experiment.clustered import follow, meeting_of
+        from dltool.experiment.following import follow
+        from dltool.meeting import meeting_of
 
         with meeting_of(cluster) as meeting:
             if cluster.is_chief:

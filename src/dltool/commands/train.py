@@ -65,7 +65,8 @@ def train_together(
         terms = Terms(is_profiled=is_profiled, parts=parts_of)
         if cluster is None:
             return train_or_resume(document, runs, progress, stops, terms, resumes)
-        from dltool.experiment.clustered import follow, meeting_of, refuse_unfit
+        from dltool.experiment.following import follow, refuse_unfit
+        from dltool.meeting import meeting_of
 
         refuse_unfit(document, cluster)
         with meeting_of(cluster) as meeting:

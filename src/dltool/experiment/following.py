@@ -8,12 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dltool.config.cluster import Cluster
+from dltool.config.cluster_checks import cluster_problems
 from dltool.config.load import Document
 from dltool.data.checked import checked_config, checked_with
 from dltool.data.dataset import load_data
+from dltool.errors import ConfigError
 from dltool.experiment.new_training import Terms
 from dltool.experiment.opening import Experiment, new_experiment, prepared_steps, recorded_data, recorded_strategy
 from dltool.experiment.resuming import finish_new_config, recorded_experiment, with_epochs
+from dltool.experiment.signals import StopRequests
 from dltool.experiment.silent import Silent
 from dltool.experiment.stages import Stages
 from dltool.meeting import Meeting
@@ -21,6 +25,7 @@ from dltool.runs.files import Run
 from dltool.runs.records import read_record
 
 if TYPE_CHECKING:
+    from dltool.experiment.listener import Progress
     from dltool.training.fit import Fitting
 
 SENT = ("config.yaml", "resolved.yaml", "run.json", "split.npz", "origins.json")
@@ -37,6 +42,29 @@ class Followed:
 
     def record(self) -> dict[str, Any]:
         return {"worker": self.rank, "workers": self.size, "status": "completed"}
+
+
+def refuse_unfit(document: Document, cluster: Cluster) -> None:
+    """Raise ConfigError if the workers cannot train the config together, before any waits for another."""
+    ConfigError.refuse(cluster_problems(checked_config(document)[0], cluster.size))
+
+
+def follow(
+    document: Document | None, settings: Sequence[str], progress: "Progress", stops: StopRequests, meeting: Meeting
+) -> Followed:
+    """Do what the chief says: train the config of the `document`, or the run that it resumes, or nothing.
+
+    Raises ConfigError: the chief trains a config, and this worker has none; else as the chief, or WorkerLost."""
+    told, content = meeting.of_chief()
+    stages = Stages(progress, stops)
+    if told == "done":
+        return Followed(meeting.cluster.rank, meeting.cluster.size)
+    command, epochs = told
+    if command == "resume":
+        return follow_resumed_run(epochs, content, settings, stages, meeting)
+    if document is None:
+        raise ConfigError("the chief trains a new run, and this worker resumes one", "start all with the same command")
+    return follow_new_run(document, stages, meeting)
 
 
 def follow_new_run(document: Document, stages: Stages, meeting: Meeting) -> Followed:

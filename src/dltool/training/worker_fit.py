@@ -8,14 +8,10 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from dltool.config.schema import Config
-from dltool.data.dataset import Dataset
 from dltool.errors import MachineError, WorkerLost
-from dltool.model.build import BuiltModel
 from dltool.text import listed
 from dltool.training.checkpointing import Cadence
 from dltool.training.fit import FitResult, Fitting
-from dltool.training.numerics import Strategy
 from dltool.training.recovery import Recovery
 from dltool.training.state import BEST, TrainingState, variables
 from dltool.training.team import Team
@@ -43,16 +39,8 @@ class AgreedCadence(Cadence):
 class WorkerFitting(Fitting):
     """One worker's part of a run. All workers run the same calls, of equally many steps: sums would wait for ever."""
 
-    def __init__(
-        self,
-        team: Team,
-        built: BuiltModel,
-        config: Config,
-        dataset: Dataset,
-        strategy: Strategy | None,
-        steps: int | None,
-    ) -> None:
-        super().__init__(WorkerSteps(team, built, config, dataset, strategy, steps))
+    def __init__(self, team: Team, *parts: Any) -> None:
+        super().__init__(WorkerSteps(team, *parts))
         self.team, plain = team, self.recovery
         self.cadence = AgreedCadence(**{each.name: getattr(self.cadence, each.name) for each in fields(Cadence)})
         self.recovery = WorkerRecovery(team, self.steps, plain.callbacks, plain.best, self.cadence)

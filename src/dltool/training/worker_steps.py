@@ -8,8 +8,6 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from dltool.config.schema import Config
-from dltool.data.dataset import Dataset
 from dltool.model.augmentation import augmented
 from dltool.model.build import BuiltModel
 from dltool.text import counted, size_text
@@ -72,22 +70,14 @@ class WorkerLoop(Loop):
 class WorkerSteps(Steps):
     """The loops of a worker. Validation has no sums: each worker takes some of the batches, and metrics are added."""
 
-    def __init__(
-        self,
-        team: Team,
-        built: BuiltModel,
-        config: Config,
-        dataset: Dataset,
-        strategy: Strategy | None,
-        steps: int | None,
-    ) -> None:
+    def __init__(self, team: Team, *parts: Any) -> None:
         self.team, self.memory = team, team.memory
-        super().__init__(built, config, dataset, strategy, steps)
+        super().__init__(*parts)
         self.whole_order, size = self.rows, self.test.batch_size
         numbers = np.arange(len(self.validation_rows)) // size
         self.validation_rows = self.validation_rows[numbers % team.cluster.size == team.cluster.rank]
-        part = config.training.batch_size // team.cluster.size
-        sent = (8 if config.training.precision == "float64" else 4) * numbers_of_step(self.core)
+        part = self.config.training.batch_size // team.cluster.size
+        sent = (8 if self.config.training.precision == "float64" else 4) * numbers_of_step(self.core)
         words = f"each computes {counted(part, 'example')} of a batch, and a step sums {size_text(sent)}"
         self.summary = (f"{team.cluster.size} workers: {words}",)
 
