@@ -105,22 +105,18 @@ def test_a_second_worker_of_the_same_rank_takes_the_place_of_the_first():
 
 def test_strangers_at_the_port_are_ignored():
     chief, worker = clusters(2)
-    host, port = chief.addresses[0].split(":")
-
-    def stranger() -> None:
-        for _ in range(100):
-            with contextlib.suppress(OSError), socket.create_connection((host, int(port))) as connection:
-                connection.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-                return
-            time.sleep(0.01)
-
-    thread = threading.Thread(target=stranger)
+    found: list[Any] = []
+    thread = threading.Thread(target=lambda: found.extend(all_of([chief], [lambda met: "met"])))
     thread.start()
-    begun = threading.Timer(0.1, lambda: None)
-    begun.start()
-    found = all_of([chief, worker], [lambda met: "met", lambda met: met.of_chief()[0]])
-    thread.join()
-    assert found == ["met", "done"]
+    host, port = chief.addresses[0].split(":")
+    for content in (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", meeting.HEADER.pack(meeting.MARK, 3, 0) + b"nul", b""):
+        while thread.is_alive():
+            with contextlib.suppress(ConnectionRefusedError), socket.create_connection((host, int(port))) as connection:
+                connection.sendall(content)
+                break
+    assert all_of([worker], [lambda met: met.of_chief()[0]]) == ["done"]
+    thread.join(10)
+    assert found == ["met"]
 
 
 def failing(error: Exception) -> Work:
@@ -152,7 +148,7 @@ def test_a_connection_that_breaks_is_a_lost_worker():
         met.peers[0].end()
 
     def noticed(met: Meeting) -> Any:
-        met.when_lost = heard.append
+        met.abort_with(heard.append)
         return met.receive(1)
 
     found = all_of(members, [noticed, cut])

@@ -135,7 +135,7 @@ class Meeting:
                 peer.beat()
                 silence = time.monotonic() - peer.heard
                 is_late = silence > (WAIT if self.answers is None else PATIENCE)
-                if is_late and not self.is_over and not (self.answers and self.answers(rank)):
+                if is_late and not (self.answers and self.answers(rank)):
                     self.lose(f"{self.cluster.name_of(rank)} has been silent for {silence:.0f} seconds")
                     peer.end()
 
@@ -152,6 +152,12 @@ class Meeting:
         timer = threading.Timer(GRACE, self.give_up)
         timer.daemon = True
         timer.start()
+
+    def abort_with(self, abort: Callable[[str], None]) -> None:
+        """Have what runs in TensorFlow end by `abort` when a worker is lost, or now if one is."""
+        self.when_lost = abort
+        if self.reason:
+            abort(self.reason)
 
     def give_up(self) -> None:
         if not self.is_over:

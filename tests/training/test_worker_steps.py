@@ -12,8 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.training import worker_suite
 
+from dltool.config.cluster import Cluster
 from dltool.console.local_workers import free_ports
 from dltool.training.state import TrainingState
+from dltool.training.team import verdict
 from dltool.training.worker_state import mixed_seed, packed, state_of_worker, unpacked
 from dltool.training.worker_steps import local_order, sums_of
 
@@ -72,6 +74,24 @@ def test_another_number_of_workers_has_all_sums_and_draws_differently(size: int)
     found = [dict(state_of_worker(state_of_two(), rank, size).arrays) for rank in range(size)]
     assert [float(each["metrics/0/total"]) for each in found] == [4.0, 0.0, 0.0][:size]
     assert len({tuple(each["core/1/dropout/seed_generator_state"]) for each in found}) == size
+
+
+FACTS: dict[str, Any] = {"config": {"seed": "7"}, "data": {"fingerprint": "a"}, "machine": {"versions": {"keras": "3"}}}
+
+
+@pytest.mark.parametrize(
+    ("kind", "changed", "words"),
+    [
+        ("config", {"seed": "8"}, "has seed 8, and the chief 7"),
+        ("data", {"fingerprint": "b"}, "has other data"),
+        ("machine", {"versions": {"keras": "4"}}, "has versions.keras 4, and the chief 3"),
+    ],
+)
+def test_a_worker_that_differs_is_named_with_the_difference(kind: str, changed: dict[str, Any], words: str):
+    cluster = Cluster(("a:1", "b:1", "c:1"), 0)
+    assert verdict(cluster, [(FACTS, 9), (FACTS, 7), (FACTS, 8)]) == {"kind": "", "problems": "", "memory": 7}
+    found = verdict(cluster, [(FACTS, 9), (FACTS, 7), ({**FACTS, kind: changed}, 8)])
+    assert found == {"kind": kind, "problems": f"worker 2 of 3 (c:1) {words}", "memory": 7}
 
 
 Results = list[dict[str, Any]]

@@ -102,7 +102,7 @@ def join_team(meeting: Meeting, config: Config, dataset: Dataset, pinned: Mappin
         # TensorFlow has taken this signal for itself.
         signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))
     # What waits for a lost worker ends at once, and not when TensorFlow notices.
-    meeting.when_lost = lambda reason: context.context().abort_collective_ops(tf.errors.UNAVAILABLE, reason)
+    meeting.abort_with(lambda reason: context.context().abort_collective_ops(tf.errors.UNAVAILABLE, reason))
     meeting.answers = answers
     return Team(meeting, strategy, found["memory"])
 
@@ -123,14 +123,14 @@ def facts_of(config: Config, dataset: Dataset, pinned: Mapping[str, Any]) -> dic
     settings = {name: value for name, value in pinned.items() if name not in ("why_threads", "seed")}
     contents = recorded_contents(dataset)
     return {
+        "config": {place: str(value) for place, value in values(config).items() if not MAY_CHANGE.fullmatch(place)},
+        "data": {"fingerprint": contents["fingerprint"], "split": contents["split"]},
         "machine": {
             "versions": {"python": machine["python"].rpartition(".")[0], **machine["versions"]},
             "cpu_features": machine["cpu_features"],
             "environment": environment,
             **settings,
         },
-        "config": {place: str(value) for place, value in values(config).items() if not MAY_CHANGE.fullmatch(place)},
-        "data": {"fingerprint": contents["fingerprint"], "split": contents["split"]},
     }
 
 
