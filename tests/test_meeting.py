@@ -4,7 +4,7 @@ import contextlib
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -156,10 +156,9 @@ def test_a_connection_that_breaks_is_a_lost_worker():
 
 
 @pytest.fixture
-def frozen(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def frozen(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(meeting, "WAIT", 0.3)
     monkeypatch.setattr(meeting.Peer, "beat", lambda peer: None)
-    return
 
 
 def test_a_silent_worker_is_lost(frozen: None):

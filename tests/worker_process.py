@@ -18,7 +18,8 @@ from dltool.experiment import following, new_training, resuming
 def prepared(event: str, step: int, prepare: Any) -> Any:
     def wrapped(*arguments: Any) -> Any:
         fitting = prepare(*arguments)
-        agreed, happened = fitting.agreed_stop, []
+        agreed = fitting.agreed_stop
+        happened: list[str] = []
 
         def stop() -> Any:
             if fitting.position.steps >= step and not happened:
@@ -51,6 +52,6 @@ PACE = int(os.environ.get("PACE", "3"))
 if __name__ == "__main__":
     event, step = sys.argv[1], int(sys.argv[2])
     for module in (new_training, following, resuming):
-        module.prepared_steps = prepared(event, step, module.prepared_steps)
+        module.prepared_steps = prepared(event, step, module.__dict__["prepared_steps"])
     sys.argv = ["dltool", *sys.argv[3:]]
     __main__.main()

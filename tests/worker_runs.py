@@ -98,7 +98,8 @@ def main(folder: Path, count: int) -> None:
     Path("small.yaml").write_text(CONFIG, encoding="utf-8")
     workers(["train", "small.yaml", "--runs", "runs"])
     expected = content(Path("runs/small/0001"))
-    draws, found = random.Random(0), []
+    draws = random.Random(0)
+    found: list[bool] = []
     for number in range(count):
         for ranks in ((1,), (0,), (0, 1)):
             name = f"killed-{number}-{len(found)}"

@@ -17,6 +17,7 @@ def tf_config(kind: str, index: Any, **jobs: Any) -> dict[str, str]:
 
 def test_flags_name_the_workers_and_this_one():
     found = cluster_of("a:2222, [::1]:2223,c:1", 1, tf_config("worker", 0, worker=["x:1", "y:1"]))
+    assert found is not None
     assert found == Cluster(("a:2222", "[::1]:2223", "c:1"), 1)
     assert (found.size, found.is_chief, found.name_of(2)) == (3, False, "worker 2 of 3 (c:1)")
 
@@ -77,15 +78,21 @@ def slurm(rank: int = 0, **others: str) -> dict[str, str]:
     return {**step, "SLURM_STEP_TASKS_PER_NODE": "2(x2),1", "SLURM_PROCID": str(rank), **others}
 
 
+def slurm_cluster(environment: dict[str, str]) -> Cluster:
+    found = cluster_of("slurm", None, environment)
+    assert found is not None
+    return found
+
+
 def test_slurm_tasks_lie_in_blocks_on_its_nodes():
-    found = [cluster_of("slurm", None, slurm(rank)) for rank in range(5)]
+    found = [slurm_cluster(slurm(rank)) for rank in range(5)]
     assert [each.rank for each in found] == [0, 1, 2, 3, 4]
     assert len({each.addresses for each in found}) == 1
     hosts, ports = zip(*(each.rsplit(":", 1) for each in found[0].addresses), strict=True)
     assert hosts == ("node09", "node09", "node10", "node10", "login")
     assert len(set(found[0].addresses)) == 5
     assert all(15_000 <= int(port) < 32_768 for port in ports)
-    other = cluster_of("slurm", None, slurm(SLURM_STEP_ID="1"))
+    other = slurm_cluster(slurm(SLURM_STEP_ID="1"))
     assert set(other.addresses).isdisjoint(found[0].addresses)
 
 

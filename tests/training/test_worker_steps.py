@@ -39,22 +39,22 @@ def test_every_row_is_trained_on_once_in_its_batch(rows: int, size: int, part: i
 
 
 def test_sums_are_added_by_rank_in_their_own_dtype():
-    parts = [[np.float32([rank + 0.1, 3]), np.int32(rank)] for rank in range(3)]
+    parts = [[np.array([rank + 0.1, 3], np.float32), np.array(rank, np.int32)] for rank in range(3)]
     found = sums_of([b"".join(np.asarray(each).tobytes() for each in part) for part in parts], parts[0])
-    expected = np.float32([0.1, 3]) + np.float32([1.1, 3]) + np.float32([2.1, 3])
+    expected = np.array([0.1, 3], np.float32) + np.array([1.1, 3], np.float32) + np.array([2.1, 3], np.float32)
     assert found == expected.tobytes() + np.int32(3).tobytes()
 
 
 OWN = [
-    ("core/0/kernel", np.float32([[1, 2]])),
-    ("core/1/dropout/seed_generator_state", np.uint32([7, 3])),
-    ("metrics/0/total", np.float32(1.5)),
+    ("core/0/kernel", np.array([[1, 2]], np.float32)),
+    ("core/1/dropout/seed_generator_state", np.array([7, 3], np.uint32)),
+    ("metrics/0/total", np.array(1.5, np.float32)),
 ]
 
 
 def state_of_two() -> TrainingState:
-    seeds = np.stack([np.uint32([7, 3]), mixed_seed(np.uint32([7, 0]), 1)])
-    further = [(f"workers/{OWN[1][0]}", seeds), (f"workers/{OWN[2][0]}", np.float32([1.5, 2.5]))]
+    seeds = np.stack([np.array([7, 3], np.uint32), mixed_seed(np.array([7, 0], np.uint32), 1)])
+    further = [(f"workers/{OWN[1][0]}", seeds), (f"workers/{OWN[2][0]}", np.array([1.5, 2.5], np.float32))]
     return TrainingState([*OWN, *further], {"position": {"step": 3}})
 
 
@@ -62,7 +62,7 @@ def test_each_worker_gets_its_own_state_back():
     found = dict(state_of_worker(state_of_two(), 1, 2).arrays)
     assert list(found) == [name for name, _ in OWN]
     assert found["metrics/0/total"] == np.float32(2.5)
-    assert np.array_equal(found["core/1/dropout/seed_generator_state"], mixed_seed(np.uint32([7, 0]), 1))
+    assert np.array_equal(found["core/1/dropout/seed_generator_state"], mixed_seed(np.array([7, 0], np.uint32), 1))
     again = unpacked(*packed(state_of_two()))
     assert [(name, array.tolist(), array.dtype) for name, array in again.arrays] == [
         (name, array.tolist(), array.dtype) for name, array in state_of_two().arrays

@@ -5,7 +5,6 @@
 writes `FOLDER/RANK.json`: of each case its history, digests of what all workers have alike, and the error if there was
 one. The chief also writes the weights."""
 
-import functools
 import json
 import sys
 from pathlib import Path
@@ -80,20 +79,18 @@ def config_for(name: str) -> Config:
 
 
 def trained(meeting: Any, name: str, pace: int, start: Any = None) -> tuple[dict[str, Any], Any, list[Any]]:
-    from dltool.experiment.opening import joined
+    from dltool.experiment.joining import joined
     from dltool.model.build import build_model
     from dltool.training.fit import fit, prepare_fit
     from dltool.training.loop import Pace
     from dltool.training.numerics import pin
     from dltool.training.state import TrainingState, capture
-    from dltool.training.worker_fit import WorkerFitting, digests
+    from dltool.training.worker_fit import digests
 
     config, dataset, recorder = config_for(name), dataset_for(name), Recorder()
-    team, _ = joined(meeting, config, dataset, pin(config.seed, 1))
+    fitting_of = joined(meeting, config, dataset, pin(config.seed, 1))
     built = build_model(config, dataset.facts, dataset.examples("train").inputs)
-    fitting = prepare_fit(
-        built, config, dataset, pace=Pace(pace, is_fixed=True), fitting_of=functools.partial(WorkerFitting, team)
-    )
+    fitting = prepare_fit(built, config, dataset, pace=Pace(pace, is_fixed=True), fitting_of=fitting_of)
     error = ""
     try:
         fit(

@@ -1,6 +1,7 @@
 """What several workers cannot train together."""
 
 from collections.abc import Iterator
+from typing import Any
 
 from dltool.config.keras.objects import UNKNOWN, keras_objects_in
 from dltool.config.losses import EMBEDDINGS, OVERLAP, family_of
@@ -21,7 +22,8 @@ def cluster_problems(config: Config, workers: int) -> list[Problem]:
 
 
 def training_refusals(config: Config, workers: int) -> Iterator[Problem]:
-    training, size = config.training, config.training.batch_size
+    training = config.training
+    size: Any = training.batch_size
     if size is not UNKNOWN and size % workers:
         least = size // workers * workers
         fitting = [str(each) for each in (least, least + workers) if each]

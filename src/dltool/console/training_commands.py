@@ -101,8 +101,8 @@ def train(
             refuse_no_runs_folder(folder)
         from dltool.commands import train as command
 
-        options = {"runs": folder, "is_profiled": profile, "cluster": own_cluster, "resumes": run_or_resume is not None}
-        trained = partial(command.train_together, document, **options)
+        trained = partial(command.train_together, document, runs=folder, is_profiled=profile)
+        trained = partial(trained, cluster=own_cluster, resumes=run_or_resume is not None)
         work = partial(command.smoke, document) if smoke else trained
         within.carry_out(work, is_silent=quiet or as_json or follows(own_cluster), is_quiet=quiet)
 
@@ -126,6 +126,6 @@ def resume(
         from dltool.commands.resume import resume as run_resume
 
         place = place_of(workers, cluster, worker)
-        options = {"epochs": epochs, "allow_change": allow_change, "settings": moved or (), "cluster": place}
-        work = resumed_search(run, epochs or allow_change or moved) or partial(run_resume, run, **options)
+        again = partial(run_resume, run, epochs=epochs, allow_change=allow_change, settings=moved or (), cluster=place)
+        work = resumed_search(run, epochs or allow_change or moved) or again
         within.carry_out(work, is_silent=quiet or as_json or follows(place), is_quiet=quiet)

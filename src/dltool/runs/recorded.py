@@ -61,7 +61,8 @@ def machine_changes(record: RunRecord, pinned: Mapping[str, Any]) -> list[Change
     changes = list(differences(chosen(record.machine, COMPARED), chosen(describe_machine(), COMPARED)))
     changes += differences(chosen(record.pinned, PINNED), chosen(pinned, PINNED))
     # One process records no number of workers.
-    changes += differences(*({"workers": found.get("workers", 1)} for found in (record.pinned, pinned)))
+    was, now = ({"workers": found.get("workers", 1)} for found in (record.pinned, pinned))
+    changes += differences(was, now)
     return changes[:MOST_CHANGES]
 
 
