@@ -18,6 +18,9 @@ from dltool.experiment import following, new_training, resuming
 def prepared(event: str, step: int, prepare: Any) -> Any:
     def wrapped(*arguments: Any) -> Any:
         fitting = prepare(*arguments)
+        fitting.steps.train.pace.steps, fitting.steps.train.pace.is_fixed = PACE, True
+        if event == "nothing":
+            return fitting
         agreed = fitting.agreed_stop
         happened: list[str] = []
 
@@ -28,7 +31,6 @@ def prepared(event: str, step: int, prepare: Any) -> Any:
             return agreed()
 
         fitting.agreed_stop = stop
-        fitting.steps.train.pace.steps, fitting.steps.train.pace.is_fixed = PACE, True
         return fitting
 
     return wrapped

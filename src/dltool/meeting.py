@@ -121,7 +121,7 @@ class Meeting:
             while True:
                 value, data = peer.receive()
                 if isinstance(value, dict) and "ended" in value:
-                    self.lose(value["ended"] or f"{self.cluster.name_of(rank)} has ended")
+                    self.lose(value["ended"])
                     return
                 peer.inbox.put((value, data))
         except OSError:
@@ -199,19 +199,9 @@ class Meeting:
         values = [each for each, _ in self.gather(value)]
         return self.of_chief(decision(values) if self.cluster.is_chief else None)[0]
 
-    def end(self, reason: str = "") -> None:
-        """Leave the others: with a `reason` if this worker failed. The chief's is the end of all."""
-        if self.is_over:
-            return
-        self.is_over = True
-        for peer in self.peers.values():
-            with contextlib.suppress(OSError):
-                peer.send({"ended": reason})
-
     def wait_for_end(self) -> None:
         """Wait until the chief has written all results. Raises WorkerLost: it failed."""
-        if self.of_chief()[0] != "done":
-            raise WorkerLost(f"{self.cluster.name_of(0)} does something else")
+        self.of_chief()
         self.is_over = True
 
 
@@ -229,20 +219,17 @@ def meeting_of(cluster: Cluster, wait: float = WAIT) -> Iterator[Meeting]:
             meeting.of_chief("done")
             meeting.is_over = True
     except BaseException as error:
-        if isinstance(error, WorkerLost):
-            reason = meeting.reason or str(error)
-        else:
+        reason = meeting.reason
+        if not isinstance(error, WorkerLost):
             reason = f"{name} ended: {str(error) if isinstance(error, DltoolError) else type(error).__name__}"
-        meeting.end(reason)
+        for peer in meeting.peers.values():
+            with contextlib.suppress(OSError):
+                peer.send({"ended": reason})
         raise
     finally:
         meeting.is_over = True
         for peer in meeting.peers.values():
             peer.end()
-
-
-def hello(cluster: Cluster) -> dict[str, Any]:
-    return {"rank": cluster.rank, "addresses": list(cluster.addresses)}
 
 
 def welcome(cluster: Cluster, wait: float) -> dict[int, Peer]:
@@ -320,20 +307,19 @@ def arrive(cluster: Cluster, wait: float) -> Peer:
         except OSError:
             time.sleep(RETRY)
             continue
-        peer = Peer(connection)
-        try:
-            peer.send(hello(cluster))
+        peer, value = Peer(connection), None
+        with contextlib.suppress(OSError):
+            peer.send({"rank": cluster.rank, "addresses": list(cluster.addresses)})
             # The chief says when it gives up.
-            peer.connection.settimeout(max(1.0, deadline - time.monotonic() + PATIENCE))
+            connection.settimeout(max(1.0, deadline - time.monotonic() + PATIENCE))
             value, _ = peer.receive(MOST_BEFORE)
-        except OSError:
-            # Something else listens there, such as the last run that is ending.
-            peer.end()
-            time.sleep(RETRY)
-            continue
-        peer.connection.settimeout(None)
+            connection.settimeout(None)
+        if value == "welcome":
+            return peer
         if isinstance(value, dict) and "refused" in value:
             raise MachineError(str(value["refused"])[:1000], "start all workers with the same addresses")
-        return peer
+        # Something else listens there, such as the last run that is ending.
+        peer.end()
+        time.sleep(RETRY)
     message = f"after {wait:.0f} seconds, the chief at {cluster.addresses[0]} has not come"
     raise MachineError(message, "start it, or check that this machine reaches that address")
