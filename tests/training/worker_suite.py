@@ -112,12 +112,15 @@ def main(folder: Path, addresses: str, rank: int) -> None:
 
     # A process joins once.
     tf.distribute.MultiWorkerMirroredStrategy = once(tf.distribute.MultiWorkerMirroredStrategy)
+    sizes = counted_sums()
     cluster = cluster_of(addresses, rank, {})
     assert cluster is not None
     results: dict[str, Any] = {}
     with meeting_of(cluster, 60) as meeting:
         for name in CASES:
             results[name], built, states = trained(meeting, name, 4)
+            results[name]["numbers"] = sorted(set(sizes))
+            sizes.clear()
             if rank == 0:
                 np.savez(folder / f"{name}.npz", *built.core.get_weights())
             if name == "noisy":
@@ -131,6 +134,20 @@ def main(folder: Path, addresses: str, rank: int) -> None:
         if rank:
             meeting.wait_for_end()
     (folder / f"{rank}.json").write_text(json.dumps(results))
+
+
+def counted_sums() -> list[int]:
+    """Return a list that gets how many numbers each sum that is compiled from now on has."""
+    from dltool.training import team
+
+    sizes, original = list[int](), team.sum_of_all
+
+    def counting(vector: Any) -> Any:
+        sizes.append(vector.shape[0])
+        return original(vector)
+
+    team.sum_of_all = counting
+    return sizes
 
 
 def once(make: Any) -> Any:
