@@ -47,14 +47,15 @@ def measure(folder: str, times: int) -> None:
     built = best_model(run, config, dataset.facts)
     import keras
 
-    from dltool.evaluation.measure import predict
+    from dltool.evaluation.predictor import Inference
 
     saved = keras.models.load_model("runs/mnist/latest/model.keras")
     inputs = dataset.examples("test").inputs
     (images,) = inputs.values()
     array = np.asarray(images[np.arange(len(images))])
+    inference = Inference(built, config)
     ways: dict[str, Callable[[], object]] = {
-        "dltool": lambda: predict(built, config, inputs),
+        "dltool": lambda: inference(inputs),
         "model.predict": lambda: saved.predict(array, verbose=0),
     }
     seconds: dict[str, list[float]] = {name: [] for name in ways}

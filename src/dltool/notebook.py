@@ -9,8 +9,9 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from dltool.console.capture import captured_chatter
 from dltool.console.frame import allowed
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from dltool.config.load import Document
     from dltool.evaluation.figures.figure import Figure
+    from dltool.experiment.opening import LoadedPredictor
     from dltool.explain.explained import Explained
     from dltool.report.differences import Comparison
 
@@ -141,8 +143,7 @@ class TrainedRun:
     @property
     def best_epoch(self) -> int | None:
         """Return the epoch of the model's weights; None if the monitored value was always NaN."""
-        epoch: int | None = self.read_results()["best"]["epoch"]
-        return epoch
+        return cast("int | None", self.read_results()["best"]["epoch"])
 
     def read_results(self) -> dict[str, Any]:
         with plain_errors():
@@ -159,9 +160,14 @@ class TrainedRun:
             from dltool.experiment.opening import best_model, recorded_kind
             from dltool.experiment.refusals import require_code
 
-            run = directory.open_run(self.path)
-            require_code(run, f"predict {run.path}")
+            require_code(run := directory.open_run(self.path), f"predict {run.path}")
             return best_model(run, *recorded_kind(run)).full
+
+    @cached_property
+    def loaded(self) -> "LoadedPredictor":
+        from dltool.experiment.opening import LoadedPredictor
+
+        return LoadedPredictor()
 
     def predict(self, rows: Any) -> "pd.DataFrame":
         """Predict new data as `dltool predict` does, a row for each example.
@@ -177,13 +183,10 @@ class TrainedRun:
             from dltool.data.new_data import load_rows
             from dltool.experiment.refusals import require_code
 
-            run = directory.open_run(self.path)
-            require_code(run, f"predict {run.path}")
-            found = predictions_for(run, lambda data, facts: load_rows(data, facts, rows), progress)
-        places = found.pop("row") - 1
-        del found["file"]
-        index = rows.index[places] if isinstance(rows, pd.DataFrame) else pd.Index(places)
-        return pd.DataFrame(found, index=index)
+            require_code(run := directory.open_run(self.path), f"predict {run.path}")
+            found = predictions_for(run, lambda data, facts: load_rows(data, facts, rows), progress, self.loaded)
+        places, _ = found.pop("row") - 1, found.pop("file")
+        return pd.DataFrame(found, index=rows.index[places] if isinstance(rows, pd.DataFrame) else pd.Index(places))
 
     def evaluate(
         self, split: str | None = None, *, data: str | Path | None = None, metrics: Sequence[str] = ()
@@ -225,9 +228,9 @@ class TrainedRun:
             from dltool.config.explain_options import Asked
             from dltool.data.new_data import load_rows
 
-            asked = Asked(methods, examples, class_name)
             load = None if rows is None else lambda data, facts: load_rows(data, facts, rows)
-            return explained_run(directory.open_run(self.path), load, asked, progress)[1]
+            run, asked = directory.open_run(self.path), Asked(methods, examples, class_name)
+            return explained_run(run, load, asked, progress)[1]
 
     def summary(self) -> str:
         """Describe in one line how the run ended."""

@@ -11,7 +11,8 @@ from dltool.data.examples import Examples
 from dltool.data.facts import Facts, InputFacts
 from dltool.evaluation import measure as measure_module
 from dltool.evaluation.intervals import metric_intervals
-from dltool.evaluation.measure import measure, predict
+from dltool.evaluation.measure import measure
+from dltool.evaluation.predictor import Inference
 from dltool.model.build import build_model
 
 EXAMPLES = 700
@@ -76,7 +77,7 @@ def test_the_values_of_examples_average_to_the_metrics_and_outputs_are_those_of_
     built, config, examples, found = measured
     for name in ("loss", "accuracy"):
         assert found.values[name].mean() == pytest.approx(found.metrics[name], rel=1e-4)
-    np.testing.assert_array_equal(found.outputs["output"], predict(built, config, examples.inputs)["output"])
+    np.testing.assert_array_equal(found.outputs["output"], Inference(built, config)(examples.inputs)["output"])
 
 
 def test_the_loss_of_an_example_has_what_layers_add_to_that_of_its_batch() -> None:

@@ -6,7 +6,8 @@ from dltool.config.schema import Config
 from dltool.config.tasks import TargetFacts
 from dltool.data.examples import Examples
 from dltool.data.facts import Facts, InputFacts
-from dltool.evaluation.measure import measure, predict
+from dltool.evaluation.measure import measure
+from dltool.evaluation.predictor import Inference
 from dltool.evaluation.tasks import assessed_outputs
 from dltool.model.build import build_model
 
@@ -55,7 +56,7 @@ def test_the_same_weights_give_the_same_bits_in_another_model(config, facts, exa
 
 def test_predictions_are_those_of_the_full_model(config, facts, examples):
     built = build_model(config, facts)
-    outputs = predict(built, config, {"input": examples.inputs["input"][:300]})["output"]
+    outputs = Inference(built, config)({"input": examples.inputs["input"][:300]})["output"]
     assert outputs.shape == (300, 3)
     np.testing.assert_allclose(outputs, built.full.predict(examples.inputs["input"][:300], verbose=0), rtol=1e-5)
 
@@ -100,5 +101,5 @@ def test_reconstruction_errors_are_those_of_probabilities(is_index) -> None:
     expected = (
         np.eye(3)[inputs] - scipy.special.softmax(logits, -1) if is_index else inputs - scipy.special.expit(logits)
     )
-    found = predict(built, config, {"input": inputs})["output"]
+    found = Inference(built, config)({"input": inputs})["output"]
     np.testing.assert_allclose(found, (expected**2).reshape(10, -1).mean(1), rtol=1e-5)

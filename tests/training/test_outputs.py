@@ -11,7 +11,8 @@ from dltool.data.dataset import Dataset
 from dltool.data.examples import Examples
 from dltool.data.facts import Facts, InputFacts
 from dltool.data.split.at_random import Split
-from dltool.evaluation.measure import measure, predict
+from dltool.evaluation.measure import measure
+from dltool.evaluation.predictor import Inference
 from dltool.model.build import build_model
 from dltool.training import batches
 from dltool.training.batches import make_tables, model_targets
@@ -159,7 +160,7 @@ def test_what_is_restored_is_the_input_before_augmentation(make_config, images):
     np.testing.assert_array_equal(given, half)
     np.testing.assert_array_equal(restored, half)
     loss = measure(built, config, Examples(images.inputs)).metrics["loss"]
-    errors = predict(built, config, images.inputs)["output"]
+    errors = Inference(built, config)(images.inputs)["output"]
     assert errors.shape == (118,)
     np.testing.assert_allclose(errors.mean(), loss, rtol=1e-5)
 
@@ -178,7 +179,7 @@ def test_classification_and_restoring_go_together(make_config, images, train):
     config = make_config(model={"layers": layers, "outputs": outputs}, training={"loss": None, "metrics": []})
     trained = train(config, images)
     assert {"kind_accuracy", "val_image_loss"} <= trained.result.history[-1].logs.keys()
-    found = predict(trained.built, config, images.inputs)
+    found = Inference(trained.built, config)(images.inputs)
     assert (found["kind"].shape, found["image"].shape) == ((118, 3), (118,))
 
 

@@ -6,7 +6,8 @@ from sklearn.metrics import mean_pinball_loss
 
 from dltool.config.keras.ranges import out_of_range
 from dltool.data.split.at_random import Split
-from dltool.evaluation.measure import measure, predict
+from dltool.evaluation.measure import measure
+from dltool.evaluation.predictor import Inference
 from dltool.keras_names import AllowedCode, allowing, argument_summary, arguments, summary
 
 
@@ -27,7 +28,7 @@ def test_a_quantile_is_above_its_share_of_the_targets(make_config, noisy, train,
         training={"loss": {"Quantile": quantile}, "metrics": [], "epochs": 20, "optimizer": {"Adam": 0.02}},
     )
     built = train(config, noisy).built
-    predicted = predict(built, config, noisy.inputs)["output"][:, 0]
+    predicted = Inference(built, config)(noisy.inputs)["output"][:, 0]
     assert np.mean(noisy.targets["target"] <= predicted) == pytest.approx(quantile, abs=0.03)
     expected = mean_pinball_loss(noisy.targets["target"], predicted, alpha=quantile)
     found = measure(built, config, noisy.all)

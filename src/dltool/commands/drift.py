@@ -64,10 +64,10 @@ def drift(path: Path, files: Sequence[str], expect: Sequence[str], progress: "Pr
     config, facts = recorded_kind(run)
     dataset, why = training_data(run, progress)
     kept = kept_distributions(run, config, facts, dataset, why)
-    new, outputs, decided = outputs_for(run, lambda data, facts: load_new(data, facts, files), progress)
+    new, outputs, predictor = outputs_for(run, lambda data, facts: load_new(data, facts, files), progress)
     from dltool.evaluation.kept_distributions import described_inputs, described_outputs, drifts
 
-    described = described_inputs(config, facts, new) | described_outputs(decided, facts, outputs)
+    described = described_inputs(config, facts, new) | described_outputs(predictor.config, facts, outputs)
     found = drifts(kept, described, config.seed)
     values = {each.name: each.distance for each in found}
     values |= {

@@ -138,10 +138,9 @@ def examples_of(dataset: Dataset, split: str) -> Examples:
 
 
 def warn_of_unusual_values(examples: Examples, facts: Facts, built: "BuiltModel", progress: "Progress") -> None:
-    from dltool.model.unusual_values import unusual_values
+    from dltool.evaluation.predictor import unusual
 
-    types = {name: found.column for name, found in facts.inputs.items() if found.column is not None}
-    for warning in unusual_values(examples.inputs, types, built.fitted.columns):
+    for warning in unusual(built, facts, examples.inputs):
         progress.warn(warning)
 
 

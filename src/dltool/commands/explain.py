@@ -90,7 +90,8 @@ def explained_run(
         built = best_model(run, config, facts)
     else:
         config, facts = recorded_kind(run)
-        source, built = new_examples(run, config, facts, load, progress)
+        source, predictor = new_examples(run, load, progress)
+        built = predictor.built
         if len(source) > asked.examples:
             words = f"the first {asked.examples:,} of {len(source):,} examples are explained; --examples changes it"
             progress.warn(words)

@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dltool.config.schema import Config, Data
-from dltool.data.arrays.rows import stack
 from dltool.data.examples import Examples
 from dltool.data.facts import Facts
-from dltool.data.new_data import STDIN, NewExamples, load_new, unseen_problems
+from dltool.data.new_data import STDIN, NewExamples, load_new
 from dltool.durable_files import refuse_no_file
-from dltool.errors import ConfigError, DataError
+from dltool.errors import ConfigError
 from dltool.evaluation.predicted_masks import are_masks, refuse_folder, write_masks
-from dltool.evaluation.predictions import FORMATS, predictions, records, refuse_unclear, write
-from dltool.experiment.opening import best_model, recorded_kind
+from dltool.evaluation.predictions import FORMATS, records, refuse_unclear, write
+from dltool.experiment.opening import best_predictor, recorded_kind
 from dltool.experiment.refusals import require_code
 from dltool.experiment.stages import Stages
 from dltool.runs.directory import open_run
@@ -25,8 +24,11 @@ from dltool.runs.files import Run
 from dltool.text import whole_text
 
 if TYPE_CHECKING:
+    from dltool.evaluation.predictor import Predictor
     from dltool.experiment.listener import Progress
-    from dltool.model.build import BuiltModel
+
+Load = Callable[[Data, Facts], NewExamples]
+Opened = Callable[[Run, Config, Facts], "Predictor"]
 
 
 @dataclass(frozen=True)
@@ -62,8 +64,8 @@ def predict(path: Path, files: Sequence[str], out: Path | None, progress: "Progr
         if out.exists() and any(file != STDIN and Path(file).exists() and out.samefile(file) for file in files):
             raise ConfigError(f"{out} is one of the input files", "choose another file for the predictions")
     if out is not None and is_folder:
-        new, outputs, decided = outputs_for(run, lambda data, facts: load_new(data, facts, files), progress)
-        masks = write_masks(out, new.places["file"].tolist(), outputs, decided, facts)
+        new, outputs, predictor = outputs_for(run, lambda data, facts: load_new(data, facts, files), progress)
+        masks = write_masks(out, new.places["file"].tolist(), outputs, predictor.config, facts)
         return PredictionOutcome(run.path, {**new.places, "mask": np.array(masks, dtype=object)}, out)
     if are_masks(facts):
         refuse_unclear(config, facts, "--out FOLDER writes an image of classes for each file")
@@ -74,51 +76,39 @@ def predict(path: Path, files: Sequence[str], out: Path | None, progress: "Progr
 
 
 def predictions_for(
-    run: Run, load: Callable[[Data, Facts], NewExamples], progress: "Progress"
+    run: Run, load: Load, progress: "Progress", opened: Opened = best_predictor
 ) -> dict[str, np.ndarray]:
     """Return the prediction columns for the examples that `load` returns. Raises as :func:`predict`."""
     config, facts = recorded_kind(run)
     refuse_unclear(config, facts)
-    new, outputs, decided = outputs_for(run, load, progress)
+    new, outputs, predictor = outputs_for(run, load, progress, opened)
     files = np.array([whole_text(name) for name in new.places["file"]], dtype=object)
-    return {**new.places, "file": files, **predictions(decided, facts, outputs)}
+    return {**new.places, "file": files, **predictor.columns(outputs)}
 
 
 def outputs_for(
-    run: Run, load: Callable[[Data, Facts], NewExamples], progress: "Progress"
-) -> tuple[Examples, dict[str, np.ndarray], Config]:
-    """Return the examples that `load` returns, the outputs by name, and the config with the decision thresholds
-    of the run."""
-    config, facts = recorded_kind(run)
-    new, built = new_examples(run, config, facts, load, progress)
-    from dltool.evaluation.measure import predict as outputs_of
-    from dltool.evaluation.thresholds import recorded_decision
-
+    run: Run, load: Load, progress: "Progress", opened: Opened = best_predictor
+) -> tuple[Examples, dict[str, np.ndarray], "Predictor"]:
+    """Return the examples that `load` returns, the outputs by name, and the predictor, which `opened` gives."""
+    new, predictor = new_examples(run, load, progress, opened)
     progress.stage("predicting")
-    decided, _ = recorded_decision(run, config, facts)
-    return new, outputs_of(built, config, new.inputs), decided
+    return new, predictor(new.inputs), predictor
 
 
 def new_examples(
-    run: Run, config: Config, facts: Facts, load: Callable[[Data, Facts], NewExamples], progress: "Progress"
-) -> tuple[Examples, "BuiltModel"]:
+    run: Run, load: Load, progress: "Progress", opened: Opened = best_predictor
+) -> tuple[Examples, "Predictor"]:
     """Return the examples that `load` returns and the best model, with a warning for values that training has not seen.
 
     Raises DataError: the data cannot be read, or the model cannot take its values; RunError: the run is damaged."""
+    config, facts = recorded_kind(run)
     with Stages(progress).reading():
         new = load(config.data, facts)
         for warning in new.warnings:
             progress.warn(warning)
-    from dltool.model.unusual_values import unusual_values
-
-    built = best_model(run, config, facts)
+    predictor = opened(run, config, facts)
     if not run.is_complete():
         progress.warn(f"{run.path} is not complete: these are predictions of its best weights so far")
-    types = {name: found.column for name, found in facts.inputs.items() if found.column is not None}
-    known: dict[str, Any] = {name: state.get("vocabulary") for name, state in built.fitted.columns.items()}
-    DataError.refuse(unseen_problems(new.tables, types, known))
-    if new.tables:
-        read = {name: stack([table.columns[name].values for table in new.tables]) for name in types}
-        for warning in unusual_values(read, types, built.fitted.columns):
-            progress.warn(warning)
-    return new.examples, built
+    for warning in predictor.warnings(new):
+        progress.warn(warning)
+    return new.examples, predictor

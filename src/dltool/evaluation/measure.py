@@ -13,7 +13,6 @@ import tensorflow as tf
 
 from dltool.config.outputs import OutputSpec
 from dltool.config.schema import Config
-from dltool.data.arrays.rows import Rows
 from dltool.data.examples import Examples
 from dltool.evaluation.features import Features
 from dltool.evaluation.findings import MASK
@@ -120,37 +119,19 @@ def measuring_step(
     return tf.function(step, autograph=False)
 
 
-def predict(built: BuiltModel, config: Config, inputs: Mapping[str, Rows]) -> dict[str, np.ndarray]:
-    """Return the outputs for raw inputs by name, (examples, …) of float32, or float64 at that precision.
-
-    A reconstruction is given as the mean squared error of each example, (examples,). Predictions are bit-identical to
-    those of :func:`measure` for the same examples in the same order.
-
-    Raises ConfigError, DataError, MachineError: as in :mod:`dltool.training.failures`."""
-    with plain_failures(config):
-        tables = make_tables(built, inputs, {})
-
-        def step(tensors: Any, rows: Any, _: Any) -> tuple[dict[str, Any], list[Any]]:
-            batch, targets, _ = tables.batch(tensors, rows)
-            values, logits = {}, []
-            for head, target, output in each_head(built, targets, built.core(batch, training=False)):
-                exact = at_least_float32(output)
-                values[head.name] = exact if head.target else squared_error(built, head, target, exact)
-                logits += before_sigmoid(head, output)
-            return values, logits
-
-        compiled = tf.function(step, autograph=False)
-        batches = in_batches(built, config, tables, compiled, range(len(next(iter(inputs.values())))))
-        return joined([{name: each.numpy() for name, each in outputs.items()} for _, (outputs, _) in batches])
-
-
 def in_batches(
-    built: BuiltModel, config: Config, tables: BatchTables, step: Step, examples: range, chosen: np.ndarray = NONE
+    built: BuiltModel,
+    config: Config,
+    tables: BatchTables,
+    step: Step,
+    examples: range,
+    chosen: np.ndarray = NONE,
+    has_losses: bool = True,
 ) -> Iterator[tuple[int, Any]]:
     """Yield the first index of each batch and the result of `step` for its tensors, its rows and its `chosen` rows. The
-    step is traced once if it gives the same for any number of rows, else once for each number."""
+    step, which may compute losses, is traced once if it gives the same for any number of rows, else for each number."""
     size = evaluation_batch(built, config.training.batch_size)
-    any_size = takes_any_size(built.core)
+    any_size = takes_any_size(built.core, has_losses=has_losses)
     order = np.arange(examples.stop, dtype=np.int32)
     with evaluating(built.core, config.seed):
         for first in examples[::size]:

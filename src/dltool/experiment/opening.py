@@ -25,6 +25,7 @@ from dltool.runs.records import read_record, recorded_threads
 from dltool.runs.start_record import kept_start
 
 if TYPE_CHECKING:
+    from dltool.evaluation.predictor import Predictor
     from dltool.model.build import BuiltModel
     from dltool.training.fit import Fitting
     from dltool.training.numerics import Strategy
@@ -150,6 +151,33 @@ def best_model(run: Run, config: Config, facts: Facts) -> "BuiltModel":
         raise RunError(f"{run.path} has no model of its own: data.final is none", f"use a fold: {run.folds / '1'}")
     built, _ = recorded_model(run, config, facts)
     return with_best_weights(run, config, built)
+
+
+def best_predictor(run: Run, config: Config, facts: Facts) -> "Predictor":
+    """Load the best model of the run with its decision thresholds. Raises as :func:`best_model`."""
+    from dltool.evaluation.predictor import Predictor
+    from dltool.evaluation.thresholds import recorded_decision
+
+    built = best_model(run, config, facts)
+    return Predictor(built, recorded_decision(run, config, facts)[0], facts)
+
+
+class LoadedPredictor:
+    """The predictor of a run, which is loaded again only if files of the run have changed."""
+
+    def __init__(self) -> None:
+        self.state: object = None
+        self.predictor: Predictor
+
+    def __call__(self, run: Run, config: Config, facts: Facts) -> "Predictor":
+        """Return the predictor. Raises as :func:`best_model`."""
+        parts = [run, *run.parts]
+        files = [path for each in parts for path in (each.record, each.resolved, each.results, each.best_weights)]
+        stats = [path.stat() for path in files if path.exists()]
+        state = [(each.st_ino, each.st_mtime_ns, each.st_size) for each in stats]
+        if state != self.state:
+            self.predictor, self.state = best_predictor(run, config, facts), state
+        return self.predictor
 
 
 def with_best_weights(run: Run, config: Config, built: "BuiltModel") -> "BuiltModel":

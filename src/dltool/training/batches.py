@@ -1,5 +1,6 @@
 """Feed batches to the compiled loop from memory, or from a read-ahead buffer."""
 
+import copy
 import itertools
 import math
 from abc import ABC, abstractmethod
@@ -15,11 +16,13 @@ import tensorflow as tf
 from dltool.data.arrays.rows import Coded, Rows, aligned, is_aligned, is_text
 from dltool.machine import release_memory, usable_memory
 from dltool.model.build import BuiltModel
+from dltool.training.compiled_preprocessing import Preprocessing
 
 LOOKUP_BYTES = 2**26
 BLOCK_BYTES = 2**23
 """Bytes of rows preprocessed at once."""
 POINTER_BYTES = 8
+FEW_ROWS = 64
 CHUNK_BYTES = 2**25
 """Bytes of rows read at once. One chunk is in use while the next one is read."""
 RESIDENT_SHARE = 4
@@ -48,6 +51,7 @@ class Layout:
         inputs: Mapping[str, Rows],
         targets: Mapping[str, np.ndarray],
         weights: np.ndarray | None,
+        preprocessing: Preprocessing | None = None,
     ) -> None:
         self.built, self.inputs, self.targets, self.weights = built, inputs, targets, weights
         self.beside = [*targets.values(), *(() if weights is None else (weights,))]
@@ -58,8 +62,10 @@ class Layout:
             for name, rows in inputs.items()
             if isinstance(rows, Coded) and name in self.before and fits_lookup(self.before[name], rows)
         }
-        self.prepare = compiled(self.before)
-        samples = self.stored(np.arange(1), inputs)
+        self.prepare = preprocessing or Preprocessing(built.preprocessors)
+        found = self.stored(np.arange(1), inputs)
+        # In an order that does not depend on what is looked up.
+        samples = {name: found[name] for name in inputs}
         self.groups = grouped(samples)
         self.slots = slots_of(self.groups, samples)
         arrays = self.arrays(np.arange(1), self.groups)
@@ -95,6 +101,12 @@ class Layout:
             parts = [stored[name][..., np.newaxis] if self.slots[name].is_flat else stored[name] for name in group]
             arrays.append(parts[0] if len(parts) == 1 else np.concatenate(parts, axis=-1))
         return [*arrays, *(values[indices] for values in self.beside)]
+
+    def without_rows(self) -> "Layout":
+        """Return the same layout, of which only :meth:`batch` can be used: it keeps no rows in memory."""
+        empty = copy.copy(self)
+        empty.inputs, empty.looked_up = {}, {}
+        return empty
 
     def batch(self, tables: Sequence[Any], rows: Any) -> tuple[Any, Any, Any]:
         """Return preprocessed inputs, targets and weights (None without any) of these rows of the `tables`, inside a
@@ -218,11 +230,13 @@ def make_tables(
     inputs: Mapping[str, Rows],
     targets: Mapping[str, np.ndarray],
     weights: np.ndarray | None = None,
+    preprocessing: Preprocessing | None = None,
     memory: int | None = None,
 ) -> BatchTables:
     """Build the tables of raw `inputs`, of `targets` (rows, …) by output name, and of `weights` (rows,). An output
-    without a target is compared with the preprocessed input. `memory` are the bytes of main memory."""
-    layout = Layout(built, inputs, targets, weights)
+    without a target is compared with the preprocessed input. `preprocessing` is that of earlier tables of the model;
+    `memory` are the bytes of main memory."""
+    layout = Layout(built, inputs, targets, weights, preprocessing)
     return Resident(layout) if are_resident(layout.row_bytes, layout.rows, memory) else Streamed(layout)
 
 
@@ -277,19 +291,11 @@ def grows(preparation: keras.Model, rows: Rows) -> bool:
 
 
 def fits_lookup(preparation: keras.Model, rows: Coded) -> bool:
-    """Return whether each distinct text can be preprocessed once, and rows then be looked up."""
-    return bool(8 * len(rows.values) * math.prod(axis or 1 for axis in preparation.output_shape[1:]) <= LOOKUP_BYTES)
-
-
-def compiled(preprocessors: Mapping[str, keras.Model]) -> Any:
-    """Compile all preprocessing into one function, from raw to preprocessed rows by name."""
-
-    def prepare(raw: Mapping[str, Any]) -> dict[str, Any]:
-        return {name: model(raw[name], training=False) for name, model in preprocessors.items()}
-
-    models = preprocessors.items()
-    specs = {name: tf.TensorSpec((None, *model.input_shape[1:]), model.inputs[0].dtype) for name, model in models}
-    return tf.function(prepare, autograph=False, input_signature=[specs])
+    """Return whether each distinct text can be preprocessed once, and rows then be looked up. Of few rows, this would
+    take longer than the compiled preprocessing."""
+    return len(rows) > FEW_ROWS and bool(
+        8 * len(rows.values) * math.prod(axis or 1 for axis in preparation.output_shape[1:]) <= LOOKUP_BYTES
+    )
 
 
 def preprocessed_values(preparation: keras.Model, rows: Coded) -> np.ndarray:

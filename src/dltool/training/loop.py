@@ -169,12 +169,12 @@ def train_loop(
     return Loop(tables, step, core.get_metrics_result, size, one_trace=any_size, jit_compile=jit_compile)
 
 
-def takes_any_size(core: keras.Model, augmentation: keras.Model | None = None) -> bool:
+def takes_any_size(core: keras.Model, augmentation: keras.Model | None = None, has_losses: bool = True) -> bool:
     """Return whether one trace computes the same for batches of every size. With several outputs, Keras's losses count
     the examples while tracing. Some layers do too, and the user's may."""
     models = [core] if augmentation is None else [core, augmentation]
     layers = {type(layer).__name__ for layer in layers_of(models)}
-    return len(core.outputs) == 1 and not ALLOWED and layers.isdisjoint(SIZED)
+    return (len(core.outputs) == 1 or not has_losses) and not ALLOWED and layers.isdisjoint(SIZED)
 
 
 def test_loop(core: keras.Model, tables: BatchTables, weighting: Weighting | None, size: int) -> Loop:

@@ -58,7 +58,7 @@ class Steps:
             made_optimizer(config, later)
         self.phase = 0
         self.compile()
-        table = make_tables(built, dataset.inputs, self.targets, dataset.all.weights, self.memory)
+        table = make_tables(built, dataset.inputs, self.targets, dataset.all.weights, memory=self.memory)
         size = config.training.batch_size
         weighting = made_weighting(built, self.targets, dataset.all.weights is not None, by_class(built, dataset))
         plain = made_weighting(built, self.targets, dataset.all.weights is not None)
