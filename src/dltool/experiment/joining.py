@@ -11,10 +11,10 @@ from dltool.meeting import Meeting
 if TYPE_CHECKING:
     from dltool.training.fit import Fitting
 
+Met = Meeting | None
 
-def joined(
-    meeting: Meeting | None, config: Config, dataset: Dataset, pinned: dict[str, Any]
-) -> "Callable[..., Fitting] | None":
+
+def joined(meeting: Met, config: Config, dataset: Dataset, pinned: dict[str, Any]) -> "Callable[..., Fitting] | None":
     """Join the team of the `meeting`; return what makes the fitting of one of its workers, None without a meeting.
 
     The `pinned` settings get the number of workers. Raises as :func:`dltool.training.team.join_team`."""

@@ -84,9 +84,8 @@ def train_until_stopped(document: Document, runs: Path, stages: Stages, terms: T
         if config.training.precision == "mixed_float16" and not experiment.pinned["gpus"]:
             progress.warn("mixed_float16 is many times slower than float32 without a GPU; try mixed_bfloat16")
     started = experiment.built.started
-    of_start = start_lines(None if started is None else started.record)
-    lines = [*overrides(document, config), *of_start, *fitting.steps.summary]
-    progress.prepared(config, dataset.facts, experiment.built.full.count_params(), lines)
+    lines = [*overrides(document, config), *start_lines(None if started is None else started.record)]
+    progress.prepared(config, dataset.facts, experiment.built.full.count_params(), [*lines, *fitting.steps.summary])
     # In an untrusted run directory, git could run programs from it.
     git = read_record(whole).git if whole is not None else git_commit(document.path.absolute().parent)
     fields = {"most_rows": terms.most_rows, "git": git}

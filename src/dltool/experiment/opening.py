@@ -9,10 +9,9 @@ from dltool.config.schema import Config
 from dltool.data.dataset import Dataset, Read, load_data
 from dltool.data.facts import Facts
 from dltool.errors import ConfigError, DataError, RunError, UnreadableConfig
-from dltool.experiment.joining import joined
+from dltool.experiment.joining import Met, joined
 from dltool.experiment.refusals import refuse_files, refuse_other_preprocessing, refuse_other_weights
 from dltool.imports import is_own_process
-from dltool.meeting import Meeting
 from dltool.runs.files import Run
 from dltool.runs.recorded import (
     as_run_error,
@@ -35,8 +34,7 @@ if TYPE_CHECKING:
 class Experiment:
     """A model and its data, ready to train or to evaluate. `pinned` are the settings that determine result bits.
 
-    `is_kept`: the run remains, so figures are drawn. `is_tested`: the best model is measured on the test split. For
-    `fitting_of` see :func:`dltool.experiment.joining.joined`."""
+    `is_kept`: figures are drawn. `is_tested`: the best model is tested. For `fitting_of` see `joined`."""
 
     config: Config
     dataset: Dataset
@@ -48,11 +46,7 @@ class Experiment:
 
 
 def new_experiment(
-    config: Config,
-    dataset: Dataset,
-    threads: int | None = None,
-    start: Path | None = None,
-    meeting: Meeting | None = None,
+    config: Config, dataset: Dataset, threads: int | None = None, start: Path | None = None, meeting: Met = None
 ) -> Experiment:
     """Build the model for the data, its preprocessing fitted on the training split alone.
 
@@ -109,13 +103,12 @@ def recorded_kind(run: Run) -> tuple[Config, Facts]:
 
 
 def recorded_model(
-    run: Run, config: Config, facts: Facts, is_pretrained: bool = False, join: Callable[[Any], Any] | None = None
+    run: Run, config: Config, facts: Facts, is_pretrained: bool = False
 ) -> tuple["BuiltModel", Mapping[str, Any]]:
     """Build the model of a run with its fitted preprocessing and new weights; return it and the pinned settings.
 
     The run holds its trained weights. A backbone's weight files are needed only if training starts over
-    (`is_pretrained`). `join` gets the settings before TensorFlow's first operation. Raises RunError: the run's files
-    are damaged, or a file of weights has changed."""
+    (`is_pretrained`). Raises RunError: the run's files are damaged, or a file of weights has changed."""
     refuse_files(run, config, ("model", "augmentation"))
     from dltool.model.build import build_model
     from dltool.model.inputs import Fitted
@@ -128,8 +121,6 @@ def recorded_model(
     threads = recorded_threads(run, record)
     # In other processes the number of threads is left unchanged: TensorFlow may be running already.
     pinned = pin(config.seed, threads if is_own_process() else None)
-    if join is not None:
-        join(pinned)
     fitted = Fitted(load_preprocessing(run.preprocessing), load_columns(run.preprocessing))
     try:
         start = kept_start(run) if is_pretrained else None

@@ -27,7 +27,7 @@ from dltool.runs.checkpoint_file import REMOVED, Checkpoint, has_checkpoints, ne
 from dltool.runs.checkpoint_state import check_saved_state
 from dltool.runs.files import Run, digest
 from dltool.runs.recorded import Change, machine_changes, recorded_config, refuse_unset
-from dltool.runs.records import RunRecord, in_sentence, read_record
+from dltool.runs.records import RunRecord, in_sentence, read_record, recorded_threads
 from dltool.tracking import refuse_missing_extras
 
 if TYPE_CHECKING:
@@ -83,15 +83,16 @@ def resume_locked(
 
 def recorded_experiment(run: Run, config: Config, dataset: Dataset, starts_over: bool, terms: Terms) -> Experiment:
     """Build the model of a run on its data, with the other workers of the terms' cluster, if any."""
+    fitting_of, size = None, {}
     if terms.meeting is not None:
+        from dltool.training.numerics import pin
+
         starts_over = terms.meeting.of_chief(starts_over)[0]
-    found: list[Any] = []
-
-    def join(pinned: dict[str, Any]) -> None:
-        found.append(joined(terms.meeting, config, dataset, pinned))
-
-    built, pinned = recorded_model(run, config, dataset.facts, starts_over, join)
-    return Experiment(config, dataset, built, pinned, terms.is_kept, terms.is_tested, found[0])
+        pinned = pin(config.seed, recorded_threads(run, read_record(run)))
+        fitting_of = joined(terms.meeting, config, dataset, pinned)
+        size = {"workers": terms.meeting.cluster.size}
+    built, found = recorded_model(run, config, dataset.facts, starts_over)
+    return Experiment(config, dataset, built, {**found, **size}, terms.is_kept, terms.is_tested, fitting_of)
 
 
 def refuse_extension(run: Run, config: Config, has_parts: bool) -> None:
