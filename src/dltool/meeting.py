@@ -244,8 +244,9 @@ def welcome(cluster: Cluster, wait: float) -> dict[int, Peer]:
                 connection, _ = server.accept()
                 greet(cluster, Peer(connection), peers)
     except TimeoutError as error:
-        missing = [cluster.name_of(rank) for rank in range(1, cluster.size) if rank not in peers]
-        message = f"after {wait:.0f} seconds, {missing[0]} has not come"
+        missing = [rank for rank in range(1, cluster.size) if rank not in peers]
+        name, address = cluster.name_of(missing[0]), cluster.addresses[missing[0]]
+        message = f"after {wait:.0f} seconds, {name} has not come from {address}"
         message += f", and {len(missing) - 1} more" * (len(missing) > 1)
         refuse(peers, message)
         hint = f"start all {cluster.size} workers; each must reach {cluster.addresses[0]}"

@@ -19,7 +19,7 @@ def test_flags_name_the_workers_and_this_one():
     found = cluster_of("a:2222, [::1]:2223,c:1", 1, tf_config("worker", 0, worker=["x:1", "y:1"]))
     assert found is not None
     assert found == Cluster(("a:2222", "[::1]:2223", "c:1"), 1)
-    assert (found.size, found.is_chief, found.name_of(2)) == (3, False, "worker 2 of 3 (c:1)")
+    assert (found.size, found.is_chief, found.name_of(2)) == (3, False, "worker 2 of 3")
 
 
 @pytest.mark.parametrize(

@@ -91,7 +91,7 @@ def test_a_worker_that_differs_is_named_with_the_difference(kind: str, changed: 
     cluster = Cluster(("a:1", "b:1", "c:1"), 0)
     assert verdict(cluster, [(FACTS, 9), (FACTS, 7), (FACTS, 8)]) == {"kind": "", "problems": "", "memory": 7}
     found = verdict(cluster, [(FACTS, 9), (FACTS, 7), ({**FACTS, kind: changed}, 8)])
-    assert found == {"kind": kind, "problems": f"worker 2 of 3 (c:1) {words}", "memory": 7}
+    assert found == {"kind": kind, "problems": f"worker 2 of 3 {words}", "memory": 7}
 
 
 Results = list[dict[str, Any]]

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from dltool.training.state import TrainingState
+from dltool.training.state import BEST, TrainingState
 
 WORKERS = "workers/"
 """The prefix of the arrays (workers, …) of what each worker has of its own."""
@@ -13,7 +13,8 @@ WORKERS = "workers/"
 
 def is_own(name: str) -> bool:
     """Return whether each worker has its own values of a variable: sums of metrics, and states of random layers."""
-    return name.startswith(("metrics/", "random/")) or name.endswith("seed_generator_state")
+    is_best = name.startswith(BEST)
+    return name.startswith(("metrics/", "random/")) or (name.endswith("seed_generator_state") and not is_best)
 
 
 def mixed_seed(state: np.ndarray, rank: int) -> np.ndarray:
