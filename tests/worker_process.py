@@ -3,7 +3,8 @@
     python tests/worker_process.py EVENT STEP ARGUMENT…
 
 runs `dltool ARGUMENT…`. After STEP steps of the run, EVENT happens: a signal to this process by name, `error` for an
-exception, `nan` for weights that are not finite, `busy` for a call that lets no thread run, `nothing`."""
+exception, `nan` for weights that are not finite, `busy` for a call that lets no thread run, `impatient` to
+notice silence soon, `nothing`."""
 
 import ctypes
 import os
@@ -11,7 +12,7 @@ import signal
 import sys
 from typing import Any
 
-from dltool import __main__
+from dltool import __main__, meeting
 from dltool.experiment import following, new_training, resuming
 
 
@@ -37,10 +38,14 @@ def prepared(event: str, step: int, prepare: Any) -> Any:
 
 
 def happen(event: str, fitting: Any) -> None:
+    from dltool.training import team
+
     if event.startswith("SIG"):
         os.kill(os.getpid(), getattr(signal, event))
     elif event == "error":
         raise MemoryError
+    elif event == "impatient":
+        meeting.PATIENCE, team.MILLISECONDS = 3.0, 2000
     elif event == "busy":
         # A call that lets no other thread run.
         ctypes.PyDLL(None).sleep(40)

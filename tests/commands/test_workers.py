@@ -73,7 +73,7 @@ def test_an_error_on_one_worker_ends_all_and_is_told(undisturbed: Any):
 
 
 def test_a_frozen_worker_is_lost():
-    chief, _ = workers(["train", "small.yaml", "--name", "frozen"], {1: ("SIGSTOP", 20)})
+    chief, _ = workers(["train", "small.yaml", "--name", "frozen"], {0: ("impatient", 0), 1: ("SIGSTOP", 20)})
     assert chief.code == 8
     assert "has been silent for " in chief.output
 

@@ -121,9 +121,9 @@ def results(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 def test_all_workers_have_the_same_bits_and_metrics(results: tuple[Results, Path]):
     chief, *others = results[0]
     for other in others:
-        for name in (*worker_suite.CASES, "at another pace", "resumed"):
+        for name in (*worker_suite.cases_of(len(others) + 1), "at another pace", "resumed"):
             assert other[name] == chief[name], name
-    for name in worker_suite.CASES:
+    for name in worker_suite.cases_of(len(others) + 1):
         assert bool(chief[name]["error"]) == (name == "diverged")
         assert len(chief[name]["history"]) >= (0 if name == "diverged" else 2)
 
@@ -153,16 +153,17 @@ def test_each_worker_draws_masks_of_its_own(results: tuple[Results, Path]):
 
 @pytest.mark.slow
 def test_a_loss_that_is_not_finite_has_one_cause_on_all_workers(results: tuple[Results, Path]):
-    assert "loss" in results[0][0]["diverged"]["error"]
+    if "diverged" in results[0][0]:
+        assert "loss" in results[0][0]["diverged"]["error"]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", worker_suite.COMPARABLE)
-def test_a_process_alone_trains_the_same_but_for_rounding(results: tuple[Results, Path], train: Any, name: str):
-    alone = train(worker_suite.config_for(name), worker_suite.dataset_for(name))
-    with np.load(results[1] / f"{name}.npz") as kept:
-        weights = [kept[key] for key in kept.files]
-    for own, other in zip(alone.weights, weights, strict=True):
-        np.testing.assert_allclose(own, other, rtol=0, atol=1e-6)
-    for record, logs in zip(alone.recorder.records, results[0][0][name]["history"], strict=True):
-        assert record.logs == pytest.approx(logs, abs=1e-5)
+def test_a_process_alone_trains_the_same_but_for_rounding(results: tuple[Results, Path], train: Any):
+    for name in set(worker_suite.COMPARABLE).intersection(worker_suite.cases_of(len(results[0]))):
+        alone = train(worker_suite.config_for(name), worker_suite.dataset_for(name))
+        with np.load(results[1] / f"{name}.npz") as kept:
+            weights = [kept[key] for key in kept.files]
+        for own, other in zip(alone.weights, weights, strict=True):
+            np.testing.assert_allclose(own, other, rtol=0, atol=1e-6, err_msg=name)
+        for record, logs in zip(alone.recorder.records, results[0][0][name]["history"], strict=True):
+            assert record.logs == pytest.approx(logs, abs=1e-5), name

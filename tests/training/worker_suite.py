@@ -61,7 +61,13 @@ OTHERS: dict[str, dict[str, Any]] = {
     },
     "diverged": {"training": {"batch_size": 12, "epochs": 3, "optimizer": {"SGD": 1e30}}},
 }
+OF_THREE = ("plain", "fewer than workers", "noisy")
+"""The cases that three workers train; two train all."""
 CASES = {**{name: {"training": changes} for name, changes in TRAINING.items()}, **OTHERS}
+
+
+def cases_of(size: int) -> tuple[str, ...]:
+    return OF_THREE if size == 3 else tuple(CASES)
 
 
 def split(name: str) -> Split:
@@ -117,7 +123,7 @@ def main(folder: Path, addresses: str, rank: int) -> None:
     assert cluster is not None
     results: dict[str, Any] = {}
     with meeting_of(cluster, 60) as meeting:
-        for name in CASES:
+        for name in cases_of(cluster.size):
             results[name], built, states = trained(meeting, name, 4)
             results[name]["numbers"] = sorted(set(sizes))
             sizes.clear()
