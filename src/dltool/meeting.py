@@ -18,7 +18,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from dltool.config.cluster import Cluster, host_and_port
-from dltool.errors import ConfigError, DltoolError, MachineError, WorkerLost
+from dltool.environment import concealed
+from dltool.errors import ConfigError, MachineError, WorkerLost
 
 WAIT = 600.0
 """Seconds until all workers must have come."""
@@ -221,7 +222,7 @@ def meeting_of(cluster: Cluster, wait: float = WAIT) -> Iterator[Meeting]:
     except BaseException as error:
         reason = meeting.reason
         if not isinstance(error, WorkerLost):
-            reason = f"{name} ended: {str(error) if isinstance(error, DltoolError) else type(error).__name__}"
+            reason = f"{name} ended: {concealed(str(error)) or type(error).__name__}"
         for peer in meeting.peers.values():
             with contextlib.suppress(OSError):
                 peer.send({"ended": reason})

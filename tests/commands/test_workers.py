@@ -48,6 +48,7 @@ def test_a_run_disturbed_in_every_way_ends_with_the_bits_of_one_that_was_not(und
     stopped = workers(["resume", run], {1: ("SIGTERM", 40)})
     assert [each.code for each in stopped] == [143, 143]
     assert all("stopped in epoch 2 of 3, after step" in each.output for each in stopped)
+    assert "completed work is kept in the run of worker 0" in stopped[1].output
     both = workers(["resume", run], {0: ("SIGKILL", 55), 1: ("SIGKILL", 58)})
     assert both[0].code == -9
     ended = workers(["train", "small.yaml", "--run-or-resume", "disturbed"])

@@ -13,11 +13,11 @@ from dltool.config.cluster_checks import cluster_problems
 from dltool.config.load import Document
 from dltool.data.checked import checked_config, checked_with
 from dltool.data.dataset import load_data
-from dltool.errors import ConfigError
+from dltool.errors import ConfigError, DltoolError
 from dltool.experiment.new_training import Terms
 from dltool.experiment.opening import Experiment, new_experiment, prepared_steps, recorded_data, recorded_strategy
 from dltool.experiment.resuming import finish_new_config, recorded_experiment, with_epochs
-from dltool.experiment.signals import StopRequests
+from dltool.experiment.signals import StopNow, StopRequests
 from dltool.experiment.silent import Silent
 from dltool.experiment.stages import Stages
 from dltool.meeting import Meeting
@@ -114,7 +114,11 @@ def followed(experiment: Experiment, fitting: "Fitting", stages: Stages, meeting
     from dltool.training.fit import fit
 
     nothing = Silent().nothing
-    with stages.stops.patient():
-        fit(fitting, observer=Silent(), save_state=nothing, save_best=nothing, should_stop=stages.stops.asked)
-        meeting.wait_for_end()
+    try:
+        with stages.stops.patient():
+            fit(fitting, observer=Silent(), save_state=nothing, save_best=nothing, should_stop=stages.stops.asked)
+            meeting.wait_for_end()
+    except (DltoolError, StopNow) as error:
+        error.kept = "the run of worker 0"
+        raise
     return Followed(meeting.cluster.rank, meeting.cluster.size)
