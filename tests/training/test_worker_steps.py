@@ -17,7 +17,7 @@ from dltool.console.local_workers import free_ports
 from dltool.training.state import TrainingState
 from dltool.training.team import verdict
 from dltool.training.worker_state import mixed_seed, packed, state_of_worker, unpacked
-from dltool.training.worker_steps import local_order, sums_of
+from dltool.training.worker_steps import local_order
 
 PROJECT = Path(__file__).parents[2]
 
@@ -36,13 +36,6 @@ def test_every_row_is_trained_on_once_in_its_batch(rows: int, size: int, part: i
         assert max(map(len, ends)) - min(map(len, ends)) <= 1
     else:
         assert all(np.array_equal(end, order[whole * batch :]) for end in ends)
-
-
-def test_sums_are_added_by_rank_in_their_own_dtype():
-    parts = [[np.array([rank + 0.1, 3], np.float32), np.array(rank, np.int32)] for rank in range(3)]
-    found = sums_of([b"".join(np.asarray(each).tobytes() for each in part) for part in parts], parts[0])
-    expected = np.array([0.1, 3], np.float32) + np.array([1.1, 3], np.float32) + np.array([2.1, 3], np.float32)
-    assert found == expected.tobytes() + np.int32(3).tobytes()
 
 
 OWN = [

@@ -14,10 +14,11 @@ from dltool.text import counted, size_text
 from dltool.training.batches import BatchTables
 from dltool.training.loop import Loop, logs_of, takes_any_size
 from dltool.training.numerics import Strategy, choose_strategy, layers_of
-from dltool.training.state import set_value, value_of
+from dltool.training.state import TrainingState, set_value, value_of
 from dltool.training.steps import Steps
 from dltool.training.team import Team
 from dltool.training.weighting import Weighting
+from dltool.training.worker_state import packed, unpacked
 
 
 def local_order(order: np.ndarray, batch: int, rank: int, size: int) -> np.ndarray:
@@ -113,33 +114,18 @@ class WorkerSteps(Steps):
     def measured(self, results: Any) -> dict[str, float]:
         """Return the metrics of the rows of all workers. The sums are added by rank, as their last bits depend on the
         order; each worker keeps its own."""
-        own = [(variable, value_of(variable)) for variable in self.core.metrics_variables]
-        arrays = [value.numpy() for _, value in own]
-        messages = self.team.meeting.gather(None, b"".join(array.tobytes() for array in arrays))
-        total = sums_of([data for _, data in messages], arrays) if messages else b""
-        _, total = self.team.meeting.of_chief(None, total)
-        for (variable, _), array in zip(own, split_bytes(total, arrays), strict=True):
+        meeting, variables = self.team.meeting, self.core.metrics_variables
+        own = [value_of(variable) for variable in variables]
+        described, data = packed(TrainingState([("", value.numpy()) for value in own], {}))
+        parts = [[array for _, array in unpacked(described, data).arrays] for _, data in meeting.gather(None, data)]
+        total = b"".join(np.asarray(sum(each)).tobytes() for each in zip(*parts, strict=True))
+        _, total = meeting.of_chief(None, total)
+        for variable, (_, array) in zip(variables, unpacked(described, total).arrays, strict=True):
             set_value(variable, tf.constant(array))
         logs = logs_of(self.core.get_metrics_result())
-        for variable, value in own:
+        for variable, value in zip(variables, own, strict=True):
             set_value(variable, value)
         return logs
-
-
-def split_bytes(data: bytes, like: list[np.ndarray]) -> list[np.ndarray]:
-    """Return the arrays in `data`, of the shapes and dtypes of those in `like`."""
-    found, first = [], 0
-    for array in like:
-        found.append(np.frombuffer(data, array.dtype, array.size, first).reshape(array.shape))
-        first += array.nbytes
-    return found
-
-
-def sums_of(parts: list[bytes], like: list[np.ndarray]) -> bytes:
-    totals = split_bytes(parts[0], like)
-    for data in parts[1:]:
-        totals = [total + each for total, each in zip(totals, split_bytes(data, like), strict=True)]
-    return b"".join(np.asarray(total, each.dtype).tobytes() for total, each in zip(totals, like, strict=True))
 
 
 def worker_step(built: BuiltModel, team: Team, weighting: Weighting | None) -> Any:
