@@ -30,6 +30,7 @@ from dltool.console.options import (
 from dltool.console.runs_app import runs_app
 from dltool.console.safe_streams import safe_streams
 from dltool.console.search_command import search
+from dltool.console.serve_app import serve
 from dltool.console.training_commands import resume, train
 from dltool.environment import concealed
 from dltool.imports import begin_own_process
@@ -182,6 +183,7 @@ app.add_typer(runs_app, name="runs")
 app.command()(drift)
 app.command()(curve)
 app.command()(search)
+app.command()(serve)
 
 
 @app.command()

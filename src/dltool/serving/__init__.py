@@ -1,0 +1,1 @@
+"""Serving: models of runs answer over HTTP, until the process is told to end."""

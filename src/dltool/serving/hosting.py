@@ -1,0 +1,95 @@
+"""The models that a server hosts: each with its batches, and reloaded when the run it follows has a successor."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dltool.data.arrays.rows import Rows, coded
+from dltool.errors import DltoolError
+from dltool.evaluation.predictor import InputSchema
+from dltool.runs.directory import open_run
+from dltool.serving.batching import Batcher
+from dltool.serving.counters import Counters
+from dltool.serving.limits import Limits, Refused
+from dltool.serving.served import Answer, Query, Served, served
+
+LOOK_EVERY = 2.0
+"""Seconds between looks for a newer run."""
+
+
+class Host:
+    """One model by name. What it answers with may be replaced at any time between two batches."""
+
+    def __init__(self, path: Path, limits: Limits, counters: Counters) -> None:
+        """Load and warm the best model of the run at `path`. Raises as :func:`served`."""
+        self.path, self.limits, self.counters = path, limits, counters
+        self.model = warmed(served(path, limits))
+        waiting = counters.waiting.labels(self.model.name)
+        self.batcher: Batcher[Query, Answer] = Batcher(self.answers, limits, waiting.set)
+
+    def answers(self, questions: Sequence[Query]) -> Sequence[Answer | BaseException]:
+        model = self.model
+        self.counters.count_batch(model.name, model.version, sum(each.rows for each in questions))
+        return model.answers(questions)
+
+    async def ask(self, question: Query) -> Answer:
+        """Return the answer. Raises Refused: the question has too many rows, and as :meth:`Batcher.ask`."""
+        if question.rows > self.limits.rows:
+            raise Refused(413, f"a request may have {self.limits.rows:,} rows")
+        return await self.batcher.ask(question)
+
+    def newer(self) -> Served | None:
+        """Return the model of the run that `path` points to now, warmed; None if it is the same run, or not complete.
+
+        Raises DltoolError: it cannot be loaded; Refused: it takes or gives something else than the model before."""
+        run = open_run(self.path)
+        if run.path.resolve() == self.model.run.path.resolve() or not run.is_complete():
+            return None
+        found = warmed(served(run.path, self.limits))
+        if interface(found) != interface(self.model):
+            raise Refused(409, f"{run.path} takes or gives something else than {self.model.run.path}")
+        return found
+
+
+def interface(model: Served) -> tuple[Any, ...]:
+    """Return what clients rely on: the name, and the names, types, shapes and classes of inputs and outputs."""
+    inputs = [(each.name, each.type, each.dtype, each.shape, each.may_be_missing) for each in model.predictor.inputs]
+    return model.name, inputs, [(each.name, each.kind, each.shape, each.classes) for each in model.predictor.outputs]
+
+
+def warmed(model: Served) -> Served:
+    """Return the model, after it has answered one row and two: its functions are compiled."""
+    for rows in (1, 2):
+        inputs = {each.name: blank(each, rows) for each in model.predictor.inputs}
+        for answer in model.answers([Query(rows, inputs=inputs)]):
+            if isinstance(answer, BaseException):
+                raise answer
+    return model
+
+
+def blank(schema: InputSchema, rows: int) -> Rows:
+    """Return so many rows of zeros, of empty texts, or of a category."""
+    shape, text = (rows, *schema.shape), (schema.categories or ("",))[0]
+    return coded(np.full(shape, text, object)) if schema.dtype == "string" else np.zeros(shape, schema.dtype)
+
+
+async def follow(hosts: Sequence[Host], note: Callable[[str], None]) -> None:
+    """Replace models by those of newer runs, as they come, for as long as the server runs."""
+    refused: dict[Host, str] = {}
+    while True:
+        await asyncio.sleep(LOOK_EVERY)
+        for host in hosts:
+            try:
+                found = await asyncio.to_thread(host.newer)
+            except (DltoolError, Refused) as error:
+                # The same sentence every two seconds helps nobody.
+                if refused.get(host) != str(error):
+                    refused[host] = str(error)
+                    note(f"{host.model.run.path} stays: {error}")
+                continue
+            if found is not None:
+                host.model = found
+                note(f"{found.run.path} answers now")

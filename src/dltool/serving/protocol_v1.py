@@ -1,0 +1,92 @@
+"""TensorFlow Serving's REST interface: `instances` by row, or `inputs` by column, of the model's own inputs.
+
+Source: tensorflow.org/tfx/serving/api_rest."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel, TypeAdapter
+
+from dltool.data.arrays.rows import Rows
+from dltool.serving.limits import Refused
+from dltool.serving.protocol_v2 import fitted
+from dltool.serving.row_schema import parsed
+from dltool.serving.served import Answer, Query, Served
+
+
+class PredictRequest(BaseModel):
+    instances: list[Any] | None = None
+    inputs: Any = None
+    signature_name: str | None = None
+
+
+REQUEST = TypeAdapter(PredictRequest)
+
+
+def question(model: Served, body: bytes) -> tuple[bool, Query]:
+    """Return whether the answer is by row, and the question of a request. Raises Refused."""
+    try:
+        request: PredictRequest = parsed(REQUEST, body)
+    except Refused as refused:
+        raise Refused(400, "; ".join(each["message"] for each in refused.problems or ()) or refused.reason) from None
+    names = [each.name for each in model.predictor.inputs]
+    if (request.instances is None) == (request.inputs is None):
+        raise Refused(400, "the request has either instances, by row, or inputs, by column")
+    if request.signature_name not in (None, "serving_default"):
+        raise Refused(404, f"there is no signature {request.signature_name}; there is serving_default")
+    if request.instances is not None:
+        columns = columns_of(request.instances, names)
+    elif isinstance(request.inputs, Mapping):
+        columns = dict(request.inputs)
+    else:
+        columns = dict.fromkeys(names[:1], request.inputs)
+    if set(columns) != set(names):
+        raise Refused(400, f"the model takes {', '.join(names)}; given are {', '.join(columns) or 'none'}")
+    given: dict[str, Rows] = {
+        each.name: fitted(each, array_of(each.name, columns[each.name])) for each in model.predictor.inputs
+    }
+    rows = {len(values) for values in given.values()}
+    if len(rows) > 1 or 0 in rows:
+        raise Refused(400, "each row needs all inputs, and there must be one")
+    return request.instances is not None, Query(rows.pop(), inputs=given)
+
+
+def columns_of(instances: list[Any], names: list[str]) -> dict[str, list[Any]]:
+    """Return the values of the rows by input; a row of a model with one input need not name it."""
+    if not instances:
+        raise Refused(400, "there are no instances")
+    if len(names) == 1 and not any(isinstance(row, Mapping) for row in instances):
+        return {names[0]: instances}
+    for number, row in enumerate(instances):
+        if not isinstance(row, Mapping) or set(row) != set(names):
+            raise Refused(400, f"instance {number} is no mapping of {', '.join(names)}")
+    return {name: [row[name] for row in instances] for name in names}
+
+
+def array_of(name: str, values: Any) -> np.ndarray:
+    """Return nested lists as an array of numbers, or of str objects. Raises Refused: they are neither."""
+    try:
+        found = np.asarray(values)
+    except ValueError:
+        raise Refused(400, f"{name}: the rows have different shapes") from None
+    if found.ndim == 0 or found.dtype.kind not in "iufbU":
+        raise Refused(400, f"{name}: a list of numbers or strings is expected")
+    return found.astype(object) if found.dtype.kind == "U" else found
+
+
+def response(by_row: bool, answer: Answer) -> dict[str, Any]:
+    """Return `predictions` by row or `outputs` by column; the name of a model's only output is left out."""
+    values = {name: plain(each) for name, each in answer.outputs.items()}
+    if not by_row:
+        return {"outputs": next(iter(values.values())) if len(values) == 1 else values}
+    if len(values) == 1:
+        return {"predictions": next(iter(values.values()))}
+    return {"predictions": [dict(zip(values, row, strict=True)) for row in zip(*values.values(), strict=True)]}
+
+
+def plain(values: np.ndarray) -> list[Any]:
+    """Return nested lists for JSON, which has neither NaN nor infinity."""
+    found = values.astype(object)
+    found[~np.isfinite(values)] = None
+    return list(found.tolist())

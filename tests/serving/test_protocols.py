@@ -1,0 +1,147 @@
+"""The Open Inference Protocol and TensorFlow Serving's REST interface."""
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.serving.conftest import ROW, Client
+
+INPUTS: dict[str, tuple[str, list[Any]]] = {
+    "place": ("BYTES", ["north", "south"]),
+    "colour": ("BYTES", ["red", ""]),
+    "seen": ("INT64", [1769817600, 1769817600]),
+    "wild": ("FP32", [1.0, None]),
+    "size": ("FP32", [1.5, 0.5]),
+    "age": ("FP32", [3.0, None]),
+}
+INFER = "/v2/models/flowers/infer"
+
+
+def tensors(binary: bool = False) -> list[dict[str, Any]]:
+    found = []
+    for name, (datatype, data) in INPUTS.items():
+        tensor: dict[str, Any] = {"name": name, "datatype": datatype, "shape": [2]}
+        found.append(
+            tensor | ({"parameters": {"binary_data_size": len(raw(datatype, data))}} if binary else {"data": data})
+        )
+    return found
+
+
+def raw(datatype: str, data: list[Any]) -> bytes:
+    if datatype == "BYTES":
+        return b"".join(len(text).to_bytes(4, "little") + text.encode() for text in data)
+    dtype = {"INT64": "<i8", "FP32": "<f4"}[datatype]
+    return np.array([np.nan if value is None else value for value in data], dtype).tobytes()
+
+
+def test_the_metadata_are_those_of_the_model(table: Client) -> None:
+    found = table("GET", "/v2/models/flowers").json()
+
+    assert {each["name"]: each["datatype"] for each in found["inputs"]} == {
+        name: kind for name, (kind, _) in INPUTS.items()
+    }
+    assert found["outputs"] == [{"name": "output", "datatype": "FP32", "shape": [-1, 2]}]
+
+
+def test_json_and_binary_tensors_give_what_rows_give(table: Client) -> None:
+    rows = [ROW, {**ROW, "place": "south", "colour": None, "wild": None, "size": 0.5, "age": None}]
+    said = [[row["probability of a"], row["probability of b"]] for row in table.rows(*rows).json()["predictions"]]
+
+    plain = table("POST", INFER, json={"id": "7", "inputs": tensors()})
+    head = json.dumps({"inputs": tensors(binary=True), "parameters": {"binary_data_output": True}}).encode()
+    body = head + b"".join(raw(*each) for each in INPUTS.values())
+    binary = table("POST", INFER, content=body, headers={"inference-header-content-length": str(len(head))})
+
+    assert plain.json()["id"] == "7"
+    (output,) = plain.json()["outputs"]
+    assert output["shape"] == [2, 2]
+    assert np.reshape(output["data"], (2, 2)) == pytest.approx(np.array(said), abs=1e-6)
+    length = int(binary.headers["inference-header-content-length"])
+    (described,) = json.loads(binary.content[:length])["outputs"]
+    assert described["parameters"]["binary_data_size"] == len(binary.content) - length
+    assert np.frombuffer(binary.content[length:], "<f4").reshape(2, 2) == pytest.approx(np.array(said), abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"name": "sizes"},
+        {"datatype": "FP31"},
+        {"datatype": "BYTES"},
+        {"shape": [3]},
+        {"shape": [2, 1, 1]},
+        {"shape": [-2]},
+        {"shape": [2**62, 2**62]},
+        {"data": ["a", "b"]},
+        {"data": [[1.0], 2.0]},
+        {"data": {}},
+        {"data": [True, False]},
+        {"parameters": {"binary_data_size": 8}},
+        {"parameters": {"binary_data_size": -1}},
+        {"name": "place", "datatype": "BYTES", "data": ["north", "moon"]},
+        {"name": "place", "datatype": "BYTES", "data": ["north", ""]},
+    ],
+)
+def test_a_tensor_that_does_not_fit_is_refused_with_400(table: Client, change: dict[str, Any]) -> None:
+    inputs = tensors()
+    inputs[4] |= change
+
+    answer = table("POST", INFER, json={"inputs": inputs})
+
+    assert answer.status_code == 400
+    assert set(answer.json()) == {"error"}
+
+
+@pytest.mark.parametrize("length", ["x", "-1", "99999", "٣"])
+def test_a_length_of_the_header_that_is_none_is_refused(table: Client, length: str) -> None:
+    headers = {"inference-header-content-length": length.encode()}
+
+    assert table("POST", INFER, json={"inputs": tensors()}, headers=headers).status_code == 400
+
+
+def test_missing_inputs_and_unknown_outputs_and_models_are_named(table: Client) -> None:
+    missing = table("POST", INFER, json={"inputs": tensors()[:-1]})
+    unknown = table("POST", INFER, json={"inputs": tensors(), "outputs": [{"name": "logits"}]})
+
+    assert missing.json()["error"] == "the inputs age are missing"
+    assert unknown.json()["error"] == "the model has no output logits; it has output"
+    assert table("GET", "/v2/models/trees").status_code == 404
+    assert table("GET", "/v2/models/flowers/versions/0002").status_code == 404
+    assert table("GET", "/v2/models/flowers/versions/0001/ready").json() == {"name": "flowers", "ready": True}
+
+
+def test_tensorflow_serving_s_two_forms_give_the_same(table: Client) -> None:
+    columns = {name: [0 if value is None else value for value in data] for name, (_, data) in INPUTS.items()}
+    rows = [{name: values[row] for name, values in columns.items()} for row in range(2)]
+
+    by_row = table("POST", "/v1/models/flowers:predict", json={"instances": rows})
+    by_column = table("POST", "/v1/models/flowers:predict", json={"inputs": columns})
+
+    assert by_row.json()["predictions"] == by_column.json()["outputs"]
+    assert np.shape(by_row.json()["predictions"]) == (2, 2)
+
+
+def test_instances_of_a_model_with_one_input_need_no_name(pictures: Client) -> None:
+    answer = pictures("POST", "/v1/models/pictures:predict", json={"instances": np.zeros((3, 8, 8, 1), int).tolist()})
+
+    assert np.shape(answer.json()["predictions"]) == (3, 10)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"instances": []},
+        {"instances": [1]},
+        {"inputs": 3},
+        {"instances": [{}], "inputs": {}},
+        {"instances": [{"size": 1}]},
+        [],
+    ],
+)
+def test_what_tensorflow_serving_would_refuse_is_refused_with_400(table: Client, body: Any) -> None:
+    answer = table("POST", "/v1/models/flowers:predict", json=body)
+
+    assert answer.status_code == 400
+    assert answer.json()["error"]

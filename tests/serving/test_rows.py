@@ -1,0 +1,177 @@
+"""Predictions by row: as `dltool predict` says them, and every problem by row and field."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from tests.serving.conftest import ROW, Client, Problems, client_of
+
+import dltool
+from dltool.data.arrays.rows import Rows, coded
+from dltool.serving.hosting import Host, blank
+from dltool.serving.limits import Limits, Refused
+from dltool.serving.served import Answer, Query
+
+
+def test_the_answer_is_what_predict_says(table: Client, table_run: Path) -> None:
+    rows = [ROW, {**ROW, "place": ".south.", "colour": None}, {**ROW, "age": None, "wild": False}]
+    said = dltool.open_run(table_run).predict(rows)
+
+    answer = table.rows(*rows)
+
+    assert answer.status_code == 200
+    found = pd.DataFrame(answer.json()["predictions"])
+    assert list(found.columns) == list(said.columns)
+    assert list(found["class"]) == list(said["class"])
+    for name in found.columns[1:]:
+        assert found[name].to_numpy() == pytest.approx(said[name].to_numpy(), abs=1e-6)
+
+
+def test_a_value_that_may_be_missing_may_be_left_out(table: Client) -> None:
+    short = {name: value for name, value in ROW.items() if name not in ("colour", "age", "wild")}
+
+    assert (
+        table.rows(short).json()["predictions"]
+        == table.rows({**ROW, "colour": None, "age": None, "wild": None}).json()["predictions"]
+    )
+
+
+def test_all_problems_of_a_request_are_named_by_row_and_field(table: Client, problems: Problems) -> None:
+    bad = {"place": "moon", "seen": "31.01.2026", "wild": "yes", "size": "1.5", "age": True, "colours": "red"}
+
+    answer = table.rows(ROW, bad, {})
+
+    assert answer.status_code == 422
+    assert problems(answer) == {
+        *((1, name) for name in ("place", "seen", "wild", "size", "age", "colours")),
+        *((2, name) for name in ("place", "seen", "size")),
+    }
+    said = {each["field"]: each["message"] for each in answer.json()["problems"] if each["row"] == 1}
+    assert said["colours"] == 'Unknown field; did you mean "colour"?'
+    assert said["place"] == "Training has not seen this category; it has seen north, south"
+    assert said["seen"] == "Input should be a date in ISO 8601, such as 2026-01-31"
+
+
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "1e400", "-1e400"])
+def test_numbers_that_are_none_are_refused(table: Client, problems: Problems, value: str) -> None:
+    body = json.dumps({"rows": [ROW]}).replace("1.5", value)
+
+    answer = table("POST", "/predict", content=body, headers={"content-type": "application/json"})
+
+    assert (answer.status_code, problems(answer)) == (422, {(0, "size")})
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ("", 400),
+        ('{"rows": [', 400),
+        ("[" * 100_000, 400),
+        ("null", 422),
+        ("[]", 422),
+        ('{"rows": []}', 422),
+        ('{"rows": {}}', 422),
+        ('{"rows": [1]}', 422),
+        ('{"rows": [null]}', 422),
+        ('{"row": [{}]}', 422),
+        ("\xff\xfe", 400),
+    ],
+)
+def test_what_is_no_request_gets_its_own_status(table: Client, body: str, status: int) -> None:
+    answer = table("POST", "/predict", content=body.encode("latin-1"), headers={"content-type": "application/json"})
+
+    assert answer.status_code == status
+    assert answer.json()["error"]
+
+
+def test_another_content_type_is_refused(table: Client) -> None:
+    answer = table("POST", "/predict", content=b"place,size\n", headers={"content-type": "text/csv"})
+
+    assert answer.status_code == 415
+    assert answer.json()["error"] == "the content type is text/csv; application/json is expected"
+
+
+def test_more_rows_than_are_allowed_are_refused(table: Client) -> None:
+    assert table.rows(*[ROW] * 10_001).status_code == 422
+
+
+def test_values_unlike_those_of_training_are_warned_of(table: Client) -> None:
+    usual, unusual = table.rows(ROW).json(), table.rows({**ROW, "age": 1e6, "colour": "plaid"}).json()
+
+    assert "warnings" not in usual
+    assert [warning.split(":")[0] for warning in unusual["warnings"]] == ['"colour"', '"age"']
+
+
+def test_requests_at_the_same_time_share_a_batch_and_get_their_own_answers(table: Client) -> None:
+    sizes = [0.1 * number for number in range(12)]
+    alone = [table.rows({**ROW, "size": size}).json()["predictions"] for size in sizes]
+    bad = {**ROW, "age": 1e6}
+    requests = [("POST", "/predict", {"json": {"rows": [{**ROW, "size": size}]}}) for size in sizes]
+
+    answers = table.together([*requests, ("POST", "/predict", {"json": {"rows": [bad]}})])
+
+    for answer, said in zip(answers[:-1], alone, strict=True):
+        assert answer.json()["predictions"][0]["probability of a"] == pytest.approx(
+            said[0]["probability of a"], abs=1e-6
+        )
+        assert "warnings" not in answer.json()
+    assert "warnings" in answers[-1].json()
+
+
+def test_requests_beyond_those_that_may_wait_are_told_to_come_again(table_run: Path) -> None:
+    table = client_of(table_run, limits=Limits(waiting=2, batch=1))
+
+    answers = table.together([("POST", "/predict", {"json": {"rows": [ROW]}})] * 8)
+
+    statuses = sorted(answer.status_code for answer in answers)
+    assert set(statuses) == {200, 503}
+    assert all(answer.headers["retry-after"] == "1" for answer in answers if answer.status_code == 503)
+
+
+def test_the_document_describes_the_rows_of_the_model(table: Client) -> None:
+    paths = table("GET", "/openapi.json").json()["paths"]
+
+    schema = paths["/predict"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    row = schema["properties"]["rows"]["items"]
+    assert list(row["properties"]) == list(ROW)
+    assert row["required"] == ["place", "seen", "size"]
+    assert row["additionalProperties"] is False
+    assert row["properties"]["place"]["x-known"] == ["north", "south"]
+
+
+def test_health_and_metrics_tell_how_the_server_is(table: Client) -> None:
+    table.rows(ROW)
+
+    assert table("GET", "/health").json() == {"status": "ready", "models": {"flowers": "0001"}}
+    text = table("GET", "/metrics").text
+    assert 'dltool_requests_total{route="/predict",status="200"}' in text
+    assert 'dltool_rows_total{model="flowers",run="0001"}' in text
+
+
+def test_two_models_have_paths_of_their_own(table_run: Path, picture_run: Path) -> None:
+    both = client_of(table_run, picture_run)
+
+    assert both.rows(ROW, path="/models/flowers/predict").status_code == 200
+    assert both.rows([[0] * 8] * 8, path="/models/pictures/predict").status_code == 200
+    assert both.rows(ROW).status_code == 404
+
+
+def test_a_value_that_fails_in_the_model_fails_its_own_request_alone(table_run: Path) -> None:
+    table = client_of(table_run)
+    host = table.service.hosts["flowers"]
+    known, unknown = (
+        Query(1, inputs={**inputs_of(host), "place": coded(np.array([place]))}) for place in ("north", "moon")
+    )
+
+    first, second, third = host.model.answers([known, unknown, known])
+
+    assert isinstance(first, Answer)
+    assert isinstance(third, Answer)
+    assert isinstance(second, Refused)
+    assert "vocabulary" in second.reason
+
+
+def inputs_of(host: Host) -> dict[str, Rows]:
+    return {each.name: blank(each, 1) for each in host.model.predictor.inputs}
