@@ -87,6 +87,7 @@ def test_a_worker_that_differs_is_named_with_the_difference(kind: str, changed: 
     assert found == {"kind": kind, "problems": f"worker 2 of 3 {words}", "memory": 7}
 
 
+COMPARED = ("loss", "accuracy", "val_loss", "val_accuracy")
 Results = list[dict[str, Any]]
 
 
@@ -131,6 +132,8 @@ def test_a_step_sums_one_vector_of_gradients_statistics_and_the_loss(results: tu
 @pytest.mark.slow
 def test_neither_pace_nor_resuming_changes_a_bit(results: tuple[Results, Path]):
     chief = results[0][0]
+    if "streamed" in chief:
+        assert chief["streamed"]["digests"] == chief["plain"]["digests"]
     assert chief["at another pace"]["history"] == chief["noisy"]["history"]
     assert chief["at another pace"]["digests"] == chief["noisy"]["digests"]
     assert chief["resumed"]["digests"] == chief["noisy"]["digests"]
@@ -159,4 +162,6 @@ def test_a_process_alone_trains_the_same_but_for_rounding(results: tuple[Results
         for own, other in zip(alone.weights, weights, strict=True):
             np.testing.assert_allclose(own, other, rtol=0, atol=1e-6, err_msg=name)
         for record, logs in zip(alone.recorder.records, results[0][0][name]["history"], strict=True):
-            assert record.logs == pytest.approx(logs, abs=1e-5), name
+            # Keras averages the losses of single outputs over batches, whatever their size.
+            both = {key: (value, logs[key]) for key, value in record.logs.items() if key in COMPARED}
+            assert all(own == pytest.approx(other, abs=1e-5) for own, other in both.values()), (name, both)

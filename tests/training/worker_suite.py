@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 from tests.training.conftest import PLAIN, Recorder, blobs, dataset_of, merged
+from tests.training.test_outputs import LAYERS as OUTPUT_LAYERS
+from tests.training.test_outputs import OUTPUTS, SOURCE, two_targets
 
 from dltool.config.cluster import cluster_of
 from dltool.config.schema import Config
@@ -50,8 +52,20 @@ TRAINING: dict[str, dict[str, Any]] = {
         "phases": [{"epochs": 1, "optimizer": "sgd", "trainable": ["dense_1"]}, {"epochs": 1, "optimizer": "adam"}],
     },
 }
-COMPARABLE = [name for name in TRAINING if name not in ("double", "half")]
+COMPARABLE = [*(name for name in TRAINING if name not in ("double", "half")), "embedded", "two outputs"]
 """Cases that a process alone trains to the same weights, but for rounding."""
+EMBEDDED = [{"Embedding": {"input_dim": 20, "output_dim": 4}}, "GlobalAveragePooling1D", LAYERS[-1]]
+FEATURES = {"Dense": {"units": 8, "from": "left", "name": "features"}}
+TWO_OUTPUTS = {
+    "data": {"source": SOURCE},
+    "model": {"layers": [FEATURES, *OUTPUT_LAYERS[2:]], "outputs": OUTPUTS},
+    "training": {"batch_size": 12, "loss": None, "metrics": []},
+}
+MODELS: dict[str, dict[str, Any]] = {
+    "embedded": {"model": {"layers": EMBEDDED}, "training": {"batch_size": 12}},
+    "two outputs": TWO_OUTPUTS,
+    "streamed": {"training": TRAINING["plain"]},
+}
 OTHERS: dict[str, dict[str, Any]] = {
     "noisy": {"model": {"layers": NOISY}, "training": {"batch_size": 12, "epochs": 3}},
     "images": {
@@ -63,7 +77,7 @@ OTHERS: dict[str, dict[str, Any]] = {
 }
 OF_THREE = ("plain", "fewer than workers", "noisy")
 """The cases that three workers train; two train all."""
-CASES = {**{name: {"training": changes} for name, changes in TRAINING.items()}, **OTHERS}
+CASES = {**{name: {"training": changes} for name, changes in TRAINING.items()}, **MODELS, **OTHERS}
 
 
 def cases_of(size: int) -> tuple[str, ...]:
@@ -76,6 +90,10 @@ def split(name: str) -> Split:
 
 
 def dataset_for(name: str) -> Dataset:
+    if name == "two outputs":
+        return two_targets()
+    if name == "embedded":
+        return dataset_of(np.random.default_rng(2).integers(0, 20, (118, 5)).astype(np.int32), blobs()[1], split(name))
     inputs, targets = blobs(width=36 if name == "images" else 4)
     return dataset_of(inputs.reshape(-1, 6, 6, 1) if name == "images" else inputs, targets, split(name))
 
@@ -95,6 +113,9 @@ def trained(meeting: Any, name: str, pace: int, start: Any = None) -> tuple[dict
 
     config, dataset, recorder = config_for(name), dataset_for(name), Recorder()
     fitting_of = joined(meeting, config, dataset, pin(config.seed, 1))
+    assert fitting_of is not None
+    if name == "streamed":
+        fitting_of.args[0].memory = 1  # type: ignore[attr-defined]
     built = build_model(config, dataset.facts, dataset.examples("train").inputs)
     fitting = prepare_fit(built, config, dataset, pace=Pace(pace, is_fixed=True), fitting_of=fitting_of)
     error = ""
