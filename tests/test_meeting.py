@@ -154,6 +154,17 @@ def test_a_connection_that_breaks_is_a_lost_worker():
     assert str(found[0]) == "worker 1 of 2 was lost" == heard[0]
 
 
+def test_a_chief_that_has_trained_ends_without_the_others():
+    def trained(met: Meeting) -> Any:
+        met.needs_all = False
+        time.sleep(0.1)
+        return "tested"
+
+    found = all_of(clusters(2), [trained, failing(DataError("late"))])
+    assert found[0] == "tested"
+    assert isinstance(found[1], DataError)
+
+
 @pytest.fixture
 def frozen(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(meeting, "WAIT", 0.3)

@@ -103,12 +103,15 @@ class Peer:
 
 
 class Meeting:
-    """All workers of a cluster, come together. Every worker makes the same calls in the same order."""
+    """All workers of a cluster, come together. Every worker makes the same calls in the same order.
+
+    The chief no longer `needs_all` when it has trained: it tests and reports alone."""
 
     def __init__(self, cluster: Cluster, peers: dict[int, Peer]) -> None:
         self.cluster, self.peers = cluster, peers
         self.reason = ""
         self.is_over = False
+        self.needs_all = True
         self.when_lost: Callable[[str], None] = lambda reason: None
         self.answers: Callable[[int], bool] | None = None
         self.changing = threading.Lock()
@@ -143,7 +146,7 @@ class Meeting:
     def lose(self, reason: str) -> None:
         """Note the first loss, and let what runs in TensorFlow end."""
         with self.changing:
-            if self.is_over or self.reason:
+            if self.is_over or self.reason or not self.needs_all:
                 return
             self.reason = str(reason)[:1000]
         self.when_lost(self.reason)
@@ -217,8 +220,9 @@ def meeting_of(cluster: Cluster, wait: float = WAIT) -> Iterator[Meeting]:
     try:
         yield meeting
         if cluster.is_chief:
-            meeting.of_chief("done")
-            meeting.is_over = True
+            for peer in meeting.peers.values():
+                with contextlib.suppress(OSError):
+                    peer.send("done")
     except BaseException as error:
         reason = meeting.reason
         if not isinstance(error, WorkerLost):

@@ -111,6 +111,7 @@ def trained(meeting: Any, name: str, pace: int, start: Any = None) -> tuple[dict
     from dltool.training.state import TrainingState, capture
     from dltool.training.worker_fit import digests
 
+    meeting.needs_all = True
     config, dataset, recorder = config_for(name), dataset_for(name), Recorder()
     fitting_of = joined(meeting, config, dataset, pin(config.seed, 1))
     assert fitting_of is not None

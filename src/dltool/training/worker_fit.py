@@ -53,7 +53,9 @@ class WorkerFitting(Fitting):
                 variable.assign(mixed_seed(variable.numpy(), self.team.cluster.rank))
         self.asked, self.should_stop = self.should_stop, self.agreed_stop
         try:
-            return super().run(self.shared(start))
+            result = super().run(self.shared(start))
+            self.team.meeting.needs_all = not self.team.cluster.is_chief
+            return result
         except (WorkerLost, tf.errors.OpError) as error:
             position = self.position
             where = f"in epoch {position.epoch + 1} of {self.steps.epochs}, after step {position.step}"
