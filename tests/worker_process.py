@@ -59,6 +59,6 @@ PACE = int(os.environ.get("PACE", "3"))
 if __name__ == "__main__":
     event, step = sys.argv[1], int(sys.argv[2])
     for module in (new_training, following, resuming):
-        module.prepared_steps = prepared(event, step, module.__dict__["prepared_steps"])
+        vars(module)["prepared_steps"] = prepared(event, step, vars(module)["prepared_steps"])
     sys.argv = ["dltool", *sys.argv[3:]]
     __main__.main()
