@@ -127,6 +127,8 @@ def test_a_step_sums_one_vector_of_gradients_statistics_and_the_loss(results: tu
     weights, normalized = 4 * 8 + 8 + 8 * 3 + 3, 4 * 8
     assert results[0][0]["plain"]["numbers"] == [weights + 1]
     assert results[0][0]["noisy"]["numbers"] == [weights + normalized + 1]
+    if "embedded" in results[0][0]:
+        assert results[0][0]["embedded"]["numbers"] == [20 * 4 + 4 * 3 + 3 + 20 + 1]
 
 
 @pytest.mark.slow

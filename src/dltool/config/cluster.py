@@ -1,4 +1,4 @@
-"""The cluster that a training is part of: the addresses of its workers, and the rank of this process among them."""
+"""The cluster that a training run is part of: the addresses of its workers, and the rank of this process among them."""
 
 import json
 import re

@@ -47,15 +47,15 @@ class Team:
     def __init__(self, meeting: Meeting, strategy: Any, memory: int) -> None:
         self.meeting, self.cluster, self.strategy, self.memory = meeting, meeting.cluster, strategy, memory
 
-    def total(self, tensors: Sequence[Any], shapes: Sequence[Any]) -> list[Any]:
-        """Return the sums of floating `tensors` of these static `shapes` over all workers, inside a compiled function:
-        the same bits on each. It is one sum of one vector, as several would take several times as long."""
+    def total(self, tensors: Sequence[Any]) -> list[Any]:
+        """Return the sums of floating `tensors` of static shapes over all workers, inside a compiled function: the same
+        bits on each. It is one sum of one vector, as several would take several times as long."""
         dtype = tf.float64 if any(each.dtype == tf.float64 for each in tensors) else tf.float32
         flat = tf.concat([tf.reshape(tf.cast(each, dtype), [-1]) for each in tensors], 0)
         sums = self.strategy.run(sum_of_all, args=(flat,))
-        parts = tf.split(self.strategy.experimental_local_results(sums)[0], [shape.num_elements() for shape in shapes])
-        pairs = zip(tensors, shapes, parts, strict=True)
-        return [tf.cast(tf.reshape(part, shape), each.dtype) for each, shape, part in pairs]
+        sizes = [each.shape.num_elements() for each in tensors]
+        parts = tf.split(self.strategy.experimental_local_results(sums)[0], sizes)
+        return [tf.cast(tf.reshape(part, each.shape), each.dtype) for part, each in zip(parts, tensors, strict=True)]
 
     def loss_of(self, error: BaseException, where: str) -> WorkerLost | None:
         """Return what an error of TensorFlow means if another worker is gone; None if none is."""
