@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.training import worker_suite
+from tests.training.conftest import Recorder
 
 from dltool.config.cluster import Cluster
 from dltool.console.local_workers import free_ports
+from dltool.meeting import Meeting
+from dltool.model.build import build_model
+from dltool.training.fit import fit, prepare_fit
+from dltool.training.loop import Pace
 from dltool.training.state import TrainingState
-from dltool.training.team import verdict
+from dltool.training.team import Team, verdict
+from dltool.training.worker_fit import WorkerFitting
 from dltool.training.worker_state import mixed_seed, packed, state_of_worker, unpacked
 from dltool.training.worker_steps import local_order
 
@@ -87,6 +94,40 @@ def test_a_worker_that_differs_is_named_with_the_difference(kind: str, changed: 
     assert found == {"kind": kind, "problems": f"worker 2 of 3 {words}", "memory": 7}
 
 
+class Alone(Team):
+    """A team of one, whose sums are its own numbers."""
+
+    def __init__(self) -> None:
+        super().__init__(Meeting(Cluster(("a:1",), 0), {}), None, 2**30)
+
+    def total(self, tensors: Any) -> list[Any]:
+        return list(tensors)
+
+
+@pytest.mark.parametrize("name", ["embedded", "noisy"])
+def test_one_worker_trains_as_a_process_alone(train: Any, name: str):
+    config, dataset = worker_suite.config_for(name), worker_suite.dataset_for(name)
+    alone = train(config, dataset)
+    team, recorder = Alone(), Recorder()
+    built = build_model(config, dataset.facts, dataset.examples("train").inputs)
+    fitting = prepare_fit(built, config, dataset, pace=Pace(4, is_fixed=True), fitting_of=partial(WorkerFitting, team))
+    states = recorder.states
+    fit(
+        fitting,
+        observer=recorder,
+        save_state=lambda step, arrays, state: states.append(TrainingState(arrays, state)),
+        save_best=lambda core: None,
+    )
+    team.meeting.is_over = True
+    for own, other in zip(alone.weights, built.core.get_weights(), strict=True):
+        np.testing.assert_allclose(own, other, rtol=0, atol=1e-6)
+    assert [record.logs for record in recorder.records] == [
+        pytest.approx(record.logs, abs=1e-5) for record in alone.recorder.records
+    ]
+    kept = state_of_worker(states[-1], 0, 1).arrays
+    assert [name for name, _ in kept] == [name for name, _ in alone.recorder.states[-1].arrays]
+
+
 COMPARED = ("loss", "accuracy", "val_loss", "val_accuracy")
 Results = list[dict[str, Any]]
 
@@ -128,7 +169,7 @@ def test_a_step_sums_one_vector_of_gradients_statistics_and_the_loss(results: tu
     assert results[0][0]["plain"]["numbers"] == [weights + 1]
     assert results[0][0]["noisy"]["numbers"] == [weights + normalized + 1]
     if "embedded" in results[0][0]:
-        assert results[0][0]["embedded"]["numbers"] == [20 * 4 + 4 * 3 + 3 + 20 + 1]
+        assert results[0][0]["embedded"]["numbers"] == [20 * 4 + 4 * 3 + 3 + 1]
 
 
 @pytest.mark.slow

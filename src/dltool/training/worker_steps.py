@@ -150,19 +150,13 @@ def worker_step(built: BuiltModel, team: Team, weighting: Weighting | None) -> A
         variables = core.trainable_weights
         pairs = zip(tape.gradient(scaled, [variable.value for variable in variables]), variables, strict=True)
         learnt = [(gradient, variable) for gradient, variable in pairs if gradient is not None]
+        # Those of an embedding become dense, each row once.
         gradients = [tf.reshape(tf.convert_to_tensor(gradient), variable.shape) for gradient, variable in learnt]
-        used = [used_rows(*each) for each in learnt if isinstance(each[0], tf.IndexedSlices)]
         changes = [(each.value - old) * tf.cast(share, old.dtype) for each, old in zip(statistics, before, strict=True)]
-        sums = iter(team.total([*gradients, *used, *changes, tf.reshape(loss, []) * tf.cast(share, loss.dtype)]))
-        gradients, used = [next(sums) for _ in gradients], [next(sums) for _ in used]
-        for number, (gradient, _) in enumerate(learnt):
-            if isinstance(gradient, tf.IndexedSlices):
-                gradients[number] = of_used_rows(gradients[number], used.pop(0))
+        sums = iter(team.total([*gradients, *changes, tf.reshape(loss, []) * tf.cast(share, loss.dtype)]))
+        core.optimizer.apply_gradients([(next(sums), variable) for _, variable in learnt])
         for variable, old in zip(statistics, before, strict=True):
             variable.assign(old + next(sums))
-        core.optimizer.apply_gradients(
-            [(each, variable) for each, (_, variable) in zip(gradients, learnt, strict=True)]
-        )
         if counts:
             rows = tf.shape(tf.nest.flatten(inputs)[0])[0]
             core._loss_tracker.update_state(loss, sample_weight=rows)
@@ -172,17 +166,6 @@ def worker_step(built: BuiltModel, team: Team, weighting: Weighting | None) -> A
     return step
 
 
-def used_rows(gradient: Any, variable: Any) -> Any:
-    """Return how often a batch looks up each row of an embedding, (rows,) of float32."""
-    return tf.math.unsorted_segment_sum(tf.ones_like(gradient.indices, tf.float32), gradient.indices, variable.shape[0])
-
-
-def of_used_rows(gradient: Any, used: Any) -> Any:
-    """Return the rows that any worker has used, as optimizers leave the other rows and their averages alone."""
-    rows = tf.where(used > 0)[:, 0]
-    return tf.IndexedSlices(tf.gather(gradient, rows), rows, tf.shape(gradient, tf.int64))
-
-
 def statistics_of(core: keras.Model) -> list[Any]:
     """Return the floating variables that layers change by themselves. Frozen weights are not among them."""
     found = {id(each): each for layer in layers_of([core]) for each in layer._non_trainable_variables}
@@ -190,6 +173,5 @@ def statistics_of(core: keras.Model) -> list[Any]:
 
 
 def numbers_of_step(core: keras.Model) -> int:
-    """Return how many numbers a worker gives to the sum of a step: gradients, used rows, statistics, and the loss."""
-    rows = [x.input_dim for x in layers_of([core]) if isinstance(x, keras.layers.Embedding) and x.trainable_weights]
-    return sum(math.prod(each.shape) for each in (*core.trainable_variables, *statistics_of(core))) + sum(rows) + 1
+    """Return how many numbers a worker gives to the sum of a step: gradients, statistics, and the loss."""
+    return sum(math.prod(each.shape) for each in (*core.trainable_variables, *statistics_of(core))) + 1
