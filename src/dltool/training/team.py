@@ -3,6 +3,7 @@
 TensorFlow's MultiWorkerMirroredStrategy only carries the sums. Variables stay plain ones on each worker, and remain the
 same because every worker changes them in the same way."""
 
+import re
 import signal
 import threading
 import time
@@ -66,7 +67,9 @@ class Team:
         if self.meeting.reason or isinstance(error, WorkerLost):
             return WorkerLost(f"{self.meeting.reason or error}; this was {where}", RESUME)
         if isinstance(error, LOST) and not isinstance(error, tf.errors.InternalError):
-            return WorkerLost(f"another worker was lost; this was {where}", RESUME)
+            tasks = [int(task) for task in re.findall(r"/task:(\d+)", str(error))]
+            others = [self.cluster.name_of(task) for task in tasks if task != self.cluster.rank]
+            return WorkerLost(f"{others[0] if others else 'another worker'} was lost; this was {where}", RESUME)
         return None
 
 

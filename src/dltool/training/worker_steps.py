@@ -174,4 +174,4 @@ def statistics_of(core: keras.Model) -> list[Any]:
 
 def numbers_of_step(core: keras.Model) -> int:
     """Return how many numbers a worker gives to the sum of a step: gradients, statistics, and the loss."""
-    return sum(math.prod(each.shape) for each in (*core.trainable_variables, *statistics_of(core))) + 1
+    return 1 + int(sum(math.prod(each.shape) for each in (*core.trainable_variables, *statistics_of(core))))
