@@ -31,7 +31,7 @@ ROWS = [
     {"report"},
     {"explain"},
     {"experiment"},
-    {"curve", "folds", "search", "serving"},
+    {"curve", "ejecting", "folds", "search", "serving"},
     {"commands"},
     {"cli", "console", "notebook"},
     {"__main__"},

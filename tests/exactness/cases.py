@@ -311,6 +311,11 @@ model:
         ("--allow-code", "{folder}/own.py"),
     ),
     "tracking": Case(digits(after="track: [tensorboard]\n")),
+    "private": Case(
+        digits(optimizer="{SGD: {learning_rate: 0.5, momentum: 0.9}}")
+        .replace("    - BatchNormalization\n", "")
+        .replace("training:\n", "training:\n  privacy: {noise: 1, delta: 1e-4, seed: 3}\n")
+    ),
 }
 
 

@@ -108,6 +108,9 @@ def training_problems(config: Config) -> Iterator[Problem]:
     if training.jit_compile is True:
         message = "XLA cannot compile private steps, whose draws differ in size"
         yield Problem(("training", "jit_compile"), message, "remove it")
+    if training.teacher is not None:
+        message = "a teacher breaks privacy: its outputs may tell of the examples that it was trained on"
+        yield Problem(("training", "teacher"), message, "remove it", at_key=True)
     for number, part in enumerate(training.parts):
         if part.optimizer.arguments.get("loss_scale_factor") is not None:
             place = (*training.place_of(number), "optimizer", part.optimizer.name, "loss_scale_factor")

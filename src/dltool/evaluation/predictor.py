@@ -66,7 +66,7 @@ class Inference:
         return self.steps[key]
 
     def traced(self, layout: Layout, tensors: Any, rows: Any, _: Any) -> tuple[dict[str, Any], list[Any]]:
-        batch, targets, _ = layout.batch(tensors, rows)
+        batch, targets, *_ = layout.batch(tensors, rows)
         values, logits = {}, []
         for head, target, output in each_head(self.built, targets, self.built.core(batch, training=False)):
             exact = at_least_float32(output)

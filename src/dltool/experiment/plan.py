@@ -14,6 +14,7 @@ from dltool.data.dataset import Dataset
 from dltool.data.examples import Examples
 from dltool.data.facts import Facts
 from dltool.data.split.at_random import Split
+from dltool.experiment.teaching import opened_teacher
 from dltool.machine import usable_memory
 from dltool.model.build import BuiltModel
 from dltool.training.batches import bytes_of_row, bytes_of_tables
@@ -69,7 +70,8 @@ def make_plan(built: BuiltModel, config: Config, facts: Facts, dataset: Dataset 
     data = loaded_bytes(facts, dataset)
     if weights + gradients + activations + data < usable_memory():
         steps = config.training.total_epochs * -(-facts.examples // config.training.batch_size)
-        fitting = prepare_fit(built, config, few, pace=Pace(1, is_fixed=True), steps=steps)
+        teacher = opened_teacher(built, config, few)
+        fitting = prepare_fit(built, config, few, pace=Pace(1, is_fixed=True), steps=steps, teacher=teacher)
         optimizer = size_of(built.core.optimizer.variables)
         with plain_failures(config):
             seconds = seconds_of_step(fitting)

@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import keras
@@ -52,10 +53,13 @@ class Layout:
         targets: Mapping[str, np.ndarray],
         weights: np.ndarray | None,
         preprocessing: Preprocessing | None = None,
+        taught: Mapping[str, np.ndarray] = MappingProxyType({}),
+        in_advance: bool = False,
     ) -> None:
-        self.built, self.inputs, self.targets, self.weights = built, inputs, targets, weights
-        self.beside = [*targets.values(), *(() if weights is None else (weights,))]
-        self.in_step = {name: model for name, model in built.preprocessors.items() if grows(model, inputs[name])}
+        self.built, self.inputs, self.targets, self.weights, self.taught = built, inputs, targets, weights, taught
+        self.beside = [*targets.values(), *taught.values(), *(() if weights is None else (weights,))]
+        models = {} if in_advance else built.preprocessors
+        self.in_step = {name: model for name, model in models.items() if grows(model, inputs[name])}
         self.before = {name: model for name, model in built.preprocessors.items() if name not in self.in_step}
         self.looked_up = {
             name: (rows.codes, preprocessed_values(self.before.pop(name), rows))
@@ -72,6 +76,8 @@ class Layout:
         self.specs = [tf.TensorSpec((None, *array.shape[1:]), array.dtype) for array in arrays]
         self.row_bytes = max(1, bytes_of_row(self.specs))
         self.rows = len(next(iter(inputs.values())))
+        self.columns: Layout | None = None
+        self.vector: Any = None
 
     def stored(self, indices: np.ndarray, names: Iterable[str]) -> dict[str, np.ndarray]:
         """Return these rows, as stored, of the inputs `names` and of all inputs preprocessed in advance."""
@@ -94,7 +100,8 @@ class Layout:
         return rows if is_stored_so and type(rows) is np.ndarray and is_aligned(rows) else None
 
     def arrays(self, indices: np.ndarray, groups: Sequence[Sequence[str]]) -> list[np.ndarray]:
-        """Return the tensors' contents for these rows: the inputs of these groups, the targets, and any weights."""
+        """Return the tensors' contents for these rows: the inputs of these groups, the targets, and any outputs of a
+        teacher and weights."""
         arrays = []
         stored = self.stored(indices, itertools.chain(*groups))
         for group in groups:
@@ -108,9 +115,9 @@ class Layout:
         empty.inputs, empty.looked_up = {}, {}
         return empty
 
-    def batch(self, tables: Sequence[Any], rows: Any) -> tuple[Any, Any, Any]:
-        """Return preprocessed inputs, targets and weights (None without any) of these rows of the `tables`, inside a
-        compiled function."""
+    def batch(self, tables: Sequence[Any], rows: Any) -> tuple[Any, Any, Any, dict[str, Any]]:
+        """Return preprocessed inputs, targets, weights (None without any) and the outputs of a teacher by output (empty
+        without any) of these rows of the `tables`, inside a compiled function."""
         gathered = [tf.gather(table, rows) for table in tables]
         inputs = {}
         for name, slot in self.slots.items():
@@ -122,14 +129,18 @@ class Layout:
             model = self.in_step.get(name)
             inputs[name] = values if model is None else model(values, training=False)
         beside = gathered[len(self.groups) :]
-        targets = dict(zip(self.targets, beside, strict=self.weights is None))
+        targets, taught = (
+            dict(zip(names, values, strict=False))
+            for names, values in ((self.targets, beside), (self.taught, beside[len(self.targets) :]))
+        )
         first_input = next(iter(inputs.values()))
         by_output = {
             head.name: in_loss_form(self.built, head.name, targets[head.name]) if head.name in targets else first_input
             for head in self.built.heads
         }
         weights = None if self.weights is None else beside[-1]
-        return self.built.structured(inputs), self.built.structured_outputs(by_output), weights
+        fed = self.built.structured(inputs) if self.vector is None else first_input
+        return fed, self.built.structured_outputs(by_output), weights, taught
 
 
 class BatchTables(ABC):
@@ -231,12 +242,12 @@ def make_tables(
     targets: Mapping[str, np.ndarray],
     weights: np.ndarray | None = None,
     preprocessing: Preprocessing | None = None,
+    taught: Mapping[str, np.ndarray] = MappingProxyType({}),
     memory: int | None = None,
 ) -> BatchTables:
-    """Build the tables of raw `inputs`, of `targets` (rows, …) by output name, and of `weights` (rows,). An output
-    without a target is compared with the preprocessed input. `preprocessing` is that of earlier tables of the model;
-    `memory` are the bytes of main memory."""
-    layout = Layout(built, inputs, targets, weights, preprocessing)
+    """Build the tables of raw `inputs`, of `targets` (rows, …) and a teacher's outputs, `taught`, by output name, and of
+    `weights` (rows,). An output without a target is compared with the input. `memory` is the machine's, in bytes."""
+    layout = Layout(built, inputs, targets, weights, preprocessing, taught)
     return Resident(layout) if are_resident(layout.row_bytes, layout.rows, memory) else Streamed(layout)
 
 

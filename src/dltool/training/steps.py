@@ -1,6 +1,7 @@
 """The compiled steps of a run and of its validation, and its phases: which layers are trained in each."""
 
 import contextlib
+import functools
 import gc
 import itertools
 from dataclasses import replace
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from dltool.config.schema import Config, Phase
+from dltool.cost.flops import training_flops
 from dltool.data.dataset import Dataset
 from dltool.errors import ConfigError, Problem
 from dltool.keras_names import ALLOWED
@@ -16,8 +18,10 @@ from dltool.model.build import BuiltModel
 from dltool.model.keras_objects import KERAS_ERRORS, OUT_OF_MEMORY
 from dltool.model.trainable import TrainableLayer, set_trainable, trainable_layers
 from dltool.text import did_you_mean, listed, near, quoted
-from dltool.training.batches import BatchTables, make_tables, model_targets
+from dltool.training.batches import BatchTables, model_targets
 from dltool.training.compile import compile_core, culprit, made_optimizer
+from dltool.training.distillation import Teacher
+from dltool.training.joined import joined_tables
 from dltool.training.loop import CannotCompileError, Loop, logs_of, test_loop, train_loop
 from dltool.training.numerics import Strategy, choose_strategy, evaluation_batch
 from dltool.training.own_state import refuse_unsaved_state
@@ -26,7 +30,7 @@ from dltool.training.private_steps import (
     made_noise,
     private_step,
     refuse_dependent_examples,
-    refuse_shared_statistics,
+    refuse_unknown_layers,
 )
 from dltool.training.profile import Profile
 from dltool.training.rewrites import rewritten
@@ -44,9 +48,15 @@ class Steps:
     """What is said of the steps before the training."""
 
     def __init__(
-        self, built: BuiltModel, config: Config, dataset: Dataset, strategy: Strategy | None, steps: int | None
+        self,
+        built: BuiltModel,
+        config: Config,
+        dataset: Dataset,
+        strategy: Strategy | None,
+        steps: int | None,
+        teacher: Teacher | None = None,
     ) -> None:
-        self.built, self.core, self.config = built, built.core, config
+        self.built, self.core, self.config, self.teacher = built, built.core, config, teacher
         self.rows = dataset.split.train.astype(np.int32)
         self.validation_rows = dataset.split.validation.astype(np.int32)
         self.is_validated = len(self.validation_rows) > 0
@@ -58,7 +68,8 @@ class Steps:
             made_optimizer(config, later)
         self.phase = 0
         self.compile()
-        table = make_tables(built, dataset.inputs, self.targets, dataset.all.weights, memory=self.memory)
+        taught = {} if teacher is None else teacher.outputs
+        table = joined_tables(built, dataset.all, self.targets, taught, self.memory)
         size = config.training.batch_size
         weighting = made_weighting(built, self.targets, dataset.all.weights is not None, by_class(built, dataset))
         plain = made_weighting(built, self.targets, dataset.all.weights is not None)
@@ -66,7 +77,7 @@ class Steps:
         self.strategy = strategy or self.chosen_strategy(table, steps or self.epochs * self.count)
         self.noise = made_noise(config, built, dataset.facts.examples, len(self.rows))
         self.train = self.training_loop(table, weighting)
-        self.test = test_loop(built.core, table, plain, evaluation_batch(built, size))
+        self.test = test_loop(built.core, table, plain, evaluation_batch(built, size), self.strategy.grappler)
         self.profile = Profile()
 
     def chosen_strategy(self, table: BatchTables, steps: int) -> Strategy:
@@ -75,7 +86,8 @@ class Steps:
     def training_loop(self, table: BatchTables, weighting: Weighting | None) -> Loop:
         built, size = self.built, self.config.training.batch_size
         if self.noise is None:
-            return train_loop(built.core, built.augmentation, table, weighting, size, self.strategy.jit_compile)
+            lesson = None if self.teacher is None else functools.partial(self.teacher.lesson, built)
+            return train_loop(built.core, built.augmentation, table, weighting, size, self.strategy, lesson)
         step = private_step(built, self.noise, weighting)
         return PrivateLoop(table, step, built.core.get_metrics_result, self.noise.most, one_trace=True)
 
@@ -84,7 +96,7 @@ class Steps:
         if self.config.training.phases is not None:
             set_trainable(self.core, self.trainable_layers, self.config.training.parts[self.phase])
         if self.config.training.privacy is not None:
-            refuse_shared_statistics(self.built)
+            refuse_unknown_layers(self.built)
         compile_core(self.built, self.config, self.targets, self.phase)
 
     def trace(self, activity: str = "trace") -> None:
@@ -147,6 +159,14 @@ class Steps:
     def measured(self, results: Any) -> dict[str, float]:
         """Return the results of a loop's last call, which are those of all examples since the metrics were reset."""
         return logs_of(results)
+
+    @property
+    def flops(self) -> tuple[int | None, int | None]:
+        """Return the operations of training on an example, and those of what a teacher predicted before training."""
+        each, teacher = training_flops(self.core), self.teacher
+        if teacher is None or teacher.flops is None:
+            return (each, 0) if teacher is None else (None, None)
+        return (each, teacher.flops * len(self.rows)) if teacher.outputs else (each and each + teacher.flops, 0)
 
     def reset_metrics(self) -> None:
         """Reset the metrics as Keras's `reset_metrics`, which takes a tenth of a short epoch. A metric of the user's

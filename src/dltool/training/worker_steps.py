@@ -13,8 +13,9 @@ from dltool.model.augmentation import augmented
 from dltool.model.build import BuiltModel
 from dltool.text import counted, size_text
 from dltool.training.batches import BatchTables
-from dltool.training.loop import Loop, logs_of, takes_any_size
-from dltool.training.numerics import Strategy, choose_strategy, layers_of
+from dltool.training.joined import taking
+from dltool.training.loop import Loop, logs_of
+from dltool.training.numerics import Strategy, choose_strategy, layers_of, takes_any_size
 from dltool.training.state import TrainingState, set_value, value_of
 from dltool.training.steps import Steps
 from dltool.training.team import Team
@@ -58,11 +59,15 @@ class WorkerLoop(Loop):
         super().trace(self.whole * self.batch_size + self.rows_of_rest)
 
     def run_one(self, tables: Any, rows: Any) -> Any:
-        return tf.math.is_finite(self.step(*self.tables.batch(tables, rows), self.share, True))
+        return self.part(tables, rows, self.share, True)
 
     def run_rest(self, tables: Any, rows: Any) -> Any:
-        loss = self.step(*self.tables.batch(tables, rows), self.share_of_rest, self.counts_rest)
-        return tf.math.is_finite(loss), self.results()
+        return self.part(tables, rows, self.share_of_rest, self.counts_rest), self.results()
+
+    def part(self, tables: Any, rows: Any, share: float, counts: bool) -> Any:
+        layout = self.tables.layout
+        with taking(layout.built.core, layout.vector):
+            return tf.math.is_finite(self.step(*self.tables.batch(tables, rows), share, counts))
 
     def __call__(self, order: np.ndarray, first: int, last: int) -> tuple[int, bool, Any]:
         after, is_finite, results = super().__call__(order, first, last)
@@ -138,7 +143,7 @@ def worker_step(built: BuiltModel, team: Team, weighting: Weighting | None) -> A
     BatchNormalization, change by the mean of the workers' changes: what does not change keeps its bits."""
     core = built.core
 
-    def step(inputs: Any, targets: Any, weights: Any, share: float, counts: bool) -> Any:
+    def step(inputs: Any, targets: Any, weights: Any, _: Any, share: float, counts: bool) -> Any:
         inputs, targets = augmented(built.augmentation, inputs, targets)
         own = None if weighting is None else weighting.of_batch(targets, weights)
         statistics = statistics_of(core)

@@ -69,11 +69,11 @@ def values_in_order(order: str, rows: int, columns: SplitColumns) -> tuple[str, 
 
 def sizes_of(data: Data, source: SourceExamples) -> PartSizes:
     rows, *given = (len(source.parts.get(name, ())) for name in ("training", "validation", "test"))
+    if source.divided is not None:
+        return PartSizes(rows, 0, 0, taken_validation=True, taken_test=True)
     named = named_parts(data.split, source.split_columns)
     if named is not None:
         return named_sizes(data, (len(named.train), len(named.validation), len(named.test)), *given)
-    if source.divided is not None:
-        return PartSizes(rows, 0, 0, taken_validation=True, taken_test=True)
     return part_sizes(data.split, rows, *given)
 
 
