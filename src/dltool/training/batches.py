@@ -245,8 +245,8 @@ def make_tables(
     taught: Mapping[str, np.ndarray] = MappingProxyType({}),
     memory: int | None = None,
 ) -> BatchTables:
-    """Build the tables of raw `inputs`, of `targets` (rows, …) and a teacher's outputs, `taught`, by output name, and of
-    `weights` (rows,). An output without a target is compared with the input. `memory` is the machine's, in bytes."""
+    """Build the tables of raw `inputs`, of `targets` (rows, …) and a teacher's outputs, `taught`, by output name, and
+    of `weights` (rows,). An output without a target is compared with the input. `memory` is the machine's, in bytes."""
     layout = Layout(built, inputs, targets, weights, preprocessing, taught)
     return Resident(layout) if are_resident(layout.row_bytes, layout.rows, memory) else Streamed(layout)
 
