@@ -33,13 +33,15 @@ DISTRIBUTIONS = {"ai_edge_litert": "ai-edge-litert"}
 @dataclass(frozen=True)
 class ExportSource:
     """What exports are made from: the identity of the run, the model as it is evaluated, the models whose mean it is,
-    rows to check with, and the data, if it is there."""
+    rows to check with, and the data, if it is there. `is_in_float32`: the run evaluates the model with 16 bits, and the
+    check with 32."""
 
     run: str
     predictor: RawPredictor
     parts: list[BuiltModel]
     rows: CheckRows
     dataset: Dataset | None
+    is_in_float32: bool = False
 
 
 def export_files(
@@ -69,14 +71,22 @@ def export_files(
             write_json(folder / "preprocess.json", states)
             for program, content in preprocess_programs().items():
                 (folder / program).write_bytes(content)
-        limits = options.limits(source.predictor.config.training.precision)
+        precision = "float32" if source.is_in_float32 else source.predictor.config.training.precision
+        limits = options.limits(precision)
         record = checked(folder, form, source.predictor, source.rows, given.outputs, limits)
         files = {
             path.relative_to(folder).as_posix(): path.read_bytes()
             for path in sorted(folder.rglob("*"))
             if path.is_file() and "__pycache__" not in path.parts
         }
-    record = {"run": source.run, "format": form, "precision": options.precision, **record, **surroundings(form, files)}
+    record = {
+        "run": source.run,
+        "format": form,
+        "precision": options.precision,
+        "compared_with": precision,
+        **record,
+        **surroundings(form, files),
+    }
     if options.layout == "triton":
         files |= triton_files(signature, source.predictor.config.name, files["model.onnx"])
     return {**files, CHECK: (encode_json(record, indent=2) + "\n").encode()}, record
