@@ -66,11 +66,7 @@ def export_files(
         example = example_of(source.predictor, source.rows.inputs, source.rows.outputs, given.outputs)
         write_json(folder / SIGNATURE, signature)
         write_json(folder / "example.json", example)
-        (folder / "use.py").write_bytes(use_program(form, bool(states)))
-        if states:
-            write_json(folder / "preprocess.json", states)
-            for program, content in preprocess_programs().items():
-                (folder / program).write_bytes(content)
+        write_programs(folder, form, states)
         precision = "float32" if source.is_in_float32 else source.predictor.config.training.precision
         limits = options.limits(precision)
         record = checked(folder, form, source.predictor, source.rows, given.outputs, limits)
@@ -140,6 +136,15 @@ def calibration_rows(source: ExportSource, given: Exportable, options: ExportOpt
 def prepared(state: Mapping[str, Any] | None, values: Rows, rows: np.ndarray, tensor: Any) -> np.ndarray:
     chosen = np.asarray(values[rows])
     return np.asarray(chosen if state is None else preprocessed(dict(state), chosen), tensor.dtype)
+
+
+def write_programs(folder: Path, form: str, states: Mapping[str, Any]) -> None:
+    """Write use.py, and what it needs to preprocess inputs by these `states`."""
+    programs = {"use.py": use_program(form, bool(states)), **(preprocess_programs() if states else {})}
+    for name, content in programs.items():
+        (folder / name).write_bytes(content)
+    if states:
+        write_json(folder / "preprocess.json", states)
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
