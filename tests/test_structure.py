@@ -19,7 +19,7 @@ ROWS = [
     {"environment", "errors", "text", "__init__"},
     {"accountant", "durable_files", "imports", "installation", "machine"},
     {"keras_names"},
-    {"config"},
+    {"config", "meeting"},
     {"data"},
     {"runs"},
     {"drafting", "tracking"},

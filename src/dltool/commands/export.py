@@ -12,7 +12,7 @@ from dltool.experiment.opening import best_predictor, recorded_data, recorded_ki
 from dltool.experiment.refusals import require_code
 from dltool.experiment.stages import Stages
 from dltool.exporting.export_options import ExportOptions
-from dltool.exporting.foreseen import Forecast, chosen, forecasts, missing_packages
+from dltool.exporting.foreseen import Forecast, chosen, forecasts
 from dltool.runs.directory import open_run
 from dltool.runs.files import Run
 from dltool.runs.records import read_record
@@ -33,7 +33,7 @@ class ExportForecast:
 
     def record(self) -> dict[str, Any]:
         formats = [
-            {**asdict(each), "is_possible": not each.why, "missing_packages": missing_packages(each.format)}
+            {**asdict(each), "is_possible": not each.why, "missing_packages": each.missing_packages}
             for each in self.forecasts
         ]
         return {"run": str(self.run), "formats": formats}

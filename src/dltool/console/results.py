@@ -72,7 +72,7 @@ def show(outcome: Any, *, as_json: bool, is_quiet: bool = False) -> None:
         stderr_console().print(Text("warning: ", "yellow") + data_text(warning))
     if as_json:
         show_json(outcome.record())
-    elif not (is_quiet and kind in ("TrainingOutcome", "SearchOutcome", "CurveOutcome")):
+    elif kind != "Followed" and not (is_quiet and kind in ("TrainingOutcome", "SearchOutcome", "CurveOutcome")):
         IN_WORDS[kind](outcome, stdout_console())
 
 

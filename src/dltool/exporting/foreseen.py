@@ -43,6 +43,11 @@ class Forecast:
     has_own_code: bool = False
 
     @property
+    def missing_packages(self) -> list[str]:
+        """Return the packages that the export needs and this environment lacks."""
+        return [package for package in PACKAGES[self.format] if importlib.util.find_spec(package) is None]
+
+    @property
     def description(self) -> str:
         if self.why:
             return self.why
@@ -127,7 +132,3 @@ def chosen(forecast: Sequence[Forecast], names: Sequence[str]) -> list[Forecast]
         if missing := missing_packages(name):
             raise MachineError(f"{name} needs {joined(missing, 'and')}", install_extra(name))
     return [by_name[name] for name in dict.fromkeys(names)]
-
-
-def missing_packages(name: str) -> list[str]:
-    return [package for package in PACKAGES[name] if importlib.util.find_spec(package) is None]
