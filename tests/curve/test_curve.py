@@ -238,6 +238,21 @@ def begun(folder: Path, tmp_path: Path) -> Path:
     return curve
 
 
+def test_checkpoints_that_a_killed_process_left_are_removed(begun, monkeypatch):
+    from dltool.curve import curve_runs
+    from dltool.curve.curve_folder import CurvePlan
+
+    run = begun / "rows-45" / "0001"
+    (run / "checkpoints").mkdir(parents=True)
+    (run / "run.json").write_text('{"format": 1, "seed": 3, "status": "completed"}', "utf-8")
+    (run / "checkpoints" / "0000000024.ckpt").touch()
+    monkeypatch.setattr(curve_runs, "point_of", lambda run: run.number)
+    unused: Any = None
+    plan = CurvePlan(data="", threads=1, sizes=[45], seeds=[3], reach=4.0)
+    assert CurveRuns(begun, plan, unused, unused, unused, unused, unused).carry_out() == ["0001"]
+    assert not list(run.glob("checkpoints/*"))
+
+
 def test_the_run_of_a_seed_is_found_also_if_a_number_is_missing(begun):
     """As it is if a process was stopped while it created a run."""
     from dltool.curve.curve_folder import CurveRecord
