@@ -210,7 +210,7 @@ def test_a_killed_trial_that_cannot_resume_begins_again(tmp_path):
     text = IRIS.replace("trials: 6", "trials: 2").replace("epochs: 9", "epochs: 2")
     text = text.replace("  batch_size", f"  callbacks: [{{CSVLogger: {tmp_path}/log.csv}}]\n  batch_size")
     (tmp_path / "iris.yaml").write_text(text)
-    assert command("search", tmp_path / "iris.yaml", "--runs", tmp_path / "runs", "--quiet") == 0
+    assert command("search", tmp_path / "iris.yaml", "--runs", tmp_path / "runs", "--quiet", "--keep-all") == 0
     metrics, result, search = metrics_of(tmp_path), result_of(tmp_path), search_in(tmp_path)
     search.write(search.record().model_copy(update={"status": "running", "result": None}))
     run = search.run(1)
