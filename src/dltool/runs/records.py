@@ -147,7 +147,7 @@ class DataRecord(Lenient):
     examples: Size | None = None
     validation_examples: Size | None = None
     test_examples: Size | None = None
-    classes: int | None = None
+    shuffled: Size | None = None
     inputs: dict[str, InputRecord] | None = None
     targets: dict[str, TargetRecord] | None = None
     warnings: list[Words] = []

@@ -10,6 +10,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from dltool.data.arrays.shard_order import Order
+from dltool.model.augmentation import augmented
 from dltool.training.batches import BatchTables
 from dltool.training.joined import taking
 from dltool.training.numerics import Strategy, grappler_off, takes_any_size
@@ -122,7 +124,7 @@ class Loop:
             if looped < self.steps(examples):
                 self.rest_of(examples - looped * self.batch_size)
 
-    def compile_now(self, order: np.ndarray) -> None:
+    def compile_now(self, order: Order) -> None:
         """Call the loop for zero steps: XLA compiles at the first call, for the sizes of its arguments."""
         tables, rows, first = self.tables.place(order, 0, self.batch_size, self.batch_size)
         try:
@@ -132,7 +134,7 @@ class Loop:
         except tf.errors.OpError as error:
             raise CannotCompileError(error.message.strip().split("\n")[0]) from error
 
-    def __call__(self, order: np.ndarray, first: int, last: int) -> tuple[int, bool, Any]:
+    def __call__(self, order: Order, first: int, last: int) -> tuple[int, bool, Any]:
         """Run the steps of the rows `order` (int32), at most up to `last`. Return the step after the last one run,
         whether all numbers were finite, and the results."""
         looped, size = self.looped(len(order)), self.batch_size
@@ -163,12 +165,7 @@ def train_loop(
     """Return the training loop. Without `weighting` all examples count the same; `lesson` is that of a teacher."""
 
     def step(inputs: Any, targets: Any, weights: Any, taught: Any) -> Any:
-        if augmentation is not None and len(augmentation.inputs) > 1:
-            (single,) = tf.nest.flatten(targets)
-            inputs, mixed = augmentation([inputs, single], training=True)
-            targets = tf.nest.pack_sequence_as(targets, [mixed])
-        elif augmentation is not None:
-            inputs = augmentation(inputs, training=True)
+        inputs, targets = augmented(augmentation, inputs, targets)
         data: tuple[Any, ...] = (inputs, targets)
         if weighting is not None:
             data = (inputs, targets, weighting.of_batch(targets, weights))
