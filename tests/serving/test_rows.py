@@ -175,3 +175,16 @@ def test_a_value_that_fails_in_the_model_fails_its_own_request_alone(table_run: 
 
 def inputs_of(host: Host) -> dict[str, Rows]:
     return {each.name: blank(each, 1) for each in host.model.predictor.inputs}
+
+
+def test_one_row_is_explained_as_by_the_command(table: Client, table_run: Path) -> None:
+    answer = table.rows(ROW, path="/predict/explain").json()
+
+    (found,) = answer["explanations"]
+    assert found["method"] == "integrated gradients"
+    assert {f"by {name}" for name in ROW} <= set(found["rows"][0])
+    assert all(figure["image"].startswith("data:image/svg+xml;base64,") for figure in found["figures"])
+    assert (
+        table.rows(ROW, ROW, path="/predict/explain").json()["error"] == "one row is explained at a time; given are 2"
+    )
+    assert table.rows({**ROW, "age": "old"}, path="/predict/explain").status_code == 422

@@ -17,6 +17,7 @@ class Sized(Protocol):
 
 Query = TypeVar("Query", bound=Sized)
 Answer = TypeVar("Answer")
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,14 @@ class Batcher(Generic[Query, Answer]):
         self.waiting.append(Waiting(question, answer))
         if self.running is None:
             self.running = asyncio.create_task(self.run())
+        return await self.in_time(answer)
+
+    async def alone(self, work: Callable[[], Found]) -> Found:
+        """Return what `work` returns, called in the model's thread between two batches. Raises Refused: it took too
+        long, and is done all the same; what `work` raises."""
+        return await self.in_time(asyncio.shield(asyncio.get_running_loop().run_in_executor(self.thread, work)))
+
+    async def in_time(self, answer: "asyncio.Future[Found]") -> Found:
         try:
             async with asyncio.timeout(self.limits.seconds):
                 return await answer

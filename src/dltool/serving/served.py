@@ -9,10 +9,13 @@ from typing import Any
 import numpy as np
 from pydantic import TypeAdapter
 
+from dltool.config.explain_options import Asked
+from dltool.config.outputs import heads_of
 from dltool.data.arrays.rows import Rows, stack
 from dltool.data.examples import Examples
 from dltool.data.new_data import NewExamples
-from dltool.errors import DataError
+from dltool.errors import ConfigError, DataError
+from dltool.evaluation.figures.figure import Figure
 from dltool.evaluation.kept_distributions import DISTRIBUTIONS, described_inputs, read_kept
 from dltool.evaluation.predictions import records
 from dltool.evaluation.predictor import Predictor
@@ -166,11 +169,33 @@ class Served:
                 found[number] = each if each.cells is None else self.read_cells(each.cells)
         return found
 
+    def explained(self, question: Query) -> list[dict[str, Any]]:
+        """Return what `dltool explain` finds for the only row of a question, with figures as data URIs; to be called in
+        the thread that computes, for the proofs change the weights for a while. Raises Refused: the row cannot be read,
+        or predictions of this model cannot be explained."""
+        # It brings what draws, which few servers need.
+        from dltool.explain.explaining import explained
+
+        row = question if question.cells is None else self.read_cells(question.cells)
+        if not isinstance(row, Query):
+            raise row
+        config, built = self.predictor.config, self.predictor.built
+        decided = replace(built, heads=heads_of(config))
+        try:
+            _, found = explained(config, self.predictor.facts, decided, Asked(), Examples(row.inputs or {}))
+        except ConfigError as error:
+            raise Refused(422, str(error)) from None
+        return [each.record() | {"figures": [drawing(figure) for figure in each.figures]} for each in found]
+
     def read_cells(self, cells: Sequence[Any]) -> "Query | BaseException":
         try:
             return self.read(lambda: self.predictor.rows(cells))
         except Refused as refused:
             return refused
+
+
+def drawing(figure: Figure) -> dict[str, str]:
+    return {"title": figure.title, "description": figure.description, "image": figure.data_uri}
 
 
 def numbers(rows: list[Any], name: str) -> np.ndarray:
