@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import checkpoints, drafts, explain, growth, images, predict, search, serve, startup, tables
+from benchmarks import checkpoints, drafts, explain, growth, images, predict, search, serve, shards, startup, tables
 from benchmarks.cases import CASES, RIVALS, compare
 
 OTHERS: dict[str, Callable[[list[str]], None]] = {
@@ -20,6 +20,7 @@ OTHERS: dict[str, Callable[[list[str]], None]] = {
     "search": search.main,
     "explain": explain.main,
     "serve": serve.main,
+    "shards": shards.main,
 }
 
 

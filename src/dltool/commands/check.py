@@ -186,13 +186,15 @@ def built_plan(
     from dltool.model.calls import call_of
     from dltool.model.graph import boxes_of, dot_program, dot_text, draw
     from dltool.model.output_checks import check_fit
+    from dltool.model.streamed_columns import fitted_to
     from dltool.training.numerics import choose_threads, pin
 
     if svg is not None:
         refuse_no_file("--svg", svg, [".svg"])
         dot_program()
     pin(config.seed, choose_threads(config, facts)[0])
-    built = build_model(config, facts, dataset.examples("train").inputs if dataset else None)
+    inputs, fitted = (dataset.examples("train").inputs, fitted_to(dataset)) if dataset else (None, None)
+    built = build_model(config, facts, inputs, fitted)
     check_fit(config, facts, built, dataset.inputs if dataset else None)
     refuse_unexplainable(config, facts, built)
     if svg is not None:

@@ -53,6 +53,9 @@ def privacy_problems(config: Config, heads: Sequence[OutputSpec], facts: DataFac
     if config.data.final == "ensemble":
         message = "an ensemble publishes a model of each fold, and each spends an epsilon of its own"
         problems.append(Problem(("data", "final"), message, "final: refit"))
+    if config.data.shuffle is not None:
+        message = "private training draws its rows at random from all, and does not shuffle them"
+        problems.append(Problem(("data", "shuffle"), message, "remove it", at_key=True))
     if facts is None or not options.is_known or UNKNOWN in (config.training.batch_size, config.training.total_epochs):
         return problems
     examples = facts.examples

@@ -326,3 +326,11 @@ class Config(Section):
             message = f"expected at most {MOST_FOLDS} folds with all seeds, got {folds * seeds}"
             refuse(Problem(("training", "seeds"), message, related=((("data", "split", "folds"), "the folds"),)))
         return self
+
+    @model_validator(mode="after")
+    def has_taught_rows_in_memory(self) -> Self:
+        if self.data.is_streamed and self.training.teacher is not None:
+            message = "a teacher's outputs are kept for all training rows, and with data.shuffle these stay in files"
+            related = ((("data", "shuffle"), "given here"),)
+            refuse(Problem(("training", "teacher"), message, "remove one of the two", True, related))
+        return self

@@ -20,8 +20,8 @@ from dltool.model.build import BuiltModel
 from dltool.training.batches import BatchTables, make_tables, model_targets
 from dltool.training.compile import compile_core, loss_functions
 from dltool.training.failures import plain_failures
-from dltool.training.loop import logs_of, takes_any_size
-from dltool.training.numerics import evaluation_batch
+from dltool.training.loop import logs_of
+from dltool.training.numerics import evaluation_batch, takes_any_size
 from dltool.training.state import evaluating
 from dltool.training.weighting import Weighting, made_weighting
 

@@ -75,7 +75,9 @@ def make_plan(built: BuiltModel, config: Config, facts: Facts, dataset: Dataset 
         optimizer = size_of(built.core.optimizer.variables)
         with plain_failures(config):
             seconds = seconds_of_step(fitting)
-        data += bytes_of_tables(bytes_of_row(fitting.steps.train.tables.specs), sum(facts.sizes.values()))
+        stream = None if dataset is None else dataset.stream
+        rows = sum(facts.sizes.values()) if dataset is None or stream is None else len(dataset.all) + 2 * stream.width
+        data += bytes_of_tables(bytes_of_row(fitting.steps.train.tables.specs), rows)
     memory = Memory(weights + beside, gradients, optimizer, activations, data)
     return Plan(built.full.count_params(), forward_flops(built.full), memory, seconds)
 

@@ -14,8 +14,7 @@ from dltool.data.arrays.rows import Rows
 from dltool.explain.explained import Question
 from dltool.training.batches import tensor
 from dltool.training.distillation import before_squashing
-from dltool.training.loop import takes_any_size
-from dltool.training.numerics import evaluation_batch
+from dltool.training.numerics import evaluation_batch, takes_any_size
 from dltool.training.state import evaluating
 
 Arrays = Mapping[str, np.ndarray]

@@ -60,6 +60,9 @@ def machine_changes(record: RunRecord, pinned: Mapping[str, Any]) -> list[Change
     """Return the differences between the recorded machine and settings and today's. `pinned` are today's settings."""
     changes = list(differences(chosen(record.machine, COMPARED), chosen(describe_machine(), COMPARED)))
     changes += differences(chosen(record.pinned, PINNED), chosen(pinned, PINNED))
+    # One process records no number of workers.
+    was, now = ({"workers": found.get("workers", 1)} for found in (record.pinned, pinned))
+    changes += differences(was, now)
     return changes[:MOST_CHANGES]
 
 
@@ -236,7 +239,8 @@ def recorded_facts(record: DataRecord, data: Data, shown_as: str) -> Facts:
             name: TargetFacts(each.kind, tuple(each.shape), tuple(each.class_names), scale=scale_in(each))  # type: ignore[arg-type]
             for name, each in targets.items()
         },
-        *sizes,
+        *(sizes[0], sizes[1], sizes[2]),
+        shuffled=record.shuffled,
     )
 
 

@@ -28,8 +28,7 @@ R = TypeVar("R", bound="Lenient")
 LONGEST = 300
 """Most characters of a string: an untrusted run may have any number, here and below."""
 LARGEST, MOST_EPOCHS = 1e300, 10_000
-MOST_NUMBERS, MOST_ITEMS = 100, 50
-MOST_ORIGINS, MOST_AXES = 5_000, 8
+MOST_NUMBERS, MOST_ITEMS, MOST_ORIGINS, MOST_AXES = 100, 50, 5_000, 8
 
 
 def one_line(value: Any) -> str:
@@ -148,7 +147,7 @@ class DataRecord(Lenient):
     examples: Size | None = None
     validation_examples: Size | None = None
     test_examples: Size | None = None
-    classes: int | None = None
+    shuffled: Size | None = None
     inputs: dict[str, InputRecord] | None = None
     targets: dict[str, TargetRecord] | None = None
     warnings: list[Words] = []
@@ -159,6 +158,7 @@ class StrategyRecord(Strict):
 
     jit_compile: bool
     rewrites: bool
+    grappler: bool = True
     why: dict[str, Any]
 
 

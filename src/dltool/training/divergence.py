@@ -11,8 +11,10 @@ import tensorflow as tf
 from dltool.config.last_layer import LAYERS
 from dltool.errors import ConfigPath
 from dltool.model.apply import Applied
+from dltool.model.augmentation import augmented
 from dltool.model.calls import call_of
 from dltool.model.keras_objects import OUT_OF_MEMORY, make
+from dltool.training.batches import Layout, tensor
 from dltool.training.steps import Steps
 
 GROWTH = 10
@@ -37,14 +39,12 @@ class Cause:
     related: tuple[tuple[ConfigPath, str], ...] = ()
 
 
-def cause_of(steps: Steps, order: np.ndarray, step: int, losses: Sequence[float]) -> Cause:
-    """Return the cause of a step (0-based) over the rows `order`, with the model as it was before it.
+def cause_of(steps: Steps, rows: np.ndarray, losses: Sequence[float]) -> Cause:
+    """Return the cause of a step over these rows, with the model as it was before it.
 
     `losses` are those of the epochs and steps before. The random state of the model changes."""
-    size, tables = steps.train.batch_size, steps.train.tables
-    rows = order[step * size : (step + 1) * size]
-    rows = rows[rows >= 0]
-    inputs, targets, *_ = tables.batch(*tables.feed(rows, 0, len(rows), size))
+    layout = by_name(steps)
+    inputs, targets, *_ = layout.batch(list(map(tensor, layout.arrays(rows, layout.groups))), np.arange(len(rows)))
     try:
         cause = next(causes(steps, inputs, targets, rows))
     except OUT_OF_MEMORY:
@@ -62,11 +62,7 @@ def causes(steps: Steps, inputs: Any, targets: Any, rows: np.ndarray) -> Iterato
     """Yield what is not finite for a batch of preprocessed inputs and targets, in the order of the computation."""
     built, core = steps.built, steps.core
     yield from causes_in_data(steps, inputs, targets, rows)
-    if built.augmentation is not None and len(built.augmentation.inputs) > 1:
-        inputs, mixed = built.augmentation([inputs, *tf.nest.flatten(targets)], training=True)
-        targets = tf.nest.pack_sequence_as(targets, [mixed])
-    elif built.augmentation is not None:
-        inputs = built.augmentation(inputs, training=True)
+    inputs, targets = augmented(built.augmentation, inputs, targets)
     for values in tf.nest.flatten(inputs):
         if not is_finite(values).all():
             yield Cause(f"augmentation makes NaN or infinity {share(values, rows)}", CLEAN, (*DATA, "augmentation"))
@@ -93,8 +89,14 @@ def causes(steps: Steps, inputs: Any, targets: Any, rows: np.ndarray) -> Iterato
     yield Cause(f"the loss is finite, its gradients reach {steepest:.3g}, and the step is too large", may_follow=True)
 
 
-def causes_in_data(steps: Steps, inputs: Any, targets: Any, rows: np.ndarray) -> Iterator[Cause]:
+def by_name(steps: Steps) -> Layout:
+    """Return the layout of the inputs, of which a loop may feed a joined vector."""
     layout = steps.train.tables.layout
+    return layout.columns or layout
+
+
+def causes_in_data(steps: Steps, inputs: Any, targets: Any, rows: np.ndarray) -> Iterator[Cause]:
+    layout = by_name(steps)
     named = inputs if isinstance(inputs, dict) else {next(iter(layout.inputs)): inputs}
     for name, values in named.items():
         if is_finite(values).all():
