@@ -98,7 +98,7 @@ def question(model: Served, body: bytes, length: str | None) -> tuple[InferenceR
     """Return a request and its question. `length` is the value of the header `LENGTH`. Raises Refused."""
     end = len(body) if length is None else int(length) if re.fullmatch("[0-9]{1,18}", length) else -1
     if not 0 <= end <= len(body):
-        raise Refused(400, f"{LENGTH} is {length[:20]}, and the body has {len(body)} bytes")
+        raise Refused(400, f"{LENGTH} is {str(length)[:20]}, and the body has {len(body)} bytes")
     try:
         request: InferenceRequest = parsed(REQUEST, body[:end])
     except Refused as refused:
