@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
@@ -54,12 +54,8 @@ class Batcher(Generic[Query, Answer]):
             self.running = asyncio.create_task(self.run())
         return await self.in_time(answer)
 
-    async def alone(self, work: Callable[[], Found]) -> Found:
-        """Return what `work` returns, called in the model's thread between two batches. Raises Refused: it took too
-        long, and is done all the same; what `work` raises."""
-        return await self.in_time(asyncio.shield(asyncio.get_running_loop().run_in_executor(self.thread, work)))
-
-    async def in_time(self, answer: "asyncio.Future[Found]") -> Found:
+    async def in_time(self, answer: Awaitable[Found]) -> Found:
+        """Return what is awaited. Raises Refused: it took too long."""
         try:
             async with asyncio.timeout(self.limits.seconds):
                 return await answer

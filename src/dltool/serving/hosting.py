@@ -20,7 +20,7 @@ from dltool.serving.served import Answer, Query, Served, served
 LOOK_EVERY = 2.0
 """Seconds between looks for a newer run."""
 EXPLAINING = threading.Lock()
-"""Held while an explanation is made: it takes a second or more, in which the model predicts nothing."""
+"""Held while an explanation is made: it takes a second or more of processor time."""
 
 
 class Host:
@@ -46,7 +46,7 @@ class Host:
 
     async def explain(self, question: Query) -> list[dict[str, Any]]:
         """Return the explanations of one prediction. Raises Refused: there are several rows, another explanation is
-        being made, and as :meth:`Batcher.alone` and :meth:`Served.explained`."""
+        being made, or it takes too long; and as :meth:`Served.explained`."""
         if question.rows != 1:
             raise Refused(422, f"one row is explained at a time; given are {question.rows:,}")
         if not EXPLAINING.acquire(blocking=False):
@@ -58,7 +58,8 @@ class Host:
             finally:
                 EXPLAINING.release()
 
-        return await self.batcher.alone(explained)
+        # One that takes too long is made to its end, and keeps others away until then.
+        return await self.batcher.in_time(asyncio.shield(asyncio.to_thread(explained)))
 
     def newer(self) -> Served | None:
         """Return the model of the run that `path` points to now, warmed; None if it is the same run, or not complete.

@@ -59,9 +59,8 @@ class Server(uvicorn.Server):
 
     def close_idle(self) -> None:
         """Close the connections without a request since the call before: the guard's time begins with a whole head."""
-        idle = {
-            each: each.cycle for each in self.server_state.connections if not each.cycle or each.cycle.response_complete
-        }
+        cycles = {each: getattr(each, "cycle", None) for each in self.server_state.connections}
+        idle = {each: cycle for each, cycle in cycles.items() if cycle is None or cycle.response_complete}
         for each, cycle in idle.items():
             if each in self.idle and self.idle[each] is cycle:
                 each.transport.close()
