@@ -207,7 +207,15 @@ def test_killed_in_trial_4_of_8_and_resumed_by_the_same_command_is_as_never_kill
 def test_only_the_same_search_that_is_not_finished_is_carried_on_with(tmp_path):
     files = {"config.yaml": b"name: iris\n"}
     fields: dict[str, Any] = {"config": "iris.yaml", "seed": 1, "metric": "val_loss", "trials": 8, "minutes": None}
-    fields |= {"factor": 3, "first": None, "seeds": 1, "workers": 1, "threads": None, "storage": None, "keep_all": False}
+    fields |= {
+        "factor": 3,
+        "first": None,
+        "seeds": 1,
+        "workers": 1,
+        "threads": None,
+        "storage": None,
+        "keep_all": False,
+    }
     assert unfinished_search(tmp_path, "iris", files, **fields) is None
     folder = create_search(tmp_path, "iris", files, **fields)
 
