@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import checkpoints, drafts, growth, images, predict, search, serve, startup, tables
+from benchmarks import checkpoints, drafts, gpu, growth, images, predict, search, serve, startup, tables, workers
 from benchmarks.cases import CASES, RIVALS, compare
 
 OTHERS: dict[str, Callable[[list[str]], None]] = {
@@ -19,6 +19,8 @@ OTHERS: dict[str, Callable[[list[str]], None]] = {
     "drafts": drafts.main,
     "search": search.main,
     "serve": serve.main,
+    "workers": workers.main,
+    "gpu": gpu.main,
 }
 
 
