@@ -18,8 +18,8 @@ from dltool.experiment import following, new_training, resuming
 
 
 def prepared(event: str, step: int, prepare: Any) -> Any:
-    def wrapped(*arguments: Any) -> Any:
-        fitting = prepare(*arguments)
+    def wrapped(*arguments: Any, **named: Any) -> Any:
+        fitting = prepare(*arguments, **named)
         fitting.steps.train.pace.steps, fitting.steps.train.pace.is_fixed = PACE, True
         if event == "nothing":
             return fitting

@@ -16,7 +16,9 @@ from typer import Argument, Option
 from dltool import __version__
 from dltool.console.curve_app import curve
 from dltool.console.drift_app import drift
+from dltool.console.eject_app import eject
 from dltool.console.explain_app import explain
+from dltool.console.export_app import export
 from dltool.console.frame import frame
 from dltool.console.inspecting import describe, doctor, schema
 from dltool.console.options import (
@@ -180,10 +182,8 @@ def check(
 
 
 app.add_typer(runs_app, name="runs")
-app.command()(drift)
-app.command()(curve)
-app.command()(search)
-app.command()(serve)
+for leaf in (drift, export, eject, curve, search, serve):
+    app.command()(leaf)
 
 
 @app.command()

@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
-from dltool.errors import ConfigError, MachineError, RunError
+from dltool.errors import ConfigError, DiskError, RunError
 from dltool.text import os_words
 
 TEMPORARY_PREFIX = ".tmp-"
@@ -23,12 +23,12 @@ PAGE = (".html", ".htm")
 
 @contextmanager
 def disk_errors(path: Path, doing: str = "write") -> Iterator[None]:
-    """Turn an OSError of the body into a MachineError: "no space left on device: cannot write runs/a/0001/log.txt"."""
+    """Turn an OSError of the body into a DiskError: "no space left on device: cannot write runs/a/0001/log.txt"."""
     try:
         yield
     except OSError as error:
         hint = "free some space, then try again" if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
-        raise MachineError(f"{os_words(error)}: cannot {doing} {path}", hint) from error
+        raise DiskError(f"{os_words(error)}: cannot {doing} {path}", hint) from error
 
 
 def temporary_beside(path: Path) -> Path:

@@ -31,7 +31,7 @@ EXIT_CODES: Mapping[int, str] = {
     4: "A run directory is missing, damaged, in use, or of a newer format.",
     5: "The machine: disk, memory, network, a missing package, other versions than those of a run to resume.",
     6: "The loss or a weight is NaN or infinite. The last finite state is saved.",
-    7: "An expectation was missed, or a reproduced run differs. The run is complete.",
+    7: "An expectation was missed, or a reproduced run, an export or an ejected script differs. The run is complete.",
     8: "Another worker of the cluster was lost. The last saved state is kept, and all workers can resume.",
     130: "Interrupted by Ctrl-C (SIGINT). A run that has begun is saved and can be resumed.",
     143: "Terminated (SIGTERM). A run that has begun is saved and can be resumed.",
@@ -134,6 +134,10 @@ class WorkerLost(MachineError):
     """Another worker of the cluster ended or is silent."""
 
     exit_code = 8
+
+
+class DiskError(MachineError):
+    """The disk is full, or refuses for another reason: whatever comes next would fail too."""
 
 
 class TrainingDiverged(DltoolError):

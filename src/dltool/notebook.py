@@ -126,19 +126,17 @@ class TrainedRun:
 
     @property
     def folds(self) -> "pd.DataFrame":
-        """Return a row for each fold or seed, with its test metrics; empty if the run has neither. Raises RunError: the
-        run is not complete."""
+        """Return a row for each fold or seed, with its test metrics; empty if the run has neither. Repeats and seeds of
+        folds are further levels of the index. Raises RunError: the run is not complete."""
         import pandas as pd
 
         from dltool.runs.part_records import part_results
 
         found = part_results(self.read_results())
         columns = {} if found is None else {name: each.each for name, each in found.metrics.items()}
-        table = pd.DataFrame(columns, dtype=float)
-        are_seeds = found is not None and not found.are_folds
-        return table.set_axis(found.seeds if found and are_seeds else table.index + 1).rename_axis(
-            index="seed" if are_seeds else "fold"
-        )
+        levels = {"fold": range(0)} if found is None else found.levels
+        index = pd.MultiIndex.from_product(levels.values(), names=levels)
+        return pd.DataFrame(columns, dtype=float).set_axis(index if len(levels) > 1 else index.get_level_values(0))
 
     @property
     def best_epoch(self) -> int | None:

@@ -88,6 +88,7 @@ def test_the_three_kinds_of_files_hold_the_same_bits(run, dltool) -> None:
     for name in ("a.csv", "a.jsonl", "a.parquet"):
         outcome = dltool("predict", run, "new.csv", "--out", name)
         assert outcome.stdout.startswith(f"{name}: 3 predictions of run/0001\n")
+        assert "next  dltool evaluate run/0001\n" in outcome.stdout + outcome.stderr
     table = parquet.read_table("a.parquet").to_pydict()
     names = ["probability of =cmd()", "probability of yes"]
     for name in names:
@@ -97,6 +98,13 @@ def test_the_three_kinds_of_files_hold_the_same_bits(run, dltool) -> None:
         with open("a.jsonl", encoding="utf-8") as file:
             assert [np.float32(json.loads(line)[name]) for line in file] == expected
     assert set(table["class"]) <= {"=cmd()", "yes"}
+
+
+def test_without_a_test_split_new_data_is_what_to_evaluate(run, dltool) -> None:
+    results = json.loads((run / "results.json").read_text("utf-8"))
+    (run / "results.json").write_text(json.dumps({**results, "test": {}}), "utf-8")
+    outcome = dltool("predict", run, "new.csv", "--out", "a.csv")
+    assert "next  dltool evaluate run/0001 --data FILE\n" in outcome.stdout + outcome.stderr
 
 
 def test_json_holds_the_predictions_or_names_their_file(run, dltool) -> None:

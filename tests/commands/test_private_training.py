@@ -3,6 +3,7 @@
 import json
 import re
 import secrets
+import shutil
 
 import pytest
 from tests.in_process import command
@@ -91,7 +92,33 @@ def test_a_run_with_a_seed_is_reproduced_and_says_that_it_is_not_private(trained
     config = trained[1].parents[2] / "private.yaml"
     assert command("train", config, "--runs", tmp_path, *SHORT, "--set", "training.privacy.seed=1") == 0
     assert "privacy.seed gives the noise away" in capfd.readouterr().err
+    page = (tmp_path / "private" / "0001" / "report.html").read_text()
+    assert "Nothing of it is private" in page
+    assert "bound of privacy" not in page
     assert command("reproduce", tmp_path / "private" / "0001") == 0
+
+
+def test_a_run_that_was_killed_before_its_key_was_removed_loses_it_when_it_is_resumed(trained, tmp_path, capfd):
+    run = tmp_path / "runs" / "private" / "0001"
+    shutil.copytree(trained[1], run)
+    left = run / "checkpoints" / "0000000240.ckpt"
+    left.write_bytes(KEY.to_bytes(8, "little"))
+    assert command("resume", run) == 0
+    assert not left.exists()
+
+
+def test_folds_without_a_model_of_their_own_have_spent_what_each_of_them_has(trained, tmp_path):
+    config = trained[1].parents[2] / "private.yaml"
+    changes = ("data.split={folds: 2}", "data.final=none", 'expect={epsilon: "<= 8"}', "training.epochs=2")
+    settings = [word for change in changes for word in ("--set", change)]
+    assert command("train", config, "--runs", tmp_path, *settings) == 0
+    run = tmp_path / "private" / "0001"
+    folds = [results(run / "folds" / number)["privacy"]["epsilon"] for number in "12"]
+    assert results(run)["privacy"]["epsilon"] == max(folds) <= 8
+    page = " ".join(re.sub("<[^>]*>", " ", (run / "report.html").read_text()).split())
+    assert "This run has no model of its own" in page
+    audit = json.loads((run / "evaluation" / "folds" / "metrics.json").read_text())["audit"]
+    assert audit["members"] == audit["others"] == 1797
 
 
 def test_early_stopping_spends_less(trained, tmp_path):

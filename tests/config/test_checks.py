@@ -8,6 +8,7 @@ from dltool.config.keras.objects import UNKNOWN, KerasObject, parse_keras_object
 from dltool.config.layer_checks import independent
 from dltool.config.outputs import OutputSpec
 from dltool.config.schema import Config
+from dltool.config.slice_checks import ungrouped_problems
 from dltool.config.tasks import TargetFacts, TargetKind
 
 
@@ -606,3 +607,41 @@ def test_a_threshold_decides_between_two_classes_or_about_labels(facts, layer, t
         (problem,) = found
         assert problem[0] == expected[0]
         assert expected[1] in problem[1]
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        {"LayerNormalization": {"axis": 0}},
+        {"BatchNormalization": {"axis": 0}},
+        {"LayerNormalization": {"axis": [0, 1]}},
+    ],
+)
+def test_a_layer_may_not_compare_the_examples_of_a_batch(layer):
+    (found,) = problems(None, layer, SOFTMAX)
+    place = ("model", "layers", 0, next(iter(layer)), "axis")
+    assert found == (place, "axis 0 is that of the examples", "axis: -1, the last one")
+    assert problems(None, {"LayerNormalization": {"axis": [1, 2]}}, SOFTMAX) == []
+
+
+def test_slices_are_refused_if_no_output_has_results_by_group():
+    def refused(facts: Any, loss: str, *targets: str | None) -> list[str]:
+        heads = [
+            OutputSpec(f"out{at}", None, each, KerasObject("loss", loss), (), 1.0, ("training",))
+            for at, each in enumerate(targets)
+        ]
+        data = {"source": {"csv": "a.csv"}, "target": "income", "slices": ["sex"]}
+        training = {"optimizer": "adam", "loss": "mse", "epochs": 1}
+        config = Config.model_validate(
+            {"name": "x", "data": data, "model": {"layers": [SOFTMAX]}, "training": training}
+        )
+        found = ungrouped_problems(config, heads, facts)
+        assert all(each.place == ("data", "slices") for each in found)
+        return [each.message for each in found]
+
+    words = "nothing to compare by group: out0 reconstructs its input, which no constant of a group does"
+    assert refused(None, "mean_squared_error", None) == [words]
+    assert refused(None, "mean_squared_error", None, "target") == []
+    assert "out0 gives no probabilities, with the loss hinge" in refused(PAIR, "hinge", "target")[0]
+    assert refused(LABELS, "binary_crossentropy", "target") == []
+    assert refused(NUMBER, "quantile", "target") == []

@@ -3,6 +3,7 @@
 import io
 from pathlib import Path
 
+from dltool.config.search_options import MOST_TRIALS
 from dltool.console.capture import Capture
 from dltool.console.progress import TrainingProgress
 from dltool.console.results import show
@@ -53,10 +54,31 @@ def test_each_trial_has_a_row_and_the_live_line_names_the_best_and_the_time_left
 def test_the_result_of_a_search_that_found_nothing_better_says_so(capsys):
     result = {"trials": 4, "winner": 0, "value": 0.5, "as_written": 0.5, "values": {}, "test": {}, "intervals": {}}
     result |= {"against_written": None, "failed": {"2": "the loss is NaN"}, "best": "runs/iris/search-0001/best.yaml"}
+    result |= {"other_seeds": {}}
     show(SearchOutcome(Path("runs/iris/search-0001"), "val_loss", result), as_json=False)
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "best  the config as written: val_loss 0.5000, none of 4 trials is better"
     assert lines[1] == "      1 trial failed: see search.json"
+
+
+def test_what_other_seeds_measured_of_the_winner_is_shown(capsys):
+    result = {"trials": 9, "winner": 3, "value": 0.5, "as_written": 0.9, "values": {"vars.units": 4}, "test": {}}
+    result |= {"against_written": None, "failed": {}, "best": "best.yaml"}
+    result |= {"other_seeds": {"3": [0.61, 0.58], "7": [0.7, 0.7], "1": [0.9, 0.7]}}
+    show(SearchOutcome(Path("runs/iris/search-0001"), "val_loss", result), as_json=False)
+    words = "      val_loss with 2 other seeds: 0.6100, 0.5800; the best mean of 3 trials wins"
+    assert words in capsys.readouterr().out.splitlines()
+
+
+def test_a_search_by_time_names_its_time_and_not_the_most_trials_there_may_be():
+    for settings, words in (
+        ({"minutes": 0.5, "trials": MOST_TRIALS}, "trials for 30.0 s, compared after 2 of 6 epochs\n"),
+        ({"minutes": 10}, "4 trials for 10 min 00 s, compared after 2 of 6 epochs\n"),
+    ):
+        terminal = io.StringIO()
+        record = RECORD.model_copy(update=settings)
+        SearchProgress(TrainingProgress(Capture(terminal, io.StringIO()))).begins(record, "min")
+        assert terminal.getvalue().startswith(words)
 
 
 def test_a_search_whose_winner_misses_a_bound_has_missed_it(tmp_path):

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from tests.in_process import command
 
-from dltool.curve.curve_runs import time_left
+from dltool.curve.curve_runs import CurveRuns, time_left
 from dltool.curve.law import Size, fitted_law
 
 IRIS = """\
@@ -236,6 +236,37 @@ def begun(folder: Path, tmp_path: Path) -> Path:
     plan = CurvePlan(data="sha256:0", threads=1, sizes=[45, 90], seeds=[3, 4], reach=4.0)
     write_curve(curve, CurveRecord(plan=plan))
     return curve
+
+
+def test_the_run_of_a_seed_is_found_also_if_a_number_is_missing(begun):
+    """As it is if a process was stopped while it created a run."""
+    from dltool.curve.curve_folder import CurveRecord
+    from dltool.runs.groups import read_group_record
+
+    for number, seed in (("0002", 4), ("0003", 3)):
+        (begun / "rows-45" / number).mkdir(parents=True)
+        (begun / "rows-45" / number / "run.json").write_text(json.dumps({"format": 1, "seed": seed}), "utf-8")
+    (begun / "rows-45" / "latest").symlink_to("0003")
+    unused: Any = None
+    plan = read_group_record(begun, "curve", CurveRecord).plan
+    runs_of = CurveRuns(begun, plan, unused, unused, unused, unused, unused)
+    found = [runs_of.run_of(rows, seed) for rows, seed in ((45, 3), (45, 4), (90, 3))]
+    assert [each and each.number for each in found] == ["0003", "0002", None]
+
+
+def test_a_signal_while_a_curve_is_created_leaves_nothing(dltool, folder, monkeypatch):
+    from dltool.commands import curve
+
+    def created(parent: Path, kind: str) -> Path:
+        path = parent / f"{kind}-0001"
+        path.mkdir(parents=True)
+        os.kill(os.getpid(), signal.SIGTERM)
+        return path
+
+    monkeypatch.setattr(curve, "new_folder", created)
+    outcome = dltool("curve", folder / "iris.yaml", "--sizes", "2", "--seeds", "2", "--runs", folder / "stopped")
+    assert outcome.code == 143, outcome.stderr
+    assert not (folder / "stopped/iris/curve-0001").exists()
 
 
 def changed(curve: Path, **values: object) -> None:

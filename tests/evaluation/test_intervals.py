@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 
@@ -10,8 +11,9 @@ from dltool.config.tasks import TargetFacts
 from dltool.data.examples import Examples
 from dltool.data.facts import Facts, InputFacts
 from dltool.evaluation import measure as measure_module
+from dltool.evaluation.bootstrap import Interval
 from dltool.evaluation.intervals import metric_intervals
-from dltool.evaluation.measure import measure
+from dltool.evaluation.measure import Measurement, measure
 from dltool.evaluation.predictor import Inference
 from dltool.model.build import build_model
 
@@ -119,3 +121,34 @@ def test_one_example_has_no_interval(measured) -> None:
     one = examples.take(np.arange(1))
     found = metric_intervals(built, measure(built, config, one), one.targets, config.seed)
     assert {interval.low for interval in found.values()} == {None}
+
+
+@pytest.mark.slow
+def test_of_several_repeats_a_metric_is_the_mean_and_their_examples_are_resampled_together() -> None:
+    """The same outputs twice are no more certain; other outputs for the same examples give the mean."""
+    random = np.random.default_rng(0)
+    inputs = {"input": random.random((60, 2, 2, 1)).astype(np.float32)}
+    targets = {"target": random.integers(0, 3, 60).astype(np.int32)}
+    config = config_of(metrics=["AUC"])
+    built = build_model(config, facts_of(CLASSES))
+    whole, rows = measure(built, config, Examples(inputs, targets)), np.arange(60)
+
+    def interval(order: np.ndarray, outputs: np.ndarray, value: float) -> Interval:
+        """The interval of all examples in some order, once or twice."""
+        measured = Measurement({"auc": value}, {"loss": order}, {"output": outputs}, np.arange(len(order)), None)
+        given = {"target": targets["target"][order]}
+        return metric_intervals(built, measured, given, config.seed, order, len(order) // 60)["auc"]
+
+    output, classes = whole.outputs["output"], np.eye(3)[targets["target"]]
+    single = interval(rows, output, whole.metrics["auc"])
+    order = np.concatenate([rows, random.permutation(rows)])
+    twice = interval(order, output[order], whole.metrics["auc"])
+    assert single.low is not None
+    assert (twice.low, twice.high) == pytest.approx((single.low, single.high), rel=1e-4)
+    other = output[::-1]
+    first, second = (float(keras.metrics.AUC()(classes, each)) for each in (output, other))
+    assert abs(first - second) > 0.01
+    mean = interval(np.concatenate([rows, rows]), np.concatenate([output, other]), (first + second) / 2)
+    assert mean.low is not None
+    assert mean.high is not None
+    assert mean.low < mean.value < mean.high

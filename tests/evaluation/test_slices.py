@@ -7,14 +7,20 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
-from sklearn.metrics import confusion_matrix, roc_auc_score
+from sklearn.metrics import confusion_matrix, mean_pinball_loss, roc_auc_score
 
+from dltool.config.keras.objects import KerasObject
+from dltool.config.outputs import OutputSpec
 from dltool.config.schema import Data
+from dltool.config.tasks import TargetFacts
 from dltool.data.arrays.rows import coded
 from dltool.data.examples import Examples
 from dltool.evaluation.significance import below_zero_p, difference_p, holm
 from dltool.evaluation.slice_groups import groups_of
 from dltool.evaluation.slices import Scored, compared
+from dltool.evaluation.slices import scored as slice_scores
+from dltool.evaluation.tasks.classes import ClassEvaluator, LabelEvaluator
+from dltool.evaluation.tasks.numbers import NumberEvaluator
 
 MISSING = "(missing)"
 
@@ -186,3 +192,68 @@ def test_p_values_are_those_of_scipy(rate: float) -> None:
 
 def test_holms_correction() -> None:
     assert holm(np.array([0.01, 0.04, 0.03, 0.005])).tolist() == pytest.approx([0.03, 0.06, 0.06, 0.02])
+
+
+def evaluator(kind: Any, target: TargetFacts, loss: str, **arguments: Any) -> Any:
+    head = OutputSpec("output", None, "target", KerasObject("loss", loss, arguments), (), 1.0, ("training",))
+    return kind(config_with(data(["part"])), head, target)
+
+
+def halves(rows: int) -> list[tuple[str, np.ndarray]]:
+    return [("part: 0", np.arange(rows) < rows // 2), ("part: 1", np.arange(rows) >= rows // 2)]
+
+
+def test_several_labels_are_compared_with_the_most_frequent_value_of_each() -> None:
+    random = np.random.default_rng(0)
+    goal = (random.random((400, 3)) < np.array([0.1, 0.5, 0.9])).astype(np.float32)
+    shares = np.clip(0.6 * goal + 0.4 * random.random((400, 3)), 0, 1).astype(np.float32)
+    labels = evaluator(LabelEvaluator, TargetFacts("multi_label", (3,), ("a", "b", "c")), "binary_crossentropy")
+    scores = slice_scores(labels, goal, shares, None)
+    assert scores is not None
+    found = compared(scores, halves(400), config_with(data(["part"])), None, 0)
+    for group in found.groups:
+        rows = dict(halves(400))[group.group]
+        right = ((shares > 0.5) == (goal > 0.5))[rows].mean()
+        usual = np.maximum(goal[rows].mean(axis=0), 1 - goal[rows].mean(axis=0)).mean()
+        assert group.numbers["binary accuracy"].value == pytest.approx(right)
+        assert group.numbers["base"].value == pytest.approx(usual)
+        assert group.numbers["lift"].value == pytest.approx(right - usual)
+
+
+@pytest.mark.parametrize("is_padded", [False, True])
+def test_pixels_and_steps_are_compared_with_the_most_frequent_class_of_all(is_padded: bool) -> None:
+    random = np.random.default_rng(0)
+    goal = random.choice(3, (100, 6), p=[0.2, 0.3, 0.5])
+    values = np.eye(3)[np.where(random.random((100, 6)) < 0.8, goal, 0)].astype(np.float32)
+    mask = np.arange(6) < random.integers(1, 7, 100)[:, None] if is_padded else None
+    valid = np.ones((100, 6), bool) if mask is None else mask
+    steps = evaluator(ClassEvaluator, TargetFacts("index", (6,), tuple("xyz")), "sparse_categorical_crossentropy")
+    scores = slice_scores(steps, goal, values, mask)
+    assert scores is not None
+    found = compared(scores, halves(100), config_with(data(["part"])), None, 0)
+    for group in found.groups:
+        rows = dict(halves(100))[group.group]
+        right = np.ma.masked_array(values.argmax(axis=2) == goal, ~valid)[rows].mean(axis=1).mean()
+        usual = np.ma.masked_array(goal == 2, ~valid)[rows].mean(axis=1).mean()
+        assert group.base_is == "z"
+        assert group.numbers["accuracy"].value == pytest.approx(right)
+        assert group.numbers["base"].value == pytest.approx(usual)
+
+
+def test_quantiles_and_many_numbers_are_compared_by_their_own_loss() -> None:
+    random = np.random.default_rng(0)
+    goal, values = random.exponential(size=(300, 1)), np.full((300, 1), 2.0)
+    number = evaluator(NumberEvaluator, TargetFacts("number"), "quantile", quantile=0.9)
+    scores = slice_scores(number, goal, values, None)
+    assert scores is not None
+    assert scores.metric == "pinball loss"
+    assert scores.sums["score"].mean() == pytest.approx(mean_pinball_loss(goal, values, alpha=0.9))
+    base, name = scores.base(np.ones(300, bool))
+    assert name == "the 0.9 quantile"
+    assert base.mean() == pytest.approx(mean_pinball_loss(goal, np.full_like(goal, np.quantile(goal, 0.9)), alpha=0.9))
+    wide = evaluator(NumberEvaluator, TargetFacts("number", (4, 50)), "mean_squared_error")
+    true = random.normal(size=(60, 4, 50))
+    scores = slice_scores(wide, true, np.zeros((60, 4, 50)), np.arange(4) < np.arange(60)[:, None] % 4 + 1)
+    assert scores is not None
+    first = true[0] / np.nanstd(np.where((np.arange(4) < np.arange(60)[:, None] % 4 + 1)[..., None], true, np.nan), 0)
+    assert scores.sums["score"][0] == pytest.approx((first[0] ** 2).mean())

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from tests.data.pictures import class_folders
+from tests.data.shard_files import write_shards
 from tests.every_column import write_table
 from tests.wav_files import sound
 
@@ -50,6 +51,11 @@ def write_clips(folder: Path) -> None:
         path = folder / "clips" / "ab"[number % 2] / f"{number}.wav"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(sound(random.normal(0, 0.1 + 0.1 * (number % 2), 300)))
+
+
+def write_parquet(folder: Path) -> None:
+    write_shards(folder / "shards", files=2, rows=45, group=10)
+    write_shards(folder / "others", files=1, rows=30, seed=9)
 
 
 def write_texts(folder: Path) -> None:
@@ -302,6 +308,22 @@ model:
         # Rows of 94 bytes: three batches are read at once, so a resumed run reads other ones together.
         settings={"dltool.training.batches.RESIDENT_SHARE": 2**40, "dltool.training.batches.CHUNK_BYTES": 4700},
     ),
+    "shards": Case(
+        """\
+data:
+  source: {parquet: shards}
+  validation: {parquet: others}
+  test: {parquet: others}
+  inputs: {part: ignore}
+  target: label
+  shuffle: {window: 2}
+model:
+  layers: [{Dropout: 0.2}, {Dense: {units: $classes, activation: softmax}}]
+"""
+        + CLASSES,
+        write_parquet,
+        settings={"dltool.training.batches.CHUNK_BYTES": 1000},
+    ),
     "code": Case(
         digits(first="Blur: 0.2", loss="Bounded", metric=", Surest"), write_code, ("--allow-code", "{folder}/own.py")
     ),
@@ -311,6 +333,11 @@ model:
         ("--allow-code", "{folder}/own.py"),
     ),
     "tracking": Case(digits(after="track: [tensorboard]\n")),
+    "private": Case(
+        digits(optimizer="{SGD: {learning_rate: 0.5, momentum: 0.9}}")
+        .replace("    - BatchNormalization\n", "")
+        .replace("training:\n", "training:\n  privacy: {noise: 1, delta: 1e-4, seed: 3}\n")
+    ),
 }
 
 

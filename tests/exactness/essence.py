@@ -35,7 +35,7 @@ def essence(run: Path) -> dict[str, Any]:
         "skipped": skipped,
         "status": record["status"],
         # Not why: the words of a run that got more epochs speak of the number that it began with.
-        "strategy": {key: record["strategy"][key] for key in ("jit_compile", "rewrites")},
+        "strategy": {key: record["strategy"][key] for key in ("jit_compile", "rewrites", "grappler")},
         "left behind": sorted(path.name for path in run.rglob(".*")),
     }
 

@@ -15,7 +15,7 @@ from tests.in_process import command
 from dltool import notebook
 from dltool.config.tasks import TargetFacts
 from dltool.explain.attributions import attribution
-from dltool.explain.gradients import complete_gradients, completeness, integrated_gradients
+from dltool.explain.gradients import MOST_STEPS, complete_gradients, completeness
 from dltool.explain.occlusion import parts_of
 from dltool.explain.proofs import Places, correlation, order_proofs, shuffled_weights
 from dltool.explain.scores import Scores
@@ -71,8 +71,8 @@ def test_a_broken_gradient_is_called_incomplete():
     _, proof = complete_gradients(scores, given, given, {"input": np.zeros_like(values)}, labels)
     assert not proof.holds
     assert "Not complete" in proof.sentence
-    assert proof.values["steps"] == 256
-    assert completeness(np.full(10, 0.4), 256).sentence.startswith("Not complete: the attributions add up")
+    assert proof.values["steps"] == MOST_STEPS
+    assert completeness(np.full(10, 0.4), MOST_STEPS).sentence.startswith("Not complete: the attributions add up")
 
 
 def attention(values: Any) -> Any:
@@ -139,6 +139,48 @@ def test_maps_that_do_not_depend_on_the_weights_fail_the_randomisation_test(monk
     assert not proof.holds
     assert proof.values["correlation"] == pytest.approx(1)
     assert "does not depend" in proof.sentence
+
+
+def test_maps_that_shuffled_weights_turn_into_their_opposite_fail_too(monkeypatch):
+    scores, kernel = linear(3, "softmax", ("a", "b", "c"))
+    places = places_of(scores, np.random.default_rng(0).normal(size=(12, 4, 4, 1)).astype(np.float32))
+
+    def opposite(few: Places) -> np.ndarray:
+        is_trained = np.array_equal(scores.core.get_weights()[0].ravel(), kernel.ravel())
+        return (1 if is_trained else -1) * few.inputs["input"].reshape(-1, 16)
+
+    monkeypatch.setattr("dltool.explain.attributions.occlusion", opposite)
+    proof = attribution(places, "Occlusion").proofs[-1]
+    assert proof.values["correlation"] == pytest.approx(-1)
+    assert not proof.holds
+
+
+def test_explanations_compute_no_more_forward_passes_and_gradients_than_their_budget(monkeypatch):
+    scores, _ = linear(3, "softmax", ("a", "b", "c"))
+    scores.size = 64
+    places = places_of(scores, np.random.default_rng(0).normal(size=(200, 4, 4, 1)).astype(np.float32))
+    computed = {"scores_of": 0, "gradients_of": 0, "entrances_of": 0}
+    compiled = Scores.function
+
+    def counting(self: Scores, what: str, arrays: Any) -> Any:
+        def counted(*batch: Any) -> Any:
+            computed[what] += len(batch[0]["input"])
+            return compiled(self, what, arrays)(*batch)
+
+        return counted
+
+    monkeypatch.setattr(Scores, "function", counting)
+    for name in ("IntegratedGradients", "Occlusion"):
+        attribution(places, name)
+    assert [len(each._list_all_concrete_functions()) for each in scores.compiled.values()] == [1, 1, 1]
+    # Eight steps of each example, and of six examples with the weights of five shuffles.
+    assert computed["gradients_of"] == 8 * 200 + 5 * 8 * 6
+    # Two orders of each of two methods and two random ones, at nine shares between the ends.
+    orders = 6 * 9 * 64 + 2 * 64
+    # The ends: for completeness, for the score by places of all, and of few with shuffled weights.
+    ends = 2 * 200 + 2 * 200 + 5 * 2 * 6
+    occluded = 16 * (200 + 5 * 6)
+    assert computed["scores_of"] <= 1.02 * (orders + ends + occluded)
 
 
 def test_shuffled_weights_are_restored_and_correlations_are_those_of_ranks():
@@ -226,6 +268,7 @@ def test_what_cannot_be_explained_is_refused_in_words(small_run: Run, options, m
         (("validation: 0.2, test: 0.3", "validation: 0, test: 0"), "neither test nor validation examples"),
         (("test: 0.3}}", "folds: 2}, final: none}"), "only the models of the folds can be explained"),
         ((EXPLAIN, "explain: [1]"), "explain: expected true, false or a mapping, got a list\n"),
+        ((EXPLAIN, "explain: 1"), "explain: expected true, false or a mapping, got the number 1\n"),
         ((EXPLAIN, "explain: yes"), 'explain: expected true, false or a mapping, got the string "yes"\n'),
         ((EXPLAIN, "explain: {method: [Occlusion]}"), "explain.method: unknown key\n"),
     ],
@@ -269,30 +312,12 @@ def test_the_explanation_of_a_resumed_run_has_the_bits_of_the_unbroken_one(tmp_p
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["binary", "convolution", "dense", "folds", "regression", "sequence"])
 def test_integrated_gradients_are_complete_on_every_smoke_config(name: str, tmp_path: Path) -> None:
-    from dltool.config.explain_options import Asked
-    from dltool.data.dataset import Dataset
-    from dltool.experiment.opening import best_model, recorded_data
-    from dltool.explain.asking import explained_head
-    from dltool.explain.explained import Question
-    from dltool.runs.directory import open_run
-
     config_file = Path(__file__).parents[2] / "configs" / "smoke" / f"{name}.yaml"
-    extra = ["--set", "data.split.folds=null", "--set", "data.split.test=0.2"] if name == "folds" else []
-    assert command("train", config_file, "--runs", tmp_path, "--quiet", "--set", "expect={}", *extra) == 0
+    changes = ["expect={}", "explain=true", *(["data.split={test: 0.2}"] if name == "folds" else [])]
+    settings = [word for change in changes for word in ("--set", change)]
+    assert command("train", config_file, "--runs", tmp_path, "--quiet", *settings) == 0
     (path,) = tmp_path.glob("*/[0-9]*")
-    run = open_run(path)
-    config, dataset = recorded_data(run)
-    assert isinstance(dataset, Dataset)
-    built = best_model(run, config, dataset.facts)
-    examples = dataset.examples("test")
-    head, target = explained_head(config, dataset.facts, built)
-    scores = Scores(
-        Question(config, dataset.facts, built, examples, "test", dataset, head, target, None, Asked().methods)
-    )
-    inputs = scores.prepared(examples.inputs)
-    blank = {key: np.broadcast_to(each.mean(0, keepdims=True), each.shape) for key, each in inputs.items()}
-    found, proof = complete_gradients(scores, inputs, inputs, blank, scores.labels(inputs))
-    assert proof.holds, proof.sentence
-    steps = proof.values["steps"]
-    again = integrated_gradients(scores, inputs, inputs, blank, scores.labels(inputs), 2 * steps)
-    np.testing.assert_allclose(found["input"], again["input"], atol=0.05 * np.abs(again["input"]).max())
+    (complete, *_) = Run(path).explanations()["integrated gradients"]["proofs"]
+    assert complete["name"] == "completeness"
+    assert complete["holds"], complete["sentence"]
+    assert complete["values"]["median"] < 0.01

@@ -286,19 +286,23 @@ def test_an_error_names_its_fold(dltool, folder: Path) -> None:
     assert "fold 1: " in failed.stderr
 
 
-def test_a_metric_that_is_no_mean_is_that_of_all_rows_at_once(dltool, folder: Path) -> None:
+@pytest.mark.parametrize("repeats", [1, 2])
+def test_a_metric_that_is_no_mean_is_that_of_all_rows_of_a_repeat_at_once(dltool, folder: Path, repeats: int) -> None:
     from sklearn.metrics import roc_auc_score
 
     layers = "model.layers=[{Dense: {units: 1, activation: sigmoid}}]"
     binary = ("--set", layers, "--set", "training.loss=binary_crossentropy", "--set", "training.metrics=[AUC]")
-    trained = dltool("train", "tiny.yaml", *PLAIN, *binary, "--set", "expect={}", "--set", "training.epochs=20")
+    again = () if repeats == 1 else ("--set", f"data.split.repeats={repeats}", "--set", "data.final=none")
+    trained = dltool("train", "tiny.yaml", *PLAIN, *binary, *again, "--set", "expect={}", "--set", "training.epochs=20")
     assert trained.code == 0, trained.stderr
     run = folder / "runs" / "tiny" / "0001"
     with (run / "evaluation" / "folds" / "predictions.csv").open() as file:
-        pooled = list(csv.DictReader(file))
-    truth = [row["target"] == "yes" for row in pooled]
-    name = "probability of yes"
-    expected = roc_auc_score(truth, [float(row[name]) for row in pooled])
+        rows = list(csv.DictReader(file))
+    name, areas = "probability of yes", []
+    for repeat in range(1, repeats + 1):
+        pooled = [row for row in rows if row.get("repeat", "1") == str(repeat)]
+        areas.append(roc_auc_score([row["target"] == "yes" for row in pooled], [float(row[name]) for row in pooled]))
+    expected = np.mean(areas)
     auc = results(run)["folds"]["metrics"]["auc"]
     # Keras computes the area from 200 thresholds.
     assert auc["value"] == pytest.approx(expected, abs=0.01)

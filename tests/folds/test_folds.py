@@ -127,7 +127,9 @@ def test_runs_shows_one_row_and_with_folds_a_row_for_each(dltool, run: Path) -> 
 
 
 def test_a_fold_cannot_be_removed_alone_and_a_run_is_removed_with_its_folds(dltool, run: Path) -> None:
-    assert dltool("runs", "remove", run / "folds" / "1", "--yes").code == 4
+    refused = dltool("runs", "remove", run / "folds" / "1", "--yes")
+    assert refused.code == 4
+    assert f"{run / 'folds' / '1'} is a part of {run.absolute()}" in refused.stderr
     planned = json.loads(dltool("runs", "prune", "--keep", "0", "--dry-run", "--json").stdout)["would_remove"]
     assert [each["run"] for each in planned] == ["runs/tiny/0001"]
 

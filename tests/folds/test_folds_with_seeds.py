@@ -15,6 +15,7 @@ from dltool.config.load import build_config, read_document
 from dltool.data.dataset import load_data
 from dltool.folds.part_configs import part_configs
 from dltool.folds.part_section import sentences
+from dltool.notebook import TrainedRun
 from dltool.report.ranking import differ_by_folds
 from dltool.runs.part_records import PartResults
 from dltool.runs.records import Results
@@ -96,7 +97,7 @@ def test_stopped_in_the_second_seed_it_goes_on_to_the_same_results(dltool, folde
     record = run / "run.json"
     record.write_text(record.read_text().replace('"status": "completed"', '"status": "interrupted"'))
     assert dltool("resume", run).code == 0
-    assert {**results(run), "seconds": 0} == {**expected, "seconds": 0}
+    assert {**results(run), "seconds": 0, "cost": 0} == {**expected, "seconds": 0, "cost": 0}
     assert (run / "model.keras").read_bytes() == model
 
 
@@ -137,3 +138,27 @@ def test_the_report_says_which_predictions_its_figures_show(repeats: int, seeds:
     text = " ".join(sentences(found, {}, Results.model_validate({"epochs": 2})))
     assert ("each example once" in text) is bool(words)
     assert words in text
+
+
+@pytest.mark.parametrize(
+    ("repeats", "seeds", "names", "index"),
+    [
+        (1, [], ["fold"], [1, 2]),
+        (1, [3, 4], ["seed", "fold"], [(3, 1), (3, 2), (4, 1), (4, 2)]),
+        (2, [], ["repeat", "fold"], [(1, 1), (1, 2), (2, 1), (2, 2)]),
+    ],
+)
+def test_a_notebook_gets_the_seed_and_the_repeat_of_each_fold(repeats, seeds, names, index, tmp_path: Path) -> None:
+    each = [float(number) for number in range(2 * repeats * max(1, len(seeds)))]
+    found = {
+        "count": 2,
+        "repeats": repeats,
+        "seeds": seeds,
+        "division": "sha256:0",
+        "metrics": {"loss": {"each": each}},
+    }
+    (tmp_path / "results.json").write_text(json.dumps({"folds": found}))
+    table = TrainedRun(tmp_path).folds
+    assert list(table.index.names) == names
+    assert table.index.tolist() == index
+    assert table["loss"].tolist() == each

@@ -126,15 +126,27 @@ def test_a_page_that_cannot_be_written_is_refused_at_once(out, said, copy, again
     assert said in outcome.stderr
 
 
-def test_of_a_run_that_is_not_complete_what_there_is_is_reported(copy, again) -> None:
+@pytest.mark.parametrize("status", ["interrupted", "running"])
+def test_of_a_run_that_is_not_complete_what_there_is_is_reported(status, copy, again) -> None:
+    """A process that was killed has left it as running."""
     (copy / "results.json").unlink()
     record = json.loads((copy / "run.json").read_text("utf-8"))
-    (copy / "run.json").write_text(json.dumps({**record, "status": "interrupted"}), "utf-8")
+    (copy / "run.json").write_text(json.dumps({**record, "status": status}), "utf-8")
     outcome, report = again(copy)
     assert outcome.code == 0
     assert "The run is not complete and has no results. Its status is interrupted." in report.html
     assert report.numbers["layers"]
     assert '<img class="drawn' in report.html
+
+
+def test_a_run_that_was_killed_before_its_report_gets_it_when_it_is_resumed(copy, dltool) -> None:
+    (copy / "report.html").unlink()
+    resumed = dltool("resume", copy)
+    assert (resumed.code, "nothing to do" in resumed.stdout) == (0, True)
+    assert (copy / "report.html").read_text("utf-8").startswith("<!doctype html>")
+    written = (copy / "report.html").stat().st_mtime_ns
+    assert dltool("resume", copy).code == 0
+    assert (copy / "report.html").stat().st_mtime_ns == written
 
 
 def test_what_a_hostile_run_says_is_text_in_a_short_page(copy, again) -> None:

@@ -218,6 +218,16 @@ def test_classes_of_very_different_size_are_named_unless_they_are_weighted() -> 
     assert unweightable.next_step == "Check recall by class instead of accuracy."
 
 
+def test_without_validation_the_warning_says_which_epoch_counts() -> None:
+    none = {"training": 9, "validation": 0, "test": 9}
+    plain = next(data_findings([], none, ()))
+    assert plain.words == "There is no validation split: the training examples choose the best epoch."
+    alone, whole = (next(data_findings([], none, (), True, keeps_last)) for keeps_last in (True, False))
+    assert alone.words == "There is no validation split: the last epoch counts."
+    words = "There is no validation split: the training examples choose the best epoch, of each fold the last."
+    assert whole.words == words
+
+
 def test_parts_that_are_missing_or_small_are_named() -> None:
     found = data_findings([], {"training": 9, "validation": 0, "test": 0}, ())
     assert [each.kind for each in found] == ["no validation", "no test"]

@@ -149,3 +149,10 @@ def test_the_table_and_the_json_name_them(runs, dltool):
     assert found["searches"][0]["path"] == str(runs / "iris/search-0001")
     only = dltool("runs", "--runs", runs, "--filter", "kind=search")
     assert f"next  dltool resume {runs}/iris/search-0001" in only.stdout + only.stderr
+
+
+def test_after_a_search_its_best_config_is_what_to_train(runs, dltool):
+    search = SearchFolder(runs / "iris/search-0001")
+    search.update(status="completed", result={"winner": 1, "value": 0.5})
+    found = dltool("runs", "--runs", runs, "--filter", "kind=search")
+    assert f"next  dltool train {search.best}" in found.stdout + found.stderr

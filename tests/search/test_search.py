@@ -20,11 +20,15 @@ from tests.in_process import command
 from tests.search.search_configs import IRIS, with_space
 
 from dltool.commands.reproduce import found_differences
+from dltool.data.shared import SharedSource
 from dltool.durable_files import disk_errors
-from dltool.experiment import new_training
+from dltool.experiment.signals import StopRequests
+from dltool.experiment.silent import Silent
+from dltool.experiment.stages import Stages
+from dltool.runs import checkpoint_file
 from dltool.runs.directory import open_run
 from dltool.runs.files import Run
-from dltool.search import search_folder, searching, study
+from dltool.search import finish, search_folder, study
 from dltool.search.rungs import Trial
 from dltool.search.search_folder import SearchFolder, open_search
 from dltool.search.searching import WORKER
@@ -159,6 +163,27 @@ def test_killed_while_it_frees_the_disk_it_does_so_when_it_is_resumed(project, t
     assert dltool("resume", folder.path).code == 0
     assert (folder.record().status, folder.record().result) == ("completed", result)
     assert not any(each.exists() for each in weights)
+
+
+@pytest.mark.slow
+def test_killed_between_the_test_and_the_report_of_the_winner_it_writes_the_report(project, tmp_path):
+    run = search_in(Path(shutil.copytree(project, tmp_path / "copy"))).run(result_of(project)["winner"])
+    assert run is not None
+    run.report.unlink()
+    before = run.read(run.results)
+    finish.tested_once(run, SharedSource(), Stages(Silent(), StopRequests()))
+    assert run.report.exists()
+    assert run.read(run.results) == before
+
+
+@pytest.mark.slow
+def test_a_winner_without_a_test_split_has_a_report(tmp_path):
+    text = IRIS.replace("trials: 6", "trials: 2").replace("epochs: 9", "epochs: 2").replace(", test: 0.2", "")
+    (tmp_path / "iris.yaml").write_text(text)
+    assert command("search", tmp_path / "iris.yaml", "--runs", tmp_path / "runs", "--quiet") == 0
+    run = search_in(tmp_path).run(result_of(tmp_path)["winner"])
+    assert run is not None
+    assert run.report.exists()
 
 
 @pytest.mark.slow
@@ -383,16 +408,18 @@ def test_a_storage_that_cannot_be_used_is_refused(project, dltool, monkeypatch):
 @pytest.mark.slow
 def test_a_full_disk_stops_the_search_and_fails_no_trial(tmp_path, dltool, monkeypatch):
     (tmp_path / "iris.yaml").write_text(IRIS)
-    train, begun = new_training.train_until_stopped, list[Any]()
+    write, begun, is_full = checkpoint_file.write_checkpoint, set[str](), [True]
 
-    def third_fills_the_disk(*arguments: Any) -> Any:
-        begun.append(arguments)
-        if len(begun) == 3:
+    def third_fills_the_disk(directory: Path, *arguments: Any, **options: Any) -> Any:
+        """Which the thread that writes checkpoints finds, while the trial pauses."""
+        begun.add(str(directory))
+        if len(begun) == 3 and arguments[0] and is_full:
+            is_full.clear()
             with disk_errors(tmp_path):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        return train(*arguments)
+        return write(directory, *arguments, **options)
 
-    monkeypatch.setattr(searching, "train_until_stopped", third_fills_the_disk)
+    monkeypatch.setattr(checkpoint_file, "write_checkpoint", third_fills_the_disk)
     outcome = dltool("search", tmp_path / "iris.yaml", "--runs", tmp_path / "runs", "--trials", "4")
     assert (outcome.code, len(begun)) == (5, 3)
     assert "no space left on device" in outcome.stderr

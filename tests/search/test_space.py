@@ -124,7 +124,8 @@ def test_metrics_of_other_examples_or_other_epochs_are_refused(write, dltool):
         (("search.space={}",), "search.space: the mapping is empty"),
         (("search.space=[]",), "search.space: expected a mapping, got a list"),
         (("search={}",), 'search: missing key "space"'),
-        (("search.trials=0",), "search.trials: must be at least 1, got 0"),
+        (("search.trials=1",), "search.trials: must be at least 2, got 1"),
+        (("search.prune.first=9",), "search.prune.first=9: expected less than the 9 epochs of a trial, got 9"),
         (("search.minutes=.inf",), "search.minutes: must be a finite number, got inf"),
         (("search.seeds=three",), 'search.seeds: expected an integer, got the string "three"'),
         (("search.prune=true",), "search.prune: expected false or a mapping, got true"),
@@ -150,6 +151,14 @@ def test_metrics_of_other_examples_or_other_epochs_are_refused(write, dltool):
         outcome = dltool("check", "iris.yaml", *(part for each in settings for part in ("--set", each)))
         assert (outcome.code, words in outcome.stderr) == (2, True), outcome.stderr
         assert "literal" not in outcome.stderr
+
+
+def test_a_fold_alone_is_one_split_and_may_be_searched(write, dltool):
+    write(IRIS.replace("{validation: 0.2, test: 0.2}", "{folds: 3, fold: 2}"))
+    outcome = dltool("search", "iris.yaml")
+    assert (outcome.code, "a search needs validation examples" in outcome.stderr) == (2, True), outcome.stderr
+    whole = dltool("search", "iris.yaml", "--set", "data.split={folds: 3, validation: 0.2}")
+    assert (whole.code, "a search trains each trial once, on one split" in whole.stderr) == (2, True), whole.stderr
 
 
 PHASES = """\

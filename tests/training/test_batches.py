@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -19,8 +20,11 @@ from dltool.data.dataset import Dataset, load_data
 from dltool.data.facts import InputFacts
 from dltool.errors import DataError
 from dltool.model.build import build_model
-from dltool.training import batches, rewrites
-from dltool.training.batches import Resident, Streamed, make_tables, shared
+from dltool.training import batches, numerics, rewrites
+from dltool.training import joined as joined_columns
+from dltool.training.batches import Resident, Streamed, make_tables, shared, tensor
+from dltool.training.fit import prepare_fit
+from dltool.training.joined import joined_vector
 
 TRAINING = {
     "optimizer": "adam",
@@ -208,6 +212,46 @@ def test_columns_of_one_dtype_lie_in_one_tensor(load) -> None:
     specs = make_tables(built, dataset.inputs, {"output": dataset.targets["target"]}).specs
     # Numbers, booleans and words; category indices; dates, which take more room prepared; the targets.
     assert len(specs) <= 5
+
+
+def fitting_of(config: Config, dataset: Dataset) -> Any:
+    built = build_model(config, dataset.facts, dataset.examples("train").inputs)
+    return prepare_fit(built, config, dataset)
+
+
+def test_the_vector_of_a_table_is_joined_once_and_no_bit_depends_on_it(tmp_path, train, monkeypatch) -> None:
+    lines = "".join(f"{i % 7 or ''},{i % 5},j{i % 3},{i % 2 == 0},c{i % 2}\n" for i in range(60))
+    (tmp_path / "table.csv").write_text("age,size,job,is_new,label\n" + lines)
+    inputs = {"age": {"number": {"indicator": True}}, "size": "number", "job": "category", "is_new": "boolean"}
+    config = made({"data": {"source": {"csv": str(tmp_path / "table.csv")}, "inputs": inputs, "target": "label"}})
+    dataset = load_data(config.data, config.seed)
+    config = dataset.in_force(config)
+    monkeypatch.setattr(numerics, "GRAPPLER_SECONDS", 0)
+    joined, tables = train(config, dataset), fitting_of(config, dataset).steps.train.tables
+    # The vector and the target. The model encodes what the tables of columns have.
+    vector, _ = tables.tensors
+    columns, rows = tables.layout.columns, np.arange(60)
+    inputs, *_ = columns.batch([tensor(each) for each in columns.arrays(rows, columns.groups)], rows)
+    encoded = keras.Function(joined.built.core.input, joined_vector(joined.built.core))(inputs)
+    np.testing.assert_array_equal(vector, encoded)
+    monkeypatch.setattr(joined_columns, "MOST_BYTES", 0)
+    assert len(fitting_of(config, dataset).steps.train.tables.tensors) > 2
+    apart = train(config, dataset)
+    assert_same(joined.weights, apart.weights)
+    assert [record.logs for record in joined.result.history] == [record.logs for record in apart.result.history]
+
+
+def test_columns_that_the_model_learns_to_encode_or_takes_alone_are_not_joined(make_config, dataset) -> None:
+    def vector_of(layers: list[Any], **columns: Any) -> Any:
+        inputs = {name: InputFacts((), "int32", parse_column_type(column)) for name, column in columns.items()}
+        raw = {name: np.arange(4, dtype=np.int32) for name in columns}
+        built = build_model(make_config(model={"layers": layers}), replace(dataset.facts, inputs=inputs), raw)
+        return joined_vector(built.core)
+
+    assert vector_of(DENSE, a="category", b="category") is not None
+    assert vector_of(DENSE, a="category", b={"category": {"embedding": 3}}) is None
+    apart: list[Any] = [{"Dense": {"units": 4, "name": name, "from": name[0]}} for name in ("a1", "b1")]
+    assert vector_of([*apart, {"Concatenate": {"from": ["a1", "b1"]}}, *DENSE], a="number", b="number") is None
 
 
 def test_texts_are_looked_up_as_they_would_be_prepared(make_config, dataset, monkeypatch) -> None:

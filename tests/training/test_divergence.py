@@ -3,6 +3,11 @@
 import numpy as np
 import pytest
 
+from dltool.config.columns import parse_column_type
+from dltool.config.tasks import TargetFacts
+from dltool.data.dataset import Dataset
+from dltool.data.examples import Examples
+from dltool.data.facts import Facts, InputFacts
 from dltool.data.split.at_random import Split
 from dltool.errors import TrainingDiverged
 
@@ -52,6 +57,17 @@ def test_targets_that_are_not_finite_are_named_with_a_row(problem_of) -> None:
         "the targets of target are NaN or infinite in 1 of 8 examples (row 7, counted from 0, is one)"
         in problem.message
     )
+
+
+def test_a_column_is_named_although_the_loop_feeds_all_columns_joined(make_config, train) -> None:
+    columns = {name: np.linspace(0, 1, ROWS, dtype=np.float32) for name in ("size", "age")}
+    columns["age"][7] = np.inf
+    split, target = Split(np.arange(ROWS), np.arange(0), np.arange(0)), TargetFacts("number", ())
+    column = parse_column_type({"number": {"scale": "none"}})
+    facts = Facts(dict.fromkeys(columns, InputFacts((), "float32", column)), {"target": target}, ROWS, 0, 0)
+    dataset = Dataset(Examples(columns, {"target": np.ones(ROWS, np.float32)}), split, facts)
+    with pytest.raises(TrainingDiverged, match=r"the data hold NaN or infinity in age .*row 7"):
+        train(make_config(model={"layers": DENSE}, training=REGRESSION), dataset)
 
 
 def test_inputs_that_overflow_in_the_first_layer_are_named_as_its_inputs(problem_of) -> None:

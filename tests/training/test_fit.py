@@ -9,7 +9,7 @@ import pytest
 from dltool.data.split.at_random import Split
 from dltool.errors import ConfigError, DataError, Interrupted, TrainingDiverged
 from dltool.model.build import build_model
-from dltool.training import loop, recovery
+from dltool.training import numerics, recovery
 from dltool.training.batches import Layout
 from dltool.training.state import TrainingState
 from dltool.training.steps import epoch_order
@@ -110,7 +110,7 @@ def test_a_step_is_traced_once_for_the_whole_batches_and_the_smaller_last_one(ma
     train(make_config(), dataset)
     assert traced == [None, None], "training and validation"
     traced.clear()
-    monkeypatch.setattr(loop, "ALLOWED", [object()])
+    monkeypatch.setattr(numerics, "ALLOWED", [object()])
     train(make_config(), dataset)
     assert traced == [16, 90 % 16, 20], "code of the user's may look at the size"
 

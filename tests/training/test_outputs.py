@@ -159,7 +159,7 @@ def test_what_is_restored_is_the_input_before_augmentation(make_config, images):
     facts = Facts(images.facts.inputs, {}, 90, 20, 8)
     built = build_model(config, facts)
     rows = make_tables(built, images.inputs, model_targets(built, {}))
-    given, restored, _ = rows.batch(*rows.feed(np.arange(10), 0, 10, 10))
+    given, restored, *_ = rows.batch(*rows.feed(np.arange(10), 0, 10, 10))
     half = images.inputs["input"][:10] / 2
     np.testing.assert_array_equal(given, half)
     np.testing.assert_array_equal(restored, half)

@@ -22,7 +22,7 @@ from dltool.training import batches
 from dltool.training.compile import compile_core, loss_functions
 from dltool.training.example_gradients import clipped_sum
 from dltool.training.fit import prepare_fit
-from dltool.training.private_steps import Noise, example_losses, made_noise
+from dltool.training.private_steps import Noise, example_losses, made_noise, refuse_unknown_layers
 from dltool.training.weighting import made_weighting
 
 K = keras.layers
@@ -101,6 +101,52 @@ def assert_sums_are_clipped(name: str, rows: int, clip: float, seed: int) -> Non
 )
 def test_the_clipped_sum_is_that_of_one_example_at_a_time(name):
     assert_sums_are_clipped(name, 4, 0.7, 1)
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[] if name in FAST else [pytest.mark.slow]) for name in NETWORKS]
+)
+def test_an_example_whose_gradient_is_not_finite_counts_as_zero(name):
+    shape, layers = NETWORKS[name]
+    keras.utils.set_random_seed(1)
+    model = keras.Sequential([keras.Input(shape), *layers(), K.Dense(3)])
+    inputs = np.random.default_rng(1).integers(0, 4, (4, *shape)).astype(np.float32)
+    targets = tf.constant([0, 1, 2, 0])
+
+    def sums(rows: list[int], *bad: float) -> Any:
+        given, factors = inputs[rows], np.ones(len(rows), np.float32)
+        for row, value in enumerate(bad):
+            given[row] = given[row] if shape == WORDS else value
+            factors[row] = value
+
+        def forward() -> tuple[Any, None]:
+            outputs, truth = model(tf.constant(given)), tf.gather(targets, rows)
+            losses = keras.losses.sparse_categorical_crossentropy(truth, outputs, from_logits=True)
+            return losses * factors, None
+
+        return tf.function(lambda: clipped_sum(model, forward, 0.7)[1], autograph=False)()
+
+    for ours, theirs in zip(sums([0, 1, 2, 3], np.nan, np.inf), sums([2, 3]), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-6)
+
+
+@pytest.mark.slow
+def test_an_example_that_is_not_finite_does_not_end_the_run(private, dataset, train):
+    inputs = dataset.all.inputs["input"].copy()
+    inputs[dataset.split.train[0]] = np.nan
+    broken = replace(dataset, all=replace(dataset.all, inputs={"input": inputs}))
+    trained = train(private({"seed": 5}), broken)
+    assert all(np.isfinite(weights).all() for weights in trained.weights)
+    assert all(np.isfinite(epoch.logs["loss"]) for epoch in trained.result.history)
+
+
+def test_dropout_inside_a_recurrent_layer_is_refused(private, dataset):
+    reshape, last = {"Reshape": {"target_shape": [-1, 1]}}, {"Dense": {"units": 3, "activation": "softmax"}}
+    layers = [reshape, {"Bidirectional": {"layer": {"GRU": {"units": 2, "dropout": 0.5}}}}, last]
+    config = private(model={"layers": layers})
+    with pytest.raises(ConfigError, match="dropout inside a recurrent layer") as found:
+        refuse_unknown_layers(build_model(config, dataset.facts))
+    assert found.value.problems[0].place == ("model", "layers", 1)
 
 
 @pytest.mark.slow
@@ -228,7 +274,7 @@ def test_the_loss_of_an_example_is_that_of_keras_for_a_batch_of_it_alone(make_co
     table = batches.make_tables(built, data.inputs, targets, values)
 
     def batch(rows: np.ndarray) -> Any:
-        inputs, truth, weights = table.batch(*table.feed(rows.astype(np.int32), 0, len(rows), len(rows)))
+        inputs, truth, weights, _ = table.batch(*table.feed(rows.astype(np.int32), 0, len(rows), len(rows)))
         own = None if weighting is None else weighting.of_batch(truth, weights)
         return inputs, truth, built.core(inputs, training=False), own
 

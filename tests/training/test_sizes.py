@@ -9,7 +9,7 @@ import tensorflow as tf
 from keras import layers as kl
 
 from dltool import keras_names
-from dltool.training.loop import SIZED
+from dltool.training.numerics import SIZED
 
 ROWS = 6
 NEEDED: dict[str, Any] = {"factor": 0.5, "height": 4, "width": 4, "height_factor": 0.3, "width_factor": 0.3, "seed": 3}

@@ -2,9 +2,12 @@ import dataclasses
 
 import numpy as np
 import pytest
+from tensorflow.core.protobuf import config_pb2
+from tensorflow.python.eager import context
 
 from dltool.errors import ConfigError
 from dltool.model.build import build_model
+from dltool.runs.records import StrategyRecord
 from dltool.training import numerics
 from dltool.training.fit import Fitting, prepare_fit
 from dltool.training.loop import CannotCompileError, Loop, Pace
@@ -39,6 +42,44 @@ def test_xla_does_not_compile_what_it_makes_slower(prepare):
     chosen = prepare(layers, epochs=5000).steps.strategy
     assert not chosen.jit_compile
     assert "LSTM" in chosen.why["jit_compile"]
+
+
+def test_short_runs_of_small_dense_layers_leave_grappler_out(prepare, monkeypatch):
+    chosen = prepare().steps.strategy
+    assert not chosen.grappler
+    assert chosen.why["grappler"] == "12 steps of small dense layers do not repay it"
+    assert prepare(jit_compile=True).steps.strategy.grappler
+    layers = [{"Reshape": [-1, 1]}, {"LSTM": 4}, *DENSE]
+    assert prepare(layers).steps.strategy.grappler
+    monkeypatch.setattr(numerics, "GRAPPLER_SECONDS", 1e-8)
+    assert prepare().steps.strategy.grappler
+
+
+def test_grappler_is_left_out_of_the_loops_alone(prepare, monkeypatch):
+    seen = []
+    fitting = prepare()
+
+    def is_left_out() -> bool:
+        found = config_pb2.ConfigProto.FromString(context.context().function_call_options.config_proto_serialized)
+        return bool(found.graph_options.rewrite_options.disable_meta_optimizer)
+
+    loop = fitting.steps.train
+    full = loop.full
+
+    def watched(*each):
+        seen.append(is_left_out())
+        return full(*each)
+
+    monkeypatch.setattr(loop, "full", watched)
+    loop(fitting.steps.rows, 0, 2)
+    loop.grappler = True
+    loop(fitting.steps.rows, 2, 4)
+    assert seen == [True, False]
+    assert not is_left_out()
+
+
+def test_a_run_without_the_field_was_trained_with_grappler():
+    assert StrategyRecord.model_validate({"jit_compile": False, "rewrites": False, "why": {}}).grappler
 
 
 def test_the_config_decides_where_it_says_so(prepare):

@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +17,13 @@ from dltool.config.cluster import Cluster
 from dltool.console.local_workers import free_ports
 from dltool.meeting import Meeting
 from dltool.model.build import build_model
-from dltool.training.fit import fit, prepare_fit
+from dltool.training.fit import fit
 from dltool.training.loop import Pace
 from dltool.training.state import TrainingState
 from dltool.training.team import Team, verdict
-from dltool.training.worker_fit import WorkerFitting
+from dltool.training.worker_fit import prepare_worker_fit
 from dltool.training.worker_state import mixed_seed, packed, state_of_worker, unpacked
-from dltool.training.worker_steps import local_order
+from dltool.training.worker_steps import WorkerOrder
 
 PROJECT = Path(__file__).parents[2]
 
@@ -32,7 +31,9 @@ PROJECT = Path(__file__).parents[2]
 @given(st.integers(1, 60), st.integers(1, 5), st.integers(1, 12))
 def test_every_row_is_trained_on_once_in_its_batch(rows: int, size: int, part: int):
     order, batch = np.random.default_rng(rows).permutation(rows).astype(np.int32), part * size
-    workers = [local_order(order, batch, rank, size) for rank in range(size)]
+    workers = [WorkerOrder(order, batch, rank, size)[:] for rank in range(size)]
+    first = min(3, len(workers[0]))
+    assert np.array_equal(WorkerOrder(order, batch, 0, size)[first:], workers[0][first:])
     whole, rest = divmod(rows, batch)
     for step in range(whole):
         together = np.concatenate([own[step * part : (step + 1) * part] for own in workers])
@@ -110,7 +111,7 @@ def test_one_worker_trains_as_a_process_alone(train: Any, name: str):
     alone = train(config, dataset)
     team, recorder = Alone(), Recorder()
     built = build_model(config, dataset.facts, dataset.examples("train").inputs)
-    fitting = prepare_fit(built, config, dataset, pace=Pace(4, is_fixed=True), fitting_of=partial(WorkerFitting, team))
+    fitting = prepare_worker_fit(team, built, config, dataset, pace=Pace(4, is_fixed=True))
     states = recorder.states
     fit(
         fitting,

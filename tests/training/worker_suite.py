@@ -106,7 +106,7 @@ def config_for(name: str) -> Config:
 def trained(meeting: Any, name: str, pace: int, start: Any = None) -> tuple[dict[str, Any], Any, list[Any]]:
     from dltool.experiment.joining import joined
     from dltool.model.build import build_model
-    from dltool.training.fit import fit, prepare_fit
+    from dltool.training.fit import fit
     from dltool.training.loop import Pace
     from dltool.training.numerics import pin
     from dltool.training.state import TrainingState, capture
@@ -114,12 +114,12 @@ def trained(meeting: Any, name: str, pace: int, start: Any = None) -> tuple[dict
 
     meeting.needs_all = True
     config, dataset, recorder = config_for(name), dataset_for(name), Recorder()
-    fitting_of = joined(meeting, config, dataset, pin(config.seed, 1))
-    assert fitting_of is not None
+    prepare = joined(meeting, config, dataset, pin(config.seed, 1))
+    assert prepare is not None
     if name == "streamed":
-        fitting_of.args[0].memory = 1  # type: ignore[attr-defined]
+        prepare.args[0].memory = 1  # type: ignore[attr-defined]
     built = build_model(config, dataset.facts, dataset.examples("train").inputs)
-    fitting = prepare_fit(built, config, dataset, pace=Pace(pace, is_fixed=True), fitting_of=fitting_of)
+    fitting = prepare(built, config, dataset, pace=Pace(pace, is_fixed=True))
     error = ""
     try:
         fit(

@@ -18,6 +18,7 @@ from dltool.durable_files import refuse_no_file
 from dltool.folds.part_configs import asks_for_parts, part_configs
 from dltool.imports import import_keras
 from dltool.machine import usable_memory
+from dltool.runs.teacher_run import teacher_run
 from dltool.text import size_text
 
 if TYPE_CHECKING:
@@ -106,9 +107,8 @@ class CheckOutcome:
 def check(
     document: Document, *, read_data: bool, build: bool, svg: Path | None = None, lists_origins: bool = False
 ) -> CheckOutcome:
-    """Check the config alone, with its data, or with its model. `svg` is the file for the model's drawing.
-
-    Raises ConfigError, DataError, MachineError: with every error found."""
+    """Check the config alone, with its data, or with its model. `svg` is the file for the model's drawing. Raises
+    ConfigError, DataError, MachineError: with every error found."""
     config, facts = checked_config(document)
     found, warnings = dict[str, Any](), privacy_warnings(config)
     dataset = None
@@ -124,6 +124,7 @@ def check(
         found = {"columns": tuple(column_rows(config, dataset)), "classes": class_counts(dataset)}
         if asks_for_parts(config):
             found["folds"] = checked_folds(document, config, dataset)
+    teacher_run(config, facts)
     if build and facts:
         layers, plan = built_plan(document, config, facts, dataset, svg)
         found |= {"layers": layers, "plan": plan}
@@ -185,13 +186,15 @@ def built_plan(
     from dltool.model.calls import call_of
     from dltool.model.graph import boxes_of, dot_program, dot_text, draw
     from dltool.model.output_checks import check_fit
+    from dltool.model.streamed_columns import fitted_to
     from dltool.training.numerics import choose_threads, pin
 
     if svg is not None:
         refuse_no_file("--svg", svg, [".svg"])
         dot_program()
     pin(config.seed, choose_threads(config, facts)[0])
-    built = build_model(config, facts, dataset.examples("train").inputs if dataset else None)
+    inputs, fitted = (dataset.examples("train").inputs, fitted_to(dataset)) if dataset else (None, None)
+    built = build_model(config, facts, inputs, fitted)
     check_fit(config, facts, built, dataset.inputs if dataset else None)
     refuse_unexplainable(config, facts, built)
     if svg is not None:

@@ -59,14 +59,16 @@ def curve(document: Document, *, sizes: int, seeds: int, to: str, runs: Path, pr
             reach=reach,
         )
         whole, record = whole_config(document), CurveRecord(plan=plan)
-        folder = new_folder(runs / config.name, KIND)
+        folder = None
         try:
+            with stops.patient():
+                folder = new_folder(runs / config.name, KIND)
             Run(folder).write(folder / CONFIG, whole)
             refuse_another(document, read_document(folder / CONFIG))
             write_curve(folder, record)
             return carried_out(record, CurveRuns(folder, plan, document, config, read, progress, stops))
         except (DltoolError, StopNow) as error:
-            if not any(NUMBER.fullmatch(path.name) for path in folder.glob("rows-*/*")):
+            if folder is not None and not any(NUMBER.fullmatch(path.name) for path in folder.glob("rows-*/*")):
                 shutil.rmtree(folder, ignore_errors=True)
                 error.kept, error.can_resume = "", False
             raise
@@ -117,7 +119,7 @@ def read_data(document: Document, read: SharedSource, stages: Stages) -> tuple[C
     if config.training.privacy is not None:
         message = "each run of a learning curve would spend an epsilon of its own"
         raise ConfigError(Problem(("training", "privacy"), message, "measure the curve without it"))
-    refuse_parts(document, "a learning curve trains each run once, on one split", folds=NO_FOLDS, seeds=NO_SEEDS)
+    refuse_parts(config, "a learning curve trains each run once, on one split", folds=NO_FOLDS, seeds=NO_SEEDS)
     with stages.reading(trains=True):
         dataset = load_data(config.data, config.seed, read=read)
         config = dataset.in_force(checked_with(document, dataset.facts))

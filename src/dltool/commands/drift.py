@@ -120,13 +120,12 @@ def kept_distributions(
     run: Run, config: "Config", facts: "Facts", dataset: Dataset | None, why: str
 ) -> Mapping[str, "Kept"]:
     """Return the distributions that the run keeps, or those of its training data. Raises RunError: there are none."""
-    from dltool.evaluation.kept_distributions import DISTRIBUTIONS, binned, described_inputs, read_kept
+    from dltool.evaluation.kept_distributions import DISTRIBUTIONS, all_binned, described_inputs, read_kept
 
     if (file := run.evaluation / "test" / DISTRIBUTIONS).exists():
         return read_kept(run.read_json(file), str(file))
     if dataset is not None:
-        described = described_inputs(config, facts, dataset.examples("train"))
-        return {name: binned(values) for name, values in described.items()}
+        return all_binned(described_inputs(config, facts, dataset.examples("train")))
     hint = f"where its data is, dltool evaluate {run.path} writes them"
     raise RunError(f"{run.path} keeps no distributions of its training data, which is not available: {why}", hint)
 
@@ -143,6 +142,8 @@ def told_apart(config: "Config", facts: "Facts", old: Examples, new: Examples) -
     if config.data.windows is not None or min(len(old), len(new)) < FOLDS:
         return None
     tables = [described_inputs(config, facts, each.take(evenly(len(each), MOST_TOLD))) for each in (old, new)]
+    # By dates, which int64 holds, everybody tells new rows from old ones.
+    tables = [{name: each for name, each in table.items() if each.dtype != np.int64} for table in tables]
     if not tables[0]:
         return None
     both = [stack([values, tables[1][name]]) for name, values in tables[0].items()]

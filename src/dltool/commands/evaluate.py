@@ -10,6 +10,7 @@ import numpy as np
 from dltool.config.metric_choice import SLICES, as_option, with_metrics, with_slices
 from dltool.config.outputs import heads_of
 from dltool.config.schema import Config
+from dltool.config.slice_checks import ungrouped_problems
 from dltool.data.dataset import Dataset, SplitName, load_sources
 from dltool.data.examples import Examples, with_known_slices
 from dltool.data.facts import Facts
@@ -120,6 +121,7 @@ def sliced_data(run: Run, settings: Sequence[str], slices: str | None) -> tuple[
         read = chosen.data.model_copy(update=both)
         _, dataset = recorded_data(run, settings=settings, read=lambda data: load_sources(read))
         with_known_slices(chosen.data, dataset.all)
+        ConfigError.refuse(ungrouped_problems(chosen, heads_of(chosen), dataset.facts))
     except ConfigError as error:
         raise as_option(error, SLICES) from None
     return chosen, dataset

@@ -16,7 +16,7 @@ from dltool.experiment.stages import Stages
 from dltool.folds.part_runs import parts_of
 from dltool.runs.directory import open_run
 from dltool.runs.files import Run
-from dltool.runs.records import one_line, read_contents
+from dltool.runs.records import RunContents, one_line, read_contents
 
 if TYPE_CHECKING:
     from dltool.experiment.listener import Progress
@@ -48,7 +48,7 @@ def report(path: Path, out: Path | None, progress: "Progress", settings: Sequenc
     run = open_run(path)
     require_code(run, f"report {run.path}")
     with run.locked() if out is None else contextlib.nullcontext():
-        subject = subject_of(run, progress, settings)
+        subject = subject_of(run, read_contents(run, is_ours=out is None), progress, settings)
         from dltool.report.contents import contents
         from dltool.report.write import as_json, html, write_report
 
@@ -61,7 +61,7 @@ def report(path: Path, out: Path | None, progress: "Progress", settings: Sequenc
     return ReportOutcome(run.path, out or run.report, as_json(found), found.missing)
 
 
-def subject_of(run: Run, progress: "Progress", settings: Sequence[str]) -> "Subject":
+def subject_of(run: Run, record: RunContents, progress: "Progress", settings: Sequence[str]) -> "Subject":
     """Return the subject of the report, from the run directory and, if available, its data."""
     dataset, lost = None, ""
     with Stages(progress).reading():
@@ -77,7 +77,6 @@ def subject_of(run: Run, progress: "Progress", settings: Sequence[str]) -> "Subj
     from dltool.report.contents import Subject
 
     built, _ = recorded_model(run, config, facts)
-    record = read_contents(run)
     parts = parts_of(config) if record.run.status == "completed" else None
     sections = (*(() if parts is None else parts.sections(run)), *kept_sections(run))
     subject = Subject(record, config, facts, dataset, built, sections=sections)

@@ -12,10 +12,11 @@ from dltool.durable_files import read_file
 from dltool.errors import MachineError, RunError
 from dltool.experiment.finishing import complete
 from dltool.experiment.new_run import new_run, temporary_runs
-from dltool.experiment.opening import new_experiment, prepared_steps, recorded_data, recorded_strategy
+from dltool.experiment.opening import new_experiment, recorded_data, recorded_strategy
 from dltool.experiment.refusals import refuse_files, refuse_other_weights, require_code
 from dltool.experiment.signals import StopRequests, stop_requests
 from dltool.experiment.stages import Stages
+from dltool.experiment.teaching import prepared_steps
 from dltool.folds.part_runs import parts_of
 from dltool.runs.checkpoint_file import Checkpoint, newest_checkpoint
 from dltool.runs.directory import open_run, refuse_unwritable
@@ -108,7 +109,7 @@ def train_again(
         experiment = new_experiment(config, dataset, recorded_threads(run, old), kept_start(run))
         experiment = replace(experiment, is_kept=is_kept)
         refuse_other_weights(old, experiment.built)
-        fitting = prepared_steps(experiment, recorded_strategy(run))
+        fitting = prepared_steps(experiment, recorded_strategy(run), old.teacher)
     for change in machine_changes(old, experiment.pinned):
         progress.warn(f"{change}: the result may not be bit-identical")
     progress.prepared(config, dataset.facts, experiment.built.full.count_params())

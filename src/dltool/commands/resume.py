@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dltool.config.cluster import Cluster
-from dltool.errors import ConfigError
+from dltool.errors import ConfigError, DltoolError
 from dltool.experiment.signals import StopNow, StopRequests, stop_requests
 from dltool.runs.directory import GROUP_RECORDS, open_run
 from dltool.runs.files import Run
@@ -43,7 +43,8 @@ def resume(
     cluster: Cluster | None = None,
     progress: "Progress",
 ) -> "TrainingOutcome | CurveOutcome | AlreadyComplete | Followed":
-    """Resume from the newest valid checkpoint, unless the run is complete. A learning curve trains what is left.
+    """Resume from the newest valid checkpoint, unless the run is complete; write a report that is missing. A learning
+    curve trains what is left.
 
     `epochs` changes the number of epochs. `allow_change` resumes on a different machine. `settings`
     are `--set` arguments with locations of the data. In a `cluster`, only the chief needs the run.
@@ -83,6 +84,12 @@ def resume_run(
     run = open_run(path)
     # Before the lock: a completed run may be read-only.
     if epochs is None and run.is_complete():
+        if holds_key(run):
+            from dltool.runs.checkpoint_file import remove_checkpoints
+
+            with run.locked():
+                remove_checkpoints(run.checkpoints)
+        write_missing_report(run, settings, progress)
         return already_complete(run)
     # Slow imports come after the lock, so that a second writer fails at once.
     with run.locked():
@@ -104,6 +111,30 @@ def resume_run(
         except StopNow as stop:
             stop.kept, stop.can_resume = str(run.path), not run.is_complete()
             raise
+
+
+def holds_key(run: Run) -> bool:
+    """Return whether a complete private run still has the key of its noise: it was killed before it removed it."""
+    from dltool.runs.checkpoint_file import has_checkpoints
+    from dltool.runs.recorded import recorded_config
+
+    if not has_checkpoints(run.checkpoints):
+        return False
+    privacy = recorded_config(run).training.privacy
+    return privacy is not None and privacy.is_secret
+
+
+def write_missing_report(run: Run, settings: Sequence[str], progress: "Progress") -> None:
+    """Write the report of a complete run that was killed before it did. A failure is a warning: the run is complete."""
+    # A fold has none, nor has a trial of a search.
+    if os.path.lexists(run.report) or run.whole is not None or not (run.model.exists() or run.parts):
+        return
+    from dltool.commands.report import report
+
+    try:
+        report(run.path, None, progress, settings)
+    except DltoolError as error:
+        progress.warn(f"the report could not be written: {error}")
 
 
 def already_complete(run: Run) -> AlreadyComplete:

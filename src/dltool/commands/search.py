@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dltool.config.cluster import Cluster
+from dltool.config.keras.values import UNKNOWN
 from dltool.config.load import Document, read_document
 from dltool.config.schema import Config
 from dltool.config.search_options import PruneOptions, SearchOptions
@@ -23,6 +24,7 @@ from dltool.runs.directory import refuse_unwritable
 from dltool.search.search_folder import SearchFolder, create_search
 from dltool.search.space import Space, check_space, located, read_space, search_options, with_metric
 from dltool.search.study import quiet_optuna, refuse_storage
+from dltool.text import counted
 
 if TYPE_CHECKING:
     from dltool.search.finish import SearchOutcome
@@ -72,7 +74,7 @@ def new_search(
     with quiet_optuna():
         refuse_password(storage)
     config, _ = checked_config(document)
-    refuse_parts(document, "a search trains each trial once, on one split", folds=ONE_SPLIT, seeds=NO_SEEDS)
+    refuse_parts(config, "a search trains each trial once, on one split", folds=ONE_SPLIT, seeds=NO_SEEDS)
     checked_search(document)
     refuse_unwritable(runs / config.name)
     dataset = load_data(config.data, config.seed, read=read)
@@ -119,11 +121,17 @@ def checked_search(document: Document, facts: Facts | None = None) -> str:
         return checked_with(changed, facts) if facts else checked_config(changed)[0]
 
     with located(measured):
-        if check(measured).training.privacy is not None:
+        config = check(measured)
+        if config.training.privacy is not None:
             message = "each trial of a search would spend an epsilon of its own"
             raise ConfigError(
                 Problem(("training", "privacy"), message, "search without it, then train the best config")
             )
+        first, epochs = options.prune and options.prune.first, config.training.total_epochs
+        if first and epochs is not UNKNOWN and first >= epochs:
+            message = f"expected less than the {counted(epochs, 'epoch')} of a trial, got {first}"
+            hint = "prune: false trains every trial to its end"
+            raise ConfigError(Problem(("search", "prune", "first"), message, hint))
     check_space(measured, space, check)
     return metric
 

@@ -7,13 +7,14 @@ from typing import Any
 from dltool.config.expectations import COSTS, FACTORS
 from dltool.config.keras.objects import UNKNOWN, KerasObject
 from dltool.config.last_layer import LastLayer, last_layer
-from dltool.config.layer_checks import activation_problems, spectrogram_problems
+from dltool.config.layer_checks import activation_problems, axis_problems, spectrogram_problems
 from dltool.config.losses import EMBEDDINGS, ONE_HOT, SEQUENCES, family_of, like
 from dltool.config.metric_forms import Compared, adapted
 from dltool.config.outputs import OutputSpec, heads_of, layer_index, target_problems, unknown_layer
 from dltool.config.privacy_checks import privacy_problems
 from dltool.config.pydantic_errors import relocated
 from dltool.config.schema import Config
+from dltool.config.slice_checks import ungrouped_problems
 from dltool.config.sources import kind_of
 from dltool.config.tasks import DataFacts, TargetFacts
 from dltool.config.wording import counted_name, snake_case
@@ -29,7 +30,6 @@ RESERVED = ("epoch", "loss", "learning_rate", "epsilon", *OTHER_RESULTS)
 
 MONITORING = ("EarlyStopping", "ReduceLROnPlateau")
 """Callbacks with a `monitor`, by default val_loss."""
-
 WEIGHT_DECAY = ("weight_decay", "adam_weight_decay")
 """Arguments of optimizers."""
 
@@ -48,10 +48,10 @@ def static_checks(config: Config, facts: DataFacts | None) -> list[Problem]:
     results += ["epsilon"] if config.training.privacy else []
     missing = (name for name in config.expect if name not in results)
     problems += [unmeasured(("expect", name), name, results, at_key=True) for name in missing]
-    problems += spectrogram_problems(config)
+    problems += spectrogram_problems(config) + axis_problems(config)
     problems += target_problems(config, heads) + weight_problems(config, heads, facts)
-    problems += mixing_problems(config, heads) + weight_decay_problems(config)
-    problems += privacy_problems(config, heads, facts) + ensemble_problems(config, heads)
+    problems += mixing_problems(config, heads) + weight_decay_problems(config) + ensemble_problems(config, heads)
+    problems += privacy_problems(config, heads, facts) + ungrouped_problems(config, heads, facts)
     for head in heads:
         problems += head_problems(config, head, facts)
     return problems

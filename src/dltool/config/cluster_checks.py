@@ -32,6 +32,7 @@ def training_refusals(config: Config, workers: int) -> Iterator[Problem]:
         yield Problem(("training", "batch_size"), message, f"batch_size: {' or '.join(fitting)}")
     alone: list[tuple[ConfigPath, bool, str]] = [
         (("training", "privacy"), training.privacy is not None, "private training has one process"),
+        (("training", "teacher"), training.teacher is not None, "a teacher teaches in one process"),
         (("training", "jit_compile"), training.jit_compile is True, "XLA does not reach other workers"),
         (("training", "seeds"), training.seeds is not None, "the runs of several seeds have one process each"),
         (("data", "split", "folds"), config.data.split.has_folds, "the runs of folds have one process each"),

@@ -19,6 +19,7 @@ from dltool.config.columns import (
 from dltool.config.keras.fields import Layer, schema_of
 from dltool.config.pydantic_errors import refusal, refuse
 from dltool.config.section import FORM, Section
+from dltool.config.shuffle_options import Shuffle, shuffle_problems
 from dltool.config.sources import ArraysSource, Source, kind_of, parse_source
 from dltool.config.split_options import SplitOptions
 from dltool.config.window_options import Windows
@@ -106,6 +107,10 @@ class Data(Section):
     """Windows over the rows of a time series. The target of each window lies after it."""
     split: SplitOptions = SplitOptions()
     """How the examples of `source` are split."""
+    shuffle: Shuffle | None = None
+    """How training rows are shuffled: `{window: 64}` shuffles shards, and the rows within windows of so many. Parquet
+    files are then read as training needs them, and may be larger than memory. Default: all rows are shuffled
+    together."""
     slices: Annotated[tuple[Slice, ...], Field(strict=False)] | None = None
     """The columns by which the report compares groups of examples, inputs or not: `[sex, {age: [30, 50]}]`, with the
     bounds of a number. Default: all columns; the report shows the groups that differ significantly."""
@@ -149,6 +154,17 @@ class Data(Section):
             ]
         refuse(*problems)
         return self
+
+    @model_validator(mode="after")
+    def can_be_read_in_shards(self) -> Self:
+        if self.shuffle is not None:
+            refuse(*shuffle_problems(self))
+        return self
+
+    @property
+    def is_streamed(self) -> bool:
+        """Return whether the training rows are read in shards, as training needs them."""
+        return self.shuffle is not None and self.source.name == "parquet"
 
     @property
     def is_refit(self) -> bool:

@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from pydantic import Field
 
+from dltool.config.pydantic_errors import refusal
 from dltool.config.section import Section
-from dltool.errors import ConfigError
+from dltool.config.wording import named
+from dltool.errors import ConfigError, Problem
 from dltool.text import did_you_mean, joined, near
 
 if TYPE_CHECKING:
@@ -27,6 +29,13 @@ class ExplainOptions(Section):
     also `GradCAM` for images; `Permutation`, `PartialDependence` and `IntegratedGradients` for tables."""
     examples: Annotated[int, Field(ge=1, le=MOST_EXAMPLES)] = USUAL_EXAMPLES
     """The most examples to explain."""
+
+
+def no_number(value: Any) -> Any:
+    """Return the value, unless it is 1 or 0, which are equal to true and false."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        raise refusal(Problem((), f"expected true, false or a mapping, got {named(value)}"))
+    return value
 
 
 @dataclass(frozen=True)

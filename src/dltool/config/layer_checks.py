@@ -88,6 +88,21 @@ def independent(layer: KerasObject) -> KerasObject:
     return replace(layer, arguments={**layer.arguments, "top_db": float(least)})
 
 
+NORMALIZING = ("BatchNormalization", "LayerNormalization", "RMSNormalization", "UnitNormalization", "Softmax")
+
+
+def axis_problems(config: Config) -> list[Problem]:
+    """Find layers that would compare examples of a batch with each other, along the axis 0."""
+    problems = []
+    for part, layers in ((("data", "preprocessing"), config.data.preprocessing), (LAYERS, config.model.layers)):
+        for index, layer in enumerate(layers):
+            axis = layer.arguments.get("axis")
+            if layer.name in NORMALIZING and (0 in axis if isinstance(axis, list | tuple) else axis == 0):
+                place = (*part, index, *layer.steps, "axis")
+                problems.append(Problem(place, "axis 0 is that of the examples", "axis: -1, the last one"))
+    return problems
+
+
 WEIGHTS_ENDINGS = (".h5", ".keras", ".safetensors")
 
 
@@ -95,9 +110,11 @@ def weight_file_problems(config: Config) -> list[Problem]:
     layers = [(index, layer) for index, layer in enumerate(config.model.layers) if layer.kind == "backbone"]
     places = [((*LAYERS, index, *layer.steps, "weights"), layer.arguments.get("weights")) for index, layer in layers]
     problems = [problem for place, path in places if (problem := missing_weights(path, place))]
-    start = config.model.start
-    if start is not None and isinstance(start.run, str) and not os.path.isdir(start.run):
-        problems.append(Problem(("model", "start", "run"), f"no such run: {start.run}", "expected the folder of a run"))
+    start, teacher = config.model.start, config.training.teacher
+    runs = {("model", "start", "run"): start and start.run, ("training", "teacher", "run"): teacher and teacher.run}
+    for place, run in runs.items():
+        if isinstance(run, str) and not os.path.isdir(run):
+            problems.append(Problem(place, f"no such run: {run}", "expected the folder of a run"))
     if start is not None and isinstance(start.weights, str):
         place, is_there = ("model", "start", "weights"), os.path.isfile(start.weights)
         if not is_there or not start.weights.endswith(WEIGHTS_ENDINGS):

@@ -53,6 +53,9 @@ def privacy_problems(config: Config, heads: Sequence[OutputSpec], facts: DataFac
     if config.data.final == "ensemble":
         message = "an ensemble publishes a model of each fold, and each spends an epsilon of its own"
         problems.append(Problem(("data", "final"), message, "final: refit"))
+    if config.data.shuffle is not None:
+        message = "private training draws its rows at random from all, and does not shuffle them"
+        problems.append(Problem(("data", "shuffle"), message, "remove it", at_key=True))
     if facts is None or not options.is_known or UNKNOWN in (config.training.batch_size, config.training.total_epochs):
         return problems
     examples = facts.examples
@@ -108,6 +111,9 @@ def training_problems(config: Config) -> Iterator[Problem]:
     if training.jit_compile is True:
         message = "XLA cannot compile private steps, whose draws differ in size"
         yield Problem(("training", "jit_compile"), message, "remove it")
+    if training.teacher is not None:
+        message = "a teacher breaks privacy: its outputs may tell of the examples that it was trained on"
+        yield Problem(("training", "teacher"), message, "remove it", at_key=True)
     for number, part in enumerate(training.parts):
         if part.optimizer.arguments.get("loss_scale_factor") is not None:
             place = (*training.place_of(number), "optimizer", part.optimizer.name, "loss_scale_factor")

@@ -25,6 +25,11 @@ class PrivacyOptions(Section):
     """For tests: the seed of the noise and of the draws. The run can then be reproduced, and is not private. Default: a
     secret random key."""
 
+    @property
+    def is_secret(self) -> bool:
+        """Return whether nobody knows the noise. Otherwise the model is not private."""
+        return self.seed is None
+
     @model_validator(mode="after")
     def has_epsilon_or_noise(self) -> Self:
         if self.epsilon is None and self.noise is None:

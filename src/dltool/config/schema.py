@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, PrivateAttr, model_validator
 
 from dltool.config.data_options import Data
-from dltool.config.explain_options import ExplainOptions
+from dltool.config.explain_options import ExplainOptions, no_number
 from dltool.config.keras.fields import Callback, Entry, Loss, Metric, Optimizer, schema_of
 from dltool.config.keras.objects import UNKNOWN, shared_layers
 from dltool.config.privacy_options import PrivacyOptions
@@ -83,6 +83,18 @@ class StartOptions(Section):
         if (self.run is None) == (self.weights is None):
             refuse(Problem((), "expected either run or weights", "run: RUN, or weights: FILE"))
         return self
+
+
+class TeacherOptions(Section):
+    """Distillation: the model learns what another run predicts for the training examples, besides their targets."""
+
+    run: str
+    """The teacher: a run with the same inputs and classes, for its best model."""
+    temperature: Annotated[float, Field(gt=0, le=100)] | None = None
+    """The number by which the logits of both models are divided: more of it makes the teacher's less likely classes
+    count more. Default: 2. Not for numbers."""
+    weight: Annotated[float, Field(gt=0, le=1)] = 0.5
+    """The weight of the teacher in the loss; the targets have the rest."""
 
 
 class Model(Section):
@@ -201,6 +213,8 @@ class Training(Section):
     """Which epoch is the best, and how often the training state is saved."""
     privacy: PrivacyOptions | None = None
     """Differentially private training: `epsilon` bounds what the model reveals of any training example."""
+    teacher: TeacherOptions | None = None
+    """Distillation: a run that teaches this model, which may be smaller."""
     seeds: Annotated[int, Field(ge=2, le=MOST_FOLDS)] | None = None
     """The number of seeds to train with, from `seed` on, on the same split: the run also holds a run for each. With
     folds, each fold is trained with each seed."""
@@ -282,7 +296,7 @@ class Config(Section):
     """Optimizer, loss, epochs and everything else about the training."""
     search: SearchOptions | None = None
     """The values that `dltool search` tries. It is no part of an experiment: runs do not record it."""
-    explain: ExplainOptions | Literal[True, False] = False
+    explain: Annotated[ExplainOptions | Literal[True, False], BeforeValidator(no_number)] = False
     """Whether the end of the run explains predictions for test examples, as `dltool explain` does. `{methods: […],
     examples: 50}` says how."""
     track: Annotated[tuple[Literal["tensorboard", "mlflow"], ...], Field(strict=False)] = ()
@@ -298,6 +312,12 @@ class Config(Section):
     _expressions: dict[ConfigPath, tuple[Any, str]] = PrivateAttr(default_factory=dict)
     # Values that depend on the environment, with their expressions, by path in the resolved text.
 
+    @property
+    def keeps_last_epoch(self) -> bool:
+        """Return whether, without validation examples, the last epoch is the best: nothing that a fold is tested on may
+        choose another, and the training loss of private training has no noise."""
+        return self.data.split.fold is not None or self.training.privacy is not None
+
     @model_validator(mode="after")
     def has_few_parts(self) -> Self:
         split, seeds = self.data.split, self.training.seeds
@@ -305,4 +325,12 @@ class Config(Section):
         if split.has_folds and isinstance(seeds, int) and folds * seeds > MOST_FOLDS:
             message = f"expected at most {MOST_FOLDS} folds with all seeds, got {folds * seeds}"
             refuse(Problem(("training", "seeds"), message, related=((("data", "split", "folds"), "the folds"),)))
+        return self
+
+    @model_validator(mode="after")
+    def has_taught_rows_in_memory(self) -> Self:
+        if self.data.is_streamed and self.training.teacher is not None:
+            message = "a teacher's outputs are kept for all training rows, and with data.shuffle these stay in files"
+            related = ((("data", "shuffle"), "given here"),)
+            refuse(Problem(("training", "teacher"), message, "remove one of the two", True, related))
         return self

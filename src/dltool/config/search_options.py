@@ -149,7 +149,7 @@ class SearchOptions(Section):
 
     space: Annotated[dict[str, Dimension], Field(min_length=1)]
     """The values to try by config path, such as `vars.units` or `training.optimizer.Adam.learning_rate`."""
-    trials: Annotated[int, Field(ge=1, le=MOST_TRIALS)] | None = None
+    trials: Annotated[int, Field(ge=2, le=MOST_TRIALS)] | None = None
     """The number of trials, the config as written among them. Default: 30, or any number in `minutes`."""
     minutes: Annotated[float, Field(gt=0)] | None = None
     """The time after which no trial begins. The best one is then trained to its end."""

@@ -15,6 +15,7 @@ from rich.text import Text
 from dltool.config.text.tree import format_path
 from dltool.console.consoles import StreamConsole, data_text, show_json, stderr_console, stdout_console
 from dltool.console.explanations import show_explanation
+from dltool.console.exports import show_ejection, show_exports, show_forecast
 from dltool.console.part_table import fold_sizes, part_lines
 from dltool.console.problems import problems_as_json, render_error
 from dltool.console.table_layout import aligned_table, plain_table, show_columns, show_curve, show_drift, show_groups
@@ -71,7 +72,7 @@ def show(outcome: Any, *, as_json: bool, is_quiet: bool = False) -> None:
         stderr_console().print(Text("warning: ", "yellow") + data_text(warning))
     if as_json:
         show_json(outcome.record())
-    elif not (is_quiet and kind in ("TrainingOutcome", "SearchOutcome", "CurveOutcome")):
+    elif kind != "Followed" and not (is_quiet and kind in ("TrainingOutcome", "SearchOutcome", "CurveOutcome")):
         IN_WORDS[kind](outcome, stdout_console())
 
 
@@ -214,7 +215,10 @@ def show_predictions(outcome: "PredictionOutcome", console: StreamConsole) -> No
     predictions = counted(len(outcome.columns["file"]), "prediction")
     if outcome.out:
         console.print(data_text(f"{outcome.out}: {predictions} of {outcome.run}"))
-        console.next_step(f"dltool evaluate {with_code(outcome.run)}")
+        from dltool.runs.records import read_results
+
+        is_tested = bool(read_results(Run(outcome.run)).test)
+        console.next_step(f"dltool evaluate {with_code(outcome.run)}{'' if is_tested else ' --data FILE'}")
     else:
         write_csv(outcome.columns, sys.stdout)
         stderr_console().print(data_text(f"{predictions} of {outcome.run}"))
@@ -308,6 +312,10 @@ def show_search(outcome: "SearchOutcome", console: StreamConsole) -> None:
         console.print(data_text(line))
         for name, value in found["values"].items() if found["winner"] else ():
             console.print(data_text(f"      {name}: {value}"))
+        others = found["other_seeds"].get(str(found["winner"]), ())
+        if others:
+            text = f"{outcome.metric} with {counted(len(others), 'other seed')}: {', '.join(numbers(others))}"
+            console.print(data_text(f"      {text}; the best mean of {len(found['other_seeds'])} trials wins"))
         for line in metric_lines(found, console.width):
             console.print(data_text(line), soft_wrap=True)
         if compared := found["against_written"]:
@@ -331,6 +339,8 @@ IN_WORDS: Mapping[str, Callable[[Any, StreamConsole], None]] = {
     "ExplanationOutcome": show_explanation,
     "CurveOutcome": show_curve,
     "DriftOutcome": show_drift,
-    "Followed": lambda outcome, console: None,
+    "ExportForecast": show_forecast,
+    "ExportOutcome": show_exports,
+    "EjectionOutcome": show_ejection,
 }
 """By class name: importing all classes would be slow."""

@@ -119,6 +119,8 @@ def next_step(runs: Sequence["RunSummary"]) -> str:
     if last.can_resume:
         whole = Run(last.path).whole
         return f"dltool resume {run_words(last if whole is None else replace(last, path=whole.path))}"
+    if last.kind == "search" and last.status == "completed":
+        return f"dltool train {shlex.quote(str(last.path / 'best.yaml'))}"
     completed = [run for run in runs if run.status == "completed" and run.kind == "run"]
     if not completed:
         return "dltool train CONFIG"

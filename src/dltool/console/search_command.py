@@ -16,7 +16,7 @@ from dltool.runs.directory import GROUP_RECORDS
 def search(
     config: ConfigFile,
     settings: Settings = None,
-    trials: Annotated[int | None, Option(min=1, metavar="N", help="Number of trials; overrides the config.")] = None,
+    trials: Annotated[int | None, Option(min=2, metavar="N", help="Number of trials; overrides the config.")] = None,
     minutes: Annotated[float | None, Option(metavar="M", help="Time for new trials; overrides the config.")] = None,
     workers: Annotated[int, Option(min=1, max=256, metavar="N", help="Processes that train trials.")] = 1,
     cluster: ClusterAddresses = None,

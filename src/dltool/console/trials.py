@@ -42,7 +42,9 @@ class SearchProgress:
         assert record.measured is not None
         rungs = record.measured.rungs
         stages = f", compared after {', '.join(map(str, rungs[:-1]))} of {rungs[-1]} epochs" if len(rungs) > 1 else ""
-        self.progress.say(f"{counted(record.trials, 'trial')}{stages}")
+        most = [counted(record.trials, "trial")] if record.is_bounded else ["trials"]
+        most += [f"for {duration(record.minutes * 60)}"] if record.minutes else []
+        self.progress.say(f"{' '.join(most)}{stages}")
         self.progress.say(f"{'trial':>5}  {'epochs':>6}  {record.metric:>9}  state      values")
         self.began = time.monotonic()
 

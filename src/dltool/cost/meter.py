@@ -130,9 +130,10 @@ class Meter:
         return self.spent
 
     @contextlib.contextmanager
-    def training(self, flops: int | None) -> Iterator[None]:
-        """Count the time of the block as that of training; an example of it takes `flops`."""
-        self.read()
+    def training(self, flops: int | None, before: int | None = 0) -> Iterator[None]:
+        """Count the time of the block as that of training; an example of it takes `flops`, and what came `before` so
+        many in all."""
+        self.spent = self.read() + Cost(flops=before)
         self.trains, self.flops = True, flops
         try:
             yield

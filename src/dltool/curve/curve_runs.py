@@ -11,7 +11,7 @@ from dltool.config.load import Document, with_option, with_settings
 from dltool.config.schema import Config
 from dltool.curve.curve_folder import CurvePlan
 from dltool.curve.outcome import CurvePoint, point_of
-from dltool.errors import RunError, TrainingDiverged
+from dltool.errors import TrainingDiverged
 from dltool.experiment.new_training import Terms, train_until_stopped
 from dltool.experiment.resuming import resume_locked
 from dltool.experiment.signals import StopRequests
@@ -49,14 +49,14 @@ class CurveRuns:
         Raises DltoolError: as :func:`dltool.experiment.new_training.train_until_stopped`."""
         pairs, points = list(product(self.plan.seeds, self.plan.sizes)), []
         for number, (seed, rows) in enumerate(pairs):
-            run = Run(self.folder / f"rows-{rows}" / f"{self.plan.seeds.index(seed) + 1:04d}")
-            if not (run.record.exists() and open_run(run.path).is_complete()):
+            run = self.run_of(rows, seed)
+            if run is None or not run.is_complete():
                 left = time_left(self.seconds, [size for _, size in pairs[number:]])
                 what = f"run {number + 1} of {len(pairs)}: {rows:,} training rows, seed {seed}"
                 self.progress.stage(f"{what}, about {duration(left)} left" if left else what)
                 began = time.monotonic()
                 try:
-                    self.train(run, rows, seed)
+                    run = self.train(run, rows, seed)
                 except TrainingDiverged as error:
                     self.progress.warn(f"the run on {rows:,} rows with seed {seed} is left out: {error}")
                     continue
@@ -65,19 +65,26 @@ class CurveRuns:
             points.append(point_of(run))
         return points
 
-    def train(self, run: Run, rows: int, seed: int) -> None:
+    def run_of(self, rows: int, seed: int) -> Run | None:
+        """Return the run of a size with a seed, None if it has not begun. A number is missing if a process was stopped
+        while it created a run."""
+        runs = map(open_run, sorted((self.folder / f"rows-{rows}").glob("0*")))
+        return next((run for run in runs if run.read_json(run.record).get("seed") == seed), None)
+
+    def train(self, run: Run | None, rows: int, seed: int) -> Run:
         """Train a model, or resume its training, and remove its checkpoints except the best weights. Its warnings are
         those of the whole data, which were shown before."""
         terms, stages = Terms(is_kept=False, read=self.read), Stages(Silent(), self.stops)
-        if run.record.exists():
+        if run is None:
+            run = Run(train_until_stopped(self.alone(rows, seed), self.folder, stages, terms).run)
+        else:
             with run.locked():
                 resume_locked(run, None, False, (), stages, terms)
-        elif train_until_stopped(self.alone(run, rows, seed), self.folder, stages, terms).run != run.path:
-            raise RunError(f"another program has removed {run.path}", "begin a new curve")
         remove_checkpoints(run.checkpoints)
         forget_models()
+        return run
 
-    def alone(self, run: Run, rows: int, seed: int) -> Document:
+    def alone(self, rows: int, seed: int) -> Document:
         """Return the config of a run. The split is the same in all of them, and each seed draws other rows."""
         split, plan = self.config.data.split, self.plan
         settings = [
@@ -86,7 +93,7 @@ class CurveRuns:
             f"training.threads={plan.threads}",
             *("expect={}", "track=[]", "explain=false"),
         ]
-        document = with_option(with_settings(self.document, settings), "name", run.name)
+        document = with_option(with_settings(self.document, settings), "name", f"rows-{rows}")
         return with_option(document, "seed", seed)
 
 

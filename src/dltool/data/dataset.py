@@ -22,11 +22,13 @@ from dltool.data.files.class_folders import PartName
 from dltool.data.labels import Labels, read_labels, spelling_warnings, target_scale, with_positive
 from dltool.data.sources.arrays import load_arrays
 from dltool.data.sources.builtin_datasets import load_bundled, load_keras_dataset
-from dltool.data.sources.catalog import published
+from dltool.data.sources.catalog import may_repeat
+from dltool.data.sources.sharded import load_sharded_examples
 from dltool.data.split.at_random import Split, few_rows
 from dltool.data.split.divide import divide_parts, order_warnings, ranges_of, sizes_of, strata_of
 from dltool.data.split.sizes import check_parts, check_stratify
 from dltool.data.split.subset import used_rows
+from dltool.data.stream import TrainingStream
 from dltool.data.tables.typed_table import Column
 from dltool.data.unseen import lenient, types_in_force
 from dltool.environment import concealed
@@ -44,7 +46,8 @@ class Dataset:
     Targets by name are (rows,) or (rows, …) of int32 class indices, or of float32; an autoencoder has none. `contents`
     describe the splits of the source, `fingerprint` is "sha256:…" over them. `warnings` are sentences for the user.
     `inferred` are keys of the config's `data` that reading inferred; `columns` describe a table. `starts` are the first
-    row of each split, and the file or array that it was read from. `season` is that of the source."""
+    row of each split, and the file or array that it was read from. `season` is that of the source. A `stream` has all
+    training rows in shards; then only a sample of them is in `all`."""
 
     all: Examples
     split: Split
@@ -55,6 +58,7 @@ class Dataset:
     columns: tuple[Column, ...] = ()
     starts: tuple[tuple[int, str], ...] = ()
     season: int | None = None
+    stream: TrainingStream | None = None
 
     @property
     def inputs(self) -> Mapping[str, Rows]:
@@ -104,7 +108,7 @@ def load_data(data: Data, seed: int, most_rows: int | None = None, read: Read | 
         DataError: the data cannot be read or does not fit together.
         MachineError: a dataset cannot be downloaded, or memory."""
     check_parts(data)
-    source = (read or load_sources)(data)
+    source = load_sharded_examples(data, seed) if data.is_streamed else (read or load_sources)(data)
     declared = data.model_copy(update=dict(source.inferred)).targets
     labels = [with_positive(read_labels(source, target.type, name), target) for name, target in declared.items()]
     sizes = sizes_of(data, source)
@@ -130,9 +134,9 @@ def load_data(data: Data, seed: int, most_rows: int | None = None, read: Read | 
     weights = {} if examples.weights is None else {f"{data.weights} (weights)": examples.weights}
     contents = contents_of({**examples.inputs, **examples.digests, **weights}, examples.targets, ranges)
     facts = facts_of(examples.inputs, types, described, split)
-    dataset = Dataset(
-        examples, split, facts, contents, source.warnings, inferred, source.columns, starts, source.season
-    )
+    dataset = Dataset(examples, split, facts, contents, (), inferred, source.columns, starts, source.season)
+    if source.sharded is not None and most_rows is None:
+        dataset = TrainingStream(data, source.sharded, labels, dataset).dataset
     repeated = duplicate_warnings(examples, split, None if most_rows else dataset.place_of) if may_repeat(data) else ()
     release_memory()
     found = (*spelling_warnings(labels), *order_warnings(data.split, source, sizes), *repeated, *unseen)
@@ -154,12 +158,6 @@ def values_to_scale(data: Data, examples: Examples, name: str, rows: np.ndarray)
         return np.asarray(examples.targets[name][rows])
     values = values_once(take(own, rows))
     return np.where(np.isnan(values), np.nanmedian(values), values)
-
-
-def may_repeat(data: Data) -> bool:
-    """Return whether duplicates are expected: in published datasets and overlapping windows."""
-    sources = [source for source in (data.source, data.validation, data.test) if source]
-    return data.windows is None and any(published(source) is None for source in sources)
 
 
 def load_sources(data: Data) -> SourceExamples:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,6 +16,9 @@ from dltool.data.split.by_column import SplitColumns, Values
 from dltool.data.tables.typed_table import Column
 from dltool.errors import ConfigError, ConfigPath, DataError, Problem
 from dltool.text import did_you_mean, listed, near, quoted
+
+if TYPE_CHECKING:
+    from dltool.data.tables.shards import ShardedTable
 
 
 @dataclass(frozen=True)
@@ -107,7 +110,8 @@ class SourceExamples:
     `spans` (rows, 2) of int64 are the numbers of the first and last time in each window, among those that folds divide;
     -1 in other windows.
     `inferred` are keys of the config's `data` that reading inferred, such as the types of all columns. `warnings` are
-    sentences for the user. `season` are the rows after which the values of a time series usually repeat."""
+    sentences for the user. `season` are the rows after which the values of a time series usually repeat. `sharded` is
+    the table whose training rows are read in shards; the first split then has only some of them."""
 
     parts: Mapping[PartName, Examples]
     class_names: tuple[str, ...] = ()
@@ -118,6 +122,7 @@ class SourceExamples:
     inferred: Mapping[str, Any] = field(default_factory=dict)
     columns: tuple[Column, ...] = ()
     season: int | None = None
+    sharded: "ShardedTable | None" = None
 
     @property
     def training(self) -> Examples:

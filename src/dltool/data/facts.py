@@ -34,13 +34,15 @@ class Facts:
     """The data as a model sees it.
 
     `inputs` are in the order of the columns; `targets` are by name, none for an autoencoder. `examples` counts the
-    training split, without validation and test."""
+    training split, without validation and test. `shuffled` are the most training rows that are shuffled together, None
+    if all are."""
 
     inputs: Mapping[str, InputFacts]
     targets: Mapping[str, TargetFacts]
     examples: int
     validation_examples: int
     test_examples: int
+    shuffled: int | None = None
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -68,11 +70,10 @@ class Facts:
             counts = ", ".join(f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds))
             noun = "column" if next(iter(self.inputs.values())).column else "input"
             what = f"{len(kinds)} {noun}{'s' * (len(kinds) > 1)} ({counts})"
-        if not self.targets:
-            return f"{what}, to be reconstructed"
         are_several = len(self.targets) > 1
         targets = (f"{name}: {each.in_words}" if are_several else each.in_words for name, each in self.targets.items())
-        return ", ".join([what, *targets])
+        width = [] if self.shuffled is None else [f"shuffled in windows of {self.shuffled:,} rows"]
+        return ", ".join([what, *(targets if self.targets else ["to be reconstructed"]), *width])
 
     def names(self) -> dict[str, Any]:
         """Return the values of `$examples`, `$input_shape`, …
@@ -109,7 +110,7 @@ class Facts:
             }
             for name, target in self.targets.items()
         }
-        return {**self.names(), "inputs": inputs, "targets": targets}
+        return {**self.names(), "inputs": inputs, "targets": targets, "shuffled": self.shuffled}
 
 
 def is_for_layers(kind: ColumnType, data: Data) -> bool:

@@ -22,6 +22,11 @@ def scale_of(scale: str, values: np.ndarray) -> tuple[float, float]:
         spread = np.subtract(*np.percentile(values, [75, 25]))
     else:
         return 0.0, 1.0
+    return spread_or_one(float(center), float(spread))
+
+
+def spread_or_one(center: float, spread: float) -> tuple[float, float]:
+    """Return both, with 1 for a spread of equal values."""
     # If all values are equal, the mean may still differ from them in its last bits.
-    is_spread = spread > max(LEAST_SPREAD * abs(center), np.finfo(np.float32).tiny)
-    return float(center), float(spread) if is_spread else 1.0
+    is_spread = spread > max(LEAST_SPREAD * abs(center), float(np.finfo(np.float32).tiny))
+    return center, spread if is_spread else 1.0

@@ -55,6 +55,7 @@ def class_counts(dataset: Dataset) -> dict[str, tuple[int, int, int]]:
     for name, target in dataset.facts.targets.items():
         values = dataset.targets[name]
         counts = [target.task.counts(values[rows], target) for rows in (split.train, split.validation, split.test)]
+        counts[0] = counts[0] if dataset.stream is None else dataset.stream.class_counts[name].tolist()
         prefix = "" if len(dataset.facts.targets) == 1 else f"{name}: "
         found |= dict(zip([f"{prefix}{each}" for each in target.class_names], zip(*counts, strict=True), strict=False))
     return found

@@ -27,10 +27,12 @@ def metric_intervals(
     targets: Mapping[str, np.ndarray],
     seed: int,
     clusters: np.ndarray | None = None,
+    repeats: int = 1,
 ) -> dict[str, Interval]:
     """Return an interval for each metric, in order. `targets` are by name, (examples, …). There is none if the metric
     is not a function of sums over examples, or the outputs were too large to keep. Whole `clusters` are resampled, see
-    :func:`dltool.evaluation.bootstrap.random_groups`."""
+    :func:`dltool.evaluation.bootstrap.random_groups`. Of several `repeats`, which have the same clusters one after the
+    other, a metric is their mean."""
     metrics = measured.metrics
     # With masks, for example, a metric is not the plain mean of its values.
     means = {
@@ -46,7 +48,9 @@ def metric_intervals(
             if metric_name not in found and name in by_output:
                 target = np.asarray(in_loss_form(built, name, by_output[name]))
                 groups = random_groups(len(target), MOST_STATES, seed, clusters)
-                found |= state_intervals(metric_name, metric, metrics, (target, measured.outputs[name]), groups, seed)
+                found |= state_intervals(
+                    metric_name, metric, metrics, (target, measured.outputs[name]), groups, seed, repeats
+                )
     return {name: found.get(name, Interval(value)) for name, value in metrics.items()}
 
 
@@ -57,16 +61,23 @@ def state_intervals(
     examples: tuple[np.ndarray, np.ndarray],
     groups: np.ndarray,
     seed: int,
+    repeats: int,
 ) -> dict[str, Interval]:
     """Return the intervals of a metric by result name; none if its state is not a sum over examples. `groups`
-    (examples,) are resampled.
+    (examples,) are resampled. The states of all `repeats` of a group stand beside each other.
 
     Keras computes its metrics from variables to which each batch adds, such as true positives by threshold, so the
     state of a sample of examples is a sum too."""
+    sizes = [variable.shape for variable in metric.variables]
+
+    def mean_results(states: np.ndarray) -> np.ndarray:
+        each = [results(metric, part, sizes) for part in np.split(states, repeats, axis=1)]
+        return np.asarray(np.mean(each, axis=0))
+
     try:
-        states = grouped_states(metric, *examples, groups)
-        sizes = [variable.shape for variable in metric.variables]
-        (numbers,) = results(metric, states.sum(axis=0, keepdims=True), sizes)
+        parts = zip(*(np.split(each, repeats) for each in (*examples, groups)), strict=True)
+        states = np.concatenate([grouped_states(metric, *part) for part in parts], axis=1)
+        (numbers,) = mean_results(states.sum(axis=0, keepdims=True))
     except KERAS_ERRORS:
         return {}
     # Numbered if the metric gives several, as in the logs of a run.
@@ -74,7 +85,7 @@ def state_intervals(
     values = [metrics.get(each, np.nan) for each in whole]
     if not np.allclose(list(whole.values()), values, rtol=TOLERANCE, atol=1e-5):
         return {}
-    found = intervals(values, states, seed, lambda drawn: results(metric, drawn, sizes))
+    found = intervals(values, states, seed, mean_results)
     return dict(zip(whole, found, strict=True))
 
 

@@ -1,10 +1,10 @@
 """Distributions of inputs and predictions: what a run keeps of them, and how far new data has drifted from them.
 
-A run keeps no rows: numbers are counted between rounded quantiles, texts by value, and no range or value is of fewer
-than LEAST_ROWS rows."""
+A run keeps no rows: numbers and days are counted between rounded quantiles, texts by value, and nothing that is kept is
+of fewer than LEAST_ROWS rows."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -36,12 +36,14 @@ BLOCK = 50
 """Images read at once."""
 MOST_VALUES = 1_000
 PERMUTATIONS = 999
+SECONDS_A_DAY = 86_400
 
 
 @dataclass(frozen=True)
 class Kept:
     """The distribution of `rows` values, of which some are `missing`: the `counts` of numbers up to each of the `edges`
-    and above the last, or of texts by value, without rare ones."""
+    and above the last, or of texts by value, without rare ones. Fewer than LEAST_ROWS values that are missing, present
+    or rare are not among the rows either."""
 
     rows: int
     missing: int
@@ -72,11 +74,13 @@ class Drift:
         return self.p < SURPRISING
 
 
-def distributions_file(config: Config, dataset: Dataset, outputs: Mapping[str, np.ndarray]) -> bytes:
-    """Return the file of what a run keeps of its training inputs, and of the `outputs` for its test examples."""
+def distributions_file(config: Config, dataset: Dataset, outputs: Mapping[str, np.ndarray]) -> dict[str, bytes]:
+    """Return the file of what a run keeps of its training inputs, and of the `outputs` for its test examples, by its
+    name; none of too few examples."""
     described = described_inputs(config, dataset.facts, dataset.examples("train"))
-    described |= described_outputs(config, dataset.facts, outputs)
-    return encode_json({name: asdict(binned(values)) for name, values in described.items()}).encode()
+    found = all_binned(described | described_outputs(config, dataset.facts, outputs))
+    written = encode_json({name: asdict(each) for name, each in found.items()}).encode()
+    return {DISTRIBUTIONS: written} if found else {}
 
 
 def read_kept(record: Mapping[str, Any], shown_as: str) -> dict[str, Kept]:
@@ -91,15 +95,16 @@ def read_kept(record: Mapping[str, Any], shown_as: str) -> dict[str, Kept]:
 
 
 def described_inputs(config: Config, facts: Facts, examples: Examples) -> dict[str, Values]:
-    """Return numbers or texts, (examples,), that describe each input: the values of a column, the length of a text,
-    each number of a short array, mean and standard deviation of an image, an audio clip or another array. Dates are
-    left out: those of new data are later."""
+    """Return numbers or texts, (examples,), that describe each input: the values of a column, the day of a date as
+    int64, the length of a text, each number of a short array, mean and standard deviation of an image, an audio clip or
+    another array."""
     found: dict[str, Values] = {}
     for name, rows in examples.inputs.items():
         column = facts.inputs[name].column
         if column is not None and isinstance(column.options, DateColumn):
-            continue
-        if config.data.windows is not None or len(rows.shape) == 1:
+            seconds = np.asarray(one_by_one(rows))
+            found[name] = np.where(is_missing(seconds), seconds, seconds // SECONDS_A_DAY)
+        elif config.data.windows is not None or len(rows.shape) == 1:
             values = one_by_one(rows)
             if isinstance(values, Coded) and not (column and isinstance(column.options, CategoryColumn)):
                 lengths = np.array([len(text) for text in values.values], float)
@@ -147,14 +152,22 @@ def described_outputs(config: Config, facts: Facts, outputs: Mapping[str, np.nda
     return found
 
 
+def all_binned(described: Mapping[str, Values]) -> dict[str, Kept]:
+    """Return the distribution of each column that has LEAST_ROWS values."""
+    found = {name: binned(values) for name, values in described.items()}
+    return {name: each for name, each in found.items() if each.rows}
+
+
 def binned(values: Values) -> Kept:
     present = ~is_missing(values)
-    rows, missing = len(present), int((~present).sum())
+    missing = not_few((~present).sum())
     if isinstance(values, Coded):
         counts = np.bincount(np.asarray(values.codes)[present], minlength=len(values.values))
         kept = [code for code in np.argsort(-counts, kind="stable")[:MOST_VALUES] if counts[code] >= LEAST_ROWS]
+        rows = missing + int(counts[kept].sum()) + not_few(counts.sum() - counts[kept].sum())
         return Kept(rows, missing, counts[kept].tolist(), [], [str(values.values[code]) for code in kept])
     numbers = np.sort(values[present].astype(float))
+    numbers = numbers[: not_few(len(numbers))]
     shares = np.linspace(0, 1, min(BINS, len(numbers) // LEAST_ROWS) + 1)[1:-1]
     quantiles = np.quantile(numbers, shares) if len(shares) else np.empty(0)
     if len(quantiles) and quantiles[-1] > quantiles[0]:
@@ -168,7 +181,11 @@ def binned(values: Values) -> Kept:
         if count - below >= LEAST_ROWS and len(numbers) - count >= LEAST_ROWS:
             edges.append(edge)
             below = count
-    return Kept(rows, missing, counts_in(numbers, edges).tolist(), edges)
+    return Kept(len(numbers) + missing, missing, counts_in(numbers, edges).tolist(), edges)
+
+
+def not_few(rows: int) -> int:
+    return int(rows) if rows >= LEAST_ROWS else 0
 
 
 def counts_in(numbers: np.ndarray, edges: list[float]) -> np.ndarray:
@@ -198,7 +215,8 @@ def drift_of(name: str, kept: Kept, values: Values, seed: int) -> Drift:
         old = [*kept.counts, kept.rows - kept.missing - sum(kept.counts)]
     else:
         counts, old = counts_in(values[present].astype(float), kept.edges), kept.counts
-    was, new = np.array([kept.missing, *old]), np.array([(~present).sum(), *counts])
+    known, new = np.array([kept.missing, *old]), np.array([(~present).sum(), *counts])
+    was = with_hidden(known, new, [0, -1] if isinstance(values, Coded) else [0])
     sizes = was.sum(), new.sum()
 
     def distance(drawn: np.ndarray) -> np.ndarray:
@@ -215,16 +233,32 @@ def drift_of(name: str, kept: Kept, values: Values, seed: int) -> Drift:
         p_value = min(p_value, math.exp(-2 * max(0.0, found - float(others.mean())) ** 2 * scale))
     if isinstance(values, Coded):
         at = int(np.abs(new / sizes[1] - was / sizes[0])[1:].argmax())
-        change = f"{names[at]}: {was[at + 1] / sizes[0]:.1%} → {new[at + 1] / sizes[1]:.1%}"
+        change = f"{names[at]}: {known[at + 1] / known.sum():.1%} → {new[at + 1] / sizes[1]:.1%}"
     else:
         # Far from all edges, the bins do not know it.
-        now = data_number(float(np.median(values[present])), 4) if present.any() else "unknown"
-        change = f"median {median(was[1:], kept.edges)} → {now}"
-    return Drift(name, found, p_value, change, (float(was[0] / sizes[0]), float(new[0] / sizes[1])))
+        written = written_day if values.dtype == np.int64 else lambda value: data_number(value, 4)
+        now = written(float(np.median(values[present]))) if present.any() else "unknown"
+        change = f"median {median(was[1:], kept.edges, written)} → {now}"
+    return Drift(name, found, p_value, change, (float(known[0] / known.sum()), float(new[0] / sizes[1])))
 
 
-def median(counts: np.ndarray, edges: list[float]) -> str:
+def with_hidden(known: np.ndarray, new: np.ndarray, bins: Sequence[int]) -> np.ndarray:
+    """Return the counts that were kept. Those of the `bins` that are 0 may have been up to LEAST_ROWS - 1: as many as
+    make them most like the `new` ones, so that nothing drifts that need not have."""
+    found = known.copy()
+    for place in bins:
+        share = new[place] / new.sum()
+        if not known[place]:
+            found[place] = min(LEAST_ROWS - 1, int(share * known.sum() / max(1 - share, 1e-9)))
+    return found
+
+
+def median(counts: np.ndarray, edges: list[float], written: Callable[[float], str]) -> str:
     at = int(np.searchsorted(np.cumsum(counts), counts.sum() / 2))
     if not edges or not counts.sum():
         return "unknown"
-    return f"above {data_number(edges[-1])}" if at == len(edges) else data_number(edges[at])
+    return f"above {written(edges[-1])}" if at == len(edges) else written(edges[at])
+
+
+def written_day(value: float) -> str:
+    return str(np.datetime64(math.floor(value), "D"))

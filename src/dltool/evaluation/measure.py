@@ -20,8 +20,8 @@ from dltool.model.build import BuiltModel
 from dltool.training.batches import BatchTables, make_tables, model_targets
 from dltool.training.compile import compile_core, loss_functions
 from dltool.training.failures import plain_failures
-from dltool.training.loop import logs_of, takes_any_size
-from dltool.training.numerics import evaluation_batch
+from dltool.training.loop import logs_of
+from dltool.training.numerics import evaluation_batch, takes_any_size
 from dltool.training.state import evaluating
 from dltool.training.weighting import Weighting, made_weighting
 
@@ -101,7 +101,7 @@ def measuring_step(
     losses, metrics = loss_functions(built), metrics_by_output(built)
 
     def step(tensors: Any, rows: Any, positions: Any) -> tuple[Any, dict[str, Any], dict[str, Any], Any]:
-        inputs, targets, weights = tables.batch(tensors, rows)
+        inputs, targets, weights, _ = tables.batch(tensors, rows)
         by_output = None if weighting is None else weighting.of_batch(targets, weights)
         # As Keras's `test_step`, which does not return the outputs.
         outputs = built.core(inputs, training=False)

@@ -18,28 +18,33 @@ from dltool.evaluation.measures import areas
 from dltool.evaluation.significance import SURPRISING, below_zero_p, difference_p, holm
 from dltool.evaluation.slice_groups import Group, groups_of
 from dltool.evaluation.tasks import evaluators
-from dltool.evaluation.tasks.classes import ClassEvaluator
+from dltool.evaluation.tasks.classes import ClassEvaluator, LabelEvaluator
 from dltool.evaluation.tasks.evaluator import Evaluator
-from dltool.evaluation.tasks.numbers import ERRORS, NumberEvaluator
+from dltool.evaluation.tasks.numbers import NumberEvaluator
 
 FEWEST_ROWS = 50
 """Examples of a group, unless the config names its column."""
-MOST_SHOWN, MOST_ROWS = 40, 200_000
-"""Groups that differ, and examples; more of these are sampled evenly."""
+MOST_SHOWN, MOST_ROWS, MOST_VALUES = 40, 200_000, 2_000_000
+"""Groups that differ; examples, and values of all examples together, such as pixels: more are sampled evenly."""
 RATES = {
     "selection rate": ("selected", "rows"),
     "true positives": ("hits", "positive"),
     "false positives": ("false", "negative"),
 }
 """Rates of the second of two classes, each a ratio of sums."""
+LABELS = "binary accuracy"
+"""The metric of several labels: the share of them that are right."""
 Sums = Mapping[str, np.ndarray]
 
 
 @dataclass(frozen=True)
 class Scored:
-    """One output for each example: the `sums` (examples,) to add up by group, among them "score", whether it is right
-    or its error; and the true `goal`, (examples,) of class indices or (examples, numbers). `names` are those of the
-    classes, `chances` (examples,) the probabilities of the second of two. `is_root`: the error is a squared one."""
+    """One output for each example: the `sums` (examples,) to add up by group, among them "score", whether it is right,
+    the share of its values that are, or its error; and the true `goal`: (examples,) of class indices, (examples,
+    values) of those of pixels or steps, -1 for padding, (examples, labels) of 0 and 1, or (examples, numbers), NaN for
+    padding. `names`
+    are those of the classes, empty for numbers; `chances` (examples,) the probabilities of the second of two. The
+    errors of numbers are squared (`is_root`), those of a `quantile`, or absolute."""
 
     name: str
     metric: str
@@ -48,6 +53,7 @@ class Scored:
     names: Sequence[str] = ()
     chances: np.ndarray | None = None
     is_root: bool = False
+    quantile: float | None = None
 
     @property
     def positive(self) -> str:
@@ -57,11 +63,22 @@ class Scored:
         """Return the score (examples,) of the best constant for the examples `inside`, and its name."""
         mine = self.goal[inside]
         if self.is_root:
-            return np.mean((self.goal - mine.mean(axis=0)) ** 2, axis=1), "the mean"
+            return self.error_of(np.nanmean(mine, axis=0)), "the mean"
         if not self.names:
-            return np.mean(np.abs(self.goal - np.median(mine, axis=0)), axis=1), "the median"
-        usual = int(np.bincount(mine).argmax())
-        return self.goal == usual, self.names[usual]
+            name = "the median" if self.quantile is None else f"the {self.quantile:g} quantile"
+            return self.error_of(np.nanquantile(mine, self.quantile or 0.5, axis=0)), name
+        if self.metric == LABELS:
+            return np.mean(self.goal == (mine.mean(axis=0) > 0.5), axis=1), "the most frequent value of each label"
+        usual = int(np.bincount(mine[mine >= 0]).argmax())
+        return share_right(self.goal, np.full_like(self.goal, usual)), self.names[usual]
+
+    def error_of(self, predicted: np.ndarray) -> np.ndarray:
+        """Return the mean error of each example, (examples,); a mean squared one before the root."""
+        missing = self.goal - predicted
+        errors = missing**2 if self.is_root else np.abs(missing)
+        if self.quantile is not None:
+            errors = np.maximum(self.quantile * missing, (self.quantile - 1) * missing)
+        return np.asarray(np.nansum(errors, axis=1) / np.maximum(1, np.isfinite(errors).sum(axis=1)))
 
 
 def comparisons(
@@ -82,40 +99,77 @@ def comparisons(
     groups = [group for group in groups_of(config.data, examples) if least <= group[1].sum() < len(examples)]
     for output in evaluators(config, facts) if groups and config.data.windows is None else ():
         name = output.head.name
-        if np.isfinite(outputs[name]).all() and f"{name}{MASK}" not in outputs:
-            scores = scored(output, output.goal(examples.targets), outputs[name])
+        if output.target.task.has_labels and np.isfinite(outputs[name]).all():
+            scores = scored(output, output.goal(examples.targets), outputs[name], outputs.get(f"{name}{MASK}"))
             if scores is not None:
                 yield compared(scores, groups, config, clusters, folds)
 
 
-def scored(output: Evaluator, goal: np.ndarray, values: np.ndarray) -> Scored | None:
-    name, flat = output.head.name, values.reshape(len(values), -1)
-    rules = output.rules
-    if rules is None:
-        return None
+def scored(output: Evaluator, goal: np.ndarray, values: np.ndarray, mask: np.ndarray | None) -> Scored | None:
+    """Return the scores of an output (examples, …); None if it has none. `mask` (examples, steps) is False for
+    padding."""
     if isinstance(output, NumberEvaluator):
-        if goal.size != flat.size or rules.metric not in ERRORS:
-            return None
-        true, is_root = goal.reshape(flat.shape).astype(float), rules.metric != "mean_absolute_error"
-        # The standard deviation makes numbers of different units comparable.
-        unit = np.where(true.std(axis=0) > 0, true.std(axis=0), 1) if flat.shape[1] > 1 else np.ones(1)
-        errors = (flat - true) / unit
-        scores = np.mean(errors**2 if is_root else np.abs(errors), axis=1)
-        metric = "root mean squared error" if is_root else "mean absolute error"
-        metric += " in standard deviations" if flat.shape[1] > 1 else ""
-        return Scored(name, metric, true / unit, {"score": scores}, is_root=is_root)
-    names = output.target.class_names
-    if not isinstance(output, ClassEvaluator) or output.probabilities(flat).shape[1] != len(names):
+        return scored_numbers(output, goal, values, mask)
+    if not isinstance(output, LabelEvaluator) or not output.has_probabilities:
         return None
-    shares, truth = output.shares(values), goal.ravel()
+    names, name = output.target.class_names, output.head.name
+    is_inner = isinstance(output, ClassEvaluator) and output.target.shape not in ((), (1,))
+    if is_inner:
+        goal = goal.reshape(len(goal), -1)
+        values = values.reshape(*goal.shape, -1)
+        if mask is not None and mask.size == goal.size:
+            goal = np.where(mask, goal, -1)
+        some = slice(None, None, -(-goal.size // MOST_VALUES))
+        goal, values = goal[:, some], values[:, some]
+    shares = output.probabilities(values.reshape(-1, values.shape[-1]) if is_inner else values.reshape(len(values), -1))
+    if shares.shape[1] != len(names):
+        return None
     decided = output.decided(shares)
-    sums = {"score": decided == truth, "confidence": shares[np.arange(len(shares)), decided]}
+    if not isinstance(output, ClassEvaluator):
+        truth = (goal > 0.5).astype(int)
+        sums = {"score": (decided == truth).mean(axis=1), "confidence": np.maximum(shares, 1 - shares).mean(axis=1)}
+        return Scored(name, LABELS, truth, sums, names)
+    sure = shares[np.arange(len(shares)), decided]
+    if is_inner:
+        valid = goal >= 0
+        confidence = np.where(valid, sure.reshape(goal.shape), 0).sum(axis=1) / np.maximum(valid.sum(axis=1), 1)
+        return Scored(name, "accuracy", goal, {"score": share_right(goal, decided), "confidence": confidence}, names)
+    truth = goal.ravel()
+    sums = {"score": decided == truth, "confidence": sure}
     if len(names) > 2:
         return Scored(name, "accuracy", truth, sums, names)
     selected, positive = decided == 1, truth == 1
     sums |= {"selected": selected, "positive": positive, "negative": ~positive}
     sums |= {"hits": selected & positive, "false": selected & ~positive}
     return Scored(name, "accuracy", truth, sums, names, shares[:, 1])
+
+
+def scored_numbers(
+    output: NumberEvaluator, goal: np.ndarray, values: np.ndarray, mask: np.ndarray | None
+) -> Scored | None:
+    if goal.size != values.size:
+        return None
+    if mask is not None and mask.shape == goal.shape[:2]:
+        goal = np.where(mask.reshape(*mask.shape, *[1] * (goal.ndim - 2)), goal, np.nan)
+    flat, true = (each.reshape(len(each), -1).astype(float) for each in (values, goal))
+    rules = output.rules
+    metric = "root_mean_squared_error" if rules is None else rules.metric
+    quantile = float(output.head.loss.arguments["quantile"]) if metric == "pinball_loss" else None
+    is_root = metric.endswith("squared_error")
+    metric = "root mean squared error" if is_root else metric.replace("_", " ")
+    # The standard deviation makes numbers of different units comparable.
+    spread = np.nanstd(true, axis=0)
+    unit = np.where(spread > 0, spread, 1) if flat.shape[1] > 1 else np.ones(1)
+    metric += " in standard deviations" if flat.shape[1] > 1 else ""
+    scores = Scored(output.head.name, metric, true / unit, {}, is_root=is_root, quantile=quantile)
+    return replace(scores, sums={"score": scores.error_of(flat / unit)})
+
+
+def share_right(goal: np.ndarray, decided: np.ndarray) -> np.ndarray:
+    """Return whether classes are right, (examples,) of bool, or the share of an example's values that are; those below
+    0 do not count."""
+    right, valid = goal == decided.reshape(goal.shape), goal >= 0
+    return np.asarray(right if goal.ndim == 1 else (right & valid).sum(axis=1) / np.maximum(valid.sum(axis=1), 1))
 
 
 def compared(

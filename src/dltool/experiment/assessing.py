@@ -36,12 +36,12 @@ def assessed(
 
     Without `warn`, there are metrics only; with it, figures, baselines and groups of examples, and for the test split
     an audit of what the losses reveal of the training examples, and the distributions by which drift is found. A part
-    of a run has neither figures nor these. With `keeps_outputs`, the outputs are one of the files. Raises as
-    :func:`dltool.evaluation.measure.measure`."""
+    of a run has neither figures nor these; folds measure training examples for their common audit. With
+    `keeps_outputs`, the outputs are a file. Raises as :func:`dltool.evaluation.measure.measure`."""
     from dltool.evaluation.baselines import LinearTables, baselines_of
     from dltool.evaluation.findings import Assessment
     from dltool.evaluation.intervals import metric_intervals
-    from dltool.evaluation.kept_distributions import DISTRIBUTIONS, distributions_file
+    from dltool.evaluation.kept_distributions import distributions_file
     from dltool.evaluation.kept_outputs import OUTPUTS, pack_outputs
     from dltool.evaluation.measure import measure
     from dltool.evaluation.membership import audit, member_rows
@@ -52,8 +52,8 @@ def assessed(
     tables = None if warn is None else LinearTables(built, config, dataset, examples.inputs)
     is_whole = warn is not None and not is_part
     is_test = is_whole and examples.name == "test"
-    members = member_rows(dataset) if is_test else NO_ROWS
-    together = dataset.all.take(np.concatenate([examples.places["row"], members])) if is_test else examples
+    members = member_rows(dataset) if is_test or (is_part and config.data.split.folds) else NO_ROWS
+    together = dataset.all.take(np.concatenate([examples.places["row"], members])) if len(members) else examples
     found = measure(built, config, together, tables.measured_on if tables else None, len(members))
     baselines = baselines_of(config, dataset, examples, found, tables) if tables else ()
     intervals = metric_intervals(built, found, examples.targets, config.seed)
@@ -66,7 +66,7 @@ def assessed(
     values = ExampleValues(examples.places["row"], found.values, digest_of(examples.targets))
     table = prediction_table(config, dataset.facts, targets, found.outputs, places)
     files = evaluation_files(assessment, values, table)
-    files |= {DISTRIBUTIONS: distributions_file(config, dataset, found.outputs)} if is_test else {}
+    files |= distributions_file(config, dataset, found.outputs) if is_test else {}
     return assessment, files | ({OUTPUTS: pack_outputs(examples.places["row"], found)} if keeps_outputs else {})
 
 

@@ -180,7 +180,6 @@ def fitted_model(
 ) -> "FitResult":
     """Train the model, which then has its best weights. The run gets checkpoints, best weights and a metrics line an
     epoch."""
-    from dltool.cost.flops import training_flops
     from dltool.model.saving import save_weights
     from dltool.model.trainable import merge_lora
     from dltool.training.fit import fit
@@ -188,7 +187,7 @@ def fitted_model(
 
     since = None if start is None else start.state["position"]["steps"]
     # Keras's loading catches a signal's exception and calls the file damaged.
-    with stages.stops.patient(), stages.meter.training(training_flops(fitting.core)):
+    with stages.stops.patient(), stages.meter.training(*fitting.steps.flops):
         with CheckpointWriter(run.checkpoints, since) as checkpoints:
             fitted = fit(
                 fitting,
@@ -342,7 +341,7 @@ def concluded(
     found = {"seconds": seconds, "cost": cost.model_dump(), "expectations": expectations}
     whole = {"status": "completed", **results, **found}
     run.write_json(run.results, whole)
-    if privacy is not None and privacy.seed is None:
+    if privacy is not None and privacy.is_secret:
         remove_checkpoints(run.checkpoints)
     run.update("completed", cost=own.model_dump())
     return whole, tuple(missed.values())

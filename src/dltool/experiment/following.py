@@ -15,11 +15,12 @@ from dltool.data.checked import checked_config, checked_with
 from dltool.data.dataset import load_data
 from dltool.errors import ConfigError, DltoolError
 from dltool.experiment.new_training import Terms
-from dltool.experiment.opening import Experiment, new_experiment, prepared_steps, recorded_data, recorded_strategy
+from dltool.experiment.opening import Experiment, new_experiment, recorded_data, recorded_strategy
 from dltool.experiment.resuming import finish_new_config, recorded_experiment, with_epochs
 from dltool.experiment.signals import StopNow, StopRequests
 from dltool.experiment.silent import Silent
 from dltool.experiment.stages import Stages
+from dltool.experiment.teaching import prepared_steps
 from dltool.meeting import Meeting
 from dltool.runs.files import Run
 from dltool.runs.records import read_record

@@ -15,14 +15,14 @@ Met = Meeting | None
 
 
 def joined(meeting: Met, config: Config, dataset: Dataset, pinned: dict[str, Any]) -> "Callable[..., Fitting] | None":
-    """Join the team of the `meeting`; return what makes the fitting of one of its workers, None without a meeting.
+    """Join the team of the `meeting`; return what prepares one of its workers, None without a meeting.
 
     The `pinned` settings get the number of workers. Raises as :func:`dltool.training.team.join_team`."""
     if meeting is None:
         return None
     from dltool.training.team import join_team
-    from dltool.training.worker_fit import WorkerFitting
+    from dltool.training.worker_fit import prepare_worker_fit
 
     team = join_team(meeting, config, dataset, pinned)
     pinned["workers"] = meeting.cluster.size
-    return partial(WorkerFitting, team)
+    return partial(prepare_worker_fit, team)

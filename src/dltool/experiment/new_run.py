@@ -64,6 +64,7 @@ def new_run(
         "strategy": asdict(fitting.steps.strategy),
         "weights": weight_files(experiment.built),
         "start": None if experiment.built.started is None else experiment.built.started.record,
+        "teacher": None if fitting.steps.teacher is None else fitting.steps.teacher.record,
         "git": None,
         "code": [{"file": code.shown_as, "sha256": code.sha256} for code in ALLOWED],
     }

@@ -13,9 +13,10 @@ from dltool.data.checked import checked_config, checked_with
 from dltool.data.dataset import Read, load_data
 from dltool.experiment.finishing import TrainingOutcome, complete, report_of_training
 from dltool.experiment.new_run import new_run
-from dltool.experiment.opening import new_experiment, prepared_steps
+from dltool.experiment.opening import new_experiment
 from dltool.experiment.parts import PartsOf, no_parts
 from dltool.experiment.stages import Stages
+from dltool.experiment.teaching import prepared_steps
 from dltool.machine import git_commit
 from dltool.meeting import Meeting
 from dltool.runs.directory import refuse_unwritable
@@ -23,6 +24,7 @@ from dltool.runs.files import Run
 from dltool.runs.recorded import with_table_at
 from dltool.runs.records import read_record
 from dltool.runs.start_record import kept_start, recorded_warnings, start_lines
+from dltool.runs.teacher_run import TeacherRecord
 from dltool.text import counted
 from dltool.tracking import refuse_missing_extras
 
@@ -79,12 +81,13 @@ def train_until_stopped(document: Document, runs: Path, stages: Stages, terms: T
         start = None if whole is None else kept_start(whole)
         experiment = new_experiment(config, dataset, terms.threads, start, terms.meeting)
         experiment = replace(experiment, is_kept=terms.is_kept, is_tested=terms.is_tested)
-        fitting = prepared_steps(experiment)
+        fitting = prepared_steps(experiment, teacher=None if whole is None else read_record(whole).teacher)
         fitting.profile.is_wanted = terms.is_profiled
         if config.training.precision == "mixed_float16" and not experiment.pinned["gpus"]:
             progress.warn("mixed_float16 is many times slower than float32 without a GPU; try mixed_bfloat16")
-    started = experiment.built.started
+    started, teacher = experiment.built.started, fitting.steps.teacher
     lines = [*overrides(document, config), *start_lines(None if started is None else started.record)]
+    lines += [] if teacher is None else [TeacherRecord.model_validate(teacher.record).words]
     progress.prepared(config, dataset.facts, experiment.built.full.count_params(), [*lines, *fitting.steps.summary])
     # In an untrusted run directory, git could run programs from it.
     git = read_record(whole).git if whole is not None else git_commit(document.path.absolute().parent)

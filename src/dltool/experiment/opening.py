@@ -26,7 +26,6 @@ from dltool.runs.start_record import kept_start
 if TYPE_CHECKING:
     from dltool.evaluation.predictor import Predictor
     from dltool.model.build import BuiltModel
-    from dltool.training.fit import Fitting
     from dltool.training.numerics import Strategy
 
 
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
 class Experiment:
     """A model and its data, ready to train or to evaluate. `pinned` are the settings that determine result bits.
 
-    `is_kept`: figures are drawn. `is_tested`: the best model is tested. For `fitting_of` see `joined`."""
+    `is_kept`: figures are drawn. `is_tested`: the best model is tested. For `prepare` see `joined`."""
 
     config: Config
     dataset: Dataset
@@ -42,7 +41,7 @@ class Experiment:
     pinned: Mapping[str, Any]
     is_kept: bool = True
     is_tested: bool = True
-    fitting_of: "Callable[..., Fitting] | None" = None
+    prepare: Callable[..., Any] | None = None
 
 
 def new_experiment(
@@ -56,23 +55,16 @@ def new_experiment(
     from dltool.explain.asking import refuse_unexplainable
     from dltool.model.build import build_model
     from dltool.model.output_checks import check_fit
+    from dltool.model.streamed_columns import fitted_to
     from dltool.training.numerics import choose_threads, pin
 
     threads, why = (threads, "as recorded") if threads else choose_threads(config, dataset.facts)
     pinned = pin(config.seed, threads) | {"why_threads": why}
-    fitting_of = joined(meeting, config, dataset, pinned)
-    built = build_model(config, dataset.facts, dataset.examples("train").inputs, start=start)
+    prepare = joined(meeting, config, dataset, pinned)
+    built = build_model(config, dataset.facts, dataset.examples("train").inputs, fitted_to(dataset), start=start)
     check_fit(config, dataset.facts, built, dataset.inputs)
     refuse_unexplainable(config, dataset.facts, built)
-    return Experiment(config, dataset, built, pinned, fitting_of=fitting_of)
-
-
-def prepared_steps(experiment: Experiment, strategy: "Strategy | None" = None) -> "Fitting":
-    """Compile the training steps with the `strategy` of a run; None infers it."""
-    from dltool.training.fit import prepare_fit
-
-    parts = experiment.built, experiment.config, experiment.dataset
-    return prepare_fit(*parts, strategy=strategy, fitting_of=experiment.fitting_of)
+    return Experiment(config, dataset, built, pinned, prepare=prepare)
 
 
 def recorded_data(
@@ -103,12 +95,13 @@ def recorded_kind(run: Run) -> tuple[Config, Facts]:
 
 
 def recorded_model(
-    run: Run, config: Config, facts: Facts, is_pretrained: bool = False
+    run: Run, config: Config, facts: Facts, is_pretrained: bool = False, is_beside: bool = False
 ) -> tuple["BuiltModel", Mapping[str, Any]]:
     """Build the model of a run with its fitted preprocessing and new weights; return it and the pinned settings.
 
     The run holds its trained weights. A backbone's weight files are needed only if training starts over
-    (`is_pretrained`). Raises RunError: the run's files are damaged, or a file of weights has changed."""
+    (`is_pretrained`). A model `is_beside` the one that this process trains, whose threads are left unchanged. Raises
+    RunError: the run's files are damaged, or a file of weights has changed."""
     refuse_files(run, config, ("model", "augmentation"))
     from dltool.model.build import build_model
     from dltool.model.inputs import Fitted
@@ -120,7 +113,7 @@ def recorded_model(
     refuse_other_preprocessing(run, record, LARGEST_FILE)
     threads = recorded_threads(run, record)
     # In other processes the number of threads is left unchanged: TensorFlow may be running already.
-    pinned = pin(config.seed, threads if is_own_process() else None)
+    pinned = pin(config.seed, threads if is_own_process() and not is_beside else None)
     fitted = Fitted(load_preprocessing(run.preprocessing), load_columns(run.preprocessing))
     try:
         start = kept_start(run) if is_pretrained else None
@@ -135,13 +128,13 @@ def recorded_model(
     return built, pinned
 
 
-def best_model(run: Run, config: Config, facts: Facts) -> "BuiltModel":
+def best_model(run: Run, config: Config, facts: Facts, is_beside: bool = False) -> "BuiltModel":
     """Build the model with the best weights of the run. Raises RunError: it has no model of its own; and as
     :func:`recorded_model`."""
     if config.data.final == "none":
         raise RunError(f"{run.path} has no model of its own: data.final is none", f"use a fold: {run.folds / '1'}")
-    built, _ = recorded_model(run, config, facts)
-    return with_best_weights(run, config, built)
+    built, _ = recorded_model(run, config, facts, is_beside=is_beside)
+    return with_best_weights(run, config, built, is_beside)
 
 
 def best_predictor(run: Run, config: Config, facts: Facts) -> "Predictor":
@@ -171,7 +164,7 @@ class LoadedPredictor:
         return self.predictor
 
 
-def with_best_weights(run: Run, config: Config, built: "BuiltModel") -> "BuiltModel":
+def with_best_weights(run: Run, config: Config, built: "BuiltModel", is_beside: bool = False) -> "BuiltModel":
     """Return the recorded model of the run with its best weights, or the mean of those of its folds. Raises RunError:
     they are missing or damaged."""
     from dltool.model.saving import load_weights
@@ -185,7 +178,7 @@ def with_best_weights(run: Run, config: Config, built: "BuiltModel") -> "BuiltMo
     if len(complete) != config.data.split.count_of_folds * (config.training.seeds or 1):
         hint = "train a new run" if run.is_complete() else f"dltool resume {run.path}"
         raise RunError(f"{run.path} has no model: not all of its folds are there and complete", hint)
-    models = {f"fold_{part.number}": best_model(part, *recorded_kind(part)).full for part in complete}
+    models = {f"fold_{part.number}": best_model(part, *recorded_kind(part), is_beside).full for part in complete}
     return mean_of(models, built, config.name)
 
 
@@ -196,4 +189,4 @@ def recorded_strategy(run: Run) -> "Strategy":
     found = read_record(run).strategy
     if found is None:
         raise RunError(f"{run.record}: the strategy of the steps is missing or invalid", "train a new run")
-    return Strategy(found.jit_compile, found.rewrites, found.why)
+    return Strategy(found.jit_compile, found.rewrites, found.why, found.grappler)

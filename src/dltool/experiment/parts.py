@@ -5,9 +5,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from dltool.config.load import Document
 from dltool.config.schema import Config
-from dltool.config.text.tree import find
 from dltool.data.dataset import Dataset, Read
-from dltool.errors import ConfigError, ConfigPath, Problem
+from dltool.errors import ConfigError, Problem
 from dltool.experiment.opening import Experiment
 from dltool.experiment.stages import Stages
 from dltool.runs.files import Run
@@ -41,13 +40,12 @@ PartsOf = Callable[[Config], Parts | None]
 """Returns the parts that a config asks for, if any."""
 
 
-def refuse_parts(document: Document, message: str, *, folds: str, seeds: str) -> None:
+def refuse_parts(config: Config, message: str, *, folds: str, seeds: str) -> None:
     """Raise ConfigError, with a hint for each key, if the runs of the config would have parts."""
-    hints: Mapping[ConfigPath, str] = {("data", "split", "folds"): folds, ("training", "seeds"): seeds}
-    for place, hint in hints.items():
-        node = find(document.root, place)
-        if node is not None and node.value is not None:
-            raise ConfigError(Problem(place, message, hint, at_key=True))
+    if config.data.split.has_folds:
+        raise ConfigError(Problem(("data", "split", "folds"), message, folds, at_key=True))
+    if config.training.seeds is not None:
+        raise ConfigError(Problem(("training", "seeds"), message, seeds, at_key=True))
 
 
 def no_parts(config: Config) -> None:

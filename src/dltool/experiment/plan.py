@@ -14,6 +14,7 @@ from dltool.data.dataset import Dataset
 from dltool.data.examples import Examples
 from dltool.data.facts import Facts
 from dltool.data.split.at_random import Split
+from dltool.experiment.teaching import opened_teacher
 from dltool.machine import usable_memory
 from dltool.model.build import BuiltModel
 from dltool.training.batches import bytes_of_row, bytes_of_tables
@@ -69,11 +70,14 @@ def make_plan(built: BuiltModel, config: Config, facts: Facts, dataset: Dataset 
     data = loaded_bytes(facts, dataset)
     if weights + gradients + activations + data < usable_memory():
         steps = config.training.total_epochs * -(-facts.examples // config.training.batch_size)
-        fitting = prepare_fit(built, config, few, pace=Pace(1, is_fixed=True), steps=steps)
+        teacher = opened_teacher(built, config, few)
+        fitting = prepare_fit(built, config, few, pace=Pace(1, is_fixed=True), steps=steps, teacher=teacher)
         optimizer = size_of(built.core.optimizer.variables)
         with plain_failures(config):
             seconds = seconds_of_step(fitting)
-        data += bytes_of_tables(bytes_of_row(fitting.steps.train.tables.specs), sum(facts.sizes.values()))
+        stream = None if dataset is None else dataset.stream
+        rows = sum(facts.sizes.values()) if dataset is None or stream is None else len(dataset.all) + 2 * stream.width
+        data += bytes_of_tables(bytes_of_row(fitting.steps.train.tables.specs), rows)
     memory = Memory(weights + beside, gradients, optimizer, activations, data)
     return Plan(built.full.count_params(), forward_flops(built.full), memory, seconds)
 

@@ -15,13 +15,13 @@ from dltool.experiment.joining import joined
 from dltool.experiment.new_training import PLAIN, Terms
 from dltool.experiment.opening import (
     Experiment,
-    prepared_steps,
     recorded_data,
     recorded_model,
     recorded_strategy,
 )
 from dltool.experiment.refusals import refuse_files, require_code
 from dltool.experiment.stages import Stages
+from dltool.experiment.teaching import prepared_steps
 from dltool.machine import describe_machine
 from dltool.runs.checkpoint_file import REMOVED, Checkpoint, has_checkpoints, newest_checkpoint
 from dltool.runs.checkpoint_state import check_saved_state
@@ -66,7 +66,7 @@ def resume_locked(
         if checkpoint:
             refuse_other_model(checkpoint, experiment.built.core)
         changes = refuse_changes(record, experiment.pinned, allow_change, progress)
-        fitting = prepared_steps(experiment, recorded_strategy(run))
+        fitting = prepared_steps(experiment, recorded_strategy(run), record.teacher)
     progress.prepared(config, dataset.facts, experiment.built.full.count_params())
     progress.run_created(run, is_kept=terms.is_kept)
     state = None if checkpoint is None else {**checkpoint.state, "position": position}
@@ -83,16 +83,16 @@ def resume_locked(
 
 def recorded_experiment(run: Run, config: Config, dataset: Dataset, starts_over: bool, terms: Terms) -> Experiment:
     """Build the model of a run on its data, with the other workers of the terms' cluster, if any."""
-    fitting_of, size = None, {}
+    prepare, size = None, {}
     if terms.meeting is not None:
         from dltool.training.numerics import pin
 
         starts_over = terms.meeting.of_chief(starts_over)[0]
         pinned = pin(config.seed, recorded_threads(run, read_record(run)))
-        fitting_of = joined(terms.meeting, config, dataset, pinned)
+        prepare = joined(terms.meeting, config, dataset, pinned)
         size = {"workers": terms.meeting.cluster.size}
     built, found = recorded_model(run, config, dataset.facts, starts_over)
-    return Experiment(config, dataset, built, {**found, **size}, terms.is_kept, terms.is_tested, fitting_of)
+    return Experiment(config, dataset, built, {**found, **size}, terms.is_kept, terms.is_tested, prepare)
 
 
 def refuse_extension(run: Run, config: Config, has_parts: bool) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from dltool.errors import ConfigError
 from dltool.explain.explained import Explained, Proof
-from dltool.explain.gradients import FEWEST_STEPS, complete_gradients, integrated_gradients
+from dltool.explain.gradients import FEWEST_STEPS, complete_gradients, integrated_gradients, midpoints
 from dltool.explain.occlusion import grad_cam, last_maps, occlusion
 from dltool.explain.proofs import Places, order_proofs, randomisation
 from dltool.explain.scores import Arrays, Scores
@@ -81,4 +81,4 @@ def attribution(places: Places, name: str) -> Attribution:
 def coarse_gradients(places: Places) -> np.ndarray:
     """Return integrated gradients of few steps, (rows, places)."""
     given = places.inputs, places.entrances, places.baseline, places.labels
-    return places.of_places(integrated_gradients(places.scores, *given, FEWEST_STEPS))
+    return places.of_places(integrated_gradients(places.scores, *given, midpoints(FEWEST_STEPS)))

@@ -111,7 +111,7 @@ class MixedModel:
         specs = [self.tables.specs, rows, rows, tf.TensorSpec((self.columns.size,), tf.bool)]
 
         def step(tensors: Any, own: Any, other: Any, chosen: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-            inputs, targets, weights = self.tables.batch(tensors, own)
+            inputs, targets, weights, _ = self.tables.batch(tensors, own)
             outputs = self.built.core(self.mixed(inputs, self.tables.batch(tensors, other)[0], chosen), training=False)
             heads = list(each_head(self.built, targets, outputs))
             values = example_values(self.built, heads, self.losses, self.metrics, self.size, weights)

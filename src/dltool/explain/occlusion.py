@@ -23,8 +23,15 @@ def occlusion(places: Places) -> np.ndarray:
     shape = next(iter(places.entrances.values())).shape[1 : places.axes + 1]
     whole = places.ends[1]
     values = np.zeros(places.valid.shape, np.float32)
-    for part in parts_of(shape):
-        values[:, part] = ((whole - places.score(np.broadcast_to(~part, places.valid.shape))) / part.sum())[:, None]
+    parts, rows = parts_of(shape), len(places.valid)
+    # Of few examples, a batch holds several parts.
+    size = max(1, places.scores.size // rows)
+    for first in range(0, len(parts), size):
+        some = parts[first : first + size]
+        repeated = places if len(some) == 1 else places.take(np.tile(np.arange(rows), len(some)))
+        scores = repeated.score(np.repeat(~np.stack(some), rows, axis=0)).reshape(len(some), rows)
+        for part, score in zip(some, scores, strict=True):
+            values[:, part] = ((whole - score) / part.sum())[:, None]
     return values
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import keras
 import numpy as np
@@ -48,9 +49,10 @@ class Places:
         """Return the largest mean rank correlation of explanations that have nothing to do with each other."""
         return 0.2
 
-    def first(self, rows: int) -> "Places":
-        inputs = {name: each[:rows] for name, each in self.inputs.items()}
-        return replace(self, inputs=inputs, labels=self.labels[:rows], valid=self.valid[:rows])
+    def take(self, rows: Any) -> "Places":
+        """Return the places of these rows, a slice or their positions."""
+        inputs = {name: each[rows] for name, each in self.inputs.items()}
+        return replace(self, inputs=inputs, labels=self.labels[rows], valid=self.valid[rows])
 
     @cached_property
     def entrances(self) -> Arrays:
@@ -85,8 +87,13 @@ class Places:
         return self.score(np.zeros_like(self.valid)), self.score(np.ones_like(self.valid))
 
     @cached_property
+    def sure_ends(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the sureness of blank and of whole examples, (rows,) each."""
+        return self.sureness(np.zeros_like(self.valid)), self.sureness(np.ones_like(self.valid))
+
+    @cached_property
     def few(self) -> "Places":
-        return self.first(MOST_PROVEN)
+        return self.take(np.s_[:MOST_PROVEN])
 
     @cached_property
     def chance(self) -> np.ndarray:
@@ -133,8 +140,9 @@ def area(places: Places, values: np.ndarray, is_insertion: bool = False) -> np.n
     one with the largest value first."""
     ranks = np.argsort(np.argsort(np.where(places.valid, -values, np.inf), 1, kind="stable"), 1)
     reached = SHARES[:, None, None] * places.valid.sum(1)[:, None]
-    curve = [places.sureness((ranks < each) == is_insertion) for each in reached]
-    return np.asarray(np.trapezoid(np.stack(curve), dx=SHARES[1], axis=0))
+    start, end = places.sure_ends if is_insertion else places.sure_ends[::-1]
+    between = [places.sureness((ranks < each) == is_insertion) for each in reached[1:-1]]
+    return np.asarray(np.trapezoid(np.stack([start, *between, end]), dx=SHARES[1], axis=0))
 
 
 def order_proof(name: str, places: Places, areas: np.ndarray, done: str) -> Proof:
@@ -162,11 +170,12 @@ def randomisation(places: Places, values: np.ndarray, attribute: Callable[[Place
     found = []
     for shuffle in range(SHUFFLES):
         with shuffled_weights(places.scores.core, places.scores.question.config.seed + shuffle):
-            others = attribute(places.first(MOST_SHUFFLED))
+            others = attribute(places.take(np.s_[:MOST_SHUFFLED]))
         each = [correlation(*three) for three in zip(values, others, places.valid, strict=False)]
         found.append(float(np.nanmean(each)) if np.isfinite(each).any() else 1.0)
     mean = float(np.mean(found))
-    holds = mean < places.unrelated
+    # A map that shuffled weights give with the opposite sign depends on them no more.
+    holds = abs(mean) < places.unrelated
     related = f"the rank correlation with maps of shuffled weights is {mean:.2f}"
     start = "Randomisation: it depends on" if holds else "It does not depend on"
     sentence = f"{start} what the model has learned: {related}, the mean of {SHUFFLES} shuffles."

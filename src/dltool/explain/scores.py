@@ -13,17 +13,14 @@ import tensorflow as tf
 from dltool.data.arrays.rows import Rows
 from dltool.explain.explained import Question
 from dltool.training.batches import tensor
-from dltool.training.loop import takes_any_size
-from dltool.training.numerics import evaluation_batch
+from dltool.training.distillation import before_squashing
+from dltool.training.numerics import evaluation_batch, takes_any_size
 from dltool.training.state import evaluating
 
 Arrays = Mapping[str, np.ndarray]
 Tensors = dict[str, Any]
 INDEXING = ("Embedding", "OneHot", "CategoryEncoding")
 """Operations that turn indices into vectors, through which no gradient flows to the indices."""
-SQUASHING = ("Softmax", "Sigmoid")
-PASSING = ("Cast", "Identity", "Reshape", "Squeeze")
-"""Operations between the score and the output that change no number."""
 MOST_ROWS = 256
 
 
@@ -52,11 +49,8 @@ class Scores:
             else:
                 self.input_of[name] = name
         self.size = min(MOST_ROWS, evaluation_batch(question.built, question.config.training.batch_size))
-        any_size = takes_any_size(self.core)
-        self.compiled = {
-            what.__name__: tf.function(what, autograph=False, reduce_retracing=any_size)
-            for what in (self.entrances_of, self.scores_of, self.gradients_of)
-        }
+        self.takes_any_size = takes_any_size(self.core)
+        self.compiled: dict[str, Any] = {}
 
     # --- inside compiled functions ---
 
@@ -160,15 +154,27 @@ class Scores:
             return (outputs[:, 0] > threshold).astype(np.int32)
         return np.asarray(outputs.argmax(1), np.int32)
 
+    def function(self, what: str, arrays: Any) -> Any:
+        """Return a method of this class as a compiled function, traced once for batches of any size if the model has
+        no fixed one."""
+        if what not in self.compiled:
+            self.compiled[what] = made = tf.function(getattr(self, what), autograph=False)
+            if self.takes_any_size:
+                specs = tf.nest.map_structure(lambda each: tf.TensorSpec((None, *each.shape[1:]), each.dtype), arrays)
+                made.get_concrete_function(*specs)
+        return self.compiled[what]
+
     def in_batches(self, what: str, *arrays: Any) -> Any:
-        """Return the results for all rows: whole batches of one size, so that each function is traced once."""
+        """Return the results for all rows: in batches of one size, so that each function is traced once. They are even,
+        so that few rows are computed twice to fill the last one."""
         count = len(tf.nest.flatten(arrays)[0])
-        size, parts = min(self.size, max(count, 1)), []
+        size, parts = -(-count // max(1, -(-count // self.size))), []
         with evaluating(self.core, self.question.config.seed):
-            for first in range(0, count, size):
+            function = self.function(what, arrays)
+            for first in range(0, count, max(1, size)):
                 rows = np.minimum(np.arange(first, first + size), count - 1)
                 batch = tf.nest.map_structure(lambda each, rows=rows: tf.constant(each[rows]), arrays)
-                found = self.compiled[what](*batch)
+                found = function(*batch)
                 parts.append(tf.nest.map_structure(lambda each, n=count - first: each.numpy()[:n], found))
         return tf.nest.map_structure(lambda *each: np.concatenate(each), *parts)
 
@@ -196,11 +202,3 @@ def like_masked(values: Any, masked: Any) -> Any:
     if mask is not None:
         values._keras_mask = mask
     return values
-
-
-def before_squashing(output: Any) -> Any:
-    """Return the numbers before the softmax or sigmoid that made an output; the output if neither did."""
-    operation = output.op
-    while operation.type in PASSING:
-        operation = operation.inputs[0].op
-    return operation.inputs[0] if operation.type in SQUASHING else output

@@ -14,6 +14,7 @@ from dltool.evaluation.findings import Assessment, Baseline
 from dltool.evaluation.intervals import metric_intervals
 from dltool.evaluation.kept_outputs import KeptOutputs, read_outputs
 from dltool.evaluation.measure import Measurement, metrics_by_output
+from dltool.evaluation.membership import audit
 from dltool.evaluation.predictions import Columns
 from dltool.evaluation.slices import comparisons
 from dltool.evaluation.stored import ExampleValues, digest_of, evaluation_files, prediction_table
@@ -57,7 +58,8 @@ def folds_together(
     measured = together(experiment, folds, rows)
     targets = {name: values[rows] for name, values in dataset.targets.items()}
     clusters = clusters_of(dataset, rows, len(folds) > count)
-    intervals = metric_intervals(built, measured, targets, config.seed, clusters)
+    repeats = len(folds) // count
+    intervals = metric_intervals(built, measured, targets, config.seed, clusters, repeats)
     if config.training.seeds is not None:
         intervals = seeded_intervals(intervals, measured, clusters, config)
     values = measured.values
@@ -73,10 +75,16 @@ def folds_together(
     clusters = clusters_of(dataset, kept[order], is_repeated=False)
     examples = dataset.all.take(kept[order])
     groups = tuple(comparisons(config, dataset.facts, examples, outputs, clusters, count))
-    assessment = Assessment(NAME, len(np.unique(rows)), metrics, found, baselines, groups)
+    members = np.concatenate([fold.outputs.beyond for fold in folds])
+    audited = audit(members, values["loss"], config.seed)
+    assessment = Assessment(NAME, len(np.unique(rows)), metrics, found, baselines, groups, audited)
     table = prediction_rows(folds, experiment)
     run.replace_folder(run.evaluation / NAME, evaluation_files(assessment, example_means(dataset, folds), table))
-    return {"folds": record(dataset, folds, metrics, baselines, config)}, assessment
+    results = {"folds": record(dataset, folds, metrics, baselines, config)}
+    if config.training.privacy is not None and not config.data.is_refit:
+        # Without a model of its own, the run has spent what each of its folds has.
+        results["privacy"] = max((fold.results.privacy for fold in folds), key=lambda each: each["epsilon"])
+    return results, assessment
 
 
 def trained_folds(run: Run, config: Config, dataset: Dataset) -> list[FoldRun]:
@@ -106,7 +114,11 @@ def trained_folds(run: Run, config: Config, dataset: Dataset) -> list[FoldRun]:
 
 def together(experiment: Experiment, folds: Sequence[FoldRun], rows: np.ndarray) -> Measurement:
     """Return the outputs and values of all folds, one after the other, with the metrics of all of them together: of
-    several seeds, the means of the seeds."""
+    several repeats or seeds their mean, as each has every example once.
+
+    A metric that is no mean over examples is computed of all folds of a repeat at once: means over folds bias F1. For
+    AUC they are preferred, but a fold with one class has none; results.json has them as `mean`. Source: G. Forman and
+    M. Scholz, Apples-to-Apples in Cross-Validation Studies, SIGKDD Explorations 12, 2010."""
     first = folds[0].outputs
     values = {name: np.concatenate([fold.outputs.values[name] for fold in folds]) for name in first.values}
     outputs = {name: np.concatenate([fold.outputs.outputs[name] for fold in folds]) for name in first.outputs}
@@ -120,12 +132,12 @@ def together(experiment: Experiment, folds: Sequence[FoldRun], rows: np.ndarray)
         if all(name in fold.results.test for fold in folds)
     }
     if len(kept) == len(rows):
-        wanted, of_seeds = [name for name in metrics if name not in values], []
-        for positions in np.split(np.arange(len(rows)), experiment.config.training.seeds or 1):
+        wanted, found = [name for name in metrics if name not in values], []
+        for positions in np.split(np.arange(len(rows)), len(folds) // (experiment.config.data.split.folds or 1)):
             targets = {name: each[rows[positions]] for name, each in experiment.dataset.targets.items()}
-            of_seed = {name: each[positions] for name, each in outputs.items()}
-            of_seeds.append(state_metrics(experiment.built, targets, of_seed, wanted))
-        metrics |= {name: float(np.mean([each[name] for each in of_seeds])) for name in of_seeds[0]}
+            of_repeat = {name: each[positions] for name, each in outputs.items()}
+            found.append(state_metrics(experiment.built, targets, of_repeat, wanted))
+        metrics |= {name: float(np.mean([each[name] for each in found])) for name in found[0]}
     return Measurement(metrics, values, outputs, kept, None)
 
 

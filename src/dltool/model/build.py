@@ -209,6 +209,12 @@ def precision(policy: str) -> Iterator[None]:
         keras.config.set_dtype_policy(before)
 
 
+def restart_random_numbers(seed: int) -> None:
+    """Start all random numbers as a model that was just built does, whatever else has been built since."""
+    keras.utils.set_random_seed(seed)
+    global_seed_generator().state.assign([seed, 0])
+
+
 def global_seed_generator() -> Any:
     """Return the state behind keras.random functions called without a seed. Keras has no public name for it."""
     from keras.src.random.seed_generator import global_seed_generator as generator

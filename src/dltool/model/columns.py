@@ -75,8 +75,12 @@ def most_frequent_number(values: np.ndarray) -> float:
 
 
 def learn_category(options: CategoryColumn, rows: Rows) -> ColumnState:
-    """Return the sufficiently frequent values, sorted; the missing value, an empty string, may be one of them."""
-    counts = counted(rows)
+    return category_state(options, counted(rows))
+
+
+def category_state(options: CategoryColumn, counts: Mapping[str, int]) -> ColumnState:
+    """Return the sufficiently frequent values, sorted; the missing value, an empty string, may be one of them. `counts`
+    are the rows of each value."""
     known = sorted(text for text, count in counts.items() if text and count >= options.min_count)
     # Keras requires at least one word.
     state: dict[str, Any] = {"vocabulary": known or [""], "missing": counts.get("", 0)}

@@ -45,7 +45,7 @@ from dltool.runs.costs import Cost
 from dltool.runs.files import Run
 from dltool.runs.records import RunContents, one_line, read_contents
 from dltool.runs.repeats import repeats
-from dltool.runs.start_record import StartRecord
+from dltool.runs.teacher_run import learned_from
 from dltool.text import number
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ def contents(subject: Subject) -> Contents:
     """Return everything that the subject allows to report. Without an assessment, the metrics are of results.json."""
     record, config, dataset, built = subject.record, subject.config, subject.dataset, subject.built
     assessed, privacy = subject.assessment, record.results.privacy
-    sections = [*subject.sections, *privacy_section(config, privacy), *evaluation_sections(assessed, privacy)]
+    sections = [*subject.sections, *privacy_section(config, privacy), *evaluation_sections(config, assessed, privacy)]
     subject = replace(subject, sections=sections)
     metrics = recorded_metrics(record.results) if assessed is None else assessed.metrics
     outputs, baselines = ((), ()) if assessed is None else (assessed.outputs, assessed.baselines)
@@ -133,7 +133,6 @@ def contents(subject: Subject) -> Contents:
     judged = verdict(shown, subject.facts.test_examples if assessed is None else assessed.examples)
     classes = {} if dataset is None else class_counts(dataset)
     reasons: list[str] = []
-    started = StartRecord.model_validate(record.run.start)
     curves = images([lambda: learning_curves(record.lines, record.best_epoch)], reasons.append)
     undrawn = [
         Finding("figure", "A figure is missing", f"{each[:1].upper()}{each[1:]}.", "The tables below have the numbers.")
@@ -148,7 +147,7 @@ def contents(subject: Subject) -> Contents:
         notes=(
             *([WEIGHTED.format(one_line(config.data.weights))] if config.data.weights is not None else []),
             *(f"{each.name} of {each.metric}: {each.note}." for each in baselines if each.note),
-            *([f"The model {started.words}."] if started.taken else []),
+            *(f"The model {each.words}." for each in learned_from(record.run) if each.source),
         ),
         findings=(*found_findings(subject, metrics, classes, judged), *undrawn),
         curves=tuple(chain.from_iterable(curves)),
@@ -182,12 +181,13 @@ def found_findings(
     findings += history_findings(*history, advisor, judged.kind == "bad")
     findings += assessment_findings(subject)
     warnings = dataset.warnings if dataset is not None else record.run.data.warnings[:MOST_WARNINGS]
-    findings += start_findings(StartRecord.model_validate(record.run.start).warnings[:MOST_WARNINGS])
+    findings += start_findings(text for each in learned_from(record.run) for text in each.warnings[:MOST_WARNINGS])
     # All folds together test more examples than a test split.
     tested = {} if subject.assessment is None else {"test": subject.assessment.examples}
     sizes = {**subject.facts.sizes, **tested}
     has_folds = subject.config.data.split.folds is not None
-    findings += data_findings(unweighted_classes(subject, counts), sizes, warnings, has_folds)
+    keeps_last = subject.config.keeps_last_epoch or not subject.config.data.is_refit
+    findings += data_findings(unweighted_classes(subject, counts), sizes, warnings, has_folds, keeps_last)
     findings += wide_intervals(metrics)
     findings += [found for section in subject.sections for found in section.findings]
     for name, found in list(record.results.expectations.items())[:MOST_EXPECTATIONS]:

@@ -3,11 +3,12 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from dltool.config.schema import Config
 from dltool.evaluation.figures.group_figures import groups_figure, membership_figure
 from dltool.evaluation.findings import Assessment, Audit, GroupComparison, GroupResult
 from dltool.evaluation.membership import FALSE_POSITIVES
 from dltool.evaluation.significance import SURPRISING
-from dltool.evaluation.slices import FEWEST_ROWS, RATES
+from dltool.evaluation.slices import FEWEST_ROWS, LABELS, RATES
 from dltool.evaluation.tasks import images
 from dltool.report.sections import ReportSection
 from dltool.report.verdict import with_interval
@@ -15,6 +16,7 @@ from dltool.report.warnings import Finding
 from dltool.text import and_more, counted, number, plural
 
 MOST_NAMES = 5
+BASES = {"accuracy": "share of its most frequent class", LABELS: "accuracy of the most frequent value of each label"}
 MEMORIZED = 0.55
 """Area under the curve of an attack from which on the report warns."""
 BOUND = (
@@ -51,7 +53,7 @@ def group_sentences(found: GroupComparison) -> Iterator[str]:
         yield f"{compared}; {differ} from the other examples, or from the base{clearest}."
     if not found.groups:
         return
-    base = "error of a constant of its own" if "error" in found.metric else "share of its most frequent class"
+    base = BASES.get(found.metric, "error of a constant of its own")
     yield (
         f"The base of a group is the {base}, and the lift is what the model adds to it. Some groups are easier than "
         f"others: the lift says more about the model than the {found.metric}. The smallest lift comes first."
@@ -71,7 +73,7 @@ def group_sentences(found: GroupComparison) -> Iterator[str]:
 def worse_than_base(found: GroupComparison) -> Iterator[Finding]:
     for each in [each for each in found.groups if each.p_worse_than_base < SURPRISING][:MOST_NAMES]:
         value, base = each.numbers[found.metric], number(each.numbers["base"].value)
-        always = each.base_is if "error" in found.metric else f"{each.base_is}, its most frequent class,"
+        always = f"{each.base_is}, its most frequent class," if found.metric == "accuracy" else each.base_is
         words = f"{each.group}, {counted(each.rows, 'example')}: {found.metric} is {with_interval(value)}"
         step = "Look at its errors. Give the model more examples of it, or inputs that explain it."
         title = "The model is worse than a constant in a group"
@@ -107,11 +109,16 @@ def membership_section(found: Audit, privacy: Mapping[str, float] | None = None)
     )
 
 
-def evaluation_sections(found: Assessment | None, privacy: Mapping[str, float]) -> Iterator[ReportSection]:
+def evaluation_sections(
+    config: Config, found: Assessment | None, privacy: Mapping[str, float]
+) -> Iterator[ReportSection]:
     """Yield the sections on an evaluation. `privacy` has the epsilon and delta of a private run, else nothing."""
     if found is None:
         return
+    options = config.training.privacy
+    # Who knows the noise is not held by the bound.
+    is_bound = options is not None and options.is_secret and {"epsilon", "delta"} <= privacy.keys()
     for index, each in enumerate(found.groups, 1):
         yield group_section(each, index, len(found.groups) == 1)
     if found.audit is not None:
-        yield membership_section(found.audit, privacy if {"epsilon", "delta"} <= privacy.keys() else None)
+        yield membership_section(found.audit, privacy if is_bound else None)

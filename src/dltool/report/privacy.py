@@ -12,6 +12,8 @@ RUN_DIRECTORY = (
     "model.keras is private, and this run directory is not: this report, the predictions, the evaluations and the "
     "metrics of each epoch show the examples, or were measured on them without noise. Publish the model alone."
 )
+NO_MODEL = "This run has no model of its own. Its directory is not private: publish nothing of it."
+NOT_PRIVATE = "Nothing of it is private: privacy.seed gives the noise away."
 LIMITS = (
     "A unit is a row: a person with several rows is protected less. The noise is drawn in floating point from a "
     "generator that is not cryptographic."
@@ -28,9 +30,11 @@ def privacy_section(config: Config, spent: Mapping[str, float]) -> Iterator[Repo
     paragraphs = [
         f"The training spent {words}.",
         f"{bound}, but for a probability of {spent['delta']:g}. Gradients were clipped to a norm of {spent['clip']:g}.",
-        RUN_DIRECTORY,
+        NO_MODEL if config.data.final == "none" else RUN_DIRECTORY,
         LIMITS,
     ]
+    if config.training.privacy is not None and not config.training.privacy.is_secret:
+        paragraphs = [f"With a secret key, the training would have spent {words}. {NOT_PRIVATE}"]
     yield ReportSection("privacy", "Privacy", paragraphs, [], "", [], [*findings(config)])
 
 

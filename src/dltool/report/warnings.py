@@ -59,9 +59,9 @@ Lines = Sequence[Mapping[str, Any]]
 
 
 def start_findings(warnings: Iterable[str]) -> list[Finding]:
-    """Return the warnings about `model.start`."""
-    step = "Start with a run that has the same split and vocabulary, or that was trained on other data."
-    return [Finding("start", "The weights that training started with", f"{each}.", step) for each in warnings]
+    """Return the warnings about `model.start` and `training.teacher`."""
+    step = "Choose a run that has the same split and vocabulary, or that was trained on other data."
+    return [Finding("start", "The run that this one learned from", f"{each}.", step) for each in warnings]
 
 
 def history_findings(
@@ -150,9 +150,11 @@ def data_findings(
     sizes: Mapping[str, int],
     warnings: Sequence[str],
     has_folds: bool = False,
+    keeps_last: bool = False,
 ) -> Iterator[Finding]:
     """Yield warnings about the data. `unweighted` are the examples of each class in each split, for outputs without
-    class weights, and the config path of the weights, empty if there can be none. `sizes` are those of the splits."""
+    class weights, and the config path of the weights, empty if there can be none. `sizes` are those of the splits. A
+    model that `keeps_last` has its last epoch, as folds without validation have."""
     for classes, place in unweighted:
         counts = {name: found[0] for name, found in classes.items()}
         most, least = max(counts, key=counts.__getitem__), min(counts, key=counts.__getitem__)
@@ -162,7 +164,8 @@ def data_findings(
             step += f"; {place}: balanced weights all equally." if place else "."
             yield Finding("imbalance", "The classes are imbalanced", words, step)
     if not sizes.get("validation"):
-        words = "There is no validation split: the training examples choose the best epoch."
+        chosen = "the last epoch counts" if keeps_last else "the training examples choose the best epoch"
+        words = f"There is no validation split: {chosen}{', of each fold the last' * (has_folds and not keeps_last)}."
         yield Finding("no validation", "No validation split", words, "data.split: {validation: 0.1}")
     if not sizes.get("test"):
         words = "There is no test split: the quality of the model on new data is unknown."

@@ -1,6 +1,6 @@
 """What results.json holds of folds and seeds, as typed values; see :mod:`dltool.runs.records`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -9,6 +9,7 @@ from dltool.runs.records import Count, Lenient, Number, Results, Words
 from dltool.text import number
 
 Bounds = Annotated[list[float], Field(min_length=2, max_length=2)]
+Few = Annotated[int, Field(ge=0, le=1000)]
 Each = Annotated[list[Number | None], Field(max_length=1000)]
 
 
@@ -41,8 +42,8 @@ class PartResults(Lenient):
     """The folds or seeds of a run. `division` is a digest of the fold of each row; `training` and `test` count the
     examples of each fold. Folds may be trained with several `seeds`, one after the other."""
 
-    count: Count = 0
-    repeats: Count = 1
+    count: Few = 0
+    repeats: Few = 1
     examples: Count = 0
     seeds: Annotated[list[Count], Field(max_length=1000)] = Field(default_factory=list)
     training: Annotated[list[Count], Field(max_length=1000)] = Field(default_factory=list)
@@ -67,6 +68,15 @@ class PartResults(Lenient):
     @property
     def fold_words(self) -> str:
         return f"{self.repeats} × {self.count} folds" if self.repeats > 1 else f"{self.count} folds"
+
+    @property
+    def levels(self) -> dict[str, Sequence[int]]:
+        """Return the seeds, repeats and folds that `each` value of a metric is of, the last one changing fastest."""
+        seeds, repeats = list(self.seeds), range(1, self.repeats + 1)
+        if not self.are_folds:
+            return {"seed": seeds}
+        outer = {"seed": seeds} if seeds else {}
+        return {**outer, **({"repeat": repeats} if self.repeats > 1 else {}), "fold": range(1, self.count + 1)}
 
     def spread_words(self, metric: MetricSpread) -> str:
         """Return "0.05 over 5 folds", and how far the seeds of folds spread."""

@@ -29,7 +29,7 @@ from dltool.text import listed, plural
 
 LOCATION = r"data\.(source|validation|test)\.([a-z0-9_]+\.path(\[\d+\])?|sql\.url|arrays\.[xy])"
 SOURCE_PATH = re.compile(LOCATION)
-WEIGHTS_PATH = r"model\.(start\.(run|weights)|layers\[\d+\]\.backbone\.\w+\.weights)"
+WEIGHTS_PATH = r"model\.(start\.(run|weights)|layers\[\d+\]\.backbone\.\w+\.weights)|training\.teacher\.run"
 MAY_CHANGE = re.compile(rf"(expect|cost)\..*|{LOCATION}|training\.callbacks\[.*|{WEIGHTS_PATH}")
 """Values that leave the training alone."""
 MOST_SHOWN = 10
@@ -239,7 +239,8 @@ def recorded_facts(record: DataRecord, data: Data, shown_as: str) -> Facts:
             name: TargetFacts(each.kind, tuple(each.shape), tuple(each.class_names), scale=scale_in(each))  # type: ignore[arg-type]
             for name, each in targets.items()
         },
-        *sizes,
+        *(sizes[0], sizes[1], sizes[2]),
+        shuffled=record.shuffled,
     )
 
 

@@ -27,10 +27,8 @@ from dltool.text import and_more, number, plural
 R = TypeVar("R", bound="Lenient")
 LONGEST = 300
 """Most characters of a string: an untrusted run may have any number, here and below."""
-LARGEST = 1e300
-MOST_EPOCHS = 10_000
-MOST_NUMBERS, MOST_ITEMS = 100, 50
-MOST_ORIGINS, MOST_AXES = 5_000, 8
+LARGEST, MOST_EPOCHS = 1e300, 10_000
+MOST_NUMBERS, MOST_ITEMS, MOST_ORIGINS, MOST_AXES = 100, 50, 5_000, 8
 
 
 def one_line(value: Any) -> str:
@@ -149,7 +147,7 @@ class DataRecord(Lenient):
     examples: Size | None = None
     validation_examples: Size | None = None
     test_examples: Size | None = None
-    classes: int | None = None
+    shuffled: Size | None = None
     inputs: dict[str, InputRecord] | None = None
     targets: dict[str, TargetRecord] | None = None
     warnings: list[Words] = []
@@ -160,6 +158,7 @@ class StrategyRecord(Strict):
 
     jit_compile: bool
     rewrites: bool
+    grappler: bool = True
     why: dict[str, Any]
 
 
@@ -183,6 +182,7 @@ class RunRecord(Lenient):
     strategy: StrategyRecord | None = None
     weights: dict[str, RecordedFile] = {}
     start: dict[str, Any] | None = None
+    teacher: dict[str, Any] | None = None
     preprocessing: dict[str, Any] = {}
     resumed: list[Any] = []
     git: dict[str, Any] | None = None
@@ -322,21 +322,21 @@ class RunContents:
         return epoch if epoch is not None and 0 < epoch <= len(self.lines) else None
 
 
-def living_record(run: Run) -> RunRecord:
-    """Read run.json; a run that no process writes is not running. Raises RunError: the file is damaged."""
+def living_record(run: Run, is_ours: bool = False) -> RunRecord:
+    """Read run.json; a run that no process writes is not running, nor is one whose lock `is_ours`. Raises RunError."""
     # Test the lock first: a writer that ends in between has then written its final status.
-    is_locked, record = run.is_locked(), read_record(run)
+    is_locked, record = not is_ours and run.is_locked(), read_record(run)
     return record if is_locked or record.status != "running" else record.model_copy(update={"status": "interrupted"})
 
 
-def read_contents(run: Run) -> RunContents:
-    """Read the records of a run; results.json and origins.json may be missing. Raises RunError: a file is damaged."""
+def read_contents(run: Run, is_ours: bool = False) -> RunContents:
+    """Read the records of a run, see :func:`living_record`; results.json and origins.json may be missing."""
     origins = run.read_json(run.origins) if run.origins.exists() else {}
     return RunContents(
         str(run.path),
         run.name,
         run.number,
-        living_record(run),
+        living_record(run, is_ours),
         read_results(run),
         tuple(run.read_metrics()[:MOST_EPOCHS]),
         {place[:LONGEST]: one_line(origin) for place, origin in list(origins.items())[:MOST_ORIGINS]},

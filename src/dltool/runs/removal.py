@@ -15,7 +15,7 @@ from dltool.durable_files import atomic_write, disk_errors, sync
 from dltool.errors import ConfigError, Problem, RunError
 from dltool.runs import directory
 from dltool.runs.checkpoint_file import remove_checkpoints
-from dltool.runs.files import run_lock
+from dltool.runs.files import Run, run_lock
 from dltool.runs.summaries import RunSummary
 from dltool.text import os_words
 
@@ -114,6 +114,10 @@ def refuse_no_run(path: Path) -> None:
             problem = "is a file, not a run directory"
         elif not stat.S_ISREG(os.lstat(path / directory.RECORD).st_mode):
             problem = "is not a run: its run.json is not a file"
+        elif whole := Run(path).whole:
+            raise RunError(
+                f"{path} is a part of {whole.path}", f"remove the whole run: dltool runs remove {whole.path}"
+            )
         elif not (directory.NUMBER.fullmatch(absolute.name) and directory.NAME.fullmatch(absolute.parent.name)):
             problem = "is not inside a runs folder, such as runs/mnist/0001"
     except FileNotFoundError:

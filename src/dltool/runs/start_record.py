@@ -1,4 +1,4 @@
-"""What a run holds of the weights that its model started with, and warnings about them."""
+"""What a run holds of the weights that its model started with, and warnings about other runs that it learns from."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -37,23 +37,31 @@ def start_lines(record: Mapping[str, Any] | None) -> list[str]:
 
 
 def recorded_warnings(run: Run, config: Config) -> list[str]:
-    """Record the warnings about the run that `model.start` of a new run names; return them. Raises RunError."""
-    warnings = list(warnings_of_start(run, config))
-    if warnings:
-        run.update("running", start={**(read_record(run).start or {}), "warnings": warnings})
-    return warnings
+    """Record the warnings about the runs that `model.start` and `training.teacher` of a new run name; return them.
+    Raises RunError."""
+    found, start, teacher = read_record(run), config.model.start, config.training.teacher
+    of_start = [] if start is None or start.run is None else [*leaks(run, config, start.run), *misread(run, start.run)]
+    of_teacher = [] if teacher is None else [*leaks(run, config, teacher.run)]
+    if of_start:
+        run.update("running", start={**(found.start or {}), "warnings": of_start})
+    if of_teacher:
+        run.update("running", teacher={**(found.teacher or {}), "warnings": of_teacher})
+    return [*of_start, *of_teacher]
 
 
-def warnings_of_start(run: Run, config: Config) -> Iterator[str]:
-    if config.model.start is None or config.model.start.run is None:
-        return
-    source = config.model.start.run
+def leaks(run: Run, config: Config, source: str) -> Iterator[str]:
     own, theirs = read_record(run), read_record(open_run(Path(source)))
     is_other_split = own.data.split != theirs.data.split or config.data.split.folds is not None
     if own.data.fingerprint == theirs.data.fingerprint and is_other_split:
         risk = "its weights may have seen test examples of this run, whose results would then be too good"
         yield f"{source} was trained on the same data with another split: {risk}"
-    ours, others = ({k: v for k, v in each.preprocessing.items() if k.endswith(VOCABULARY)} for each in (own, theirs))
+
+
+def misread(run: Run, source: str) -> Iterator[str]:
+    runs = run, open_run(Path(source))
+    ours, others = (
+        {k: v for k, v in read_record(each).preprocessing.items() if k.endswith(VOCABULARY)} for each in runs
+    )
     if ours and others and ours != others:
         yield f"{source} has another vocabulary: its weights give the same numbers to other words"
 

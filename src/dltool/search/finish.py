@@ -139,12 +139,10 @@ def reseeded(search: Search, trial: Trial) -> list[float]:
 
 
 def tested_once(run: Run, read: Read, stages: Stages) -> dict[str, Any]:
-    """Save the best model of a run and measure it on the test split, unless that has happened, as training does at its
-    end.
-
-    Return the results."""
+    """Save the best model of a run, measure it on the test split and write its report, as training does at its end,
+    unless a killed process has done so. Return the results."""
     results = run.read_json(run.results)
-    if results["test"]:
+    if results["test"] and run.report.exists():
         return results
     from dltool.config.outputs import heads_of
     from dltool.evaluation.findings import interval_record
@@ -157,17 +155,18 @@ def tested_once(run: Run, read: Read, stages: Stages) -> dict[str, Any]:
         built, pinned = recorded_model(run, config, dataset.facts)
         load_weights(built.core, run.best_weights, is_own=True)
         save_model(built.full, run.model)
-        if not len(dataset.split.test):
-            return results
-        decided, _ = recorded_decision(run, config, dataset.facts)
-        shown = replace(built, heads=heads_of(decided))
-        assessment, files = assessed(decided, dataset, shown, dataset.examples("test"), progress.warn)
-        run.replace_folder(run.evaluation / "test", files)
-        values = {name: interval.value for name, interval in assessment.metrics.items()}
-        found = {**results, "test": values, "intervals": interval_record(assessment.metrics)}
-        seconds = found.pop("seconds")
-        stages.meter.continue_from(run)
-        results, _ = concluded(run, config, found, seconds, stages.meter, is_tested=True)
+        assessment = None
+        if len(dataset.split.test):
+            decided, _ = recorded_decision(run, config, dataset.facts)
+            shown = replace(built, heads=heads_of(decided))
+            assessment, files = assessed(decided, dataset, shown, dataset.examples("test"), progress.warn)
+        if assessment is not None and not results["test"]:
+            run.replace_folder(run.evaluation / "test", files)
+            values = {name: interval.value for name, interval in assessment.metrics.items()}
+            found = {**results, "test": values, "intervals": interval_record(assessment.metrics)}
+            seconds = found.pop("seconds")
+            stages.meter.continue_from(run)
+            results, _ = concluded(run, config, found, seconds, stages.meter, is_tested=True)
         report_of_training(run, Experiment(config, dataset, built, pinned), assessment, stages)
     return results
 

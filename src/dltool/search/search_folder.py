@@ -21,6 +21,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from dltool.config.search_options import MOST_TRIALS
 from dltool.durable_files import atomic_write, disk_errors
 from dltool.errors import MachineError, RunError
 from dltool.runs.checkpoint_file import remove_checkpoints
@@ -68,6 +69,11 @@ class SearchRecord(GroupRecord):
     seconds: float = 0.0
     deadline: float | None = None
     result: dict[str, Any] | None = None
+
+    @property
+    def is_bounded(self) -> bool:
+        """Return whether the number of trials ends the search, and not its time alone."""
+        return self.minutes is None or self.trials < MOST_TRIALS
 
 
 class SearchFolder:
@@ -188,7 +194,9 @@ def search_summary(path: Path) -> RunSummary:
         values = [each.best(mode) for each in (folder.reached(trial, record.metric) for trial in trials)]
         value = (min if mode == "min" else max)((each for each in values if not math.isnan(each)), default=None)
     status = group_status(record, len(resting) < len(begun) or Run(path).is_locked())
-    done = counted(len(resting), "trial") if record.result else f"{len(resting)} of {counted(record.trials, 'trial')}"
+    done = counted(len(resting), "trial")
+    if record.result is None and record.is_bounded:
+        done = f"{len(resting)} of {counted(record.trials, 'trial')}"
     measured = {"value": value, "epochs": epochs and int(epochs), "test": numbers(result.get("test")), "parts": done}
     measured["cost"] = numbers(result.get("cost"))
     times: dict[str, Any] = {"started": record.started, "seconds": record.seconds}

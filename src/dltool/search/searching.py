@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from dltool.config.load import Document, build_config, read_document, with_option
 from dltool.data.shared import SharedSource
-from dltool.errors import ConfigError, Interrupted, MachineError, TrainingDiverged
+from dltool.errors import ConfigError, DiskError, Interrupted, MachineError, TrainingDiverged
 from dltool.experiment.new_training import Terms, train_until_stopped
 from dltool.experiment.resuming import resume_locked
 from dltool.experiment.signals import StopNow, StopRequests
@@ -152,7 +152,7 @@ class Search:
             self.failed_in_a_row = 0
         except (ConfigError, MachineError, TrainingDiverged, MemoryError) as error:
             self.failed_in_a_row += 1
-            if not number or isinstance(error.__cause__, OSError):
+            if not number or isinstance(error, DiskError):
                 # The disk fails for every trial; the next attempt resumes this one.
                 raise
             reason = (str(error) or "out of memory").splitlines()[0]

@@ -145,7 +145,7 @@ def values(each: RequestTensor, raw: bytes | None) -> np.ndarray:
 def numbers_of(each: RequestTensor, raw: bytes) -> np.ndarray:
     dtype = np.dtype(DATATYPES[each.datatype]).newbyteorder("<")
     if len(raw) % dtype.itemsize:
-        raise Refused(400, f"{each.name}: {len(raw)} bytes are no whole number of {each.datatype}")
+        raise Refused(400, f"{each.name}: {len(raw)} bytes are not a multiple of {each.datatype}")
     return np.frombuffer(raw, dtype).astype(dtype.newbyteorder("="))
 
 

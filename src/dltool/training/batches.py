@@ -7,16 +7,18 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from dltool.data.arrays.rows import Coded, Rows, aligned, is_aligned, is_text
+from dltool.data.arrays.rows import Coded, Rows, aligned, is_aligned
+from dltool.data.arrays.shard_order import Order
 from dltool.machine import release_memory, usable_memory
 from dltool.model.build import BuiltModel
-from dltool.training.compiled_preprocessing import Preprocessing
+from dltool.training.compiled_preprocessing import Preprocessing, grows
 
 LOOKUP_BYTES = 2**26
 BLOCK_BYTES = 2**23
@@ -49,13 +51,16 @@ class Layout:
         self,
         built: BuiltModel,
         inputs: Mapping[str, Rows],
-        targets: Mapping[str, np.ndarray],
-        weights: np.ndarray | None,
+        targets: Mapping[str, Rows],
+        weights: Rows | None,
         preprocessing: Preprocessing | None = None,
+        taught: Mapping[str, np.ndarray] = MappingProxyType({}),
+        in_advance: bool = False,
     ) -> None:
-        self.built, self.inputs, self.targets, self.weights = built, inputs, targets, weights
-        self.beside = [*targets.values(), *(() if weights is None else (weights,))]
-        self.in_step = {name: model for name, model in built.preprocessors.items() if grows(model, inputs[name])}
+        self.built, self.inputs, self.targets, self.weights, self.taught = built, inputs, targets, weights, taught
+        self.beside = [*targets.values(), *taught.values(), *(() if weights is None else (weights,))]
+        models = {} if in_advance else built.preprocessors
+        self.in_step = {name: model for name, model in models.items() if grows(model, inputs[name])}
         self.before = {name: model for name, model in built.preprocessors.items() if name not in self.in_step}
         self.looked_up = {
             name: (rows.codes, preprocessed_values(self.before.pop(name), rows))
@@ -72,6 +77,8 @@ class Layout:
         self.specs = [tf.TensorSpec((None, *array.shape[1:]), array.dtype) for array in arrays]
         self.row_bytes = max(1, bytes_of_row(self.specs))
         self.rows = len(next(iter(inputs.values())))
+        self.columns: Layout | None = None
+        self.vector: Any = None
 
     def stored(self, indices: np.ndarray, names: Iterable[str]) -> dict[str, np.ndarray]:
         """Return these rows, as stored, of the inputs `names` and of all inputs preprocessed in advance."""
@@ -94,7 +101,8 @@ class Layout:
         return rows if is_stored_so and type(rows) is np.ndarray and is_aligned(rows) else None
 
     def arrays(self, indices: np.ndarray, groups: Sequence[Sequence[str]]) -> list[np.ndarray]:
-        """Return the tensors' contents for these rows: the inputs of these groups, the targets, and any weights."""
+        """Return the tensors' contents for these rows: the inputs of these groups, the targets, and any outputs of a
+        teacher and weights."""
         arrays = []
         stored = self.stored(indices, itertools.chain(*groups))
         for group in groups:
@@ -108,9 +116,9 @@ class Layout:
         empty.inputs, empty.looked_up = {}, {}
         return empty
 
-    def batch(self, tables: Sequence[Any], rows: Any) -> tuple[Any, Any, Any]:
-        """Return preprocessed inputs, targets and weights (None without any) of these rows of the `tables`, inside a
-        compiled function."""
+    def batch(self, tables: Sequence[Any], rows: Any) -> tuple[Any, Any, Any, dict[str, Any]]:
+        """Return preprocessed inputs, targets, weights (None without any) and the outputs of a teacher by output (empty
+        without any) of these rows of the `tables`, inside a compiled function."""
         gathered = [tf.gather(table, rows) for table in tables]
         inputs = {}
         for name, slot in self.slots.items():
@@ -122,14 +130,18 @@ class Layout:
             model = self.in_step.get(name)
             inputs[name] = values if model is None else model(values, training=False)
         beside = gathered[len(self.groups) :]
-        targets = dict(zip(self.targets, beside, strict=self.weights is None))
+        targets, taught = (
+            dict(zip(names, values, strict=False))
+            for names, values in ((self.targets, beside), (self.taught, beside[len(self.targets) :]))
+        )
         first_input = next(iter(inputs.values()))
         by_output = {
             head.name: in_loss_form(self.built, head.name, targets[head.name]) if head.name in targets else first_input
             for head in self.built.heads
         }
         weights = None if self.weights is None else beside[-1]
-        return self.built.structured(inputs), self.built.structured_outputs(by_output), weights
+        fed = self.built.structured(inputs) if self.vector is None else first_input
+        return fed, self.built.structured_outputs(by_output), weights, taught
 
 
 class BatchTables(ABC):
@@ -139,14 +151,14 @@ class BatchTables(ABC):
         self.layout, self.specs, self.batch = layout, layout.specs, layout.batch
 
     @abstractmethod
-    def most_steps(self, order: np.ndarray, first: int, size: int) -> int:
+    def most_steps(self, order: Order, first: int, size: int) -> int:
         """Return how many whole batches of `size` examples one call may take from `order[first]` on; at least 1."""
 
     @abstractmethod
-    def place(self, order: np.ndarray, first: int, last: int, size: int) -> tuple[list[Any], Any, int]:
+    def place(self, order: Order, first: int, last: int, size: int) -> tuple[list[Any], Any, int]:
         """Return tensors, row indices into them, and the start of `order[first:last]` in these; `size` is a batch's."""
 
-    def feed(self, order: np.ndarray, first: int, last: int, size: int) -> tuple[list[Any], Any]:
+    def feed(self, order: Order, first: int, last: int, size: int) -> tuple[list[Any], Any]:
         """Return tensors, and the row indices of the examples `order[first:last]`."""
         tensors, rows, start = self.place(order, first, last, size)
         return tensors, rows[start : start + last - first]
@@ -174,69 +186,73 @@ class Resident(BatchTables):
         self.tensors = [shared(table) for table in tables]
         self.order: tuple[Any, Any] = (None, None)
 
-    def most_steps(self, order: np.ndarray, first: int, size: int) -> int:
+    def most_steps(self, order: Order, first: int, size: int) -> int:
         return len(order)
 
-    def place(self, order: np.ndarray, first: int, last: int, size: int) -> tuple[list[Any], Any, int]:
+    def place(self, order: Order, first: int, last: int, size: int) -> tuple[list[Any], Any, int]:
         if self.order[0] is not order:
             self.order = (order, tf.constant(order))
         return self.tensors, self.order[1], first
 
 
 class Streamed(BatchTables):
-    """The rows of the next steps in memory; a thread reads the rows after them."""
+    """The rows of the next steps in memory; a thread reads the rows after them. Of an order only slices are taken, one
+    after the other, so it need not be in memory."""
 
     def __init__(self, layout: Layout) -> None:
         super().__init__(layout)
         self.reader = ThreadPoolExecutor(1, thread_name_prefix="reading ahead")
         self.tensors: list[Any] = []
         self.order: Any = None
+        self.rows = np.empty(0, np.int32)
         self.first = self.last = 0
-        self.ahead: tuple[Any, int, Future[list[np.ndarray]]] | None = None
+        self.ahead: tuple[Any, int, np.ndarray, Future[list[np.ndarray]]] | None = None
 
-    def most_steps(self, order: np.ndarray, first: int, size: int) -> int:
+    def most_steps(self, order: Order, first: int, size: int) -> int:
         is_here = self.order is order and self.first <= first < self.last
         return max(1, ((self.last if is_here else self.end(order, first, size)) - first) // size)
 
-    def end(self, order: np.ndarray, first: int, size: int) -> int:
+    def end(self, order: Order, first: int, size: int) -> int:
         """Return the end of the chunk that begins at `first`."""
         return min(len(order), first + size * max(1, CHUNK_BYTES // (size * self.layout.row_bytes)))
 
-    def place(self, order: np.ndarray, first: int, last: int, size: int) -> tuple[list[Any], Any, int]:
+    def place(self, order: Order, first: int, last: int, size: int) -> tuple[list[Any], Any, int]:
         if self.order is not order or not self.first <= first <= last <= self.last:
             # Free the old tensors first, so as not to hold both.
             self.tensors, self.order = [], None
             end = self.end(order, first, size)
-            self.tensors = [tensor(array) for array in self.read(order, first, end)]
+            self.rows, arrays = self.read(order, first, end)
+            self.tensors = [tensor(array) for array in arrays]
             self.order, self.first, self.last = order, first, end
             if end < len(order):
                 rows = order[end : self.end(order, end, size)]
-                self.ahead = order, end, self.reader.submit(self.layout.arrays, rows, self.layout.groups)
+                self.ahead = order, end, rows, self.reader.submit(self.layout.arrays, rows, self.layout.groups)
         # -1 is no row, see `dltool.training.private_steps`.
         places = tf.range(self.last - self.first)
-        return self.tensors, tf.where(order[self.first : self.last] < 0, -1, places), first - self.first
+        return self.tensors, tf.where(self.rows < 0, -1, places), first - self.first
 
-    def read(self, order: np.ndarray, first: int, last: int) -> list[np.ndarray]:
+    def read(self, order: Order, first: int, last: int) -> tuple[np.ndarray, list[np.ndarray]]:
         ahead, self.ahead = self.ahead, None
         if ahead is not None:
             if ahead[0] is order and ahead[1] == first:
-                return ahead[2].result()
-            ahead[2].cancel()
-        return self.layout.arrays(order[first:last], self.layout.groups)
+                return ahead[2], ahead[3].result()
+            ahead[3].cancel()
+        rows = order[first:last]
+        return rows, self.layout.arrays(rows, self.layout.groups)
 
 
 def make_tables(
     built: BuiltModel,
     inputs: Mapping[str, Rows],
-    targets: Mapping[str, np.ndarray],
-    weights: np.ndarray | None = None,
+    targets: Mapping[str, Rows],
+    weights: Rows | None = None,
     preprocessing: Preprocessing | None = None,
+    taught: Mapping[str, np.ndarray] = MappingProxyType({}),
     memory: int | None = None,
 ) -> BatchTables:
-    """Build the tables of raw `inputs`, of `targets` (rows, …) by output name, and of `weights` (rows,). An output
-    without a target is compared with the preprocessed input. `preprocessing` is that of earlier tables of the model;
-    `memory` are the bytes of main memory."""
-    layout = Layout(built, inputs, targets, weights, preprocessing)
+    """Build the tables of raw `inputs`, of `targets` (rows, …) and a teacher's outputs, `taught`, by output name, and
+    of `weights` (rows,). An output without a target is compared with the input. `memory` is the machine's, in bytes."""
+    layout = Layout(built, inputs, targets, weights, preprocessing, taught)
     return Resident(layout) if are_resident(layout.row_bytes, layout.rows, memory) else Streamed(layout)
 
 
@@ -281,15 +297,6 @@ def slots_of(groups: Sequence[Sequence[str]], samples: Mapping[str, np.ndarray])
     return slots
 
 
-def grows(preparation: keras.Model, rows: Rows) -> bool:
-    """Return whether preprocessing increases the bytes of an input. Text is preprocessed first: GPUs cannot hold it."""
-    shape = preparation.output_shape[1:]
-    if is_text(rows) or None in shape:
-        return False
-    prepared = math.prod(shape) * np.dtype(str(preparation.outputs[0].dtype)).itemsize
-    return bool(prepared > math.prod(rows.shape[1:]) * np.dtype(rows.dtype).itemsize)
-
-
 def fits_lookup(preparation: keras.Model, rows: Coded) -> bool:
     """Return whether each distinct text can be preprocessed once, and rows then be looked up. Of few rows, this would
     take longer than the compiled preprocessing."""
@@ -308,7 +315,7 @@ def preprocessed_values(preparation: keras.Model, rows: Coded) -> np.ndarray:
     return prepared
 
 
-def model_targets(built: BuiltModel, targets: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+def model_targets(built: BuiltModel, targets: Mapping[str, Any]) -> dict[str, Any]:
     """Return the targets by output name, as (examples, …, 1) if the output has one number for each. Keras's losses take
     both forms unless there is a mask, some of its metrics only this one. Autoencoder outputs have no target."""
     by_output = {head.name: targets[head.target] for head in built.heads if head.target is not None}

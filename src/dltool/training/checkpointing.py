@@ -36,13 +36,12 @@ class Best:
 
 
 def make_best(config: Config, built: BuiltModel, has_validation: bool) -> Best:
-    """Return the monitor of the config; the default is `val_loss`, or `loss` without validation. Without validation,
-    the last epoch of a fold is its best: nothing that the fold is tested on may choose another. So is that of private
-    training: its training loss has no noise.
+    """Return the monitor of the config; the default is `val_loss`, or `loss` without validation, or the last epoch:
+    see :attr:`dltool.config.schema.Config.keeps_last_epoch`.
 
     Raises ConfigError: it is not known whether less or more is better, or `mode` contradicts it."""
     options, place = config.training.checkpoint, ("training", "checkpoint")
-    if not has_validation and (config.data.split.fold is not None or config.training.privacy is not None):
+    if not has_validation and config.keeps_last_epoch:
         return Best(LAST, "max")
     monitor = options.monitor or ("val_loss" if has_validation else "loss")
     known = known_direction(built, monitor)

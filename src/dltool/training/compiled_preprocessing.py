@@ -1,10 +1,14 @@
 """Preprocessing in compiled functions, which tables of the same model can share."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
+
+from dltool.data.arrays.rows import Rows, is_text
 
 
 class Preprocessing:
@@ -30,3 +34,12 @@ class Preprocessing:
             name: tf.TensorSpec((None, *each.input_shape[1:]), each.inputs[0].dtype) for name, each in models.items()
         }
         return tf.function(prepare, autograph=False, input_signature=[specs])
+
+
+def grows(preparation: keras.Model, rows: Rows) -> bool:
+    """Return whether preprocessing increases the bytes of an input. Text is preprocessed first: GPUs cannot hold it."""
+    shape = preparation.output_shape[1:]
+    if is_text(rows) or None in shape:
+        return False
+    prepared = math.prod(shape) * np.dtype(str(preparation.outputs[0].dtype)).itemsize
+    return bool(prepared > math.prod(rows.shape[1:]) * np.dtype(rows.dtype).itemsize)

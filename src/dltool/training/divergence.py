@@ -14,6 +14,7 @@ from dltool.model.apply import Applied
 from dltool.model.augmentation import augmented
 from dltool.model.calls import call_of
 from dltool.model.keras_objects import OUT_OF_MEMORY, make
+from dltool.training.batches import Layout, tensor
 from dltool.training.steps import Steps
 
 GROWTH = 10
@@ -42,8 +43,8 @@ def cause_of(steps: Steps, rows: np.ndarray, losses: Sequence[float]) -> Cause:
     """Return the cause of a step over these rows, with the model as it was before it.
 
     `losses` are those of the epochs and steps before. The random state of the model changes."""
-    tables = steps.train.tables
-    inputs, targets, _ = tables.batch(*tables.feed(rows, 0, len(rows), len(rows)))
+    layout = by_name(steps)
+    inputs, targets, *_ = layout.batch(list(map(tensor, layout.arrays(rows, layout.groups))), np.arange(len(rows)))
     try:
         cause = next(causes(steps, inputs, targets, rows))
     except OUT_OF_MEMORY:
@@ -88,8 +89,14 @@ def causes(steps: Steps, inputs: Any, targets: Any, rows: np.ndarray) -> Iterato
     yield Cause(f"the loss is finite, its gradients reach {steepest:.3g}, and the step is too large", may_follow=True)
 
 
-def causes_in_data(steps: Steps, inputs: Any, targets: Any, rows: np.ndarray) -> Iterator[Cause]:
+def by_name(steps: Steps) -> Layout:
+    """Return the layout of the inputs, of which a loop may feed a joined vector."""
     layout = steps.train.tables.layout
+    return layout.columns or layout
+
+
+def causes_in_data(steps: Steps, inputs: Any, targets: Any, rows: np.ndarray) -> Iterator[Cause]:
+    layout = by_name(steps)
     named = inputs if isinstance(inputs, dict) else {next(iter(layout.inputs)): inputs}
     for name, values in named.items():
         if is_finite(values).all():

@@ -89,6 +89,8 @@ def clipped_sum(
     """Return what `forward` gives beside the losses (batch,); the sum over examples of their gradients, each scaled to
     a norm of at most `clip` (None: as they are), by trainable variable; and the norms (batch,).
 
+    An example whose gradient is not finite counts as zero: so it contributes at most `clip`, as any other.
+
     `forward` calls the model. Raises NotVectorizedError: see :func:`one_by_one`."""
     taps = taps_of(model)
     with tf.GradientTape(watch_accessed_variables=False) as tape, recorded(taps, tape):
@@ -98,7 +100,9 @@ def clipped_sum(
     found = iter(tape.gradient(total, outputs, unconnected_gradients="zero"))
     parts = [(tap, part_of(tap, [next(found) for _ in tap.calls])) for tap in taps if tap.calls]
     norms = tf.sqrt(tf.add_n([squares for _, (squares, _) in parts]))
-    scales = tf.ones_like(norms) if clip is None else clip / tf.maximum(norms, clip)
+    scales = tf.ones_like(norms)
+    if clip is not None:
+        scales = tf.where(tf.math.is_finite(norms), clip / tf.maximum(norms, clip), tf.zeros_like(norms))
     sums = {id(v): x for tap, (_, weighted) in parts for v, x in zip(tap.variables, weighted(scales), strict=True)}
     variables = model.trainable_variables
     return beside, [sums.get(id(v), tf.zeros(v.shape, norms.dtype)) for v in variables], norms
@@ -115,7 +119,20 @@ def part_of(tap: Tap, gradients: list[Any]) -> Part:
     each = [one_by_one(tap, call, gradient) for (call, _), gradient in zip(tap.calls, gradients, strict=True)]
     sums = [tf.add_n(list(of_variable)) for of_variable in zip(*each, strict=True)]
     squares = tf.add_n([tf.reduce_sum(tf.square(x), list(range(1, x.shape.rank))) for x in sums])
-    return squares, lambda scales: [tf.tensordot(scales, x, 1) for x in sums]
+    return squares, lambda scales: [weighted_sum(scales, x) for x in sums]
+
+
+def scaled(scales: Any, values: Any) -> Any:
+    """Multiply the values (batch, …) of each example by its scale, (batch,). Zero times NaN is zero."""
+    factors = tf.reshape(scales, [-1, *[1] * (values.shape.rank - 1)])
+    return tf.where(factors > 0, values * factors, tf.zeros_like(values))
+
+
+def weighted_sum(scales: Any, values: Any) -> Any:
+    """Return the sum of the scaled values, (batch, …), over the examples."""
+    total = tf.tensordot(scales, values, 1)
+    is_finite = tf.reduce_all(tf.math.is_finite(total))
+    return tf.cond(is_finite, lambda: total, lambda: tf.reduce_sum(scaled(scales, values), 0))
 
 
 def by_position(values: Any) -> Any:
@@ -148,18 +165,21 @@ def linear_part(tap: Tap, inputs: Any, gradients: Any) -> Part:
     if is_few := count is not None and 2 * count**2 <= n * m:
         products = tf.matmul(inputs, inputs, transpose_b=True) * tf.matmul(gradients, gradients, transpose_b=True)
         # Rounding could make the square of a tiny norm negative.
-        squares = tf.maximum(tf.reduce_sum(products, [1, 2]), 0)
+        squares = tf.reduce_sum(products, [1, 2])
+        squares = tf.where(squares < 0, tf.zeros_like(squares), squares)
     else:
         kernels = tf.matmul(inputs, gradients, transpose_a=True)
         squares = tf.reduce_sum(tf.square(kernels), [1, 2])
 
     def weighted(scales: Any) -> list[Any]:
         if is_few:
-            scaled = tf.reshape(inputs * scales[:, None, None], [-1, n])
-            kernel = tf.matmul(scaled, tf.reshape(gradients, [-1, m]), transpose_a=True)
+            counted = scaled(tf.sign(scales), gradients)
+            kernel = tf.matmul(
+                tf.reshape(scaled(scales, inputs), [-1, n]), tf.reshape(counted, [-1, m]), transpose_a=True
+            )
         else:
-            kernel = tf.tensordot(scales, kernels, 1)
-        return [tf.reshape(kernel, layer.kernel.shape), *(tf.tensordot(scales, bias, 1) for bias in biases)]
+            kernel = weighted_sum(scales, kernels)
+        return [tf.reshape(kernel, layer.kernel.shape), *(weighted_sum(scales, bias) for bias in biases)]
 
     return tf.add_n([squares, *(tf.reduce_sum(tf.square(bias), 1) for bias in biases)]), weighted
 
@@ -176,8 +196,7 @@ def embedding_part(tap: Tap, indices: Any, gradients: Any) -> Part:
     squares = tf.math.unsorted_segment_sum(tf.reduce_sum(tf.square(sums), 1), used // rows, batch)
 
     def weighted(scales: Any) -> list[Any]:
-        scaled = sums * tf.gather(scales, used // rows)[:, None]
-        return [tf.math.unsorted_segment_sum(scaled, used % rows, rows)]
+        return [tf.math.unsorted_segment_sum(scaled(tf.gather(scales, used // rows), sums), used % rows, rows)]
 
     return squares, weighted
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import tensorflow as tf
 
 from dltool.config.schema import Config
-from dltool.errors import ConfigError, DataError, DltoolError, MachineError, Problem
+from dltool.errors import ConfigError, DataError, DiskError, DltoolError, MachineError, Problem
 from dltool.model.keras_objects import KERAS_ERRORS, OUT_OF_MEMORY, plain_message
 
 
@@ -46,6 +46,6 @@ def callback_failures() -> Iterator[None]:
     except OUT_OF_MEMORY:
         raise
     except OSError as error:
-        raise MachineError(Problem(("training", "callbacks"), f"a callback failed: {plain_message(error)}")) from error
+        raise DiskError(Problem(("training", "callbacks"), f"a callback failed: {plain_message(error)}")) from error
     except KERAS_ERRORS as error:
         raise ConfigError(Problem(("training", "callbacks"), f"a callback failed: {plain_message(error)}")) from error

@@ -7,16 +7,17 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from dltool.config.schema import Config
+from dltool.data.arrays.shard_order import Order
 from dltool.data.dataset import Dataset
 from dltool.keras_names import ALLOWED
 from dltool.model.build import BuiltModel
 from dltool.training.callbacks import make_callbacks
 from dltool.training.checkpointing import make_best, make_cadence
 from dltool.training.compile import inner_optimizer, learning_rate, refuse_monitors_of_several_numbers
+from dltool.training.distillation import Teacher
 from dltool.training.failures import callback_failures, plain_failures
 from dltool.training.loop import Pace, logs_of
 from dltool.training.numerics import Strategy
@@ -57,25 +58,26 @@ def prepare_fit(
     pace: Pace | None = None,
     strategy: Strategy | None = None,
     steps: int | None = None,
-    fitting_of: "Callable[..., Fitting] | None" = None,
+    teacher: Teacher | None = None,
 ) -> "Fitting":
     """Compile the model and trace its steps, so that errors appear before anything is written.
 
     `pace` chooses the steps of a compiled call, which changes no bit of the result. `strategy` is that of a run to
-    resume or reproduce; by default it is chosen. `steps` is the length of the whole run, if `dataset` is only a part.
-    `fitting_of` makes the worker of a cluster, see :mod:`dltool.training.worker_fit`.
+    resume or reproduce; by default it is chosen. `steps` is the length of the whole run, if `dataset` is a part.
 
     Raises ConfigError: loss, metrics, class weights or a layer cannot take the data; MachineError: memory ran out."""
     with plain_failures(config):
-        parts = built, config, dataset, strategy, steps
-        fitting = Fitting(Steps(*parts)) if fitting_of is None else fitting_of(*parts)
-        fitting.steps.train.pace = pace or Pace()
-        fitting.steps.trace()
-        if ALLOWED:
-            rows = dataset.split.train[:FEW_ROWS]
-            refuse_unlike_when_loaded(built, {name: values[rows] for name, values in dataset.inputs.items()})
-        refuse_monitors_of_several_numbers(config, built.core, fitting.recovery.best.monitor)
-        return fitting
+        return traced(Fitting(Steps(built, config, dataset, strategy, steps, teacher)), dataset, pace)
+
+
+def traced(fitting: "Fitting", dataset: Dataset, pace: Pace | None) -> "Fitting":
+    fitting.steps.train.pace = pace or Pace()
+    fitting.steps.trace()
+    if ALLOWED:
+        rows = dataset.split.train[:FEW_ROWS]
+        refuse_unlike_when_loaded(fitting.steps.built, {name: values[rows] for name, values in dataset.inputs.items()})
+    refuse_monitors_of_several_numbers(fitting.config, fitting.core, fitting.recovery.best.monitor)
+    return fitting
 
 
 def fit(
@@ -186,7 +188,7 @@ class Fitting:
             with self.calling_back():
                 self.callback_list.on_epoch_begin(epoch)
 
-    def run_steps(self, order: np.ndarray) -> None:
+    def run_steps(self, order: Order) -> None:
         """Run the remaining steps of an epoch over the rows of the table in this order."""
         steps, position, recovery = self.steps, self.position, self.recovery
         while position.step < steps.count and not self.core.stop_training:

@@ -1,5 +1,6 @@
 """Run many steps in one compiled call."""
 
+import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -9,15 +10,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from dltool.keras_names import ALLOWED
+from dltool.data.arrays.shard_order import Order
 from dltool.model.augmentation import augmented
 from dltool.training.batches import BatchTables
-from dltool.training.numerics import layers_of
+from dltool.training.joined import taking
+from dltool.training.numerics import Strategy, grappler_off, takes_any_size
 from dltool.training.weighting import Weighting
 
 TARGET_SECONDS = 0.05
-SIZED = {"RandomElasticTransform"}
-"""Layers that treat a batch of unknown size as a single example."""
 
 
 @dataclass
@@ -45,11 +45,11 @@ class CannotCompileError(Exception):
 class Loop:
     """Steps first…last-1 of the rows `order`, in batches of `batch_size`; the last batch may be smaller.
 
-    `step` is traced with the inputs, targets and weights of one batch, and returns a number that must be finite for the
-    loop to continue. It is traced once for any batch size with `one_trace`, else for whole batches and for the last
-    one. `results` returns the output of a call after its last step. With `jit_compile`, XLA compiles the loop over
-    whole batches for one length of the order. A smaller last batch is part of the loop if it can be, as tracing and
-    optimizing its step again takes a tenth of a second."""
+    `step` is traced with the inputs, targets, weights and teacher's outputs of one batch, and returns a number that
+    must be finite for the loop to continue. It is traced once for any batch size with `one_trace`, else for whole
+    batches and for the last one. `results` returns the output of a call after its last step. With `jit_compile`, XLA
+    compiles the loop over whole batches for one length of the order. A smaller last batch is part of the loop if it can
+    be, as tracing and optimizing its step again takes a tenth of a second."""
 
     tables: BatchTables
     step: Callable[..., Any]
@@ -57,6 +57,7 @@ class Loop:
     batch_size: int
     one_trace: bool
     jit_compile: bool = False
+    grappler: bool = True
     pace: Pace = field(default_factory=Pace)
 
     def __post_init__(self) -> None:
@@ -83,7 +84,9 @@ class Loop:
 
     def run_one(self, tables: Any, rows: Any) -> Any:
         """Run a step of these rows; return whether its number is finite."""
-        return tf.math.is_finite(self.step(*self.tables.batch(tables, rows)))
+        layout = self.tables.layout
+        with taking(layout.built.core, layout.vector):
+            return tf.math.is_finite(self.step(*self.tables.batch(tables, rows)))
 
     def run_full(self, tables: Any, rows: Any, first: Any, steps: Any) -> Any:
         """Run `steps` steps of the `rows` from `first` on."""
@@ -94,7 +97,7 @@ class Loop:
         def body(step: Any, finite: Any) -> Any:
             begin = first + step * self.batch_size
             if self.one_trace and not self.jit_compile:
-                return step + 1, self.one(tables, rows[begin : begin + self.batch_size])
+                return step + 1, self.run_one(tables, rows[begin : begin + self.batch_size])
             # XLA would compile a slice again for every start.
             return step + 1, self.one(tables, tf.gather(rows, begin + tf.range(self.batch_size)))
 
@@ -113,14 +116,15 @@ class Loop:
     def trace(self, examples: int) -> None:
         """Compile for an order of this many rows. Raises CannotCompileError: XLA lacks an operation of the steps."""
         looped = self.looped(examples)
-        if looped:
-            self.full.get_concrete_function()
-            if self.jit_compile:
-                self.compile_now(np.arange(examples, dtype=np.int32))
-        if looped < self.steps(examples):
-            self.rest_of(examples - looped * self.batch_size)
+        with grappler_off(self.grappler):
+            if looped:
+                self.full.get_concrete_function()
+                if self.jit_compile:
+                    self.compile_now(np.arange(examples, dtype=np.int32))
+            if looped < self.steps(examples):
+                self.rest_of(examples - looped * self.batch_size)
 
-    def compile_now(self, order: np.ndarray) -> None:
+    def compile_now(self, order: Order) -> None:
         """Call the loop for zero steps: XLA compiles at the first call, for the sizes of its arguments."""
         tables, rows, first = self.tables.place(order, 0, self.batch_size, self.batch_size)
         try:
@@ -130,18 +134,20 @@ class Loop:
         except tf.errors.OpError as error:
             raise CannotCompileError(error.message.strip().split("\n")[0]) from error
 
-    def __call__(self, order: np.ndarray, first: int, last: int) -> tuple[int, bool, Any]:
+    def __call__(self, order: Order, first: int, last: int) -> tuple[int, bool, Any]:
         """Run the steps of the rows `order` (int32), at most up to `last`. Return the step after the last one run,
         whether all numbers were finite, and the results."""
         looped, size = self.looped(len(order)), self.batch_size
         if first >= looped:
             tables, rows = self.tables.feed(order, looped * size, len(order), size)
-            is_finite, results = self.rest_of(len(order) - looped * size)(tables, rows)
+            with grappler_off(self.grappler):
+                is_finite, results = self.rest_of(len(order) - looped * size)(tables, rows)
             return first + 1, bool(is_finite), results
         stop = min(last, looped, first + self.tables.most_steps(order, first * size, size))
         tables, rows, start = self.tables.place(order, first * size, min(stop * size, len(order)), size)
         began = time.perf_counter()
-        steps, is_finite, results = self.full(tables, rows, tf.constant(start), tf.constant(stop - first))
+        with grappler_off(self.grappler):
+            steps, is_finite, results = self.full(tables, rows, tf.constant(start), tf.constant(stop - first))
         after = first + int(steps)
         self.pace.measured(after - first, time.perf_counter() - began)
         return after, bool(is_finite), results
@@ -153,39 +159,33 @@ def train_loop(
     tables: BatchTables,
     weighting: Weighting | None,
     size: int,
-    jit_compile: bool,
+    strategy: Strategy,
+    lesson: Callable[[Any, Any], contextlib.AbstractContextManager[None]] | None = None,
 ) -> Loop:
-    """Return the training loop. Without `weighting` all examples count the same."""
+    """Return the training loop. Without `weighting` all examples count the same; `lesson` is that of a teacher."""
 
-    def step(inputs: Any, targets: Any, weights: Any) -> Any:
+    def step(inputs: Any, targets: Any, weights: Any, taught: Any) -> Any:
         inputs, targets = augmented(augmentation, inputs, targets)
         data: tuple[Any, ...] = (inputs, targets)
         if weighting is not None:
             data = (inputs, targets, weighting.of_batch(targets, weights))
-        # The mean of the epoch's losses so far: not finite from the first non-finite loss on.
-        return core.train_step(data)["loss"]
+        with contextlib.nullcontext() if lesson is None else lesson(inputs, taught):
+            # The mean of the epoch's losses so far: not finite from the first non-finite loss on.
+            return core.train_step(data)["loss"]
 
     any_size = takes_any_size(core, augmentation)
-    return Loop(tables, step, core.get_metrics_result, size, one_trace=any_size, jit_compile=jit_compile)
+    return Loop(tables, step, core.get_metrics_result, size, any_size, strategy.jit_compile, strategy.grappler)
 
 
-def takes_any_size(core: keras.Model, augmentation: keras.Model | None = None, has_losses: bool = True) -> bool:
-    """Return whether one trace computes the same for batches of every size. With several outputs, Keras's losses count
-    the examples while tracing. Some layers do too, and the user's may."""
-    models = [core] if augmentation is None else [core, augmentation]
-    layers = {type(layer).__name__ for layer in layers_of(models)}
-    return (len(core.outputs) == 1 or not has_losses) and not ALLOWED and layers.isdisjoint(SIZED)
-
-
-def test_loop(core: keras.Model, tables: BatchTables, weighting: Weighting | None, size: int) -> Loop:
+def test_loop(core: keras.Model, tables: BatchTables, weighting: Weighting | None, size: int, grappler: bool) -> Loop:
     """Return the evaluation loop. It never stops early: a loss that is not finite is a valid result."""
 
-    def step(inputs: Any, targets: Any, weights: Any) -> Any:
+    def step(inputs: Any, targets: Any, weights: Any, _: Any) -> Any:
         data = (inputs, targets) if weighting is None else (inputs, targets, weighting.of_batch(targets, weights))
         core.test_step(data)
         return tf.constant(0.0)
 
-    return Loop(tables, step, core.get_metrics_result, size, one_trace=takes_any_size(core))
+    return Loop(tables, step, core.get_metrics_result, size, takes_any_size(core), grappler=grappler)
 
 
 def logs_of(results: Any) -> dict[str, float]:

@@ -2,13 +2,16 @@
 
 All follow from rules over config, model and data, never from a timing, so that a run can be repeated bit for bit."""
 
+import contextlib
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
 import tensorflow as tf
+from tensorflow.core.protobuf import config_pb2
+from tensorflow.python.eager import context
 from tensorflow.python.util import _pywrap_util_port
 
 from dltool.config.keras.objects import KerasObject
@@ -17,7 +20,7 @@ from dltool.cost.flops import forward_flops
 from dltool.data.facts import Facts
 from dltool.errors import ConfigError, MachineError
 from dltool.imports import is_own_process
-from dltool.keras_names import find
+from dltool.keras_names import ALLOWED, find
 from dltool.machine import usable_cores
 from dltool.model.build import BuiltModel
 from dltool.model.keras_objects import KERAS_ERRORS, make
@@ -41,6 +44,8 @@ KEEP_SHAPE = {
     *("Rescaling", "Normalization"),
 }
 """Layers that cost little beside those."""
+SIZED = {"RandomElasticTransform"}
+"""Layers that treat a batch of unknown size as a single example."""
 LARGEST_OUTPUT_BYTES = 2**24
 COMPILE_SECONDS = 0.5
 REPAID = 2
@@ -50,6 +55,10 @@ SAVED_SHARE = 0.25
 FLOPS_A_SECOND = 1.5e11
 """Measured on two cores: XLA saves about 0.1 ms of operation starts a step, and a quarter of the arithmetic's time,
 mostly by fusing the optimizer's."""
+GRAPPLER_SECONDS = 0.1
+SAVED_BY_GRAPPLER = 0.6
+"""Grappler, TensorFlow's optimizer of graphs, takes so long before the first step, and then saves so much of the
+arithmetic's time, by fusing the operations of a layer. Small layers gain nothing (three dense models, two cores)."""
 DENSE = {
     *("InputLayer", "Dense", "EinsumDense", "Flatten", "Reshape", "Permute", "RepeatVector", "Identity"),
     *("Activation", "ReLU", "LeakyReLU", "PReLU", "ELU", "Softmax"),
@@ -156,6 +165,7 @@ class Strategy:
     jit_compile: bool
     rewrites: bool
     why: Mapping[str, str]
+    grappler: bool = True
 
 
 def choose_strategy(
@@ -166,12 +176,10 @@ def choose_strategy(
         why = "private steps have gradients of single examples"
         return Strategy(jit_compile=False, rewrites=False, why={"jit_compile": why, "rewrites": why})
     wanted = config.training.jit_compile
-    if wanted is not None:
-        jit_compile, why = wanted, "the config says so"
-    elif is_cluster:
-        jit_compile, why = False, "XLA does not reach other workers"
-    else:
-        jit_compile, why = jit_rule(config, built, tables, steps)
+    rule = jit_rule(config, built, tables, steps) if wanted is None else (wanted, "the config says so", True)
+    if is_cluster:
+        rule = False, "XLA does not reach other workers", True
+    jit_compile, why, grappler = rule
     found: tuple[str, ...] = ()
     if config.training.rewrites is False:
         reason = "the config says so"
@@ -180,27 +188,53 @@ def choose_strategy(
     else:
         found = possible_rewrites(built.core)
         reason = "; ".join(found) or "nothing to rewrite"
-    return Strategy(jit_compile, bool(found), {"jit_compile": why, "rewrites": reason})
+    of_grappler = "TensorFlow's default" if grappler else f"{steps:,} steps of small dense layers do not repay it"
+    reasons = {"jit_compile": why, "rewrites": reason, "grappler": of_grappler}
+    return Strategy(jit_compile, bool(found), reasons, grappler)
 
 
-def jit_rule(config: Config, built: BuiltModel, tables: BatchTables, steps: int) -> tuple[bool, str]:
-    """Return whether XLA compiles the loop, and the reason."""
+def jit_rule(config: Config, built: BuiltModel, tables: BatchTables, steps: int) -> tuple[bool, str, bool]:
+    """Return whether XLA compiles the loop, the reason, and whether Grappler is worth its time otherwise."""
     if tf.config.list_physical_devices("GPU"):
-        return False, "TensorFlow's own kernels are used on a GPU"
+        return False, "TensorFlow's own kernels are used on a GPU", True
     if config.training.precision != "float32":
-        return False, "the precision is not float32"
+        return False, "the precision is not float32", True
     if not isinstance(tables, Resident):
-        return False, "the data does not fit in memory, and XLA compiles for one size of it"
+        return False, "the data does not fit in memory, and XLA compiles for one size of it", True
     models = [built.core, *tables.layout.in_step.values(), *([built.augmentation] if built.augmentation else [])]
     others = sorted({type(layer).__name__ for layer in layers_of(models)} - DENSE)
     if others:
-        return False, f"XLA does not make {', '.join(others[:3])} faster on a CPU"
+        return False, f"XLA does not make {', '.join(others[:3])} faster on a CPU", True
     parameters = sum(math.prod(variable.shape) for variable in built.core.trainable_variables)
-    arithmetic = 6 * parameters * config.training.batch_size / FLOPS_A_SECOND
-    saved = steps * (SAVED_A_STEP + SAVED_SHARE * arithmetic)
-    if saved < REPAID * COMPILE_SECONDS:
-        return False, f"{steps:,} steps are too few to repay compiling"
-    return True, f"dense layers only, and {steps:,} steps repay compiling"
+    arithmetic = steps * 6 * parameters * config.training.batch_size / FLOPS_A_SECOND
+    if steps * SAVED_A_STEP + SAVED_SHARE * arithmetic < REPAID * COMPILE_SECONDS:
+        few = f"{steps:,} steps are too few to repay compiling"
+        return False, few, SAVED_BY_GRAPPLER * arithmetic >= GRAPPLER_SECONDS
+    return True, f"dense layers only, and {steps:,} steps repay compiling", True
+
+
+@contextlib.contextmanager
+def grappler_off(is_used: bool) -> Iterator[None]:
+    """Trace and call compiled functions without Grappler within the block, unless it `is_used`."""
+    process = context.context()
+    own = process.function_call_options
+    if not is_used:
+        # TensorFlow's public option would be for the whole process, and takes longer to set.
+        options = config_pb2.ConfigProto.FromString(own.config_proto_serialized)
+        options.graph_options.rewrite_options.disable_meta_optimizer = True
+        process.function_call_options = context.FunctionCallOptions(own.executor_type, options)
+    try:
+        yield
+    finally:
+        process.function_call_options = own
+
+
+def takes_any_size(core: keras.Model, augmentation: keras.Model | None = None, has_losses: bool = True) -> bool:
+    """Return whether one trace computes the same for batches of every size. With several outputs, Keras's losses count
+    the examples while tracing. Some layers do too, and the user's may."""
+    models = [core] if augmentation is None else [core, augmentation]
+    layers = {type(layer).__name__ for layer in layers_of(models)}
+    return (len(core.outputs) == 1 or not has_losses) and not ALLOWED and layers.isdisjoint(SIZED)
 
 
 def layers_of(models: Iterable[keras.Model]) -> Iterable[Any]:

@@ -100,24 +100,29 @@ def private_step(built: BuiltModel, noise: Noise, weighting: Weighting | None) -
     """Return the step of a :class:`PrivateLoop`."""
     core, losses = built.core, loss_functions(built)
 
-    def step(inputs: Any, targets: Any, weights: Any, share: Any) -> Any:
+    def step(inputs: Any, targets: Any, weights: Any, _: Any, share: Any) -> Any:
         inputs, targets = augmented(built.augmentation, inputs, targets)
         own = None if weighting is None else weighting.of_batch(targets, weights)
 
         def forward() -> tuple[Any, Any]:
             outputs = core(inputs, training=True)
-            return example_losses(built, losses, targets, outputs, own), outputs
+            values = example_losses(built, losses, targets, outputs, own)
+            return values, (values, outputs)
 
         try:
-            outputs, sums, _ = clipped_sum(core, forward, noise.clip)
+            (values, outputs), sums, _ = clipped_sum(core, forward, noise.clip)
         except NotVectorizedError as error:
             raise unknown_gradients(built, error.args) from error
         loss = core.compute_loss(inputs, targets, outputs, own, training=True)
+        finite = tf.reduce_mean(tf.boolean_mask(values, tf.math.is_finite(values)))
+        loss = tf.where(tf.math.is_finite(loss), loss, tf.cast(finite, loss.dtype))
         core._loss_tracker.update_state(loss, sample_weight=tf.shape(tf.nest.flatten(outputs)[0])[0])
         noisy = noise.noisy([each * tf.cast(share, each.dtype) for each in sums])
         penalties = penalty_gradients(core)
         core.optimizer.apply([a if b is None else a + b for a, b in zip(noisy, penalties, strict=True)])
-        return core.compute_metrics(inputs, targets, outputs, sample_weight=own)["loss"]
+        core.compute_metrics(inputs, targets, outputs, sample_weight=own)
+        # A run that the loss of one example could end would tell of it. Weights that are not finite end it.
+        return tf.constant(0.0)
 
     return step
 
@@ -152,8 +157,9 @@ def penalty_gradients(core: keras.Model) -> list[Any]:
     return found
 
 
-def refuse_shared_statistics(built: BuiltModel) -> None:
-    """Raise ConfigError at trained layers that keep statistics of the examples; some have no other weights."""
+def refuse_unknown_layers(built: BuiltModel) -> None:
+    """Raise ConfigError at trained layers that keep statistics of the examples, some of which have no other weights,
+    and at recurrent ones with dropout: the gradients of single examples would be of other dropped values."""
     problems = []
     for layer in built.core._flatten_layers(include_self=False):
         is_trained = layer._trainable_variables or isinstance(layer, keras.layers.BatchNormalization)
@@ -161,6 +167,9 @@ def refuse_shared_statistics(built: BuiltModel) -> None:
             message = f"{layer.name} keeps statistics of the training examples, without noise"
             hint = "use GroupNormalization or LayerNormalization, or freeze it with trainable: false"
             problems.append(Problem(place_of(built, layer), message, hint))
+        if getattr(layer, "recurrent_dropout", None) is not None and (layer.dropout or layer.recurrent_dropout):
+            message = "private steps do not know the dropout inside a recurrent layer"
+            problems.append(Problem(place_of(built, layer), message, "a Dropout layer before it"))
     ConfigError.refuse(problems)
 
 
@@ -180,10 +189,14 @@ def refuse_dependent_examples(built: BuiltModel, inputs: Any, targets: Any) -> N
     try:
         for variable, value in zip(variables, values, strict=True):
             variable.assign(value + generator.normal(0, 0.1, value.shape))
-        compare_gradients(built, inputs, targets)
+        compare_gradients(built, *tf.nest.map_structure(finite_or_zero, (inputs, targets)))
     finally:
         for variable, value in zip(variables, values, strict=True):
             variable.assign(value)
+
+
+def finite_or_zero(values: Any) -> Any:
+    return tf.where(tf.math.is_finite(values), values, tf.zeros_like(values)) if values.dtype.is_floating else values
 
 
 def compare_gradients(built: BuiltModel, inputs: Any, targets: Any) -> None:

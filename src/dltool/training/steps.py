@@ -1,6 +1,7 @@
 """The compiled steps of a run and of its validation, and its phases: which layers are trained in each."""
 
 import contextlib
+import functools
 import gc
 import itertools
 from dataclasses import replace
@@ -9,6 +10,8 @@ from typing import Any
 import numpy as np
 
 from dltool.config.schema import Config, Phase
+from dltool.cost.flops import training_flops
+from dltool.data.arrays.shard_order import Order, ShardOrder, equal_shards
 from dltool.data.dataset import Dataset
 from dltool.errors import ConfigError, Problem
 from dltool.keras_names import ALLOWED
@@ -16,8 +19,10 @@ from dltool.model.build import BuiltModel
 from dltool.model.keras_objects import KERAS_ERRORS, OUT_OF_MEMORY
 from dltool.model.trainable import TrainableLayer, set_trainable, trainable_layers
 from dltool.text import did_you_mean, listed, near, quoted
-from dltool.training.batches import BatchTables, make_tables, model_targets
+from dltool.training.batches import BatchTables, Layout, Streamed, model_targets
 from dltool.training.compile import compile_core, culprit, made_optimizer
+from dltool.training.distillation import Teacher
+from dltool.training.joined import joined_tables
 from dltool.training.loop import CannotCompileError, Loop, logs_of, test_loop, train_loop
 from dltool.training.numerics import Strategy, choose_strategy, evaluation_batch
 from dltool.training.own_state import refuse_unsaved_state
@@ -26,7 +31,7 @@ from dltool.training.private_steps import (
     made_noise,
     private_step,
     refuse_dependent_examples,
-    refuse_shared_statistics,
+    refuse_unknown_layers,
 )
 from dltool.training.profile import Profile
 from dltool.training.rewrites import rewritten
@@ -44,10 +49,16 @@ class Steps:
     """What is said of the steps before the training."""
 
     def __init__(
-        self, built: BuiltModel, config: Config, dataset: Dataset, strategy: Strategy | None, steps: int | None
+        self,
+        built: BuiltModel,
+        config: Config,
+        dataset: Dataset,
+        strategy: Strategy | None,
+        steps: int | None,
+        teacher: Teacher | None = None,
     ) -> None:
-        self.built, self.core, self.config = built, built.core, config
-        self.rows = dataset.split.train.astype(np.int32)
+        self.built, self.core, self.config, self.teacher = built, built.core, config, teacher
+        self.rows, self.stream = dataset.split.train.astype(np.int32), dataset.stream
         self.validation_rows = dataset.split.validation.astype(np.int32)
         self.is_validated = len(self.validation_rows) > 0
         self.targets = model_targets(built, dataset.targets)
@@ -58,16 +69,24 @@ class Steps:
             made_optimizer(config, later)
         self.phase = 0
         self.compile()
-        table = make_tables(built, dataset.inputs, self.targets, dataset.all.weights, memory=self.memory)
+        taught = {} if teacher is None else teacher.outputs
+        tested = table = joined_tables(built, dataset.all, self.targets, taught, self.memory)
+        if (stream := dataset.stream) is not None:
+            table = Streamed(Layout(built, stream.inputs, model_targets(built, stream.targets), None))
         size = config.training.batch_size
         weighting = made_weighting(built, self.targets, dataset.all.weights is not None, by_class(built, dataset))
         plain = made_weighting(built, self.targets, dataset.all.weights is not None)
-        self.epochs, self.count = config.training.total_epochs, -(-len(self.rows) // size)
+        self.epochs, self.count = config.training.total_epochs, -(-self.examples // size)
         self.strategy = strategy or self.chosen_strategy(table, steps or self.epochs * self.count)
         self.noise = made_noise(config, built, dataset.facts.examples, len(self.rows))
         self.train = self.training_loop(table, weighting)
-        self.test = test_loop(built.core, table, plain, evaluation_batch(built, size))
+        self.test = test_loop(built.core, tested, plain, evaluation_batch(built, size), self.strategy.grappler)
         self.profile = Profile()
+
+    @property
+    def examples(self) -> int:
+        """Return the number of training examples of an epoch."""
+        return len(self.rows) if self.stream is None else len(self.stream)
 
     def chosen_strategy(self, table: BatchTables, steps: int) -> Strategy:
         return choose_strategy(self.config, self.built, table, steps)
@@ -75,7 +94,8 @@ class Steps:
     def training_loop(self, table: BatchTables, weighting: Weighting | None) -> Loop:
         built, size = self.built, self.config.training.batch_size
         if self.noise is None:
-            return train_loop(built.core, built.augmentation, table, weighting, size, self.strategy.jit_compile)
+            lesson = None if self.teacher is None else functools.partial(self.teacher.lesson, built)
+            return train_loop(built.core, built.augmentation, table, weighting, size, self.strategy, lesson)
         step = private_step(built, self.noise, weighting)
         return PrivateLoop(table, step, built.core.get_metrics_result, self.noise.most, one_trace=True)
 
@@ -84,7 +104,7 @@ class Steps:
         if self.config.training.phases is not None:
             set_trainable(self.core, self.trainable_layers, self.config.training.parts[self.phase])
         if self.config.training.privacy is not None:
-            refuse_shared_statistics(self.built)
+            refuse_unknown_layers(self.built)
         compile_core(self.built, self.config, self.targets, self.phase)
 
     def trace(self, activity: str = "trace") -> None:
@@ -113,7 +133,7 @@ class Steps:
             )
         with rewritten(self.core) if self.strategy.rewrites else contextlib.nullcontext():
             try:
-                self.train.trace(len(self.rows) if self.noise is None else self.noise.most)
+                self.train.trace(self.examples if self.noise is None else self.noise.most)
                 self.check_own_state(self.train)
                 return
             except CannotCompileError as error:
@@ -130,15 +150,20 @@ class Steps:
         if ALLOWED and self.phase == 0:
             refuse_unsaved_state(loop, self.core, [variable for _, variable in variables(self.built)])
 
-    def order(self, epoch: int) -> np.ndarray:
+    def order(self, epoch: int) -> Order:
         """Return the rows of the table that an epoch (from 0) trains on, in batches of the loop's size; -1 is none."""
+        seed, shuffle = self.config.seed, self.config.data.shuffle
+        if self.stream is not None:
+            return self.stream.order(seed, epoch)
+        if self.noise is None and shuffle is not None:
+            shards = ShardOrder(equal_shards(len(self.rows)), shuffle.window, seed, epoch)
+            return np.asarray(self.rows[shards[:]])
         if self.noise is None:
-            order: np.ndarray = self.rows[epoch_order(self.config.seed, epoch, len(self.rows))]
-            return order
+            return np.asarray(self.rows[epoch_order(seed, epoch, len(self.rows))])
         drawn = self.noise.order(epoch, self.count)
         return np.where(drawn < 0, np.int32(-1), self.rows[drawn])
 
-    def batch_rows(self, order: np.ndarray, step: int) -> np.ndarray:
+    def batch_rows(self, order: Order, step: int) -> np.ndarray:
         """Return the rows of the table that a step (from 0) of this order trains on, whoever computes it."""
         size = self.train.batch_size
         rows: np.ndarray = order[step * size : (step + 1) * size]
@@ -147,6 +172,14 @@ class Steps:
     def measured(self, results: Any) -> dict[str, float]:
         """Return the results of a loop's last call, which are those of all examples since the metrics were reset."""
         return logs_of(results)
+
+    @property
+    def flops(self) -> tuple[int | None, int | None]:
+        """Return the operations of training on an example, and those of what a teacher predicted before training."""
+        each, teacher = training_flops(self.core), self.teacher
+        if teacher is None or teacher.flops is None:
+            return (each, 0) if teacher is None else (None, None)
+        return (each, teacher.flops * len(self.rows)) if teacher.outputs else (each and each + teacher.flops, 0)
 
     def reset_metrics(self) -> None:
         """Reset the metrics as Keras's `reset_metrics`, which takes a tenth of a short epoch. A metric of the user's

@@ -80,25 +80,29 @@ def loss_axes(built: BuiltModel, head: OutputSpec, targets: Mapping[str, np.ndar
 def by_class(built: BuiltModel, dataset: Dataset) -> dict[str, Any]:
     """Return the class weights of each output that has some, (classes,) of float32. Raises ConfigError as
     :func:`class_weights`."""
-    found, rows = {}, dataset.split.train
+    found = {}
     for head in built.heads:
         if head.class_weights is not None and head.target is not None:
-            weights = class_weights(head, dataset.facts.targets[head.target], dataset.targets[head.target][rows])
-            found[head.name] = tf.constant(weights)
+            target = dataset.facts.targets[head.target]
+            counts = None if dataset.stream is None else dataset.stream.class_counts[head.target]
+            if counts is None and head.class_weights == "balanced":
+                train = dataset.targets[head.target][dataset.split.train]
+                counts = np.bincount(train, minlength=len(target.class_names))
+            found[head.name] = tf.constant(class_weights(head, target, counts))
     return found
 
 
-def class_weights(head: OutputSpec, target: TargetFacts, targets: np.ndarray) -> np.ndarray:
+def class_weights(head: OutputSpec, target: TargetFacts, counts: np.ndarray | None) -> np.ndarray:
     """Return the weight of each class of an output as float32, (classes,).
 
-    `balanced` is examples / (classes * examples of the class) over `targets`, the class indices of the training split
-    (as in scikit-learn; King and Zeng, Logistic Regression in Rare Events Data, 2001). A class without examples gets 0.
+    `balanced` is examples / (classes * examples of the class) by `counts`, the training examples of each class (as in
+    scikit-learn; King and Zeng, Logistic Regression in Rare Events Data, 2001). A class without examples gets 0.
 
     Raises ConfigError: the named classes are not those of the data."""
     weights, place, names = head.class_weights, head.class_weights_place, target.class_names
     if weights == "balanced":
-        counts = np.bincount(targets, minlength=len(names))
-        balanced = len(targets) / (len(names) * np.maximum(counts, 1))
+        assert counts is not None
+        balanced = counts.sum() / (len(names) * np.maximum(counts, 1))
         return np.where(counts > 0, balanced, 0).astype(np.float32)
     assert isinstance(weights, Mapping)
     unknown = [name for name in weights if name not in names]

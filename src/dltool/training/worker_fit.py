@@ -8,10 +8,16 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from dltool.config.schema import Config
+from dltool.data.dataset import Dataset
 from dltool.errors import MachineError, WorkerLost
+from dltool.model.build import BuiltModel
 from dltool.text import listed
 from dltool.training.checkpointing import Cadence
-from dltool.training.fit import FitResult, Fitting
+from dltool.training.failures import plain_failures
+from dltool.training.fit import FitResult, Fitting, traced
+from dltool.training.loop import Pace
+from dltool.training.numerics import Strategy
 from dltool.training.recovery import Recovery
 from dltool.training.state import BEST, TrainingState, variables
 from dltool.training.team import Team
@@ -34,6 +40,19 @@ class AgreedCadence(Cadence):
     def saved(self) -> None:
         super().saved()
         self.is_time = False
+
+
+def prepare_worker_fit(
+    team: Team,
+    built: BuiltModel,
+    config: Config,
+    dataset: Dataset,
+    strategy: Strategy | None = None,
+    pace: Pace | None = None,
+) -> Fitting:
+    """Prepare as :func:`dltool.training.fit.prepare_fit` the part of a worker."""
+    with plain_failures(config):
+        return traced(WorkerFitting(team, built, config, dataset, strategy, None), dataset, pace)
 
 
 class WorkerFitting(Fitting):

@@ -9,28 +9,56 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from dltool.data.arrays.shard_order import Order
 from dltool.model.augmentation import augmented
 from dltool.model.build import BuiltModel
 from dltool.text import counted, size_text
 from dltool.training.batches import BatchTables
-from dltool.training.loop import Loop, logs_of, takes_any_size
-from dltool.training.numerics import Strategy, choose_strategy, layers_of
+from dltool.training.joined import taking
+from dltool.training.loop import Loop, logs_of
+from dltool.training.numerics import Strategy, choose_strategy, layers_of, takes_any_size
 from dltool.training.state import TrainingState, set_value, value_of
 from dltool.training.steps import Steps
 from dltool.training.team import Team
 from dltool.training.weighting import Weighting
 from dltool.training.worker_state import packed, unpacked
 
+NO_ROWS = np.empty(0, np.int32)
 
-def local_order(order: np.ndarray, batch: int, rank: int, size: int) -> np.ndarray:
-    """Return the rows of an epoch's `order` that a worker trains on, batch by batch: its part of each whole batch, then
-    its part of the rest. Each computes all of a rest with fewer rows than workers."""
-    part, whole = batch // size, len(order) // batch
-    own = order[: whole * batch].reshape(whole, size, part)[:, rank].ravel()
-    rest = order[whole * batch :]
-    if len(rest) >= size:
-        rest = rest[len(rest) * rank // size : len(rest) * (rank + 1) // size]
-    return np.concatenate([own, rest])
+
+@dataclass(frozen=True)
+class WorkerOrder:
+    """The rows of an epoch's `order` that a worker trains on, batch by batch: its part of each whole batch, then its
+    part of the rest. Each computes all of a rest with fewer rows than workers. Only what is taken is in memory."""
+
+    order: Order
+    batch: int
+    rank: int
+    size: int
+
+    @property
+    def whole(self) -> int:
+        """Return the rows of whole batches here."""
+        return len(self.order) // self.batch * (self.batch // self.size)
+
+    @property
+    def of_rest(self) -> range:
+        """Return the positions, in the order of all, of the part of the rest."""
+        rest = len(self.order) % self.batch
+        first, last = (rest * rank // self.size for rank in (self.rank, self.rank + 1))
+        start = len(self.order) - rest
+        return range(start + first, start + last) if rest >= self.size else range(start, start + rest)
+
+    def __len__(self) -> int:
+        return self.whole + len(self.of_rest)
+
+    def __getitem__(self, places: slice | np.ndarray) -> np.ndarray:
+        """Return the rows at some places, a slice or ascending integers."""
+        own = np.arange(*places.indices(len(self))) if isinstance(places, slice) else places
+        part = self.batch // self.size
+        positions = own // part * self.batch + self.rank * part + own % part
+        rest = self.of_rest.start + own - self.whole
+        return np.asarray(self.order[np.where(own < self.whole, positions, rest)])
 
 
 @dataclass
@@ -58,13 +86,17 @@ class WorkerLoop(Loop):
         super().trace(self.whole * self.batch_size + self.rows_of_rest)
 
     def run_one(self, tables: Any, rows: Any) -> Any:
-        return tf.math.is_finite(self.step(*self.tables.batch(tables, rows), self.share, True))
+        return self.part(tables, rows, self.share, True)
 
     def run_rest(self, tables: Any, rows: Any) -> Any:
-        loss = self.step(*self.tables.batch(tables, rows), self.share_of_rest, self.counts_rest)
-        return tf.math.is_finite(loss), self.results()
+        return self.part(tables, rows, self.share_of_rest, self.counts_rest), self.results()
 
-    def __call__(self, order: np.ndarray, first: int, last: int) -> tuple[int, bool, Any]:
+    def part(self, tables: Any, rows: Any, share: float, counts: bool) -> Any:
+        layout = self.tables.layout
+        with taking(layout.built.core, layout.vector):
+            return tf.math.is_finite(self.step(*self.tables.batch(tables, rows), share, counts))
+
+    def __call__(self, order: Order, first: int, last: int) -> tuple[int, bool, Any]:
         after, is_finite, results = super().__call__(order, first, last)
         return after, is_finite, results if is_finite else {**results, "loss": self.losses(float(results["loss"]))}
 
@@ -74,8 +106,9 @@ class WorkerSteps(Steps):
 
     def __init__(self, team: Team, *parts: Any) -> None:
         self.team, self.memory = team, team.memory
+        self.whole_order: Order = NO_ROWS
         super().__init__(*parts)
-        self.whole_order, size = self.rows, self.test.batch_size
+        size = self.test.batch_size
         numbers = np.arange(len(self.validation_rows)) // size
         self.validation_rows = self.validation_rows[numbers % team.cluster.size == team.cluster.rank]
         part = self.config.training.batch_size // team.cluster.size
@@ -88,8 +121,8 @@ class WorkerSteps(Steps):
 
     def training_loop(self, table: BatchTables, weighting: Weighting | None) -> Loop:
         cluster, batch = self.team.cluster, self.config.training.batch_size
-        whole, rest = divmod(len(self.rows), batch)
-        here = len(local_order(self.rows, batch, cluster.rank, cluster.size)) - whole * batch // cluster.size
+        whole, rest = divmod(self.examples, batch)
+        here = len(WorkerOrder(np.arange(self.examples), batch, cluster.rank, cluster.size).of_rest)
         return WorkerLoop(
             table,
             worker_step(self.built, self.team, weighting),
@@ -104,13 +137,14 @@ class WorkerSteps(Steps):
             losses=lambda loss: float(self.team.meeting.decide(loss, sum)),
         )
 
-    def order(self, epoch: int) -> np.ndarray:
+    def order(self, epoch: int) -> Order:
         self.whole_order, cluster = super().order(epoch), self.team.cluster
-        return local_order(self.whole_order, self.config.training.batch_size, cluster.rank, cluster.size)
+        own = WorkerOrder(self.whole_order, self.config.training.batch_size, cluster.rank, cluster.size)
+        return own[:] if self.stream is None else own
 
-    def batch_rows(self, order: np.ndarray, step: int) -> np.ndarray:
+    def batch_rows(self, order: Order, step: int) -> np.ndarray:
         size = self.config.training.batch_size
-        return self.whole_order[step * size : (step + 1) * size]
+        return np.asarray(self.whole_order[step * size : (step + 1) * size])
 
     def measured(self, results: Any) -> dict[str, float]:
         """Return the metrics of the rows of all workers. The sums are added by rank, as their last bits depend on the
@@ -138,7 +172,7 @@ def worker_step(built: BuiltModel, team: Team, weighting: Weighting | None) -> A
     BatchNormalization, change by the mean of the workers' changes: what does not change keeps its bits."""
     core = built.core
 
-    def step(inputs: Any, targets: Any, weights: Any, share: float, counts: bool) -> Any:
+    def step(inputs: Any, targets: Any, weights: Any, _: Any, share: float, counts: bool) -> Any:
         inputs, targets = augmented(built.augmentation, inputs, targets)
         own = None if weighting is None else weighting.of_batch(targets, weights)
         statistics = statistics_of(core)

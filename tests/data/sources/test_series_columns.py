@@ -7,12 +7,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dltool.config.schema import Data
+from dltool.config.schema import Data, SplitOptions
 from dltool.data.dataset import Dataset, load_data
 from dltool.data.new_data import load_new
 from dltool.errors import DataError
 
 LENGTH = 3
+SPLITS = ("train", "validation", "test")
 
 
 def data_of(folder: Path, table: pd.DataFrame, inputs: dict[str, Any] | None = None, **windows: Any) -> Data:
@@ -128,3 +129,19 @@ def test_a_random_split_of_rows_that_a_date_orders_is_warned_of(tmp_path, order,
     warnings = [each for each in load_data(data, 1).warnings if "order of" in each]
     message = 'the rows are in the order of "day", and the split is at random: split: {order: day} tests later rows'
     assert warnings == ([message] if is_warned else [])
+
+
+def test_windows_are_split_by_a_column_that_names_the_split_of_each_row(tmp_path) -> None:
+    table = pd.DataFrame({"y": np.arange(30) + 0.5, "part": ["train"] * 14 + ["validation"] * 8 + ["test"] * 8})
+    data = data_of(tmp_path, table, {"part": "ignore"})
+    data = data.model_copy(update={"split": SplitOptions(column="part")})
+    found = load_data(data, 0)
+    # Each begins and ends in its split.
+    firsts = {
+        name: found.inputs["y"][:][rows][:, 0].tolist() for name, rows in vars(found.split).items() if name in SPLITS
+    }
+    assert firsts == {
+        "train": [each + 0.5 for each in range(11)],
+        "validation": [each + 0.5 for each in range(14, 19)],
+        "test": [each + 0.5 for each in range(22, 27)],
+    }

@@ -228,12 +228,12 @@ def data_paths(root: Node) -> Iterator[tuple[ConfigPath, Node]]:
 
 
 def weight_paths(root: Node) -> Iterator[tuple[ConfigPath, Node]]:
-    """Yield paths of weights: those of `model.start`, and of `backbone: {NAME: {weights: FILE}}`, in short `backbone:
-    {NAME: FILE}`."""
-    start = ("model", "start")
-    for key, entry in entries_of(find(root, start)).items():
-        if key in ("run", "weights") and isinstance(entry.node.value, str):
-            yield (*start, key), entry.node
+    """Yield paths of weights: those of `model.start`, of `training.teacher`, and of `backbone: {NAME: {weights:
+    FILE}}`, in short `backbone: {NAME: FILE}`."""
+    for place in (("model", "start"), ("training", "teacher")):
+        for key, entry in entries_of(find(root, place)).items():
+            if key in ("run", "weights") and isinstance(entry.node.value, str):
+                yield (*place, key), entry.node
     layers = find(root, ("model", "layers"))
     for path, node in scalars(layers) if layers is not None else ():
         is_weights = path[1:2] == (BACKBONE,) and (len(path) == 3 or path[3:] == ("weights",))

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
+from dltool.config.schema import Data
 from dltool.config.sources import CaliforniaHousingSource, Cifar100Source, Source, TokenSource
 
 DIGITS = tuple("0123456789")
@@ -78,3 +79,9 @@ def published(source: Source) -> Published | None:
         share = partial(keras_share, most=600 if options.version == "small" else None)
         return Published((8,), "float32", (), *share(20_640), share)
     return FIXED.get(source.name)
+
+
+def may_repeat(data: Data) -> bool:
+    """Return whether duplicates are searched for: not in published datasets, overlapping windows and shards."""
+    sources = [source for source in (data.source, data.validation, data.test) if source]
+    return data.windows is None and not data.is_streamed and any(published(source) is None for source in sources)

@@ -1,6 +1,6 @@
 """Tables as examples: the columns that are inputs, targets, or divide the rows."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -76,7 +76,7 @@ class Readable:
         return {"inputs": inputs, "target": given if isinstance(data.target, tuple) else given[0]}
 
 
-def read_tables(data: Data) -> Readable:
+def read_tables(data: Data, reach: Callable[..., Table] | None = None) -> Readable:
     """Read the tables of the config. All have the types of the first.
 
     Raises:
@@ -106,7 +106,7 @@ def read_tables(data: Data) -> Readable:
             # Tables after the first do without what is ignored.
             optional = [*absent, *(name for name, kind in declared.items() if tables and kind.name == "ignore")]
             wanted = ColumnRequest(declared, places, tables.get("source"), needed, optional)
-            tables[role] = table_in_reach(source, ("data", role), wanted)
+            tables[role] = (reach or table_in_reach)(source, ("data", role), wanted)
     first = tables["source"]
     # Few distinct integers are classes.
     targets = {
@@ -158,9 +158,9 @@ def columns_beside(data: Data) -> list[str]:
     return [name for name in data.slice_bounds if (kind := (data.inputs or {}).get(name)) and kind.name == "ignore"]
 
 
-def load_table_examples(data: Data) -> SourceExamples:
+def load_table_examples(data: Data, reach: Callable[..., Table] | None = None) -> SourceExamples:
     """Return the examples of a table, one for each row. Raises as :func:`read_tables`."""
-    read = read_tables(data)
+    read = read_tables(data, reach)
     problems: list[Problem] = []
     parts: dict[PartName, Examples] = {}
     warnings: list[str] = []

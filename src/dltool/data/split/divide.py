@@ -69,11 +69,12 @@ def values_in_order(order: str, rows: int, columns: SplitColumns) -> tuple[str, 
 
 def sizes_of(data: Data, source: SourceExamples) -> PartSizes:
     rows, *given = (len(source.parts.get(name, ())) for name in ("training", "validation", "test"))
+    if source.divided is not None:
+        validation, test = given
+        return PartSizes(rows, validation, test, taken_validation=not validation, taken_test=not test)
     named = named_parts(data.split, source.split_columns)
     if named is not None:
         return named_sizes(data, (len(named.train), len(named.validation), len(named.test)), *given)
-    if source.divided is not None:
-        return PartSizes(rows, 0, 0, taken_validation=True, taken_test=True)
     return part_sizes(data.split, rows, *given)
 
 
@@ -100,8 +101,10 @@ def divide_parts(
 ) -> Split:
     """Divide the rows of the training split, by their classes if allowed; other splits keep theirs, and all that the
     source itself divides. `use` is for the sizes of folds."""
+    own = {name: np.arange(*ends) for name, ends in ranges.items()}
     if source.divided is not None:
-        return divide_windows(rule, source.divided, source.spans, use)
+        split = divide_windows(rule, source.divided, source.spans, use)
+        return replace(split, validation=own.get("validation", split.validation), test=own.get("test", split.test))
     _, rows = ranges["training"]
     classes = None
     if strata is not None and rule.may_be_stratified and rule.stratify is not False:
@@ -109,7 +112,6 @@ def divide_parts(
         if rule.group is None and (sizes.taken_validation or sizes.taken_test):
             check_class_sizes(classes, strata[0], source.training.place)
     split = divide_rows(rule, rows, sizes, source.split_columns, seed, classes)
-    own = {name: np.arange(*ends) for name, ends in ranges.items()}
     if rule.folds is not None:
         whole = FoldRows(np.arange(rows), source.split_columns, classes)
         given = whole.take(np.setdiff1d(np.arange(rows), split.test))

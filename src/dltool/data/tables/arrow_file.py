@@ -40,20 +40,28 @@ SINGLE = (*TEXTS, "boolean", "integer", "floating", "decimal", "date", "timestam
 
 @dataclass(frozen=True)
 class OpenFile:
-    """An open file: its columns, its rows, and a function that reads the columns of these names in blocks."""
+    """An open file: its columns, its rows, and a function that reads the columns of these names in blocks; of a Parquet
+    file, which has `groups` of so many rows, those of one group."""
 
     schema: "pa.Schema"
     rows: int
     batches: "Callable[[Sequence[str]], Iterator[pa.RecordBatch]]"
+    groups: Sequence[int] = ()
 
 
 @contextmanager
-def open_parquet(stream: "pa.NativeFile") -> Iterator[OpenFile]:
+def open_parquet(stream: "pa.NativeFile", group: int | None = None) -> Iterator[OpenFile]:
     from pyarrow import parquet
 
     with parquet.ParquetFile(stream) as file:
+        found = file.metadata
+        groups = [found.row_group(number).num_rows for number in range(found.num_row_groups)]
+        read = range(len(groups)) if group is None else [group]
         yield OpenFile(
-            file.schema_arrow, file.metadata.num_rows, lambda names: file.iter_batches(ROWS_PER_BLOCK, columns=names)
+            file.schema_arrow,
+            found.num_rows,
+            lambda names: file.iter_batches(ROWS_PER_BLOCK, row_groups=read, columns=names),
+            groups,
         )
 
 
@@ -108,7 +116,7 @@ class ArrowFile(TableFile):
         self.format, self.opener = OPENERS[type(options)]
         self.path = table_path(options.path, place)
         with self.opened() as file:
-            schema, rows = file.schema, file.rows
+            schema, rows, self.groups = file.schema, file.rows, file.groups
         self.names = tuple(schema.names)
         self.unusable = {
             field.name: f"values of the type {field.type}" for field in schema if not is_single(field.type)
@@ -123,22 +131,30 @@ class ArrowFile(TableFile):
         if not (rows and self.names):
             raise NoRows(Problem(place, f"{self.path} has no rows"))
 
+    @property
+    def is_packed(self) -> bool:
+        """Return whether the file is compressed as a whole, or in a zip."""
+        return zip_of(self.path) is not None or opener_of(self.path) is not None
+
     @contextmanager
-    def opened(self) -> Iterator[OpenFile]:
+    def opened(self, *group: int) -> Iterator[OpenFile]:
         import pyarrow as pa
 
         with reading(self.path, self.place):
-            is_packed = zip_of(self.path) is not None or opener_of(self.path) is not None
-            stream = pa.BufferReader(unpacked(self.path).read()) if is_packed else pa.OSFile(str(self.path))
+            stream = pa.BufferReader(unpacked(self.path).read()) if self.is_packed else pa.OSFile(str(self.path))
             try:
-                with stream, self.opener(stream) as file:
+                with stream, self.opener(stream, *group) as file:
                     yield file
-            except (pa.ArrowException, ValueError) as error:
-                message = f"{self.path} is no {self.format} file, or is damaged: {error}"
+            except (pa.ArrowException, ValueError, OSError) as error:
+                if isinstance(error, OSError) and not group:
+                    raise
+                what = [f", row group {number + 1} of {len(self.groups)}" for number in group]
+                message = f"{self.path}{''.join(what) or f' is no {self.format} file, or'} is damaged: {error}"
                 raise DataError(Problem(self.place, message)) from None
 
-    def blocks(self, wants: Mapping[str, Want]) -> Iterator[RowBlock]:
-        with self.opened() as file:
+    def blocks(self, wants: Mapping[str, Want], *group: int) -> Iterator[RowBlock]:
+        """Yield blocks as every table; of a Parquet file those of one `group` of rows, if it is given."""
+        with self.opened(*group) as file:
             for batch in file.batches(list(wants)):
                 # Codes and UTF-8 of a damaged file may be wrong.
                 batch.validate(full=True)

@@ -188,12 +188,7 @@ class SeveralFiles(TableFile):
             self.rows[index] = 0
             for block in file.blocks(Others(wants, constants, file.names[0])):
                 self.rows[index] += block.rows
-                constant = {name: value for name, value in constants.items() if name in wants}
-                values = {
-                    name: Texts(np.full(block.rows, 0 if value else -1, np.int32), [value])
-                    for name, value in constant.items()
-                }
-                yield RowBlock(block.rows, {**block.columns, **values})
+                yield with_constants(block, constants, wants)
 
     def places_of(self, rows: Sequence[int]) -> list[tuple[Path, int]]:
         ends = np.cumsum(self.rows)
@@ -204,3 +199,13 @@ class SeveralFiles(TableFile):
             places = self.files[index].places_of([row - first for row in own])
             found |= dict(zip(own, places, strict=True))
         return [found[row] for row in rows]
+
+
+def with_constants(block: RowBlock, constants: Mapping[str, str], wants: Collection[str]) -> RowBlock:
+    """Return the block with those of the `constants` that are wanted, columns with one value each."""
+    values = {
+        name: Texts(np.full(block.rows, 0 if value else -1, np.int32), [value])
+        for name, value in constants.items()
+        if name in wants
+    }
+    return RowBlock(block.rows, {**block.columns, **values})

@@ -57,6 +57,9 @@ class Store:
         self.file: IO[bytes] | None = None
 
     def append(self, values: np.ndarray) -> None:
+        if not self.stores.keeps:
+            self.rows += len(values)
+            return
         if self.file is not None:
             self.write(values)
         else:
@@ -85,7 +88,9 @@ class Store:
         self.array = np.empty(0, self.array.dtype)
 
     def finish(self) -> Rows:
-        """Return all values: an array, or lazy rows of a file."""
+        """Return all values: an array, or lazy rows of a file; zeros that take no memory if they are not kept."""
+        if not self.stores.keeps:
+            return np.broadcast_to(self.array.dtype.type(0), (self.rows,))
         if self.file is None:
             self.array.resize(self.rows, refcheck=False)
             return self.array
@@ -97,10 +102,10 @@ class Store:
 
 class Stores:
     """The columns of one table. Past `budget` bytes they go to files in `folder`; without a folder they stay in
-    memory."""
+    memory. Unless it `keeps` them, their cells are only counted and inferred from."""
 
-    def __init__(self, budget: int | None, folder: Path | None, place: ConfigPath) -> None:
-        self.budget, self.folder, self.place = budget, folder, place
+    def __init__(self, budget: int | None, folder: Path | None, place: ConfigPath, *, keeps: bool = True) -> None:
+        self.budget, self.folder, self.place, self.keeps = budget, folder, place, keeps
         self.all: list[Store] = []
         self.bytes = self.expected_rows = 0
         self.spilled = False

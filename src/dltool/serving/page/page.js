@@ -86,7 +86,7 @@ function fieldFor(name, field, row) {
     const [low, high] = kind["x-range"] || [];
     hint = low === undefined ? "" : `training: ${shown(low)} to ${shown(high)}`;
   } else if (kind["x-date"] || kind.type === "integer") {
-    hint = kind.type === "integer" ? "a whole number since 1970" : `a date: ${kind["x-date"] === "ISO" ? "2026-01-31" : kind["x-date"]}`;
+    hint = kind.type === "integer" ? "an integer since 1970" : `a date: ${kind["x-date"] === "ISO" ? "2026-01-31" : kind["x-date"]}`;
   }
   input.name = name;
   input.dataset.kind = Array.isArray(kind.type) ? "cell" : kind.type;

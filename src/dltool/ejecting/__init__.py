@@ -1,0 +1,1 @@
+"""Plain Keras scripts of runs: `dltool eject`."""

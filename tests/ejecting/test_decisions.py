@@ -1,0 +1,103 @@
+"""Every key of a config has a decision, and what no script can do is refused by name."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+
+from dltool.config.columns import COLUMN_TYPES, TARGET_TYPES
+from dltool.config.load import build_config, read_document
+from dltool.config.schema import Config
+from dltool.config.section import Section, keys_of
+from dltool.config.sources import SOURCES
+from dltool.ejecting.decisions import decision, decisions, left_out, refuse_unfaithful, used_keys
+from dltool.errors import ConfigError
+from dltool.runs.files import Run
+from dltool.runs.records import RunRecord
+
+CHOICES = {"data.source": SOURCES, "data.inputs": COLUMN_TYPES, "data.target": TARGET_TYPES}
+
+
+def sections_in(annotation: Any) -> list[type[Section]]:
+    if isinstance(annotation, type) and issubclass(annotation, Section):
+        return [annotation]
+    return [found for each in get_args(annotation) for found in sections_in(each)]
+
+
+def keys_below(section: type[Section], above: str) -> Iterator[str]:
+    for key, field in keys_of(section).items():
+        inner = sections_in(field.annotation)
+        yield from [key_below for each in inner for key_below in keys_below(each, f"{above}{key}.")] or [above + key]
+
+
+def every_key() -> list[str]:
+    keys = [*keys_below(Config, "")]
+    for above, choices in CHOICES.items():
+        for name, section in choices.items():
+            keys += [f"{above}.{name}", *keys_below(section, f"{above}.{name}.")]
+    return keys
+
+
+def decided(key: str) -> bool:
+    parts = key.split(".")
+    return any(".".join(parts[:depth]) in decisions() for depth in range(len(parts), 0, -1))
+
+
+def test_every_key_of_the_schema_has_a_decision():
+    keys = every_key()
+    assert len(keys) > 200
+    assert [key for key in keys if not decided(key)] == []
+
+
+def test_every_decision_is_of_a_key_of_the_schema():
+    keys = every_key()
+    assert [key for key in decisions() if not any(f"{each}.".startswith(f"{key}.") for each in keys)] == []
+
+
+def test_a_key_without_a_decision_is_refused():
+    assert decision("training.new_key") == ("refused", "it is not known how", "training.new_key")
+
+
+def config_of(folder: Path, text: str) -> Config:
+    (folder / "config.yaml").write_text(text, encoding="utf-8")
+    return build_config(read_document(folder / "config.yaml"))
+
+
+REFUSED = """\
+name: refused
+data:
+  source: {csv: {path: table.csv, comment: "#"}}
+  target: {y: number}
+  inputs: {price: {number: {strip: "()"}}, quarter: {date: {format: "%Y %q"}}, photo: {image: {size: [8, 8]}}}
+model:
+  start: {run: runs/other}
+  layers: [Dense: 1]
+training:
+  loss: {Quantile: 0.9}
+  phases:
+    - {epochs: 1, optimizer: {Adam: {use_ema: true}}, lora: {layers: [dense]}}
+  callbacks: [EarlyStopping]
+"""
+
+
+def test_refusals_name_the_key_and_the_reason(tmp_path, golden):
+    config = config_of(tmp_path, REFUSED)
+    with pytest.raises(ConfigError) as refused:
+        refuse_unfaithful(Run(Path("runs/refused/0001")), RunRecord(), config)
+    golden("eject/refusals", "\n".join(problem.message for problem in refused.value.problems) + "\n")
+
+
+def test_what_changes_no_loss_is_left_out_and_said(tmp_path):
+    text = "data: {source: digits, target: input, cache: off}\nmodel: {layers: [Dense: 1]}\nname: a\n"
+    config = config_of(tmp_path, text + "training: {optimizer: adam, loss: mse, epochs: 1}\nexpect: {loss: '< 1'}\n")
+    assert left_out(config) == ["bounds on the results"]
+    assert "data.source.digits" in used_keys(config)
+    refuse_unfaithful(Run(Path("runs/a/0001")), RunRecord(), config)
+
+
+def test_a_run_on_some_rows_is_refused(tmp_path):
+    text = "data: {source: digits, target: input}\nmodel: {layers: [Dense: 1]}\nname: a\n"
+    config = config_of(tmp_path, text + "training: {optimizer: adam, loss: mse, epochs: 1}\n")
+    with pytest.raises(ConfigError, match="some rows alone"):
+        refuse_unfaithful(Run(Path("runs/a/0001")), RunRecord(most_rows=10), config)
