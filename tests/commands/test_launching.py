@@ -34,9 +34,9 @@ def undisturbed(folder: Path) -> Any:
     return content(folder / "runs" / "small" / "0001")
 
 
-def ended(processes: Sequence["subprocess.Popen[str]"]) -> list[tuple[int, str]]:
+def ended(processes: Sequence["subprocess.Popen[str]"], seconds: float = 200) -> list[tuple[int, str]]:
     try:
-        outputs = [process.communicate(timeout=200)[0] for process in processes]
+        outputs = [process.communicate(timeout=seconds)[0] for process in processes]
     finally:
         for process in processes:
             process.kill()
@@ -78,14 +78,14 @@ def test_ray(folder: Path, undisturbed: Any, tmp_path: Path):
     # Ray writes into the home folder.
     own = {"HOME": str(tmp_path), "RAY_TRAIN_V2_ENABLED": "1", "RAY_USAGE_STATS_ENABLED": "0"}
     arguments = ["train", "small.yaml", "--name", "ray"]
-    ((code, output),) = ended([started([sys.executable, "launch.py", *arguments], folder, own)])
+    ((code, output),) = ended([started([sys.executable, "launch.py", *arguments], folder, own)], 500)
     assert code == 0, output[-3000:]
     assert content(folder / "runs" / "ray" / "0001") == undisturbed
 
 
 def test_a_search_has_its_trials_on_all_workers(folder: Path):
     text = CONFIG.replace("epochs: 3", "epochs: 1")
-    text += "search:\n  trials: 4\n  seeds: 1\n  space:\n    training.optimizer.Adam.learning_rate: [1e-4, 1e-2]\n"
+    text += "search:\n  trials: 4\n  seeds: 1\n  space:\n    training.optimizer.Adam.learning_rate: {log: [1e-4, 1e-2]}\n"
     (folder / "search.yaml").write_text(text, encoding="utf-8")
     found = slurm_tasks(["search", "search.yaml", "--quiet"], folder)
     assert [code for code, _ in found] == [0, 0], found
