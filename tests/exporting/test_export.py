@@ -218,6 +218,27 @@ def test_without_the_data_made_rows_alone_are_the_check(trained, export, tmp_pat
 
 
 @pytest.mark.slow
+def test_the_mean_of_folds_is_one_file_that_looks_categories_up_for_each_fold(trained, dltool, tmp_path, monkeypatch):
+    monkeypatch.chdir(trained.path.parents[2])
+    words = ["--folds", "2", "--set", "data.final=ensemble", "--runs", tmp_path / "runs", "--quiet"]
+    assert dltool("train", "config.yaml", *words, "--set", "data.split.validation=0").code == 0
+    outcome = dltool("export", tmp_path / "runs/example/0001", "onnx", "litert")
+    assert outcome.code == 0, outcome.stderr
+    assert outcome.stdout.count("verified on") == 2
+
+
+@pytest.mark.slow
+def test_a_model_of_16_bits_is_exported_and_compared_in_float32(trained, dltool, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(trained.path.parents[2])
+    settings = ["--set", "training.precision=mixed_bfloat16", "--runs", tmp_path / "runs", "--quiet"]
+    assert dltool("train", "config.yaml", *settings).code == 0
+    assert dltool("export", tmp_path / "runs/example/0001", "onnx", "--out", tmp_path).code == 0
+    record = json.loads((tmp_path / "onnx/check.json").read_text("utf-8"))
+    assert record["compared_with"] == "float32"
+    assert record["outputs"]["output"]["max_difference"] < 1e-5
+
+
+@pytest.mark.slow
 def test_the_layout_of_triton_is_written_beside(export, tmp_path) -> None:
     assert export("onnx", "--layout", "triton", "--out", tmp_path).code == 0
     text = (tmp_path / "onnx/triton/example/config.pbtxt").read_text("utf-8")

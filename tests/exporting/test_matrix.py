@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tests.test_configs import CASES, CONFIGS
 
-from dltool.exporting.foreseen import PACKAGES, chosen, forecasts, missing_packages
+from dltool.exporting.foreseen import PACKAGES, Forecast, chosen, forecasts
 
 GUIDE = Path(__file__).parents[2] / "docs" / "guides" / "export.md"
 SETTINGS = {"mnist-99": ["training.epochs=2"], "cifar10-fast": ["training.epochs=2"], "unet": ["data.split.use=0.1"]}
@@ -57,7 +57,7 @@ def cell(dltool, run: Path, form: str) -> str:
     from dltool.experiment.opening import recorded_kind
     from dltool.runs.files import Run
 
-    if missing_packages(form):
+    if Forecast(form).missing_packages:
         pytest.skip(f"{form} is not installed")
     config, facts = recorded_kind(Run(run))
     batch: list[str] = []

@@ -12,7 +12,7 @@ from dltool.experiment.opening import best_predictor, recorded_data, recorded_ki
 from dltool.experiment.refusals import require_code
 from dltool.experiment.stages import Stages
 from dltool.exporting.export_options import ExportOptions
-from dltool.exporting.foreseen import Forecast, chosen, forecasts, missing_packages
+from dltool.exporting.foreseen import Forecast, chosen, forecasts
 from dltool.runs.directory import open_run
 from dltool.runs.files import Run
 from dltool.runs.records import read_record
@@ -33,7 +33,7 @@ class ExportForecast:
 
     def record(self) -> dict[str, Any]:
         formats = [
-            {**asdict(each), "is_possible": not each.why, "missing_packages": missing_packages(each.format)}
+            {**asdict(each), "is_possible": not each.why, "missing_packages": each.missing_packages}
             for each in self.forecasts
         ]
         return {"run": str(self.run), "formats": formats}
@@ -112,11 +112,14 @@ def read_source(run: Run, settings: Sequence[str], options: ExportOptions, progr
     if not run.is_complete():
         progress.warn(f"{run.path} is not complete: its best weights so far are exported")
     found = best_predictor(run, config, facts)
-    predictor = RawPredictor(found.built, found.config, facts)
+    parts = parts_of(run, config, facts)
+    # What computes with 16 bits is exported in float32, and then compared with the same computation.
+    is_mixed = config.training.precision.startswith("mixed_") and config.data.final != "ensemble"
+    predictor = RawPredictor(parts[0] if is_mixed else found.built, found.config, facts)
     split = next((name for name in SPLITS if dataset and len(getattr(dataset.split, name))), None)
     examples = None if dataset is None or split is None else dataset.examples(split)
     rows = check_rows(predictor, examples)
-    return ExportSource(str(read_record(run).id), predictor, parts_of(run, config, facts), rows, dataset)
+    return ExportSource(str(read_record(run).id), predictor, parts, rows, dataset, is_mixed)
 
 
 def refuse_existing(folders: Sequence[Path]) -> None:

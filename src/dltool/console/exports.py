@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from dltool.console.consoles import StreamConsole, data_text
-from dltool.exporting.foreseen import missing_packages
 from dltool.installation import install_extra
 from dltool.text import counted, size_text
 
@@ -20,7 +19,7 @@ def show_forecast(outcome: "ExportForecast", console: StreamConsole) -> None:
     for each in outcome.forecasts:
         verdict = Text("no   ", "red") if each.why else Text("yes  ", "green")
         console.print(Text(f"{each.format:<12} ") + verdict + data_text(each.description))
-        if not each.why and missing_packages(each.format):
+        if not each.why and each.missing_packages:
             console.print(Text(" " * 18) + data_text(install_extra(each.format)))
     possible = next(each.format for each in outcome.forecasts if not each.why)
     console.next_step(f"dltool export {shlex.quote(str(outcome.run))} {possible}")

@@ -33,13 +33,15 @@ DISTRIBUTIONS = {"ai_edge_litert": "ai-edge-litert"}
 @dataclass(frozen=True)
 class ExportSource:
     """What exports are made from: the identity of the run, the model as it is evaluated, the models whose mean it is,
-    rows to check with, and the data, if it is there."""
+    rows to check with, and the data, if it is there. `is_in_float32`: the run evaluates the model with 16 bits, and the
+    check with 32."""
 
     run: str
     predictor: RawPredictor
     parts: list[BuiltModel]
     rows: CheckRows
     dataset: Dataset | None
+    is_in_float32: bool = False
 
 
 def export_files(
@@ -64,19 +66,23 @@ def export_files(
         example = example_of(source.predictor, source.rows.inputs, source.rows.outputs, given.outputs)
         write_json(folder / SIGNATURE, signature)
         write_json(folder / "example.json", example)
-        (folder / "use.py").write_bytes(use_program(form, bool(states)))
-        if states:
-            write_json(folder / "preprocess.json", states)
-            for program, content in preprocess_programs().items():
-                (folder / program).write_bytes(content)
-        limits = options.limits(source.predictor.config.training.precision)
+        write_programs(folder, form, states)
+        precision = "float32" if source.is_in_float32 else source.predictor.config.training.precision
+        limits = options.limits(precision)
         record = checked(folder, form, source.predictor, source.rows, given.outputs, limits)
         files = {
             path.relative_to(folder).as_posix(): path.read_bytes()
             for path in sorted(folder.rglob("*"))
             if path.is_file() and "__pycache__" not in path.parts
         }
-    record = {"run": source.run, "format": form, "precision": options.precision, **record, **surroundings(form, files)}
+    record = {
+        "run": source.run,
+        "format": form,
+        "precision": options.precision,
+        "compared_with": precision,
+        **record,
+        **surroundings(form, files),
+    }
     if options.layout == "triton":
         files |= triton_files(signature, source.predictor.config.name, files["model.onnx"])
     return {**files, CHECK: (encode_json(record, indent=2) + "\n").encode()}, record
@@ -130,6 +136,15 @@ def calibration_rows(source: ExportSource, given: Exportable, options: ExportOpt
 def prepared(state: Mapping[str, Any] | None, values: Rows, rows: np.ndarray, tensor: Any) -> np.ndarray:
     chosen = np.asarray(values[rows])
     return np.asarray(chosen if state is None else preprocessed(dict(state), chosen), tensor.dtype)
+
+
+def write_programs(folder: Path, form: str, states: Mapping[str, Any]) -> None:
+    """Write use.py, and what it needs to preprocess inputs by these `states`."""
+    programs = {"use.py": use_program(form, bool(states)), **(preprocess_programs() if states else {})}
+    for name, content in programs.items():
+        (folder / name).write_bytes(content)
+    if states:
+        write_json(folder / "preprocess.json", states)
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:

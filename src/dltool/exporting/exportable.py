@@ -74,16 +74,20 @@ def exportable(config: Config, facts: Facts, parts: Sequence[BuiltModel], outsid
             is_lookup = column is not None and isinstance(column.options, CategoryColumn)
             inputs.append(ExportInput(own[end], name, given[name], values, is_lookup))
         for name, tensor in shared.items():
-            given[name] = built.preprocessors[name](tensor) if name in built.preprocessors else tensor
-        found = built.core(
-            {name: given[name] for name in facts.inputs}
-            if isinstance(built.core.input, dict)
-            else next(iter(given.values()))
-        )
+            before = built.preprocessors.get(name)
+            given[name] = tensor if before is None else inside(before, number)(tensor)
+        core = inside(built.core, number)
+        named = {name: given[name] for name in facts.inputs}
+        found = core(named if isinstance(core.input, dict) else next(iter(named.values())))
         every.append(found if isinstance(found, dict) else {heads_of(config)[0].name: found})
     outputs = safe_names(list(every[0]), [*(each.name for each in inputs), *facts.inputs])
     found = {safe: mean([each[name] for each in every]) for name, safe in outputs.items()}
     return Exportable(keras.Model({each.name: each.tensor for each in inputs}, found), tuple(inputs), outputs)
+
+
+def inside(model: keras.Model, number: int) -> keras.Model:
+    """Return the model with a name of its own, as those of several parts stand in one model."""
+    return keras.Model(model.input, model.output, name=f"{model.name}_{number}")
 
 
 def mean(outputs: list[Any]) -> Any:

@@ -43,6 +43,11 @@ class Forecast:
     has_own_code: bool = False
 
     @property
+    def missing_packages(self) -> list[str]:
+        """Return the packages that the export needs and this environment lacks."""
+        return [package for package in PACKAGES[self.format] if importlib.util.find_spec(package) is None]
+
+    @property
     def description(self) -> str:
         if self.why:
             return self.why
@@ -117,17 +122,13 @@ def chosen(forecast: Sequence[Forecast], names: Sequence[str]) -> list[Forecast]
     Raises ConfigError: a format is unknown or impossible; MachineError: a package is missing."""
     by_name = {each.format: each for each in forecast}
     if names == ["all"]:
-        return [each for each in forecast if not each.why and not missing_packages(each.format)]
+        return [each for each in forecast if not each.why and not each.missing_packages]
     for name in names:
         if name not in by_name:
             hint = did_you_mean(near(name, by_name)) or f"expected {joined([*by_name, 'all'], 'or')}"
             raise ConfigError(f'unknown format "{name}"', hint)
         if by_name[name].why:
             raise ConfigError(f"{name}: {by_name[name].why}", "dltool export RUN lists what is possible")
-        if missing := missing_packages(name):
+        if missing := by_name[name].missing_packages:
             raise MachineError(f"{name} needs {joined(missing, 'and')}", install_extra(name))
     return [by_name[name] for name in dict.fromkeys(names)]
-
-
-def missing_packages(name: str) -> list[str]:
-    return [package for package in PACKAGES[name] if importlib.util.find_spec(package) is None]
