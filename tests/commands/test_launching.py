@@ -77,6 +77,7 @@ def test_ray(folder: Path, undisturbed: Any, tmp_path: Path):
     (folder / "launch.py").write_text(launcher, encoding="utf-8")
     # Ray writes into the home folder.
     own = {"HOME": str(tmp_path), "RAY_TRAIN_V2_ENABLED": "1", "RAY_USAGE_STATS_ENABLED": "0"}
+    own |= {"RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "300"}
     arguments = ["train", "small.yaml", "--name", "ray"]
     ((code, output),) = ended([started([sys.executable, "launch.py", *arguments], folder, own)], 500)
     assert code == 0, output[-3000:]
