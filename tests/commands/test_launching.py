@@ -86,7 +86,9 @@ def test_ray(folder: Path, undisturbed: Any, tmp_path: Path):
 
 def test_a_search_has_its_trials_on_all_workers(folder: Path):
     text = CONFIG.replace("epochs: 3", "epochs: 1")
-    text += "search:\n  trials: 4\n  seeds: 1\n  space:\n    training.optimizer.Adam.learning_rate: {log: [1e-4, 1e-2]}\n"
+    text += (
+        "search:\n  trials: 4\n  seeds: 1\n  space:\n    training.optimizer.Adam.learning_rate: {log: [1e-4, 1e-2]}\n"
+    )
     (folder / "search.yaml").write_text(text, encoding="utf-8")
     found = slurm_tasks(["search", "search.yaml", "--quiet"], folder)
     assert [code for code, _ in found] == [0, 0], found

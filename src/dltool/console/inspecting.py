@@ -54,7 +54,7 @@ def doctor(
             from dltool.commands.doctor import diagnose
 
             raise typer.Exit(show_diagnosis(diagnose(), as_json))
-        from dltool.commands.cluster_doctor import diagnose_cluster
+        from dltool.commands.doctor import diagnose_cluster
         from dltool.console.capture import captured_chatter
 
         with captured_chatter():

@@ -1,11 +1,10 @@
-"""`dltool doctor` for several workers: whether they reach each other, what differs, and how long their sums take."""
+"""The network between the workers of a cluster, tried without a training: which ports are reached, and what sums cost."""
 
 import socket
 import time
 from statistics import median
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from dltool.commands.doctor import Check
 from dltool.config.cluster import Cluster, host_and_port
 from dltool.errors import MachineError
 from dltool.imports import import_keras
@@ -25,8 +24,9 @@ THREADS = ("intra_op_threads", "inter_op_threads")
 """Settings that a config decides."""
 
 
-def diagnose_cluster(cluster: Cluster) -> list[Check]:
-    """Join the workers, and time sums over all of them. Every worker calls this; nothing is written.
+def tried(cluster: Cluster) -> tuple[list[Any], list[float]]:
+    """Join the workers, and time sums over all of them. Every worker calls this; nothing is written. Return the GPUs of
+    this worker, and the seconds of a sum of each size: those of the slowest worker.
 
     Raises MachineError: some have not come, a port is closed, or the workers differ; ConfigError: the addresses differ;
     WorkerLost: another worker failed."""
@@ -42,12 +42,7 @@ def diagnose_cluster(cluster: Cluster) -> list[Check]:
         seconds = meeting.decide(timed_sums(team), lambda all_: [max(each) for each in zip(*all_, strict=True)])
         if not cluster.is_chief:
             meeting.wait_for_end()
-    return [
-        Check("workers", "ok", f"all {cluster.size} have come, with the same versions and processor features"),
-        Check("ports", "ok", "each worker reaches the chief and its neighbours"),
-        Check("devices", "ok", "one GPU for each worker" if pinned["gpus"] else "the CPU of each worker"),
-        *(described(size, each, cluster.size) for size, each in zip(SIZES, seconds, strict=True)),
-    ]
+    return pinned["gpus"], seconds
 
 
 def refuse_closed_ports(meeting: Meeting) -> None:
@@ -99,13 +94,3 @@ def timed_sums(team: "Team") -> list[float]:
         lost = team.loss_of(error, "while sums were timed")
         raise lost or MachineError(f"TensorFlow cannot sum over the workers: {error.message}") from error
     return seconds
-
-
-def described(count: int, seconds: float, workers: int) -> Check:
-    """Return the time of a sum, and if it is long, the bandwidth: in a ring of N workers, each sends 2 (N - 1) / N of
-    its float32 numbers."""
-    sent = 4 * count * 2 * (workers - 1) / workers
-    detail = f"{1000 * seconds:.1f} ms"
-    if sent > 1e6:
-        detail += f"; each worker sends {sent / 1e6:.1f} MB, which is {sent / 1e6 / seconds:,.0f} MB a second"
-    return Check(f"sum of {count:,} number{'s' * (count > 1)}", "ok", detail)

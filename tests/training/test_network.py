@@ -6,9 +6,10 @@ import socket
 import pytest
 from tests.test_meeting import all_of, clusters
 
-from dltool.commands import cluster_doctor
-from dltool.commands.cluster_doctor import described, refuse_closed_ports
+from dltool.commands.doctor import check_sum
 from dltool.errors import MachineError, WorkerLost
+from dltool.training import network
+from dltool.training.network import refuse_closed_ports
 
 
 def test_workers_that_reach_each_other_have_no_problem():
@@ -16,7 +17,7 @@ def test_workers_that_reach_each_other_have_no_problem():
 
 
 def test_a_closed_port_is_named_on_all_workers(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(cluster_doctor, "listener", lambda *_: contextlib.nullcontext())
+    monkeypatch.setattr(network, "listener", lambda *_: contextlib.nullcontext())
     members = clusters(2)
     found = all_of(members, [refuse_closed_ports] * 2)
     for each in found:
@@ -37,6 +38,6 @@ def test_a_port_that_another_program_has_is_named():
 
 
 def test_a_long_sum_has_a_bandwidth():
-    assert described(1, 0.0028, 2).detail == "2.8 ms"
+    assert check_sum(1, 0.0028, 2).detail == "2.8 ms"
     # In a ring of four, each sends 1.5 times the 4 MB of its numbers.
-    assert described(1_000_000, 0.02, 4).detail == "20.0 ms; each worker sends 6.0 MB, which is 300 MB a second"
+    assert check_sum(1_000_000, 0.02, 4).detail == "20.0 ms; each worker sends 6.0 MB, which is 300 MB a second"
