@@ -1,4 +1,4 @@
-"""The network between the workers of a cluster, tried without a training: open ports, and what sums cost."""
+"""The network between the workers of a cluster, tried without training: open ports, and what sums cost."""
 
 import socket
 import time
