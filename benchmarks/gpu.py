@@ -22,10 +22,13 @@ name: gpu
 data: {source: {arrays: data.npz}, split: {validation: 0.02, test: 0.02}}
 model:
   layers:
-    - {Conv2D: {filters: 64, kernel_size: 3, padding: same, activation: relu}, repeat: 4}
+    - Conv2D: {filters: 64, kernel_size: 3, padding: same, activation: relu}
+    - Conv2D: {filters: 64, kernel_size: 3, padding: same, activation: relu}
+    - Conv2D: {filters: 64, kernel_size: 3, padding: same, activation: relu}
+    - Conv2D: {filters: 64, kernel_size: 3, padding: same, activation: relu}
     - GlobalAveragePooling2D
     - {Dense: {units: $classes, activation: softmax}}
-training: {optimizer: adam, loss: sparse_categorical_crossentropy, batch_size: 256, epochs: $(env.EPOCHS)}
+training: {optimizer: adam, loss: sparse_categorical_crossentropy, batch_size: 256, epochs: EPOCHS}
 """
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 COUNT = "import tensorflow as tf; print(len(tf.config.list_physical_devices('GPU')))"
@@ -44,7 +47,7 @@ def main(arguments: list[str]) -> None:
         generator = np.random.default_rng(0)
         x = generator.integers(0, 256, (options.rows, 32, 32, 3), dtype=np.uint8)
         np.savez(folder / "data.npz", x_train=x, y_train=np.arange(options.rows) % 10)
-        (folder / "config.yaml").write_text(CONFIG.replace("$(env.EPOCHS)", str(options.epochs)), encoding="utf-8")
+        (folder / "config.yaml").write_text(CONFIG.replace("EPOCHS", str(options.epochs)), encoding="utf-8")
         rows = {f"GPU, {each}": [f"{epoch_seconds(folder, each):.2f}"] for each in PRECISIONS}
         rows["CPU, float32"] = [f"{epoch_seconds(folder, 'float32', CUDA_VISIBLE_DEVICES=''):.2f}"]
         show_table(f"an epoch of {options.rows:,} images", rows, ["device, precision", "s"])
