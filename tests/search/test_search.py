@@ -205,6 +205,23 @@ def test_killed_in_trial_4_of_8_and_resumed_is_as_never_killed(tmp_path):
 
 
 @pytest.mark.slow
+def test_a_killed_trial_that_cannot_resume_begins_again(tmp_path):
+    """As its config names a file outside of its run."""
+    text = IRIS.replace("trials: 6", "trials: 2").replace("epochs: 9", "epochs: 2")
+    text = text.replace("  batch_size", f"  callbacks: [{{CSVLogger: {tmp_path}/log.csv}}]\n  batch_size")
+    (tmp_path / "iris.yaml").write_text(text)
+    assert command("search", tmp_path / "iris.yaml", "--runs", tmp_path / "runs", "--quiet", "--keep-all") == 0
+    metrics, result, search = metrics_of(tmp_path), result_of(tmp_path), search_in(tmp_path)
+    search.write(search.record().model_copy(update={"status": "running", "result": None}))
+    run = search.run(1)
+    assert run is not None
+    run.update("running")
+    run.results.unlink()
+    assert command("resume", search.path, "--quiet") == 0
+    assert (metrics_of(tmp_path), result_of(tmp_path)) == (metrics, result)
+
+
+@pytest.mark.slow
 def test_an_interrupted_search_says_how_to_go_on(tmp_path):
     (tmp_path / "iris.yaml").write_text(IRIS)
     process = start(tmp_path)

@@ -193,6 +193,7 @@ def fitted_model(
                 fitting,
                 observer=observer,
                 save_state=checkpoints.submit,
+                wait_for_state=checkpoints.wait,
                 save_best=lambda best: save_weights(best, run.best_weights),
                 should_stop=stages.stops.asked,
                 start=start,
