@@ -22,10 +22,10 @@ GROWTH: Mapping[str, int] = {
     "the program as it was first put in order": 31_000,
     "numbers that are right or refused, decisions, weights, own code, secrets, runs under attack": 4_000,
     "files as people have them": 4_600,
-    "folds, seeds, search and learning curves": 5_500,
-    "explanations, slices and drift, starting weights, cost, privacy": 6_200,
-    "several devices and machines, data in shards": 2_500,
-    "export with proof, eject, serve": 5_500,
+    "folds, seeds, search and learning curves": 5_800,
+    "explanations, slices and drift, starting weights, cost, privacy": 6_700,
+    "several devices and machines, data in shards": 3_300,
+    "export with proof, eject, serve": 5_900,
 }
 """What the source is for, and the most lines of each: a capability that is added gets a bound of its own."""
 MOST_LINES = sum(GROWTH.values())

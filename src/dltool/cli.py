@@ -18,25 +18,22 @@ from dltool.console.curve_app import curve
 from dltool.console.drift_app import drift
 from dltool.console.eject_app import eject
 from dltool.console.explain_app import explain
+from dltool.console.export_app import export
 from dltool.console.frame import frame
 from dltool.console.inspecting import describe, doctor, schema
 from dltool.console.options import (
     AllowedCode,
     ConfigFile,
-    FoldCount,
     Json,
     MovedData,
-    Quiet,
     RunFolder,
-    RunsFolder,
-    SeedCount,
     Settings,
-    with_counts,
 )
 from dltool.console.runs_app import runs_app
 from dltool.console.safe_streams import safe_streams
-from dltool.console.search_command import resumed_search, search
+from dltool.console.search_command import search
 from dltool.console.serve_app import serve
+from dltool.console.training_commands import resume, train
 from dltool.environment import concealed
 from dltool.imports import begin_own_process
 from dltool.text import os_words
@@ -66,59 +63,8 @@ def options(
     """Handle the options before a command."""
 
 
-@app.command()
-def train(
-    config: ConfigFile,
-    settings: Settings = None,
-    name: Annotated[str | None, Option(help="Name of the run; overrides the config.")] = None,
-    runs: RunsFolder = None,
-    seed: Annotated[int | None, Option(help="Seed; overrides the config.")] = None,
-    folds: FoldCount = None,
-    seeds: SeedCount = None,
-    smoke: Annotated[
-        bool, Option("--smoke", help="Smoke test in seconds: two epochs of two batches, nothing kept.")
-    ] = False,
-    profile: Annotated[
-        bool, Option("--profile", help="Show the time by activity; write a trace of some steps for TensorBoard.")
-    ] = False,
-    allow_code: AllowedCode = None,
-    as_json: Json = False,
-    quiet: Quiet = False,
-) -> None:
-    """Train, validate and test the model of a config; create a run directory."""
-    with frame(as_json, allow_code) as within:
-        document = within.read(config, with_counts(settings, folds, seeds), name=name, seed=seed)
-        from dltool.runs.directory import refuse_no_runs_folder
-
-        folder = runs or Path("runs")
-        if not smoke:
-            refuse_no_runs_folder(folder)
-        from dltool.commands import train as command
-
-        trained = partial(command.train, document, runs=folder, is_profiled=profile)
-        work = partial(command.smoke, document) if smoke else trained
-        within.carry_out(work, is_silent=quiet or as_json, is_quiet=quiet)
-
-
-@app.command()
-def resume(
-    run: RunFolder,
-    epochs: Annotated[int | None, Option(help="New total number of epochs; also extends a completed run.")] = None,
-    allow_change: Annotated[
-        bool, Option("--allow-change", help="Resume although the machine or package versions differ.")
-    ] = False,
-    moved: MovedData = None,
-    allow_code: AllowedCode = None,
-    as_json: Json = False,
-    quiet: Quiet = False,
-) -> None:
-    """Resume an interrupted run; the result is bit-identical to an uninterrupted one."""
-    with frame(as_json, allow_code) as within:
-        from dltool.commands.resume import resume as run_resume
-
-        again = partial(run_resume, run, epochs=epochs, allow_change=allow_change, settings=moved or ())
-        work = resumed_search(run, epochs or allow_change or moved) or again
-        within.carry_out(work, is_silent=quiet or as_json, is_quiet=quiet)
+app.command()(train)
+app.command()(resume)
 
 
 @app.command()
@@ -236,7 +182,7 @@ def check(
 
 
 app.add_typer(runs_app, name="runs")
-for leaf in (drift, eject, curve, search, serve):
+for leaf in (drift, export, eject, curve, search, serve):
     app.command()(leaf)
 
 

@@ -6,6 +6,7 @@
     ├── DataError              3   the data
     ├── RunError               4   a run directory or something in it
     ├── MachineError           5   disk, memory, network, a missing extra
+    │   └── WorkerLost         8   another worker of the cluster
     ├── TrainingDiverged       6   NaN or Inf in the loss
     ├── ExpectationMissed      7   an `expect:` of the config was not met
     └── Interrupted            130 or 143
@@ -30,7 +31,8 @@ EXIT_CODES: Mapping[int, str] = {
     4: "A run directory is missing, damaged, in use, or of a newer format.",
     5: "The machine: disk, memory, network, a missing package, other versions than those of a run to resume.",
     6: "The loss or a weight is NaN or infinite. The last finite state is saved.",
-    7: "An expectation was missed, or a reproduced run or ejected script differs. The run is complete.",
+    7: "An expectation was missed, or a reproduced run, an export or an ejected script differs. The run is complete.",
+    8: "Another worker of the cluster was lost. The last saved state is kept, and all workers can resume.",
     130: "Interrupted by Ctrl-C (SIGINT). A run that has begun is saved and can be resumed.",
     143: "Terminated (SIGTERM). A run that has begun is saved and can be resumed.",
 }
@@ -126,6 +128,12 @@ class RunError(DltoolError):
 
 class MachineError(DltoolError):
     exit_code = 5
+
+
+class WorkerLost(MachineError):
+    """Another worker of the cluster ended or is silent."""
+
+    exit_code = 8
 
 
 class DiskError(MachineError):

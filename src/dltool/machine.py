@@ -39,7 +39,9 @@ OTHER_VARIABLES: Mapping[str, str] = {
     "KERAS_HOME": "The folder of Keras's settings, datasets and weights; `~/.keras` by default.",
     "MLFLOW_EXPERIMENT_NAME": "The experiment that MLflow adds runs to; the run's name by default.",
     "MLFLOW_TRACKING_URI": "Where MLflow writes; `mlflow.db` beside the runs by default.",
+    "SLURM_PROCID": "With `--cluster slurm`: the worker that this is. Others of Slurm's variables name the machines.",
     "TERM": "`dumb` prints plain lines instead of a live table.",
+    "TF_CONFIG": "The addresses of the workers that train together, and which one this is; launchers set it.",
     "TF_ENABLE_ONEDNN_OPTS": "`0` turns oneDNN off. dltool turns it on; convolutions then train up to twice as fast.",
     "XDG_CACHE_HOME": "The folder of caches; `~/.cache` by default.",
 }

@@ -37,6 +37,26 @@ def test_a_complete_run_is_left_as_it_is(finished, dltool) -> None:
     assert {path: path.read_bytes() for path in before} == before
 
 
+def test_a_restarted_command_resumes_the_run_of_its_name(finished, dltool, tmp_path) -> None:
+    run = finished(TINY)
+    config, options = tmp_path / "example.yaml", ("--runs", run.parent.parent, "--run-or-resume", run.parent.name)
+    outcome = dltool("train", config, *options)
+    assert (outcome.code, outcome.stderr) == (0, "")
+    assert "is complete: nothing to do" in outcome.stdout
+    killed(run)
+    again = dltool("train", config, *options)
+    assert again.code == 0
+    assert "resumes after epoch" in again.stderr
+    assert Run(run).is_complete()
+    config.write_text(TINY + "\n", encoding="utf-8")
+    changed = dltool("train", config, *options)
+    assert changed.code == 2
+    assert "was trained with another config than" in changed.stderr
+    assert dltool("train", config, *options, "--name", "x").code == 2
+    assert dltool("train", config, *options, "--smoke").code == 2
+    assert len(list(run.parent.glob("[0-9]*"))) == 1
+
+
 @pytest.mark.slow
 def test_more_epochs_end_like_a_run_of_as_many_from_the_start(finished, dltool) -> None:
     whole = finished(FOUR_EPOCHS, folder="whole")

@@ -37,6 +37,10 @@ SOURCE = {"arrays": {"path": "/a.npz", "x": {"left": "l", "right": "r"}, "y": {"
 
 @pytest.fixture(scope="module")
 def two() -> Dataset:
+    return two_targets()
+
+
+def two_targets() -> Dataset:
     """Two inputs and two targets, of 118 rows."""
     generator = np.random.default_rng(0)
     kinds = generator.integers(0, 3, 118).astype(np.int32)

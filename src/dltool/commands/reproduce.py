@@ -106,7 +106,8 @@ def train_again(
         refuse_files(run, config)
     old = read_record(run)
     with stages.building():
-        experiment = new_experiment(config, dataset, recorded_threads(run, old), is_kept, kept_start(run))
+        experiment = new_experiment(config, dataset, recorded_threads(run, old), kept_start(run))
+        experiment = replace(experiment, is_kept=is_kept)
         refuse_other_weights(old, experiment.built)
         fitting = prepared_steps(experiment, recorded_strategy(run), old.teacher)
     for change in machine_changes(old, experiment.pinned):

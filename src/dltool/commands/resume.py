@@ -7,15 +7,18 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dltool.config.cluster import Cluster
 from dltool.errors import ConfigError, DltoolError
-from dltool.experiment.signals import StopNow, stop_requests
+from dltool.experiment.signals import StopNow, StopRequests, stop_requests
 from dltool.runs.directory import GROUP_RECORDS, open_run
 from dltool.runs.files import Run
 
 if TYPE_CHECKING:
     from dltool.curve.outcome import CurveOutcome
     from dltool.experiment.finishing import TrainingOutcome
+    from dltool.experiment.following import Followed
     from dltool.experiment.listener import Progress
+    from dltool.meeting import Meeting
 
 
 @dataclass(frozen=True)
@@ -32,13 +35,19 @@ class AlreadyComplete:
 
 
 def resume(
-    path: Path, *, epochs: int | None, allow_change: bool, settings: Sequence[str] = (), progress: "Progress"
-) -> "TrainingOutcome | CurveOutcome | AlreadyComplete":
+    path: Path,
+    *,
+    epochs: int | None,
+    allow_change: bool,
+    settings: Sequence[str] = (),
+    cluster: Cluster | None = None,
+    progress: "Progress",
+) -> "TrainingOutcome | CurveOutcome | AlreadyComplete | Followed":
     """Resume from the newest valid checkpoint, unless the run is complete; write a report that is missing. A learning
     curve trains what is left.
 
     `epochs` changes the number of epochs. `allow_change` resumes on a different machine. `settings`
-    are `--set` arguments with locations of the data.
+    are `--set` arguments with locations of the data. In a `cluster`, only the chief needs the run.
 
     Raises DataError: the data has changed; MachineError: the machine differs in a way that can change result bits;
     RunError: the run is in use, or damaged; DltoolError: training fails."""
@@ -49,6 +58,29 @@ def resume(
         from dltool.commands.curve import resume_curve
 
         return resume_curve(path, progress)
+    with stop_requests() as stops:
+        options = epochs, allow_change, settings, progress, stops
+        if cluster is None:
+            return resume_run(path, *options)
+        from dltool.experiment.following import follow
+        from dltool.meeting import meeting_of
+
+        with meeting_of(cluster) as meeting:
+            if cluster.is_chief:
+                return resume_run(path, *options, meeting)
+            return follow(None, settings, progress, stops, meeting)
+
+
+def resume_run(
+    path: Path,
+    epochs: int | None,
+    allow_change: bool,
+    settings: Sequence[str],
+    progress: "Progress",
+    stops: StopRequests,
+    meeting: "Meeting | None" = None,
+) -> "TrainingOutcome | AlreadyComplete":
+    """Resume a run as :func:`resume`, with the workers of the `meeting`, if given."""
     run = open_run(path)
     # Before the lock: a completed run may be read-only.
     if epochs is None and run.is_complete():
@@ -60,16 +92,20 @@ def resume(
         write_missing_report(run, settings, progress)
         return already_complete(run)
     # Slow imports come after the lock, so that a second writer fails at once.
-    with stop_requests() as stops, run.locked():
+    with run.locked():
         if epochs is None and run.is_complete():
             return already_complete(run)
         try:
+            if meeting is not None:
+                from dltool.experiment.following import packed_run
+
+                meeting.of_chief(["resume", epochs], packed_run(run))
             from dltool.experiment.new_training import Terms
             from dltool.experiment.resuming import resume_locked
             from dltool.experiment.stages import Stages
             from dltool.folds.part_runs import parts_of
 
-            terms = Terms(parts=partial(parts_of, allow_change=allow_change, settings=settings))
+            terms = Terms(parts=partial(parts_of, allow_change=allow_change, settings=settings), meeting=meeting)
             stages = Stages(progress, stops, is_whole=True)
             return resume_locked(run, epochs, allow_change, settings, stages, terms)
         except StopNow as stop:

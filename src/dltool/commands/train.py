@@ -1,21 +1,28 @@
 """`dltool train`: one training from a config file, or a short one that tries everything."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dltool.config.cluster import Cluster
 from dltool.config.keras.objects import UNKNOWN
 from dltool.config.load import Document, build_config, with_settings
+from dltool.config.text.yaml_reader import MOST_BYTES
 from dltool.data.checked import checked_config
-from dltool.errors import RunError
+from dltool.errors import ConfigError, RunError
 from dltool.experiment.finishing import TrainingOutcome
 from dltool.experiment.new_run import temporary_runs
 from dltool.experiment.new_training import Terms, train_until_stopped
 from dltool.experiment.parts import PartsOf, no_parts
-from dltool.experiment.signals import stop_requests
+from dltool.experiment.signals import StopRequests, stop_requests
 from dltool.experiment.stages import Stages
 from dltool.folds.part_runs import parts_of
+from dltool.runs.directory import LATEST
+from dltool.runs.files import Run
 
 if TYPE_CHECKING:
+    from dltool.commands.resume import AlreadyComplete
+    from dltool.experiment.following import Followed
     from dltool.experiment.listener import Progress
 
 SMOKE_EPOCHS = 2
@@ -44,6 +51,45 @@ def train(
         parts: PartsOf = no_parts if most_rows is not None else parts_of
         terms = Terms(most_rows, is_kept, is_profiled, parts=parts)
         return train_until_stopped(document, runs, Stages(progress, stops, is_whole=True), terms)
+
+
+def train_together(
+    document: Document, *, runs: Path, cluster: Cluster | None, resumes: bool, is_profiled: bool, progress: "Progress"
+) -> "TrainingOutcome | AlreadyComplete | Followed":
+    """Train as :func:`train`, as a worker of the `cluster`, if given: its chief has the run.
+
+    With `resumes`, the newest run of the name is resumed if there is one; nothing is done if it is complete.
+
+    Raises DltoolError: as :func:`train`; WorkerLost: another worker ended before."""
+    with stop_requests() as stops:
+        terms = Terms(is_profiled=is_profiled, parts=parts_of)
+        if cluster is None:
+            return train_or_resume(document, runs, progress, stops, terms, resumes)
+        from dltool.experiment.following import follow, refuse_unfit
+        from dltool.meeting import meeting_of
+
+        refuse_unfit(document, cluster)
+        with meeting_of(cluster) as meeting:
+            if cluster.is_chief:
+                return train_or_resume(document, runs, progress, stops, replace(terms, meeting=meeting), resumes)
+            return follow(document, (), progress, stops, meeting)
+
+
+def train_or_resume(
+    document: Document, runs: Path, progress: "Progress", stops: StopRequests, terms: Terms, resumes: bool
+) -> "TrainingOutcome | AlreadyComplete":
+    """Begin a run, or resume the newest one of its name; raises ConfigError: that has another config."""
+    newest = Run(runs / build_config(document).name / LATEST) if resumes else None
+    if newest is not None and newest.record.exists():
+        from dltool.commands.resume import resume_run
+
+        if newest.read(newest.config, MOST_BYTES) != document.content:
+            message = f"{newest.path} was trained with another config than {document.shown_as}"
+            raise ConfigError(message, "give the changed config another name")
+        return resume_run(newest.path.resolve(), None, False, (), progress, stops, terms.meeting)
+    if terms.meeting is not None:
+        terms.meeting.of_chief(["train", None])
+    return train_until_stopped(document, runs, Stages(progress, stops, is_whole=True), terms)
 
 
 def smoke(document: Document, progress: "Progress") -> TrainingOutcome:

@@ -15,6 +15,7 @@ from rich.text import Text
 from dltool.config.text.tree import format_path
 from dltool.console.consoles import StreamConsole, data_text, show_json, stderr_console, stdout_console
 from dltool.console.explanations import show_explanation
+from dltool.console.exports import show_ejection, show_exports, show_forecast
 from dltool.console.part_table import fold_sizes, part_lines
 from dltool.console.problems import problems_as_json, render_error
 from dltool.console.table_layout import aligned_table, plain_table, show_columns, show_curve, show_drift, show_groups
@@ -25,7 +26,6 @@ from dltool.text import counted, duration, joined, number, numbers, shape, short
 
 if TYPE_CHECKING:
     from dltool.commands.check import CheckOutcome
-    from dltool.commands.eject import EjectionOutcome
     from dltool.commands.evaluate import EvaluationOutcome
     from dltool.commands.predict import PredictionOutcome
     from dltool.commands.report import ReportOutcome
@@ -72,7 +72,7 @@ def show(outcome: Any, *, as_json: bool, is_quiet: bool = False) -> None:
         stderr_console().print(Text("warning: ", "yellow") + data_text(warning))
     if as_json:
         show_json(outcome.record())
-    elif not (is_quiet and kind in ("TrainingOutcome", "SearchOutcome", "CurveOutcome")):
+    elif kind != "Followed" and not (is_quiet and kind in ("TrainingOutcome", "SearchOutcome", "CurveOutcome")):
         IN_WORDS[kind](outcome, stdout_console())
 
 
@@ -327,12 +327,6 @@ def show_search(outcome: "SearchOutcome", console: StreamConsole) -> None:
         console.next_step(f"dltool train {with_code(found['best'])}")
 
 
-def show_ejection(outcome: "EjectionOutcome", console: StreamConsole) -> None:
-    console.print(data_text(outcome.checked), soft_wrap=True)
-    console.print(data_text(f"files {', '.join(outcome.files)} in {outcome.out}"), soft_wrap=True)
-    console.next_step(f"cd {shlex.quote(str(outcome.out))} && python train.py")
-
-
 IN_WORDS: Mapping[str, Callable[[Any, StreamConsole], None]] = {
     "TrainingOutcome": show_training,
     "SearchOutcome": show_search,
@@ -345,6 +339,8 @@ IN_WORDS: Mapping[str, Callable[[Any, StreamConsole], None]] = {
     "ExplanationOutcome": show_explanation,
     "CurveOutcome": show_curve,
     "DriftOutcome": show_drift,
+    "ExportForecast": show_forecast,
+    "ExportOutcome": show_exports,
     "EjectionOutcome": show_ejection,
 }
 """By class name: importing all classes would be slow."""

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from dltool.config.columns import CategoryColumn, ColumnType, TextColumn
-from dltool.config.outputs import heads_of
+from dltool.config.outputs import OutputSpec, heads_of
 from dltool.config.schema import Config
 from dltool.data.arrays.rows import Rows, stack
 from dltool.data.facts import Facts
@@ -69,10 +69,12 @@ class Inference:
         batch, targets, *_ = layout.batch(tensors, rows)
         values, logits = {}, []
         for head, target, output in each_head(self.built, targets, self.built.core(batch, training=False)):
-            exact = at_least_float32(output)
-            values[head.name] = exact if head.target else squared_error(self.built, head, target, exact)
+            values[head.name] = self.value(head, target, at_least_float32(output))
             logits += before_sigmoid(head, output)
         return values, logits
+
+    def value(self, head: OutputSpec, target: Any, output: Any) -> Any:
+        return output if head.target else squared_error(self.built, head, target, output)
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from dltool.experiment.parts import PartsOf, no_parts
 from dltool.experiment.stages import Stages
 from dltool.experiment.teaching import prepared_steps
 from dltool.machine import git_commit
+from dltool.meeting import Meeting
 from dltool.runs.directory import refuse_unwritable
 from dltool.runs.files import Run
 from dltool.runs.recorded import with_table_at
@@ -41,7 +42,7 @@ class Terms:
     Without `is_kept`, the run's location is not shown, and it has neither figures nor a report. With `is_profiled`, the
     run holds a profile. Without `is_tested`, the test split is never looked at. For `read` see
     :func:`dltool.data.dataset.load_data`. `parts` are those of the run; `part` is the path of the run if it is itself
-    one, with the `threads` of the whole."""
+    one, with the `threads` of the whole. `meeting` is that of the cluster whose chief trains the run."""
 
     most_rows: int | None = None
     is_kept: bool = True
@@ -51,6 +52,7 @@ class Terms:
     parts: PartsOf = no_parts
     part: Path | None = None
     threads: int | None = None
+    meeting: Meeting | None = None
 
 
 PLAIN = Terms()
@@ -77,8 +79,8 @@ def train_until_stopped(document: Document, runs: Path, stages: Stages, terms: T
     whole = None if terms.part is None else Run(terms.part).whole
     with stages.building():
         start = None if whole is None else kept_start(whole)
-        experiment = new_experiment(config, dataset, terms.threads, terms.is_kept, start)
-        experiment = replace(experiment, is_tested=terms.is_tested)
+        experiment = new_experiment(config, dataset, terms.threads, start, terms.meeting)
+        experiment = replace(experiment, is_kept=terms.is_kept, is_tested=terms.is_tested)
         fitting = prepared_steps(experiment, teacher=None if whole is None else read_record(whole).teacher)
         fitting.profile.is_wanted = terms.is_profiled
         if config.training.precision == "mixed_float16" and not experiment.pinned["gpus"]:
@@ -86,7 +88,7 @@ def train_until_stopped(document: Document, runs: Path, stages: Stages, terms: T
     started, teacher = experiment.built.started, fitting.steps.teacher
     lines = [*overrides(document, config), *start_lines(None if started is None else started.record)]
     lines += [] if teacher is None else [TeacherRecord.model_validate(teacher.record).words]
-    progress.prepared(config, dataset.facts, experiment.built.full.count_params(), lines)
+    progress.prepared(config, dataset.facts, experiment.built.full.count_params(), [*lines, *fitting.steps.summary])
     # In an untrusted run directory, git could run programs from it.
     git = read_record(whole).git if whole is not None else git_commit(document.path.absolute().parent)
     fields = {"most_rows": terms.most_rows, "git": git}

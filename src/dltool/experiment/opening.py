@@ -1,6 +1,6 @@
 """A config with its data and its model, from a config file or from a run directory."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,6 +9,7 @@ from dltool.config.schema import Config
 from dltool.data.dataset import Dataset, Read, load_data
 from dltool.data.facts import Facts
 from dltool.errors import ConfigError, DataError, RunError, UnreadableConfig
+from dltool.experiment.joining import Met, joined
 from dltool.experiment.refusals import refuse_files, refuse_other_preprocessing, refuse_other_weights
 from dltool.imports import is_own_process
 from dltool.runs.files import Run
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 class Experiment:
     """A model and its data, ready to train or to evaluate. `pinned` are the settings that determine result bits.
 
-    `is_kept`: the run remains, so figures are drawn. `is_tested`: the best model is measured on the test split."""
+    `is_kept`: figures are drawn. `is_tested`: the best model is tested. For `prepare` see `joined`."""
 
     config: Config
     dataset: Dataset
@@ -40,10 +41,11 @@ class Experiment:
     pinned: Mapping[str, Any]
     is_kept: bool = True
     is_tested: bool = True
+    prepare: Callable[..., Any] | None = None
 
 
 def new_experiment(
-    config: Config, dataset: Dataset, threads: int | None = None, is_kept: bool = True, start: Path | None = None
+    config: Config, dataset: Dataset, threads: int | None = None, start: Path | None = None, meeting: Met = None
 ) -> Experiment:
     """Build the model for the data, its preprocessing fitted on the training split alone.
 
@@ -60,10 +62,11 @@ def new_experiment(
     threads, why = (threads, "as recorded") if threads else choose_threads(config, dataset.facts)
     pinned = pin(config.seed, threads) | {"why_threads": why}
     config = with_networks(config)
+    prepare = joined(meeting, config, dataset, pinned)
     built = build_model(config, dataset.facts, dataset.examples("train").inputs, fitted_to(dataset), start=start)
     check_fit(config, dataset.facts, built, dataset.inputs)
     refuse_unexplainable(config, dataset.facts, built)
-    return Experiment(config, dataset, built, pinned, is_kept)
+    return Experiment(config, dataset, built, pinned, prepare=prepare)
 
 
 def recorded_data(

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 from dltool.config.schema import MOST_EPOCHS, Config
 from dltool.config.text.dump import dump_yaml
 from dltool.config.text.yaml_reader import MOST_BYTES
+from dltool.data.dataset import Dataset
 from dltool.durable_files import disk_errors
 from dltool.errors import ConfigError, MachineError, Problem, RunError
 from dltool.experiment.finishing import TrainingOutcome, complete, metrics_line, report_of_training
+from dltool.experiment.joining import joined
 from dltool.experiment.new_training import PLAIN, Terms
 from dltool.experiment.opening import (
     Experiment,
@@ -25,7 +27,7 @@ from dltool.runs.checkpoint_file import REMOVED, Checkpoint, has_checkpoints, ne
 from dltool.runs.checkpoint_state import check_saved_state
 from dltool.runs.files import Run, digest
 from dltool.runs.recorded import Change, machine_changes, recorded_config, refuse_unset
-from dltool.runs.records import RunRecord, in_sentence, read_record
+from dltool.runs.records import RunRecord, in_sentence, read_record, recorded_threads
 from dltool.tracking import refuse_missing_extras
 
 if TYPE_CHECKING:
@@ -57,10 +59,10 @@ def resume_locked(
             config = with_epochs(config, epochs, position["epoch"])
             position["stop"] = False
     from dltool.training.state import TrainingState
+    from dltool.training.worker_state import state_of_worker
 
     with stages.building():
-        model = recorded_model(run, config, dataset.facts, is_pretrained=checkpoint is None)
-        experiment = Experiment(config, dataset, *model, terms.is_kept, terms.is_tested)
+        experiment = recorded_experiment(run, config, dataset, checkpoint is None, terms)
         if checkpoint:
             refuse_other_model(checkpoint, experiment.built.core)
         changes = refuse_changes(record, experiment.pinned, allow_change, progress)
@@ -71,10 +73,26 @@ def resume_locked(
     noted = noted_resumption(record, changes, experiment.pinned)
     go_back_to(run, noted, state, None if epochs is None else config, progress)
     start = None if checkpoint is None or state is None else TrainingState(list(checkpoint.arrays), state)
+    if start is not None and terms.meeting is None:
+        start = state_of_worker(start, 0, 1)
     outcome = complete(run, experiment, fitting, stages, start, parts)
     if terms.is_kept and run.whole is None:
         report_of_training(run, experiment, outcome.assessment, stages, parts)
     return outcome
+
+
+def recorded_experiment(run: Run, config: Config, dataset: Dataset, starts_over: bool, terms: Terms) -> Experiment:
+    """Build the model of a run on its data, with the other workers of the terms' cluster, if any."""
+    prepare, size = None, {}
+    if terms.meeting is not None:
+        from dltool.training.numerics import pin
+
+        starts_over = terms.meeting.of_chief(starts_over)[0]
+        pinned = pin(config.seed, recorded_threads(run, read_record(run)))
+        prepare = joined(terms.meeting, config, dataset, pinned)
+        size = {"workers": terms.meeting.cluster.size}
+    built, found = recorded_model(run, config, dataset.facts, starts_over)
+    return Experiment(config, dataset, built, {**found, **size}, terms.is_kept, terms.is_tested, prepare)
 
 
 def refuse_extension(run: Run, config: Config, has_parts: bool) -> None:

@@ -32,6 +32,10 @@ def prepared_steps(
     recorded. Raises RunError: it has changed, or is gone; ConfigError: a new one does not fit."""
     from dltool.training.fit import prepare_fit
 
+    if experiment.prepare is not None:
+        # A worker of a cluster, which has no teacher.
+        fitting: Fitting = experiment.prepare(experiment.built, experiment.config, experiment.dataset, strategy)
+        return fitting
     model = experiment.built, experiment.config, experiment.dataset
     try:
         found = opened_teacher(*model, teacher)

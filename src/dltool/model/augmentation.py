@@ -102,3 +102,11 @@ def apply_mixing(
             applied.append(apply_layer(layer, [source], place))
         source = Placed(applied[-1].output, place)
     return applied, (before, labels)
+
+
+def augmented(augmentation: keras.Model | None, inputs: Any, targets: Any) -> tuple[Any, Any]:
+    """Return a batch after augmentation, which may mix the targets of its single output."""
+    if augmentation is None or len(augmentation.inputs) == 1:
+        return inputs if augmentation is None else augmentation(inputs, training=True), targets
+    inputs, mixed = augmentation([inputs, *keras.tree.flatten(targets)], training=True)
+    return inputs, keras.tree.pack_sequence_as(targets, [mixed])

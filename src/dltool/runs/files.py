@@ -43,8 +43,7 @@ PART = re.compile(r"[1-9][0-9]{0,2}")
 DEEPEST = 100
 """Most levels of a JSON document: Python's limit ends whoever walks through a deep one."""
 LINE_LIMIT = 2**20  # bytes of a line of metrics.jsonl
-SECONDS_BETWEEN_SYNCS = 1.0
-"""Least time between syncs of metrics.jsonl, as epochs may be short."""
+SECONDS_BETWEEN_SYNCS = 1.0  # of metrics.jsonl, as epochs may be short
 PATIENCE = 0.1  # seconds; a process that only tests the lock holds it for some microseconds
 
 
@@ -89,6 +88,7 @@ class Run:
         "A folder for each evaluation, such as `test/`: its metrics, predictions, figures and `distributions.json`.",
     )
     explanation = Inside("explanation/", "Folders: `test/explanation.json`, `examples.npz`, `figures/`.")
+    exports = Inside("exports/", "A folder for each verified export, such as `onnx/`: the model and `check.json`.")
     figures = Inside("figures/", "The learning curves and the figures of further sections, as SVG.")
     folds = Inside("folds/", "With `data.split.folds`, a run for each fold: `folds/1`, …, without model and report.")
     seeds = Inside("seeds/", "With `training.seeds`, a run for each further seed: `seeds/2`, …, likewise.")

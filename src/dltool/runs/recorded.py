@@ -60,6 +60,9 @@ def machine_changes(record: RunRecord, pinned: Mapping[str, Any]) -> list[Change
     """Return the differences between the recorded machine and settings and today's. `pinned` are today's settings."""
     changes = list(differences(chosen(record.machine, COMPARED), chosen(describe_machine(), COMPARED)))
     changes += differences(chosen(record.pinned, PINNED), chosen(pinned, PINNED))
+    # One process records no number of workers.
+    was, now = ({"workers": found.get("workers", 1)} for found in (record.pinned, pinned))
+    changes += differences(was, now)
     return changes[:MOST_CHANGES]
 
 

@@ -248,16 +248,16 @@ def make_tables(
     weights: Rows | None = None,
     preprocessing: Preprocessing | None = None,
     taught: Mapping[str, np.ndarray] = MappingProxyType({}),
+    memory: int | None = None,
 ) -> BatchTables:
-    """Build the tables of raw `inputs`, of `targets` (rows, …) by output name, of `weights` (rows,), and of the outputs
-    of a teacher, `taught` (rows, …) by output name. An output without a target is compared with the preprocessed
-    input. `preprocessing` is that of earlier tables of the model."""
+    """Build the tables of raw `inputs`, of `targets` (rows, …) and a teacher's outputs, `taught`, by output name, and
+    of `weights` (rows,). An output without a target is compared with the input. `memory` is the machine's, in bytes."""
     layout = Layout(built, inputs, targets, weights, preprocessing, taught)
-    return Resident(layout) if are_resident(layout.row_bytes, layout.rows) else Streamed(layout)
+    return Resident(layout) if are_resident(layout.row_bytes, layout.rows, memory) else Streamed(layout)
 
 
-def are_resident(row_bytes: int, rows: int) -> bool:
-    return row_bytes * rows * RESIDENT_SHARE <= usable_memory()
+def are_resident(row_bytes: int, rows: int, memory: int | None = None) -> bool:
+    return row_bytes * rows * RESIDENT_SHARE <= (memory or usable_memory())
 
 
 def bytes_of_row(specs: Sequence[tf.TensorSpec]) -> int:

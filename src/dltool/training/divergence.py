@@ -9,9 +9,9 @@ import numpy as np
 import tensorflow as tf
 
 from dltool.config.last_layer import LAYERS
-from dltool.data.arrays.shard_order import Order
 from dltool.errors import ConfigPath
 from dltool.model.apply import Applied
+from dltool.model.augmentation import augmented
 from dltool.model.calls import call_of
 from dltool.model.keras_objects import OUT_OF_MEMORY, make
 from dltool.training.batches import Layout, tensor
@@ -39,13 +39,11 @@ class Cause:
     related: tuple[tuple[ConfigPath, str], ...] = ()
 
 
-def cause_of(steps: Steps, order: Order, step: int, losses: Sequence[float]) -> Cause:
-    """Return the cause of a step (0-based) over the rows `order`, with the model as it was before it.
+def cause_of(steps: Steps, rows: np.ndarray, losses: Sequence[float]) -> Cause:
+    """Return the cause of a step over these rows, with the model as it was before it.
 
     `losses` are those of the epochs and steps before. The random state of the model changes."""
-    size, layout = steps.train.batch_size, by_name(steps)
-    rows = order[step * size : (step + 1) * size]
-    rows = rows[rows >= 0]
+    layout = by_name(steps)
     inputs, targets, *_ = layout.batch(list(map(tensor, layout.arrays(rows, layout.groups))), np.arange(len(rows)))
     try:
         cause = next(causes(steps, inputs, targets, rows))
@@ -64,11 +62,7 @@ def causes(steps: Steps, inputs: Any, targets: Any, rows: np.ndarray) -> Iterato
     """Yield what is not finite for a batch of preprocessed inputs and targets, in the order of the computation."""
     built, core = steps.built, steps.core
     yield from causes_in_data(steps, inputs, targets, rows)
-    if built.augmentation is not None and len(built.augmentation.inputs) > 1:
-        inputs, mixed = built.augmentation([inputs, *tf.nest.flatten(targets)], training=True)
-        targets = tf.nest.pack_sequence_as(targets, [mixed])
-    elif built.augmentation is not None:
-        inputs = built.augmentation(inputs, training=True)
+    inputs, targets = augmented(built.augmentation, inputs, targets)
     for values in tf.nest.flatten(inputs):
         if not is_finite(values).all():
             yield Cause(f"augmentation makes NaN or infinity {share(values, rows)}", CLEAN, (*DATA, "augmentation"))

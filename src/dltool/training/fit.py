@@ -67,14 +67,17 @@ def prepare_fit(
 
     Raises ConfigError: loss, metrics, class weights or a layer cannot take the data; MachineError: memory ran out."""
     with plain_failures(config):
-        fitting = Fitting(Steps(built, config, dataset, strategy, steps, teacher))
-        fitting.steps.train.pace = pace or Pace()
-        fitting.steps.trace()
-        if ALLOWED:
-            rows = dataset.split.train[:FEW_ROWS]
-            refuse_unlike_when_loaded(built, {name: values[rows] for name, values in dataset.inputs.items()})
-        refuse_monitors_of_several_numbers(config, built.core, fitting.recovery.best.monitor)
-        return fitting
+        return traced(Fitting(Steps(built, config, dataset, strategy, steps, teacher)), dataset, pace)
+
+
+def traced(fitting: "Fitting", dataset: Dataset, pace: Pace | None) -> "Fitting":
+    fitting.steps.train.pace = pace or Pace()
+    fitting.steps.trace()
+    if ALLOWED:
+        rows = dataset.split.train[:FEW_ROWS]
+        refuse_unlike_when_loaded(fitting.steps.built, {name: values[rows] for name, values in dataset.inputs.items()})
+    refuse_monitors_of_several_numbers(fitting.config, fitting.core, fitting.recovery.best.monitor)
+    return fitting
 
 
 def fit(
@@ -112,7 +115,7 @@ class Fitting:
 
     def __init__(self, steps: Steps) -> None:
         self.steps, self.core, self.config, self.profile = steps, steps.core, steps.config, steps.profile
-        best = make_best(self.config, steps.built, len(steps.validation_rows) > 0)
+        best = make_best(self.config, steps.built, steps.is_validated)
         callbacks = make_callbacks(self.config, steps.built)
         self.callback_list = keras.callbacks.CallbackList(
             list(callbacks), model=self.core, epochs=steps.epochs, steps=steps.count, verbose=0
@@ -150,7 +153,7 @@ class Fitting:
         began, epoch = time.perf_counter(), self.position.epoch
         self.begin_epoch(epoch)
         self.run_steps(self.steps.order(epoch))
-        logs, rate = logs_of(self.core.get_metrics_result()), learning_rate(self.core)
+        logs, rate = self.steps.measured(self.core.get_metrics_result()), learning_rate(self.core)
         try:
             with averaged(self.core):
                 logs |= {f"val_{name}": value for name, value in self.validate().items()}
@@ -216,7 +219,7 @@ class Fitting:
     def validate(self) -> dict[str, float]:
         """Return loss and metrics of the validation split, under their own names; empty without one."""
         steps, rows = self.steps, self.steps.validation_rows
-        if not len(rows):
+        if not steps.is_validated:
             return {}
         count = steps.test.steps(len(rows))
         self.observer.validation_begins()
@@ -231,7 +234,7 @@ class Fitting:
                 while done < count:
                     self.leave_if_asked()
                     done, _, results = steps.test(rows, done, min(count, done + steps.test.pace.steps))
-                logs = logs_of(results)
+                logs = steps.measured(results)
             with self.calling_back():
                 self.callback_list.on_test_batch_end(count - 1, logs)
                 self.callback_list.on_test_end(logs)

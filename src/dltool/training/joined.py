@@ -21,7 +21,11 @@ MOST_BYTES = 2**26
 
 
 def joined_tables(
-    built: BuiltModel, examples: Examples, targets: Mapping[str, np.ndarray], taught: Mapping[str, np.ndarray]
+    built: BuiltModel,
+    examples: Examples,
+    targets: Mapping[str, np.ndarray],
+    taught: Mapping[str, np.ndarray],
+    memory: int | None = None,
 ) -> BatchTables:
     """Build the tables of the examples, with `targets` and a teacher's outputs by output name, for loops that feed the
     joined vector if the model has one and the table is small."""
@@ -31,13 +35,13 @@ def joined_tables(
     vector, rows = joined_vector(built.core) if is_plain else None, len(examples)
     is_joined = vector is not None and 4 * math.prod(vector.shape[1:]) * rows <= MOST_BYTES
     if not is_joined:
-        return make_tables(built, examples.inputs, targets, examples.weights, taught=taught)
+        return make_tables(built, examples.inputs, targets, examples.weights, taught=taught, memory=memory)
     columns = Layout(built, examples.inputs, targets, examples.weights, in_advance=True)
     join, stored = keras.Function(built.core.input, vector), columns.stored(np.arange(rows), columns.inputs)
     joined = np.asarray(join({name: tf.constant(values) for name, values in stored.items()}))
     layout = Layout(replace(built, preprocessors={}), {"": joined}, targets, examples.weights)
     layout.columns, layout.vector = columns, vector
-    return Resident(layout) if are_resident(layout.row_bytes, rows) else Streamed(layout)
+    return Resident(layout) if are_resident(layout.row_bytes, rows, memory) else Streamed(layout)
 
 
 def joined_vector(core: keras.Model) -> Any:

@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from dltool.data.arrays.shard_order import Order
+from dltool.model.augmentation import augmented
 from dltool.training.batches import BatchTables
 from dltool.training.joined import taking
 from dltool.training.numerics import Strategy, grappler_off, takes_any_size
@@ -164,12 +165,7 @@ def train_loop(
     """Return the training loop. Without `weighting` all examples count the same; `lesson` is that of a teacher."""
 
     def step(inputs: Any, targets: Any, weights: Any, taught: Any) -> Any:
-        if augmentation is not None and len(augmentation.inputs) > 1:
-            (single,) = tf.nest.flatten(targets)
-            inputs, mixed = augmentation([inputs, single], training=True)
-            targets = tf.nest.pack_sequence_as(targets, [mixed])
-        elif augmentation is not None:
-            inputs = augmentation(inputs, training=True)
+        inputs, targets = augmented(augmentation, inputs, targets)
         data: tuple[Any, ...] = (inputs, targets)
         if weighting is not None:
             data = (inputs, targets, weighting.of_batch(targets, weights))

@@ -168,13 +168,17 @@ class Strategy:
     grappler: bool = True
 
 
-def choose_strategy(config: Config, built: BuiltModel, tables: BatchTables, steps: int) -> Strategy:
+def choose_strategy(
+    config: Config, built: BuiltModel, tables: BatchTables, steps: int, is_cluster: bool = False
+) -> Strategy:
     """Choose the strategy for a compiled model and `steps` steps in total."""
     if config.training.privacy is not None:
         why = "private steps have gradients of single examples"
         return Strategy(jit_compile=False, rewrites=False, why={"jit_compile": why, "rewrites": why})
     wanted = config.training.jit_compile
     rule = jit_rule(config, built, tables, steps) if wanted is None else (wanted, "the config says so", True)
+    if is_cluster:
+        rule = False, "XLA does not reach other workers", True
     jit_compile, why, grappler = rule
     found: tuple[str, ...] = ()
     if config.training.rewrites is False:

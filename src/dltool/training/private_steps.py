@@ -16,6 +16,7 @@ import tensorflow as tf
 from dltool.config.privacy_checks import spending
 from dltool.config.schema import Config
 from dltool.errors import ConfigError, ConfigPath, Problem
+from dltool.model.augmentation import augmented
 from dltool.model.build import BuiltModel
 from dltool.model.keras_objects import KERAS_ERRORS
 from dltool.training.compile import loss_functions
@@ -100,8 +101,7 @@ def private_step(built: BuiltModel, noise: Noise, weighting: Weighting | None) -
     core, losses = built.core, loss_functions(built)
 
     def step(inputs: Any, targets: Any, weights: Any, _: Any, share: Any) -> Any:
-        if built.augmentation is not None:
-            inputs = built.augmentation(inputs, training=True)
+        inputs, targets = augmented(built.augmentation, inputs, targets)
         own = None if weighting is None else weighting.of_batch(targets, weights)
 
         def forward() -> tuple[Any, Any]:

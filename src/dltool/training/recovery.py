@@ -137,7 +137,8 @@ class Recovery:
         else:
             what = f"the loss is {'NaN' if math.isnan(loss) else 'infinite'}"
         message = f"{what} in epoch {position.epoch + 1}, step {step + 1} of {self.steps.count}"
-        cause = cause_of(self.steps, order, reached, [record.logs["loss"] for record in position.history] + losses)
+        rows = self.steps.batch_rows(order, reached)
+        cause = cause_of(self.steps, rows, [record.logs["loss"] for record in position.history] + losses)
         place = cause.place or (*self.steps.config.training.place_of(position.phase), "optimizer")
         return TrainingDiverged(Problem(place, f"{message}: {cause.text}", cause.hint, related=cause.related))
 

@@ -5,6 +5,7 @@ import functools
 import gc
 import itertools
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -18,11 +19,11 @@ from dltool.model.build import BuiltModel
 from dltool.model.keras_objects import KERAS_ERRORS, OUT_OF_MEMORY
 from dltool.model.trainable import TrainableLayer, set_trainable, trainable_layers
 from dltool.text import did_you_mean, listed, near, quoted
-from dltool.training.batches import Layout, Streamed, model_targets
+from dltool.training.batches import BatchTables, Layout, Streamed, model_targets
 from dltool.training.compile import compile_core, culprit, made_optimizer
 from dltool.training.distillation import Teacher
 from dltool.training.joined import joined_tables
-from dltool.training.loop import CannotCompileError, Loop, test_loop, train_loop
+from dltool.training.loop import CannotCompileError, Loop, logs_of, test_loop, train_loop
 from dltool.training.numerics import Strategy, choose_strategy, evaluation_batch
 from dltool.training.own_state import refuse_unsaved_state
 from dltool.training.private_steps import (
@@ -36,11 +37,16 @@ from dltool.training.profile import Profile
 from dltool.training.rewrites import rewritten
 from dltool.training.state import set_value, value_of, variables
 from dltool.training.weight_decay import MOST_NAMES
-from dltool.training.weighting import by_class, made_weighting
+from dltool.training.weighting import Weighting, by_class, made_weighting
 
 
 class Steps:
     """The loops that train and validate the model of one phase, for the sizes of the data."""
+
+    memory: int | None = None
+    """The bytes of main memory by which the tables are in it or read ahead; None is that of this machine."""
+    summary: tuple[str, ...] = ()
+    """What is said of the steps before the training."""
 
     def __init__(
         self,
@@ -54,6 +60,7 @@ class Steps:
         self.built, self.core, self.config, self.teacher = built, built.core, config, teacher
         self.rows, self.stream = dataset.split.train.astype(np.int32), dataset.stream
         self.validation_rows = dataset.split.validation.astype(np.int32)
+        self.is_validated = len(self.validation_rows) > 0
         self.targets = model_targets(built, dataset.targets)
         self.trainable_layers = list(trainable_layers(built.core))
         refuse_idle_phases(config, self.trainable_layers)
@@ -62,21 +69,17 @@ class Steps:
             made_optimizer(config, later)
         self.phase = 0
         self.compile()
-        taught, lesson = ({}, None) if teacher is None else (teacher.outputs, functools.partial(teacher.lesson, built))
-        tested = table = joined_tables(built, dataset.all, self.targets, taught)
+        taught = {} if teacher is None else teacher.outputs
+        tested = table = joined_tables(built, dataset.all, self.targets, taught, self.memory)
         if (stream := dataset.stream) is not None:
             table = Streamed(Layout(built, stream.inputs, model_targets(built, stream.targets), None))
         size = config.training.batch_size
         weighting = made_weighting(built, self.targets, dataset.all.weights is not None, by_class(built, dataset))
         plain = made_weighting(built, self.targets, dataset.all.weights is not None)
         self.epochs, self.count = config.training.total_epochs, -(-self.examples // size)
-        self.strategy = strategy or choose_strategy(config, built, table, steps or self.epochs * self.count)
+        self.strategy = strategy or self.chosen_strategy(table, steps or self.epochs * self.count)
         self.noise = made_noise(config, built, dataset.facts.examples, len(self.rows))
-        if self.noise is None:
-            self.train = train_loop(built.core, built.augmentation, table, weighting, size, self.strategy, lesson)
-        else:
-            step = private_step(built, self.noise, weighting)
-            self.train = PrivateLoop(table, step, built.core.get_metrics_result, self.noise.most, one_trace=True)
+        self.train = self.training_loop(table, weighting)
         self.test = test_loop(built.core, tested, plain, evaluation_batch(built, size), self.strategy.grappler)
         self.profile = Profile()
 
@@ -84,6 +87,17 @@ class Steps:
     def examples(self) -> int:
         """Return the number of training examples of an epoch."""
         return len(self.rows) if self.stream is None else len(self.stream)
+
+    def chosen_strategy(self, table: BatchTables, steps: int) -> Strategy:
+        return choose_strategy(self.config, self.built, table, steps)
+
+    def training_loop(self, table: BatchTables, weighting: Weighting | None) -> Loop:
+        built, size = self.built, self.config.training.batch_size
+        if self.noise is None:
+            lesson = None if self.teacher is None else functools.partial(self.teacher.lesson, built)
+            return train_loop(built.core, built.augmentation, table, weighting, size, self.strategy, lesson)
+        step = private_step(built, self.noise, weighting)
+        return PrivateLoop(table, step, built.core.get_metrics_result, self.noise.most, one_trace=True)
 
     def compile(self) -> None:
         """Compile the model for this phase, with a new optimizer and new metrics."""
@@ -148,6 +162,16 @@ class Steps:
             return np.asarray(self.rows[epoch_order(seed, epoch, len(self.rows))])
         drawn = self.noise.order(epoch, self.count)
         return np.where(drawn < 0, np.int32(-1), self.rows[drawn])
+
+    def batch_rows(self, order: Order, step: int) -> np.ndarray:
+        """Return the rows of the table that a step (from 0) of this order trains on, whoever computes it."""
+        size = self.train.batch_size
+        rows: np.ndarray = order[step * size : (step + 1) * size]
+        return rows[rows >= 0]
+
+    def measured(self, results: Any) -> dict[str, float]:
+        """Return the results of a loop's last call, which are those of all examples since the metrics were reset."""
+        return logs_of(results)
 
     @property
     def flops(self) -> tuple[int | None, int | None]:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -10,6 +11,15 @@ SHARD_STREAM = 2**64 - 1
 """The last block of random numbers of an epoch orders its shards; the first ones belong to the windows."""
 FILES_PER_SHARD = 1_000
 """Of a folder or zip, whose files are listed, and read one by one."""
+
+
+class Order(Protocol):
+    """The rows of an epoch, (examples,) of integers: an array, or what gives the rows at some positions."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, positions: Any, /) -> Any:
+        """Return the rows at a slice of positions, or at ascending ones, as an array."""
 
 
 @dataclass
@@ -72,7 +82,3 @@ def width_of(sizes: np.ndarray, window: int) -> int:
 def equal_shards(rows: int) -> np.ndarray:
     """Return the sizes of shards of `FILES_PER_SHARD` consecutive rows; the last one may be smaller."""
     return np.diff(np.arange(0, rows, FILES_PER_SHARD), append=rows)
-
-
-Order = np.ndarray | ShardOrder
-"""The rows of an epoch, (examples,) of integers."""

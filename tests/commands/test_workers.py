@@ -1,0 +1,110 @@
+"""`dltool train` and `resume` as several workers: what is disturbed ends with one message, and resumes to the bit."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.worker_runs import CONFIG, content, workers
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    found = tmp_path_factory.mktemp("workers")
+    (found / "small.yaml").write_text(CONFIG, encoding="utf-8")
+    return found
+
+
+@pytest.fixture(scope="module")
+def undisturbed(folder: Path) -> Any:
+    """The last state of a run of two local workers."""
+    command = [sys.executable, "-m", "dltool", "train", "small.yaml", "--workers", "2", "--json"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stderr
+    assert not done.stderr
+    assert '"epochs": 3' in done.stdout
+    return content(folder / "runs" / "small" / "0001")
+
+
+@pytest.fixture(autouse=True)
+def inside(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+
+
+def test_a_run_disturbed_in_every_way_ends_with_the_bits_of_one_that_was_not(undisturbed: Any):
+    train = ["train", "small.yaml", "--name", "disturbed"]
+    run = Path("runs/disturbed/0001")
+    killed = workers(train, {1: ("SIGKILL", 12)})
+    assert [each.code for each in killed] == [8, -9]
+    assert "worker 1 of 2" in killed[0].output
+    assert "was lost; this was in epoch 1 of 3, after step 13 of 25" in killed[0].output
+    assert f"next  dltool resume {run}" in killed[0].output
+    orphaned = workers(["resume", run], {0: ("SIGKILL", 30)})
+    assert [each.code for each in orphaned] == [-9, 8]
+    assert "worker 0 of 2" in orphaned[1].output
+    stopped = workers(["resume", run], {1: ("SIGTERM", 40)})
+    assert [each.code for each in stopped] == [143, 143]
+    assert all("stopped in epoch 2 of 3, after step" in each.output for each in stopped)
+    assert "completed work is kept in the run of worker 0" in stopped[1].output
+    both = workers(["resume", run], {0: ("SIGKILL", 55), 1: ("SIGKILL", 58)})
+    assert both[0].code == -9
+    ended = workers(["train", "small.yaml", "--run-or-resume", "disturbed"])
+    assert [each.code for each in ended] == [0, 0], [each.output for each in ended]
+    assert content(run) == undisturbed
+    again = workers(["train", "small.yaml", "--run-or-resume", "disturbed"])
+    assert [each.code for each in again] == [0, 0]
+    assert "is complete: nothing to do" in again[0].output
+
+
+def test_an_error_on_one_worker_ends_all_and_is_told(undisturbed: Any):
+    chief, worker = workers(["train", "small.yaml", "--name", "failed"], {1: ("error", 20)})
+    assert (chief.code, worker.code) == (8, 5)
+    assert "out of memory at batch size 48" in worker.output
+    assert "ended: out of memory at batch size 48; this was in epoch 1 of 3" in chief.output
+    assert "Traceback" not in chief.output + worker.output
+    wrong = workers(["resume", "runs/failed/0001"], size=3)
+    assert [each.code for each in wrong] == [5, 8, 8]
+    assert "workers was 2 and is 3" in wrong[0].output
+    alone = workers(["resume", "runs/failed/0001", "--allow-change"], size=1)
+    assert alone[0].code == 0
+    assert "workers was 2 and is 1" in alone[0].output
+
+
+def test_a_frozen_worker_is_lost():
+    chief, _ = workers(["train", "small.yaml", "--name", "frozen"], {0: ("impatient", 0), 1: ("SIGSTOP", 20)})
+    assert chief.code == 8
+    assert "has been silent for " in chief.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["--seed", "8"], 2, "has seed 8, and the chief 7"),
+        (["--set", "training.threads=2"], 2, "has training.threads 2, and the chief 1"),
+        (["--set", "data.source.csv=other.csv"], 3, "has other data"),
+    ],
+    ids=["config", "threads", "data"],
+)
+def test_a_worker_that_differs_is_named_before_training(folder: Path, arguments: list[str], code: int, words: str):
+    rows = [f"{number % 7},{number % 5},{number % 2}" for number in range(60)]
+    for name, changed in (("own", "1"), ("other", "2")):
+        (folder / f"{name}.csv").write_text("\n".join(["a,b,y", *rows, f"1,{changed},1"]), encoding="utf-8")
+    text = CONFIG.replace("source: digits", "source: {csv: own.csv}\n  target: y\n  inputs: {a: number, b: number}")
+    start, end = text.index("  preprocessing"), text.index("training:")
+    layers = "model:\n  layers:\n    - Dense: {units: $classes, activation: softmax}\n"
+    (folder / "table.yaml").write_text(text[:start] + layers + text[end:], encoding="utf-8")
+    ended = workers(["train", "table.yaml"], worker1=arguments)
+    for each in ended:
+        assert each.code == code, each.output
+        assert "worker 1 of 2" in each.output
+        assert words in each.output
+
+
+def test_a_batch_that_cannot_be_shared_is_refused_at_its_line():
+    (ended,) = [workers(["train", "small.yaml", "--set", "training.batch_size=47"])]
+    assert [each.code for each in ended] == [2, 2]
+    assert "47 examples cannot be shared by 2 workers" in ended[0].output
+    assert "batch_size: 46 or 48" in ended[0].output

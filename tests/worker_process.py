@@ -1,0 +1,64 @@
+"""A worker of a cluster that gets a signal after a step, or computes something else: for tests.
+
+    python tests/worker_process.py EVENT STEP ARGUMENT…
+
+runs `dltool ARGUMENT…`. After STEP steps of the run, EVENT happens: a signal to this process by name, `error` for an
+exception, `nan` for weights that are not finite, `busy` for a call that lets no thread run, `impatient` to
+notice silence soon, `nothing`."""
+
+import ctypes
+import os
+import signal
+import sys
+from typing import Any
+
+from dltool import __main__, meeting
+from dltool.experiment import following, new_training, resuming
+
+
+def prepared(event: str, step: int, prepare: Any) -> Any:
+    def wrapped(*arguments: Any, **named: Any) -> Any:
+        fitting = prepare(*arguments, **named)
+        fitting.steps.train.pace.steps, fitting.steps.train.pace.is_fixed = PACE, True
+        if event == "nothing":
+            return fitting
+        agreed = fitting.agreed_stop
+        happened: list[str] = []
+
+        def stop() -> Any:
+            if fitting.position.steps >= step and not happened:
+                happened.append(event)
+                happen(event, fitting)
+            return agreed()
+
+        fitting.agreed_stop = stop
+        return fitting
+
+    return wrapped
+
+
+def happen(event: str, fitting: Any) -> None:
+    from dltool.training import team
+
+    if event.startswith("SIG"):
+        os.kill(os.getpid(), getattr(signal, event))
+    elif event == "error":
+        raise MemoryError
+    elif event == "impatient":
+        meeting.PATIENCE, team.MILLISECONDS = 3.0, 2000
+    elif event == "busy":
+        # A call that lets no other thread run.
+        ctypes.PyDLL(None).sleep(40)
+    elif event == "nan":
+        variable = fitting.core.trainable_variables[0]
+        variable.assign(variable.numpy() * float("nan"))
+
+
+PACE = int(os.environ.get("PACE", "3"))
+
+if __name__ == "__main__":
+    event, step = sys.argv[1], int(sys.argv[2])
+    for module in (new_training, following, resuming):
+        vars(module)["prepared_steps"] = prepared(event, step, vars(module)["prepared_steps"])
+    sys.argv = ["dltool", *sys.argv[3:]]
+    __main__.main()
