@@ -89,10 +89,10 @@ def preset(tmp_path_factory) -> Path:
 
 def built_from(folder, make_config, make_facts, shape=SHAPE):
     from dltool.model.build import build_model
+    from dltool.model.hub import with_networks
 
-    return build_model(
-        make_config([{"backbone": {"KerasHub": {"preset": str(folder)}}}, *LAST]), make_facts(shape, "uint8")
-    )
+    config = make_config([{"backbone": {"KerasHub": {"preset": str(folder)}}}, *LAST])
+    return build_model(with_networks(config), make_facts(shape, "uint8"))
 
 
 @pytest.mark.slow

@@ -13,13 +13,7 @@ from dltool.experiment.joining import Met, joined
 from dltool.experiment.refusals import refuse_files, refuse_other_preprocessing, refuse_other_weights
 from dltool.imports import is_own_process
 from dltool.runs.files import Run
-from dltool.runs.recorded import (
-    as_run_error,
-    data_changes,
-    recorded_config,
-    recorded_facts,
-    refuse_missing_data,
-)
+from dltool.runs.recorded import as_run_error, data_changes, recorded_config, recorded_facts, refuse_missing_data
 from dltool.runs.records import read_record, recorded_threads
 from dltool.runs.start_record import kept_start
 

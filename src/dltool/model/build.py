@@ -20,7 +20,6 @@ from dltool.errors import ConfigError, Problem
 from dltool.keras_names import arguments
 from dltool.model.apply import Applied, Names, Placed, apply_layers
 from dltool.model.augmentation import build_augmentation, mixed_shape, refuse_value_ranges
-from dltool.model.hub import with_networks
 from dltool.model.inputs import Fitted, Preprocessed, layer_title, preprocess_inputs, scope_title, structure, wire
 from dltool.model.keras_objects import KERAS_ERRORS, parameter_budget, plain_message
 from dltool.model.placement import output_layers, refuse_idle_inputs, refuse_misplaced
@@ -103,7 +102,6 @@ def build_model(
 
     Raises ConfigError: a layer cannot be made, cannot take its input, or makes the model too large.
     Raises RunError: `fitted` does not belong to this config."""
-    config = with_networks(config)
     refuse_misplaced(config, facts)
     given = (entry.arguments.get("name") for entry in config.model.layers)
     heads, names = heads_of(config), Names(name for name in given if isinstance(name, str))
