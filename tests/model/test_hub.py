@@ -4,6 +4,7 @@ import hashlib
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -57,7 +58,8 @@ def test_an_older_range_is_a_mean_and_a_variance(described) -> None:
 
 
 def with_config(**arguments):
-    return {**DESCRIPTION, "config": {**DESCRIPTION["config"], **arguments}}
+    config: Any = DESCRIPTION["config"]
+    return {**DESCRIPTION, "config": {**config, **arguments}}
 
 
 @pytest.mark.parametrize(
@@ -155,8 +157,7 @@ def test_names_are_those_of_keras_hub_and_need_a_network_once(preset, monkeypatc
         raise ConnectionError("no route")
 
     monkeypatch.setattr(preset_utils, "get_file", unreachable)
-    with pytest.raises(
-        MachineError, match=r"config\.json of the preset resnet_18_imagenet cannot be downloaded"
-    ) as error:
+    message = r"config\.json of the preset resnet_18_imagenet cannot be downloaded"
+    with pytest.raises(MachineError, match=message) as offline:
         folder_of("resnet_18_imagenet", ())
-    assert "save_to_preset" in error.value.problems[0].hint
+    assert "save_to_preset" in offline.value.problems[0].hint
