@@ -14,6 +14,7 @@ from tests.conftest import without_drawing
 
 import dltool as package
 from dltool.experiment.opening import best_predictor, recorded_kind
+from dltool.exporting.kept_exports import exports_section
 from dltool.notebook import TrainedRun
 from dltool.runs.files import Run
 
@@ -98,6 +99,43 @@ def test_onnx_takes_raw_columns_and_gives_what_the_run_predicts(trained, export)
     example = json.loads((folder / "example.json").read_text("utf-8"))
     assert {each["class"] for each in example["predictions"]} <= {"low", "middle", "high"}
     assert len((folder / "use.py").read_text("utf-8").splitlines()) <= 40
+
+
+def test_a_damaged_record_of_an_export_is_shown_without_numbers_or_not_at_all(tmp_path) -> None:
+    latency = {"1": {"median_ms": 0.05, "p99_ms": 1.0}, "32": {"median_ms": 0.2}}
+    differences = {"max_difference": 1e-7, "max_difference_made": 3e-7}
+    whole = {"rows": {"test": 8, "made": 5}, "outputs": {"a": differences}, "bytes": 9, "latency": latency}
+    damaged = {"rows": [], "outputs": {"a": differences, "b": {"max_difference": None}}, "bytes": -1, "latency": "x"}
+    for name, text in (("onnx", json.dumps(whole)), ("litert-int8", json.dumps(damaged)), ("openvino", "{")):
+        (tmp_path / "exports" / name).mkdir(parents=True)
+        (tmp_path / "exports" / name / "check.json").write_text(text, "utf-8")
+    (section,) = exports_section(Run(tmp_path))
+    first, second = section.table
+    assert list(first.values()) == ["onnx", 8, 5, 3e-7, 9, 0.05]
+    assert list(second.values()) == ["litert-int8", None, None, None, None, None]
+    assert not list(exports_section(Run(tmp_path / "other")))
+
+
+@pytest.mark.slow
+def test_the_report_lists_the_exports_of_the_run(trained, export, dltool) -> None:
+    pytest.importorskip("tf2onnx")
+    assert export("onnx").code == 0
+    check = json.loads((trained.path / "exports/onnx/check.json").read_text("utf-8"))
+    outcome = dltool("report", trained.path, "--json")
+    assert outcome.code == 0, outcome.stderr
+    (row,) = json.loads(outcome.stdout)["parts"]["exports"]
+    differences = [check["outputs"]["output"][name] for name in ("max_difference", "max_difference_made")]
+    assert row == {
+        "format": "onnx",
+        "test rows": 27,
+        "made rows": check["rows"]["made"],
+        "largest difference": max(differences),
+        "bytes": check["bytes"],
+        "ms for one row": check["latency"]["1"]["median_ms"],
+    }
+    page = (trained.path / "report.html").read_text("utf-8")
+    assert ">Exports<" in page
+    assert f">{check['bytes']:,}</td>" in page
 
 
 def spoiled(module: Any, name: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -49,7 +49,7 @@ def test_every_config_is_verified_or_refused_as_foreseen(name, dltool, tmp_path)
     cells = [cell(dltool, run, form) for form in PACKAGES]
     if os.environ.get("UPDATE_TABLE"):
         write_row(name, cells)
-    assert [name, *cells] == row_of(name)
+    assert cells == row_of(name)[1:]
 
 
 def cell(dltool, run: Path, form: str) -> str:

@@ -74,11 +74,12 @@ def subject_of(run: Run, record: RunContents, progress: "Progress", settings: Se
     from dltool.evaluation.stored import kept_assessment
     from dltool.evaluation.thresholds import recorded_decision
     from dltool.explain.kept import kept_sections
+    from dltool.exporting.kept_exports import exports_section
     from dltool.report.contents import Subject
 
     built, _ = recorded_model(run, config, facts)
     parts = parts_of(config) if record.run.status == "completed" else None
-    sections = (*(() if parts is None else parts.sections(run)), *kept_sections(run))
+    sections = (*(() if parts is None else parts.sections(run)), *kept_sections(run), *exports_section(run))
     subject = Subject(record, config, facts, dataset, built, sections=sections)
     if dataset is None:
         return replace(subject, assessment=kept_assessment(run, record.results), missing=lost)

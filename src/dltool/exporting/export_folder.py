@@ -16,7 +16,7 @@ from dltool.errors import ExpectationMissed
 from dltool.exporting.checking import CheckRows, RawPredictor, checked
 from dltool.exporting.export_options import ExportOptions
 from dltool.exporting.exportable import Exportable, exportable
-from dltool.exporting.foreseen import FILES, PACKAGES, Forecast
+from dltool.exporting.foreseen import CHECK, FILES, PACKAGES, Forecast
 from dltool.exporting.preprocess import preprocessed
 from dltool.exporting.programs import preprocess_programs, use_program
 from dltool.exporting.signature import example_of, signature_of
@@ -25,7 +25,7 @@ from dltool.model.build import BuiltModel
 from dltool.model.keras_objects import KERAS_ERRORS, plain_message
 from dltool.runs.files import encode_json
 
-CHECK, SIGNATURE = "check.json", "signature.json"
+SIGNATURE = "signature.json"
 DISTRIBUTIONS = {"ai_edge_litert": "ai-edge-litert"}
 """Names of packages to install that are not those to import."""
 

@@ -25,6 +25,8 @@ FILES: Mapping[str, str] = {
     "litert": "model.tflite",
     "openvino": "model.xml",
 }
+CHECK = "check.json"
+"""The record of the check, beside the file."""
 RECURRENT = ("LSTM", "GRU", "SimpleRNN", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D", "RNN")
 MASKED = "a mask"
 STRINGS = ("Hashing", "HashedCrossing", "StringLookup")
