@@ -100,6 +100,24 @@ def test_onnx_takes_raw_columns_and_gives_what_the_run_predicts(trained, export)
     assert len((folder / "use.py").read_text("utf-8").splitlines()) <= 40
 
 
+def test_exports_before_one_that_fails_are_kept_and_said(export, tmp_path, monkeypatch) -> None:
+    pytest.importorskip("tf2onnx")
+    from dltool.errors import ExpectationMissed
+    from dltool.exporting import export_folder
+
+    def export_files(_source: Any, forecast: Any, _options: Any) -> Any:
+        if forecast.format == "onnx":
+            raise ExpectationMissed("onnx: it differs")
+        return {"use.py": b""}, {}
+
+    monkeypatch.setattr(export_folder, "export_files", export_files)
+    outcome = export("saved_model", "onnx", "--out", tmp_path / "out")
+    assert outcome.code == 7
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["saved_model"]
+    assert f"completed work is kept in {tmp_path / 'out'}" in "".join(outcome.stderr.splitlines())
+    assert "nothing was written" not in outcome.stderr
+
+
 def spoiled(module: Any, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a function of the converter change one weight of the file."""
     from onnx import numpy_helper

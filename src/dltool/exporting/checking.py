@@ -99,7 +99,7 @@ def checked(
             raise ExpectationMissed(f"{form}: the output {name} has {shape}, expected {expected.shape}")
         found[name], disagreement = compared(each, rows, expected, given, limits)
         if disagreement:
-            problems.append(Problem(None, f"{form}: the output {name} {disagreement}", "nothing was written"))
+            problems.append(Problem(None, f"{form}: the output {name} {disagreement}"))
     ExpectationMissed.refuse(problems)
     return {
         "rows": {"test": rows.tested, "made": len(rows) - rows.tested},
