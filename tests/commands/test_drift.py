@@ -167,6 +167,8 @@ def test_a_bound_that_is_none_is_refused(text: str) -> None:
 def test_a_bound_has_a_name_and_a_comparison() -> None:
     assert bound_of("drifted == 0") == ("drifted", "== 0")
     assert bound_of("hours per week<=0.1") == ("hours per week", "<=0.1")
+    assert bound_of("income<=50K > 0.1") == ("income<=50K", "> 0.1")
+    assert bound_of("a == b <0.5") == ("a == b", "<0.5")
 
 
 NUMBERS = """\

@@ -91,7 +91,11 @@ def test_a_private_run_is_neither_reproduced_nor_extended(trained, capfd, argume
 def test_a_run_with_a_seed_is_reproduced_and_says_that_it_is_not_private(trained, tmp_path, capfd):
     config = trained[1].parents[2] / "private.yaml"
     assert command("train", config, "--runs", tmp_path, *SHORT, "--set", "training.privacy.seed=1") == 0
-    assert "privacy.seed gives the noise away" in capfd.readouterr().err
+    out, err = capfd.readouterr()
+    assert "privacy.seed gives the noise away" in err
+    assert "spent epsilon" in out
+    assert "nothing of it is private, as privacy.seed gives the noise away" in out
+    assert "model.keras is private" not in out
     page = (tmp_path / "private" / "0001" / "report.html").read_text()
     assert "Nothing of it is private" in page
     assert "bound of privacy" not in page
@@ -107,11 +111,14 @@ def test_a_run_that_was_killed_before_its_key_was_removed_loses_it_when_it_is_re
     assert not left.exists()
 
 
-def test_folds_without_a_model_of_their_own_have_spent_what_each_of_them_has(trained, tmp_path):
+def test_folds_without_a_model_of_their_own_have_spent_what_each_of_them_has(trained, tmp_path, capfd):
     config = trained[1].parents[2] / "private.yaml"
     changes = ("data.split={folds: 2}", "data.final=none", 'expect={epsilon: "<= 8"}', "training.epochs=2")
     settings = [word for change in changes for word in ("--set", change)]
     assert command("train", config, "--runs", tmp_path, *settings) == 0
+    out = capfd.readouterr().out
+    assert "the run has no model of its own, and its directory is not private" in out
+    assert "model.keras is private" not in out
     run = tmp_path / "private" / "0001"
     folds = [results(run / "folds" / number)["privacy"]["epsilon"] for number in "12"]
     assert results(run)["privacy"]["epsilon"] == max(folds) <= 8

@@ -2,14 +2,16 @@
 
 import json
 import signal
+import time
 from pathlib import Path
 
 import pytest
 from tests.small_configs import EVERYTHING_RANDOM, TINY
 
 from dltool.errors import ConfigError, Interrupted
-from dltool.runs.checkpoint_file import newest_checkpoint
-from dltool.runs.files import Run
+from dltool.runs import checkpoint_file
+from dltool.runs.checkpoint_file import has_checkpoints, newest_checkpoint
+from dltool.runs.files import MetricsLog, Run
 
 FOUR_EPOCHS = EVERYTHING_RANDOM.replace("epochs: 2", "epochs: 4")
 
@@ -35,6 +37,24 @@ def test_a_complete_run_is_left_as_it_is(finished, dltool) -> None:
     assert (outcome.code, outcome.stderr) == (0, "")
     assert "is complete: nothing to do" in outcome.stdout
     assert {path: path.read_bytes() for path in before} == before
+
+
+@pytest.mark.slow
+def test_no_epoch_is_written_before_a_checkpoint_is_there_to_resume_from(train, monkeypatch) -> None:
+    write, append, found = checkpoint_file.write_checkpoint, MetricsLog.append, list[bool]()
+
+    def slow(*arguments, **options):
+        time.sleep(0 if found else 1.5)
+        return write(*arguments, **options)
+
+    def noted(log, line):
+        found.append(has_checkpoints(log.path.parent / "checkpoints"))
+        append(log, line)
+
+    monkeypatch.setattr(checkpoint_file, "write_checkpoint", slow)
+    monkeypatch.setattr(MetricsLog, "append", noted)
+    assert train(TINY)[0].code == 0
+    assert found == [True] * len(found) != []
 
 
 def test_a_restarted_command_resumes_the_run_of_its_name(finished, dltool, tmp_path) -> None:

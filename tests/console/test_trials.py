@@ -51,6 +51,19 @@ def test_each_trial_has_a_row_and_the_live_line_names_the_best_and_the_time_left
     assert shown.outlook() == "; best val_loss 0.5012 (trial 1); about 1 min 00 s left"
 
 
+def test_the_time_left_of_a_resumed_search_follows_from_the_trials_since_then():
+    shown = SearchProgress(TrainingProgress(Capture(io.StringIO(), io.StringIO())))
+    shown.begins(RECORD.model_copy(update={"trials": 10}), "min")
+    for number in range(5):
+        shown.row(Trial(number, {}, (0.5,)))
+    for number in (5, 6):
+        with shown.listening(f"trial {number}"):
+            assert "left" not in shown.outlook() or number == 6
+        shown.row(Trial(number, {}, (0.5,)))
+    shown.began -= 60
+    assert shown.outlook().endswith("; about 1 min 30 s left")
+
+
 def test_the_result_of_a_search_that_found_nothing_better_says_so(capsys):
     result = {"trials": 4, "winner": 0, "value": 0.5, "as_written": 0.5, "values": {}, "test": {}, "intervals": {}}
     result |= {"against_written": None, "failed": {"2": "the loss is NaN"}, "best": "runs/iris/search-0001/best.yaml"}

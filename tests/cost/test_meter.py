@@ -232,7 +232,8 @@ def test_gpus_count_their_energy_in_millijoules(counters, monkeypatch) -> None:
     ("settings", "message"),
     [
         (["cost={price: 0.25 an hour}"], '"0.25 an hour" is not a price'),
-        (["cost={power: 65}"], "cost.power"),
+        (["cost={power: 65}"], "^^ for example 65 W"),
+        (["cost={price: 0.25}"], "for example 0.25 per hour"),
         (["cost={}"], 'no metric is called "price"'),
     ],
 )

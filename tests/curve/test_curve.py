@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
 
@@ -236,6 +236,23 @@ def begun(folder: Path, tmp_path: Path) -> Path:
     plan = CurvePlan(data="sha256:0", threads=1, sizes=[45, 90], seeds=[3, 4], reach=4.0)
     write_curve(curve, CurveRecord(plan=plan))
     return curve
+
+
+def test_checkpoints_that_a_killed_process_left_are_removed(begun, monkeypatch):
+    from dltool.curve import curve_runs
+    from dltool.curve.curve_folder import CurvePlan
+
+    for rows, seed in product((45, 90), (3, 4)):
+        run = begun / f"rows-{rows}" / f"000{seed}"
+        (run / "checkpoints").mkdir(parents=True)
+        (run / "run.json").write_text(json.dumps({"format": 1, "seed": seed, "status": "completed"}), "utf-8")
+        (run / "checkpoints" / "0000000024.ckpt").touch()
+    monkeypatch.setattr(curve_runs, "point_of", lambda run: run.number)
+    unused: Any = None
+    plan = CurvePlan(data="", threads=1, sizes=[45, 90], seeds=[3, 4], reach=4.0)
+    found: list[Any] = [*CurveRuns(begun, plan, unused, unused, unused, unused, unused).carry_out()]
+    assert found == ["0003", "0003", "0004", "0004"]
+    assert not list(begun.glob("rows-*/*/checkpoints/*"))
 
 
 def test_the_run_of_a_seed_is_found_also_if_a_number_is_missing(begun):

@@ -257,3 +257,13 @@ def test_quantiles_and_many_numbers_are_compared_by_their_own_loss() -> None:
     assert scores is not None
     first = true[0] / np.nanstd(np.where((np.arange(4) < np.arange(60)[:, None] % 4 + 1)[..., None], true, np.nan), 0)
     assert scores.sums["score"][0] == pytest.approx((first[0] ** 2).mean())
+
+
+def test_each_slice_is_named_once_and_refused_where_it_stands() -> None:
+    slices = ("age", {"age": (30.0, 50.0), "wage": (2.0, 1.0)}, "income")
+    found = data().model_copy(update={"slices": slices}).slice_problems()
+    assert [(each.place, each.message) for each in found] == [
+        (("slices", 1), '"age" is here twice'),
+        (("slices", 1, "wage"), "expected rising bounds, got [2.0, 1.0]"),
+        (("slices", 2), '"income" is the target'),
+    ]

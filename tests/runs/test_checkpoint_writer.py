@@ -3,7 +3,9 @@
 import errno
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -64,6 +66,27 @@ def test_the_end_does_not_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
 def newest_step(directory: Path) -> int:
     return newest_checkpoint(directory)[0].step if has_checkpoints(directory) else -1
+
+
+def test_a_checkpoint_is_on_the_disk_after_waiting_for_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    write = checkpoint_file.write_checkpoint
+
+    def slow(*arguments: Any, **options: Any) -> Path:
+        time.sleep(0.05)
+        return write(*arguments, **options)
+
+    monkeypatch.setattr(checkpoint_file, "write_checkpoint", slow)
+    with CheckpointWriter(tmp_path) as writer:
+        writer.submit(1, ARRAYS, {})
+        writer.wait()
+        assert newest_step(tmp_path) == 1
+    monkeypatch.setattr(os, "fsync", full_disk)
+    with suppress(MachineError), CheckpointWriter(tmp_path) as writer:
+        writer.submit(2, ARRAYS, {})
+        with pytest.raises(MachineError, match="no space left"):
+            writer.wait()
+    with CheckpointWriter(tmp_path, since=1) as writer:
+        writer.wait()
 
 
 def test_a_failed_write_fails_the_block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -78,6 +78,12 @@ def test_a_trial_that_was_stopped_within_a_stage_goes_on_first():
     assert next_job(trials, (1, 3, 9), 2, "min", busy=[2], is_closing=True) is None
 
 
+def test_a_trial_that_was_stopped_after_its_last_epoch_is_completed():
+    trials = [Trial(0, {}, (1.0,) * 9, True), Trial(1, {}, (0.5,) * 9)]
+    for rungs in ((1, 3, 9), (9,)):
+        assert next_job(trials, rungs, 3, "min") == Job(trials[1], 9)
+
+
 def test_failures_and_values_that_are_no_numbers_never_win():
     nan = math.nan
     trials = [

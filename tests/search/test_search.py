@@ -30,7 +30,7 @@ from dltool.runs.directory import open_run
 from dltool.runs.files import Run
 from dltool.search import finish, search_folder, study
 from dltool.search.rungs import Trial
-from dltool.search.search_folder import SearchFolder, open_search
+from dltool.search.search_folder import SearchFolder, create_search, open_search, unfinished_search
 from dltool.search.searching import WORKER
 from dltool.search.study import opened, quiet_optuna
 
@@ -187,7 +187,7 @@ def test_a_winner_without_a_test_split_has_a_report(tmp_path):
 
 
 @pytest.mark.slow
-def test_killed_in_trial_4_of_8_and_resumed_is_as_never_killed(tmp_path):
+def test_killed_in_trial_4_of_8_and_resumed_by_the_same_command_is_as_never_killed(tmp_path):
     folders = [tmp_path / name for name in ("whole", "killed")]
     for folder in folders:
         folder.mkdir()
@@ -197,11 +197,54 @@ def test_killed_in_trial_4_of_8_and_resumed_is_as_never_killed(tmp_path):
             wait_for(folder / "runs/iris/search-0001/trials/0004/0001", process)
             process.kill()
         process.communicate(timeout=PATIENCE)
-    resume(folders[1])
+    start(folders[1], "--trials", "8").communicate(timeout=PATIENCE)
     assert metrics_of(folders[0]) == metrics_of(folders[1])
     assert result_of(folders[0]) == result_of(folders[1])
     best = [(folder / "runs/iris/search-0001/best.yaml").read_text() for folder in folders]
     assert best[0] == best[1]
+
+
+def test_only_the_same_search_that_is_not_finished_is_carried_on_with(tmp_path):
+    files = {"config.yaml": b"name: iris\n"}
+    fields: dict[str, Any] = {"config": "iris.yaml", "seed": 1, "metric": "val_loss", "trials": 8, "minutes": None}
+    fields |= {
+        "factor": 3,
+        "first": None,
+        "seeds": 1,
+        "workers": 1,
+        "threads": None,
+        "storage": None,
+        "keep_all": False,
+    }
+    assert unfinished_search(tmp_path, "iris", files, **fields) is None
+    folder = create_search(tmp_path, "iris", files, **fields)
+
+    def found(files: dict[str, bytes] = files, **changed: Any) -> Path | None:
+        same = unfinished_search(tmp_path, "iris", files, **{**fields, **changed})
+        return None if same is None else same.path
+
+    assert found() == folder.path
+    assert found(trials=9) is None
+    assert found({"config.yaml": b"name: iris # other\n"}) is None
+    folder.update(result={"winner": 0})
+    assert found() is None
+
+
+@pytest.mark.slow
+def test_a_killed_trial_that_cannot_resume_begins_again(tmp_path):
+    """As its config names a file outside of its run."""
+    text = IRIS.replace("trials: 6", "trials: 2").replace("epochs: 9", "epochs: 2")
+    text = text.replace("  batch_size", f"  callbacks: [{{CSVLogger: {tmp_path}/log.csv}}]\n  batch_size")
+    (tmp_path / "iris.yaml").write_text(text)
+    assert command("search", tmp_path / "iris.yaml", "--runs", tmp_path / "runs", "--quiet", "--keep-all") == 0
+    metrics, result, search = metrics_of(tmp_path), result_of(tmp_path), search_in(tmp_path)
+    search.write(search.record().model_copy(update={"status": "running", "result": None}))
+    run = search.run(1)
+    assert run is not None
+    run.update("running")
+    run.results.unlink()
+    assert command("resume", search.path, "--quiet") == 0
+    assert (metrics_of(tmp_path), result_of(tmp_path)) == (metrics, result)
 
 
 @pytest.mark.slow

@@ -56,6 +56,10 @@ def test_a_body_is_counted_as_it_arrives(guarded: Client) -> None:
     assert sent(guarded, part(b"", False), headers=[(b"content-length", b"-5")]) == 400
 
 
+def test_a_compressed_body_is_refused(guarded: Client) -> None:
+    assert sent(guarded, headers=[(b"content-encoding", b"gzip")]) == 415
+
+
 def test_a_slow_client_is_told_so(guarded: Client) -> None:
     assert sent(guarded, part(b" "), part(b" "), pause=0.15) == 408
 

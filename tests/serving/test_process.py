@@ -110,6 +110,18 @@ def test_a_worker_that_is_killed_is_replaced_and_the_others_answer(table_run: Pa
         assert f"process {workers[0]} ended with -9; another one begins" in process.stderr.read()
 
 
+def test_workers_that_are_told_to_end_before_they_have_begun_have_not_failed(table_run: Path) -> None:
+    command = [sys.executable, "-m", "dltool", "serve", str(table_run), "--port", "0", "--workers", "2"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE) as process:
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+        while b"spawn_main" not in b"".join(
+            Path(f"/proc/{pid}/cmdline").read_bytes() for pid in children.read_text().split()
+        ):
+            time.sleep(0.05)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+
+
 def test_the_server_follows_to_the_newest_run_and_refuses_another_interface(tmp_path: Path) -> None:
     flowers(tmp_path)
     trained(tmp_path, TABLE, "flowers")
@@ -178,6 +190,9 @@ def test_clients_that_send_slowly_or_never_end_do_not_stop_the_server(table_run:
         assert [ask(port)[0] for _ in range(5)] == [200] * 5
         slow[1].settimeout(10)
         assert slow[1].recv(100).startswith(b"HTTP/1.1 408")
+        # A head that does not end is no request: there is nothing to answer.
+        slow[0].settimeout(10)
+        assert slow[0].recv(100) == b""
 
 
 def test_a_port_in_use_is_said_so(table_run: Path) -> None:

@@ -1,11 +1,16 @@
 """The Open Inference Protocol and TensorFlow Serving's REST interface."""
 
 import json
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
 from tests.serving.conftest import ROW, Client
+
+from dltool.evaluation.predictor import OutputSchema
+from dltool.serving.protocol_v2 import metadata
+from dltool.serving.served import Served
 
 INPUTS: dict[str, tuple[str, list[Any]]] = {
     "place": ("BYTES", ["north", "south"]),
@@ -42,6 +47,13 @@ def test_the_metadata_are_those_of_the_model(table: Client) -> None:
         name: kind for name, (kind, _) in INPUTS.items()
     }
     assert found["outputs"] == [{"name": "output", "datatype": "FP32", "shape": [-1, 2]}]
+
+
+def test_the_answer_of_a_reconstruction_is_its_error() -> None:
+    output = OutputSchema("output", "input", (8, 8, 1))
+    model = SimpleNamespace(name="m", version="1", predictor=SimpleNamespace(inputs=(), outputs=(output,)))
+
+    assert metadata(cast("Served", model))["outputs"] == [{"name": "output", "datatype": "FP32", "shape": [-1]}]
 
 
 def test_json_and_binary_tensors_give_what_rows_give(table: Client) -> None:
@@ -93,7 +105,7 @@ def test_a_tensor_that_does_not_fit_is_refused_with_400(table: Client, change: d
     assert set(answer.json()) == {"error"}
 
 
-@pytest.mark.parametrize("length", ["x", "-1", "99999", "٣"])
+@pytest.mark.parametrize("length", ["x", "-1", "99999", "٣", "9" * 5_000])
 def test_a_length_of_the_header_that_is_none_is_refused(table: Client, length: str) -> None:
     headers = {"inference-header-content-length": length.encode()}
 

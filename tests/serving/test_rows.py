@@ -10,7 +10,7 @@ from tests.serving.conftest import ROW, Client, Problems, client_of
 
 import dltool
 from dltool.data.arrays.rows import Rows, coded
-from dltool.serving.hosting import Host, blank
+from dltool.serving.hosting import EXPLAINING, Host, blank
 from dltool.serving.limits import Limits, Refused
 from dltool.serving.served import Answer, Query
 
@@ -175,3 +175,31 @@ def test_a_value_that_fails_in_the_model_fails_its_own_request_alone(table_run: 
 
 def inputs_of(host: Host) -> dict[str, Rows]:
     return {each.name: blank(each, 1) for each in host.model.predictor.inputs}
+
+
+@pytest.mark.slow
+def test_one_row_is_explained_with_its_proofs_and_the_model_stays_as_it_was(table: Client) -> None:
+    before = table.rows(ROW).json()
+
+    answer = table.rows(ROW, path="/predict/explain").json()
+
+    (found,) = answer["explanations"]
+    assert found["method"] == "integrated gradients"
+    assert {f"by {name}" for name in ROW} <= set(found["rows"][0])
+    assert {proof["name"] for proof in found["proofs"]} == {"completeness", "deletion", "insertion", "randomisation"}
+    assert all(figure["image"].startswith("data:image/svg+xml;base64,") for figure in found["figures"])
+    assert table.rows(ROW).json() == before
+
+
+def test_one_row_is_explained_at_a_time(table: Client) -> None:
+    two = table.rows(ROW, ROW, path="/predict/explain")
+
+    assert (two.status_code, two.json()["error"]) == (422, "one row is explained at a time; given are 2")
+    assert table.rows({**ROW, "age": "old"}, path="/predict/explain").status_code == 422
+
+
+def test_a_second_explanation_at_the_same_time_is_told_to_come_again(table: Client) -> None:
+    with EXPLAINING:
+        answer = table.rows(ROW, path="/predict/explain")
+
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")

@@ -1,5 +1,6 @@
 """`dltool drift RUN FILE…`: how far new data has drifted from the data that a run was trained on."""
 
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -84,8 +85,9 @@ def drift(path: Path, files: Sequence[str], expect: Sequence[str], progress: "Pr
 
 def bound_of(text: str) -> tuple[str, str]:
     """Return the name and the bound in "auc <= 0.6". Raises ConfigError."""
-    at = min((place for sign in "<>=" if (place := text.find(sign)) > 0), default=len(text))
-    name, bound = text[:at].strip(), text[at:].strip()
+    # Columns may have signs in their names: the last ones begin the bound.
+    match = re.fullmatch(r"(?s)\s*(.*\S)\s*((?:[<>]=?|==)[^<>=]+)", text)
+    name, bound = match.groups() if match else (text, "")
     try:
         TypeAdapter(Expectation).validate_python(bound)
     except ValidationError:

@@ -1,7 +1,7 @@
 """`dltool search`: try the values of the config's search space, and write the best config."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dltool.config.keras.values import UNKNOWN
 from dltool.config.load import Document, read_document
@@ -19,7 +19,7 @@ from dltool.experiment.parts import refuse_parts
 from dltool.experiment.signals import StopNow, stop_requests
 from dltool.machine import usable_cores
 from dltool.runs.directory import refuse_unwritable
-from dltool.search.search_folder import SearchFolder, create_search
+from dltool.search.search_folder import SearchFolder, create_search, unfinished_search
 from dltool.search.space import Space, check_space, located, read_space, search_options, with_metric
 from dltool.search.study import quiet_optuna, refuse_storage
 from dltool.text import counted
@@ -42,7 +42,8 @@ def search(
     keep_all: bool = False,
     watch: "Watch",
 ) -> "SearchOutcome":
-    """Search the space of the config in a new folder below `runs`. `storage` is the URL of Optuna's database.
+    """Search the space of the config in a new folder below `runs`, or carry on with the newest search there if it is
+    the same one and not finished. `storage` is the URL of Optuna's database.
 
     Raises ConfigError: the space or the config with one of its values is invalid, and nothing was written; else as
     :func:`continue_search`."""
@@ -60,22 +61,22 @@ def search(
     refuse_storage(storage)
     options = search_options(document)
     prune = options.prune if isinstance(options.prune, PruneOptions) else None
-    given = {"workers": workers, "storage": storage, "keep_all": keep_all}
-    folder = create_search(
-        runs,
-        config.name,
-        {"original.yaml": document.content, "config.yaml": whole_config(document)},
-        config=str(document.path.absolute()),
-        seed=config.seed,
-        metric=metric,
-        trials=options.most_trials,
-        minutes=options.minutes,
-        factor=prune.factor if prune else None,
-        first=prune.first if prune else None,
-        seeds=options.seeds,
-        threads=max(1, usable_cores() // workers) if workers > 1 else None,
-        **given,
-    )
+    files = {"original.yaml": document.content, "config.yaml": whole_config(document)}
+    fields: dict[str, Any] = {
+        "config": str(document.path.absolute()),
+        "seed": config.seed,
+        "metric": metric,
+        "trials": options.most_trials,
+        "minutes": options.minutes,
+        "factor": prune.factor if prune else None,
+        "first": prune.first if prune else None,
+        "seeds": options.seeds,
+        "threads": max(1, usable_cores() // workers) if workers > 1 else None,
+        "workers": workers,
+        "storage": storage,
+        "keep_all": keep_all,
+    }
+    folder = unfinished_search(runs, config.name, files, **fields) or create_search(runs, config.name, files, **fields)
     refuse_another(document, read_document(folder.config))
     return continue_search(folder, watch, read)
 

@@ -66,6 +66,11 @@ def name_served(path: Path) -> str:
     return config.name
 
 
+def incomplete(paths: Sequence[Path]) -> list[Path]:
+    """Return the runs that are not complete, whose best weights so far are served."""
+    return [run.path for run in map(open_run, paths) if not run.is_complete()]
+
+
 def key_in(file: Path) -> str:
     """Return the key in a file. Raises ConfigError: it is none; MachineError: the file cannot be read."""
     with disk_errors(file):

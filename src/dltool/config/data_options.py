@@ -196,17 +196,21 @@ class Data(Section):
     @property
     def slice_bounds(self) -> dict[str, tuple[float, ...]]:
         """Return the columns of the slices with the bounds of each, empty unless given."""
-        return {
-            column: bounds
-            for each in self.slices or ()
-            for column, bounds in (each.items() if isinstance(each, dict) else [(each, ())])
-        }
+        return {column: bounds for _, column, bounds in self.numbered_slices()}
+
+    def numbered_slices(self) -> Iterator[tuple[int, str, tuple[float, ...]]]:
+        """Yield the columns of the slices: the position of each in the list, its name and its bounds."""
+        for number, each in enumerate(self.slices or ()):
+            yield from ((number, *named) for named in (each.items() if isinstance(each, dict) else [(each, ())]))
 
     def slice_problems(self) -> Iterator[Problem]:
         if self.slices and self.windows is not None:
             message = "windows have several rows, and a slice is of single ones"
             yield Problem(("slices",), message, "remove it", at_key=True)
-        for number, (name, bounds) in enumerate(self.slice_bounds.items()):
+        names = [name for _, name, _ in self.numbered_slices()]
+        for at, (number, name, bounds) in enumerate(self.numbered_slices()):
+            if name in names[:at]:
+                yield Problem(("slices", number), f"{quoted(name)} is here twice", "give its bounds once")
             if list(bounds) != sorted(set(bounds)):
                 yield Problem(("slices", number, name), f"expected rising bounds, got {list(bounds)}", "sort them")
             if name in self.target_columns:

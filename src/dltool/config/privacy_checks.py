@@ -162,3 +162,15 @@ def uncovered(config: Config) -> Iterator[tuple[str, str]]:
 def privacy_warnings(config: Config) -> tuple[str, ...]:
     """Return the same as warnings."""
     return tuple(f"{text}; {step}" for text, step in uncovered(config))
+
+
+def published(config: Config) -> str:
+    """Return what a private training lets one publish; empty for others."""
+    options = config.training.privacy
+    if options is None:
+        return ""
+    if not options.is_secret:
+        return "nothing of it is private, as privacy.seed gives the noise away"
+    if config.data.final == "none":
+        return "the run has no model of its own, and its directory is not private"
+    return "model.keras is private, the run directory is not"

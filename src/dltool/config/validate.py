@@ -72,8 +72,12 @@ def problems_of(details: Mapping[str, Any], root: Node) -> Iterator[Problem]:
         node = find(root, path)
         written = node.written if node else ""
         for problem in value_problems(details, path, annotation_at(path), written):
-            is_bare_bound = path[:1] == ("expect",) and isinstance(value, int | float)
-            yield replace(problem, hint=f'write ">= {written}"') if is_bare_bound else problem
+            hint = problem.hint
+            if path[:1] == ("expect",) and isinstance(value, int | float):
+                hint = f'write ">= {written}"'
+            elif path[-2:] in WITH_UNITS and kind == "string_type":
+                hint = PATTERNS[str(path[-1])][1]
+            yield replace(problem, hint=hint)
 
 
 PATTERNS = {
@@ -84,6 +88,8 @@ PATTERNS = {
     "expect": ("is not a bound", 'for example ">= 0.97"'),
 }
 """Messages and hints for strings that do not match the pattern of their key."""
+WITH_UNITS = {("checkpoint", "every"), ("cost", "price"), ("cost", "power")}
+"""The ends of paths to strings that a number in quotes does not match."""
 
 
 def written_path(location: tuple[str | int, ...], root: Node) -> ConfigPath:

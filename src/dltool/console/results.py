@@ -85,7 +85,7 @@ def show_training(outcome: "TrainingOutcome", console: StreamConsole) -> None:
         console.print(data_text(line), soft_wrap=True)
     if spent := results.get("privacy"):
         words = f"epsilon {spent['epsilon']:.3g} at delta {spent['delta']:g}"
-        console.print(data_text(f"spent {words}: model.keras is private, the run directory is not"), soft_wrap=True)
+        console.print(data_text(f"spent {words}: {outcome.published}"), soft_wrap=True)
     console.print(data_text(f"took  {duration(results['seconds']['total'])}"))
     if outcome.profile is not None:
         show_profile(outcome.profile, outcome.run, console)

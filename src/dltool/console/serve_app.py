@@ -40,13 +40,15 @@ def serve(
 ) -> None:
     """Answer over HTTP with the best models of runs, until the process is told to end."""
     with frame(allow_code=allow_code):
-        from dltool.commands.serve import require_packages, setup_for
+        from dltool.commands.serve import incomplete, require_packages, setup_for
 
         require_packages()
         from dltool.serving.limits import Limits
 
         limits = Limits(body=max_body * MEGABYTE, rows=max_rows, seconds=timeout)
         setup = setup_for(runs, limits, follows=follow, key_file=api_key_file, allow_code=allow_code or ())
+        for path in incomplete(runs):
+            note(f"warning: {path} is not complete: its best weights so far answer")
         from dltool.serving.server import listening
 
         with listening(host, port) as door:

@@ -31,7 +31,7 @@ class SearchProgress:
         self.progress = progress
         self.mode: Mode = "min"
         self.trials: dict[int, Trial] = {}
-        self.began = time.monotonic()
+        self.began, self.earlier = time.monotonic(), 0
         self.record: SearchRecord | None = None
 
     def warn(self, message: str) -> None:
@@ -46,7 +46,7 @@ class SearchProgress:
         most += [f"for {duration(record.minutes * 60)}"] if record.minutes else []
         self.progress.say(f"{' '.join(most)}{stages}")
         self.progress.say(f"{'trial':>5}  {'epochs':>6}  {record.metric:>9}  state      values")
-        self.began = time.monotonic()
+        self.began, self.earlier = time.monotonic(), 0
 
     def row(self, trial: "Trial") -> None:
         if self.record is None:
@@ -64,6 +64,8 @@ class SearchProgress:
     @contextlib.contextmanager
     def listening(self, title: str) -> "Iterator[Progress]":
         """Yield the listener of one run, whose native output goes to the log of that run."""
+        # Trials from before a resumption took none of its time.
+        self.earlier = self.earlier or len(self.trials)
         with captured_chatter() as capture:
             yield RunListener(self, title, capture)
 
@@ -74,7 +76,7 @@ class SearchProgress:
             return ""
         best = min(done, key=lambda each: each.rank(self.mode))
         text = f"; best {self.record.metric} {number(best.best(self.mode))} (trial {best.number})"
-        spent, new = time.monotonic() - self.began, len(self.trials) - 1
+        spent, new = time.monotonic() - self.began, len(self.trials) - (self.earlier or 1)
         left = spent / new * (self.record.trials - len(self.trials)) if new > 0 else 0.0
         if self.record.deadline is not None:
             left = min(left or math.inf, max(0.0, self.record.deadline - time.time()))

@@ -62,6 +62,7 @@ class CurveRuns:
                     continue
                 self.seconds.setdefault(rows, []).append(time.monotonic() - began)
                 self.progress.say(f"{rows:>9,} training rows  seed {seed}  {point_of(run).words}")
+            remove_checkpoints(run.checkpoints)
             points.append(point_of(run))
         return points
 
@@ -72,17 +73,16 @@ class CurveRuns:
         return next((run for run in runs if run.read_json(run.record).get("seed") == seed), None)
 
     def train(self, run: Run | None, rows: int, seed: int) -> Run:
-        """Train a model, or resume its training, and remove its checkpoints except the best weights. Its warnings are
-        those of the whole data, which were shown before."""
+        """Train a model, or resume its training. Its warnings are those of the whole data, which were shown before."""
         terms, stages = Terms(is_kept=False, read=self.read), Stages(Silent(), self.stops)
-        if run is None:
-            run = Run(train_until_stopped(self.alone(rows, seed), self.folder, stages, terms).run)
-        else:
+        try:
+            if run is None:
+                return Run(train_until_stopped(self.alone(rows, seed), self.folder, stages, terms).run)
             with run.locked():
                 resume_locked(run, None, False, (), stages, terms)
-        remove_checkpoints(run.checkpoints)
-        forget_models()
-        return run
+            return run
+        finally:
+            forget_models()
 
     def alone(self, rows: int, seed: int) -> Document:
         """Return the config of a run. The split is the same in all of them, and each seed draws other rows."""

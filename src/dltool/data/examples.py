@@ -156,12 +156,12 @@ def with_known_slices(data: Data, examples: Examples) -> Examples:
             f"there is no column {quoted(name)} with one value for each example",
             did_you_mean(near(name, known)) or (f"there are {listed(known, 10)}" if known else "remove data.slices"),
         )
-        for number, name in enumerate(data.slice_bounds)
+        for number, name, _ in data.numbered_slices()
         if name not in known
     )
     ConfigError.refuse(
         Problem(("data", "slices", number), f"{quoted(name)} has no numbers to bound", f"name it alone: {name}")
-        for number, (name, bounds) in enumerate(data.slice_bounds.items())
+        for number, name, bounds in data.numbered_slices()
         if bounds and is_text(values[name])
     )
     return examples

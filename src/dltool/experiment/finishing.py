@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dltool.config.expectations import missed_expectations
-from dltool.config.privacy_checks import spending
+from dltool.config.privacy_checks import published, spending
 from dltool.config.schema import Config
 from dltool.cost.meter import Meter
 from dltool.durable_files import disk_errors, sync
@@ -35,7 +35,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class TrainingOutcome:
     """A completed run. `missed` describes the expectations it missed; `assessment` is of the test split; `profile` has
-    seconds by activity. Unless it `is_kept`, the run is removed when the command ends."""
+    seconds by activity. Unless it `is_kept`, the run is removed when the command ends. `published` says
+    what of a private run is private."""
 
     run: Path
     results: dict[str, Any]
@@ -43,6 +44,7 @@ class TrainingOutcome:
     is_kept: bool
     assessment: "Assessment | None"
     profile: Mapping[str, float] | None
+    published: str
 
     def record(self) -> dict[str, Any]:
         return {"run": str(self.run) if self.is_kept else None, **self.results}
@@ -91,7 +93,8 @@ def complete(
         profile = profile_times(fitting, results["seconds"]) if fitting.profile.is_wanted else None
         if profile is not None:
             run.write_json(run.profile / "times.json", profile)
-        return TrainingOutcome(run.path, results, missed, experiment.is_kept, assessment, profile)
+        words = published(experiment.config)
+        return TrainingOutcome(run.path, results, missed, experiment.is_kept, assessment, profile, words)
 
 
 def profile_times(fitting: "Fitting", seconds: Mapping[str, float]) -> dict[str, float]:
@@ -193,6 +196,7 @@ def fitted_model(
                 fitting,
                 observer=observer,
                 save_state=checkpoints.submit,
+                wait_for_state=checkpoints.wait,
                 save_best=lambda best: save_weights(best, run.best_weights),
                 should_stop=stages.stops.asked,
                 start=start,

@@ -165,6 +165,13 @@ class CheckpointWriter:
             self.waiting = (step, arrays, state)
             self.changed.notify()
 
+    def wait(self) -> None:
+        """Wait until a checkpoint is on the disk. Raises an earlier failure."""
+        with self.changed:
+            self.changed.wait_for(lambda: self.before is not None or self.failure is not None)
+            if self.failure is not None:
+                raise self.failure
+
     def work(self) -> None:
         while (job := self.next_job()) is not None:
             try:
@@ -172,6 +179,9 @@ class CheckpointWriter:
                 self.before = job[0]
             except BaseException as error:  # noqa: BLE001 (handed to the training, which raises it)
                 self.failure = error
+            with self.changed:
+                self.changed.notify()
+            if self.failure is not None:
                 return
 
     def next_job(self) -> tuple[int, Arrays, Mapping[str, Any]] | None:

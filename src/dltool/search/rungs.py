@@ -69,12 +69,12 @@ def next_job(
 ) -> Job | None:
     """Return the job that comes before any new trial, None if there is none; it depends on these arguments alone.
 
-    A trial that was stopped within a stage goes on first. Then the best of every `factor` trials that reached a rung is
-    promoted, at the highest rung first. When no further trial begins (`is_closing`), at least one is. Trial 0, the
-    config as written, trains to its end in any case and takes nobody's place."""
+    A trial that was stopped within a stage, or after its last epoch, goes on first. Then the best of every `factor`
+    trials that reached a rung is promoted, at the highest rung first. When no further trial begins (`is_closing`), at
+    least one is. Trial 0, the config as written, trains to its end in any case and takes nobody's place."""
     free = [each for each in trials if not (each.is_complete or each.reason or each.number in busy)]
     for trial in free:
-        if trial.epochs not in rungs:
+        if trial.epochs not in rungs[:-1]:
             return Job(trial, next((rung for rung in rungs if rung > trial.epochs), rungs[-1]))
     for rung, following in reversed([*pairwise(rungs)]):
         reached = [each for each in trials[1:] if not each.reason and (each.is_complete or each.epochs >= rung)]

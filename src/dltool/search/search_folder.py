@@ -203,6 +203,22 @@ def search_summary(path: Path) -> RunSummary:
     return group_row(KIND, path, status, monitor=record.metric, **measured, **times)
 
 
+def unfinished_search(runs: Path, name: str, files: dict[str, bytes], **fields: Any) -> SearchFolder | None:
+    """Return the newest search of `name` if it has this config and these settings and is not finished, so that the same
+    command carries on with it; None otherwise. A search whose config as written has failed begins anew."""
+    paths = sorted(path for path in (runs / name).glob(f"{KIND}-*") if (path / GROUP_RECORDS[KIND]).is_file())
+    if not paths:
+        return None
+    folder = SearchFolder(paths[-1])
+    with suppress(RunError, OSError):
+        record, first = folder.record().model_dump(), folder.run(0)
+        has_failed = first is not None and first.read_json(first.record).get("status") == "failed"
+        is_same = all(record[key] == value for key, value in fields.items())
+        same_config = folder.config.read_bytes() == files[folder.config.name]
+        return folder if record["result"] is None and is_same and same_config and not has_failed else None
+    return None
+
+
 def create_search(runs: Path, name: str, files: dict[str, bytes], **fields: Any) -> SearchFolder:
     """Create `runs/NAME/search-0001`, or the next number, with its first `files` and the `fields` of its record.
 

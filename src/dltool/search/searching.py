@@ -1,6 +1,7 @@
 """The story of a search: the config as written first, then trials that are asked for, paused and promoted."""
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -126,6 +127,10 @@ class Search:
 
         Raises DltoolError: the training fails; StopNow: a signal asked to stop."""
         terms = Terms(is_kept=False, is_tested=False, read=self.read)
+        if run is not None and not read_record(run).resumable:
+            # It was stopped, and begins again.
+            shutil.rmtree(run.path)
+            run = None
         try:
             with self.watch.listening(title) as progress:
                 stages = Stages(cast("Progress", Pausing(progress, self.stops, epochs)), self.stops)

@@ -13,12 +13,13 @@ from starlette.exceptions import HTTPException
 
 from dltool import __version__
 from dltool.errors import DltoolError
+from dltool.runs.files import encode_json
 from dltool.serving import protocol_v1, protocol_v2, uploads
 from dltool.serving.counters import Counters
 from dltool.serving.hosting import Host, follow
 from dltool.serving.limits import Guard, Limits, Refused
 from dltool.serving.row_schema import parsed
-from dltool.serving.served import Answer, Served
+from dltool.serving.served import Answer, Query, Served
 from dltool.text import joined, quoted
 
 PAGE = Path(__file__).with_name("page")
@@ -44,6 +45,10 @@ ERROR = {
     "type": "object",
     "required": ["error"],
     "properties": {"error": {"type": "string"}, "problems": {"type": "array", "items": PROBLEM}},
+}
+FORM = {
+    "type": "object",
+    "properties": {"files": {"type": "array", "items": {"type": "string", "format": "binary"}}},
 }
 STATUSES = {
     400: "The body is no request",
@@ -187,33 +192,45 @@ def constant(page: Response) -> Callable[[], Any]:
 
 
 def add_rows(app: FastAPI, service: Service, name: str, path: str) -> None:
-    """Add the predictions of one model: by row at `path`, and of files below it."""
+    """Add the predictions of one model by row at `path`, of files below it, and the explanations of both."""
     host = service.hosts[name]
+    body = body_of(request_schema(host.model))
 
-    @app.post(path, openapi_extra=body_of(request_schema(host.model)))
+    @app.post(path, openapi_extra=body)
     async def predict(request: Request) -> Response:
-        refuse_other_type(request, *JSON_TYPES)
-        model = host.model
-        rows = parsed(model.request, await request.body())["rows"]
-        # Cells wait for their batch; arrays and windows are read at once, which may take a while.
-        question = model.question(rows) if model.can_merge else await asyncio.to_thread(model.question, rows)
-        return answered(await host.ask(question))
+        return answered(await host.ask(await rows_in(request, host.model)))
+
+    @app.post(f"{path}/explain", openapi_extra=body)
+    async def explain(request: Request) -> Response:
+        return explained(await host.explain(await rows_in(request, host.model)))
 
     if uploads.kind_of(host.model) is not None:
-        form = {
-            "type": "object",
-            "properties": {"files": {"type": "array", "items": {"type": "string", "format": "binary"}}},
-        }
+        body = body_of(FORM, "multipart/form-data")
 
-        @app.post(f"{path}/files", openapi_extra=body_of(form, "multipart/form-data"))
+        @app.post(f"{path}/files", openapi_extra=body)
         async def predict_files(request: Request) -> Response:
-            refuse_other_type(request, "multipart/form-data")
-            async with request.form(max_files=uploads.MOST_FILES, max_fields=8) as sent:
-                found = [
-                    (each.filename or "file", each) for each in sent.getlist("files") if isinstance(each, UploadFile)
-                ]
-                files = [uploads.Upload(name, await each.read()) for name, each in found]
-            return answered(await host.ask(await asyncio.to_thread(uploads.question, host.model, files)))
+            return answered(await host.ask(await files_in(request, host.model)))
+
+        @app.post(f"{path}/explain/files", openapi_extra=body)
+        async def explain_files(request: Request) -> Response:
+            return explained(await host.explain(await files_in(request, host.model)))
+
+
+async def rows_in(request: Request, model: Served) -> Query:
+    """Return the question of a request with rows. Raises Refused."""
+    refuse_other_type(request, *JSON_TYPES)
+    rows = parsed(model.request, await request.body())["rows"]
+    # Cells wait for their batch; arrays and windows are read at once, which may take a while.
+    return model.question(rows) if model.can_merge else await asyncio.to_thread(model.question, rows)
+
+
+async def files_in(request: Request, model: Served) -> Query:
+    """Return the question of a request with files. Raises Refused."""
+    refuse_other_type(request, "multipart/form-data")
+    async with request.form(max_files=uploads.MOST_FILES, max_fields=8) as sent:
+        found = [(each.filename or "file", each) for each in sent.getlist("files") if isinstance(each, UploadFile)]
+        files = [uploads.Upload(name, await each.read()) for name, each in found]
+    return await asyncio.to_thread(uploads.question, model, files)
 
 
 def request_schema(model: Served) -> dict[str, Any]:
@@ -233,6 +250,11 @@ def refuse_other_type(request: Request, *allowed: str) -> None:
 
 def answered(answer: Answer) -> Response:
     return plain({"predictions": answer.predictions} | ({"warnings": answer.warnings} if answer.warnings else {}))
+
+
+def explained(found: list[dict[str, Any]]) -> Response:
+    """Return the answer, in which numbers that are none are null."""
+    return Response(encode_json({"explanations": found}), media_type="application/json")
 
 
 def add_v2(app: FastAPI, service: Service) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
@@ -17,6 +17,7 @@ class Sized(Protocol):
 
 Query = TypeVar("Query", bound=Sized)
 Answer = TypeVar("Answer")
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,10 @@ class Batcher(Generic[Query, Answer]):
         self.waiting.append(Waiting(question, answer))
         if self.running is None:
             self.running = asyncio.create_task(self.run())
+        return await self.in_time(answer)
+
+    async def in_time(self, answer: Awaitable[Found]) -> Found:
+        """Return what is awaited. Raises Refused: it took too long."""
         try:
             async with asyncio.timeout(self.limits.seconds):
                 return await answer

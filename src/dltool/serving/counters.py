@@ -10,6 +10,11 @@ FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 """The variable, of prometheus-client, for the folder in which several processes count together."""
 
 
+def forget(process: int | None) -> None:
+    """Forget what waits in a worker process that has ended; what it has answered stays counted."""
+    multiprocess.mark_process_dead(process)  # type: ignore[no-untyped-call]  # it has no annotations
+
+
 class Counters:
     """Requests by route and status, and their seconds; rows and sizes of batches by model and run."""
 

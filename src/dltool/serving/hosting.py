@@ -1,6 +1,7 @@
 """The models that a server hosts: each with its batches, and reloaded when the run it follows has a successor."""
 
 import asyncio
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from dltool.serving.served import Answer, Query, Served, served
 
 LOOK_EVERY = 2.0
 """Seconds between looks for a newer run."""
+EXPLAINING = threading.Lock()
+"""Held while an explanation is made: it takes a second or more of processor time."""
 
 
 class Host:
@@ -40,6 +43,23 @@ class Host:
         if question.rows > self.limits.rows:
             raise Refused(413, f"a request may have {self.limits.rows:,} rows")
         return await self.batcher.ask(question)
+
+    async def explain(self, question: Query) -> list[dict[str, Any]]:
+        """Return the explanations of one prediction. Raises Refused: there are several rows, another explanation is
+        being made, or it takes too long; and as :meth:`Served.explained`."""
+        if question.rows != 1:
+            raise Refused(422, f"one row is explained at a time; given are {question.rows:,}")
+        if not EXPLAINING.acquire(blocking=False):
+            raise Refused(503, "another explanation is being made; try again in a second")
+
+        def explained() -> list[dict[str, Any]]:
+            try:
+                return self.model.explained(question)
+            finally:
+                EXPLAINING.release()
+
+        # One that takes too long is made to its end, and keeps others away until then.
+        return await self.batcher.in_time(asyncio.shield(asyncio.to_thread(explained)))
 
     def newer(self) -> Served | None:
         """Return the model of the run that `path` points to now, warmed; None if it is the same run, or not complete.
@@ -65,7 +85,8 @@ def warmed(model: Served) -> Served:
     for rows in (1, 2):
         inputs = {each.name: blank(each, rows) for each in model.predictor.inputs}
         for answer in model.answers([Query(rows, inputs=inputs)]):
-            if isinstance(answer, BaseException):
+            # A model may refuse zeros; its functions are compiled all the same.
+            if isinstance(answer, BaseException) and not isinstance(answer, Refused):
                 raise answer
     return model
 

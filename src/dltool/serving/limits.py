@@ -75,6 +75,7 @@ class Guard:
 
         try:
             self.authorize(scope)
+            refuse_encoded(scope)
             body = await self.body(scope, receive)
         except Refused as refused:
             await respond(counted_send, refused)
@@ -118,6 +119,13 @@ class Guard:
         if max(declared, received) > self.limits.body:
             raise Refused(413, f"a request may have {size_text(self.limits.body)}")
         return b"".join(parts)
+
+
+def refuse_encoded(scope: Message) -> None:
+    """Raise Refused: the body is compressed; what it becomes is bounded by nothing."""
+    encoding = dict(scope["headers"]).get(b"content-encoding", b"identity").decode("latin-1").strip().lower()
+    if encoding not in ("identity", ""):
+        raise Refused(415, f"the body has the content encoding {encoding[:20]}; send it uncompressed")
 
 
 def once(body: bytes, receive: Receive) -> Receive:

@@ -5,6 +5,7 @@ which the JSON is followed by the bytes of tensors, little-endian; a string is i
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -77,7 +78,9 @@ REQUEST = TypeAdapter(InferenceRequest)
 def metadata(model: Served) -> dict[str, Any]:
     """Return the names, datatypes and shapes of the model's inputs and outputs; -1 is any length."""
     inputs = [tensor(each.name, each.dtype, each.shape) for each in model.predictor.inputs]
-    outputs = [tensor(each.name, "float32", each.shape) for each in model.predictor.outputs]
+    # Of a reconstruction, the answer is its error.
+    shapes = {each.name: () if each.kind == "input" else each.shape for each in model.predictor.outputs}
+    outputs = [tensor(name, "float32", shape) for name, shape in shapes.items()]
     return {
         "name": model.name,
         "versions": [model.version],
@@ -93,9 +96,9 @@ def tensor(name: str, dtype: str, shape: Sequence[int | None]) -> dict[str, Any]
 
 def question(model: Served, body: bytes, length: str | None) -> tuple[InferenceRequest, Query]:
     """Return a request and its question. `length` is the value of the header `LENGTH`. Raises Refused."""
-    end = len(body) if length is None else int(length) if length.isascii() and length.isdigit() else -1
+    end = len(body) if length is None else int(length) if re.fullmatch("[0-9]{1,18}", length) else -1
     if not 0 <= end <= len(body):
-        raise Refused(400, f"{LENGTH} is {length}, and the body has {len(body)} bytes")
+        raise Refused(400, f"{LENGTH} is {str(length)[:20]}, and the body has {len(body)} bytes")
     try:
         request: InferenceRequest = parsed(REQUEST, body[:end])
     except Refused as refused:

@@ -9,15 +9,19 @@ from typing import Any
 import numpy as np
 from pydantic import TypeAdapter
 
+from dltool.config.explain_options import Asked
+from dltool.config.outputs import heads_of
 from dltool.data.arrays.rows import Rows, stack
 from dltool.data.examples import Examples
 from dltool.data.new_data import NewExamples
-from dltool.errors import DataError
+from dltool.errors import ConfigError, DataError
+from dltool.evaluation.figures.figure import Figure
 from dltool.evaluation.kept_distributions import DISTRIBUTIONS, described_inputs, read_kept
 from dltool.evaluation.predictions import records
 from dltool.evaluation.predictor import Predictor
 from dltool.experiment.opening import best_predictor, recorded_kind
 from dltool.experiment.refusals import require_code
+from dltool.model.build import BuiltModel
 from dltool.model.unusual_values import FAR
 from dltool.runs.directory import open_run
 from dltool.runs.files import Run
@@ -72,6 +76,12 @@ class Served:
         """Whether the rows of several requests are read together: windows are made of the rows of one request."""
         data = self.predictor.config.data
         return data.windows is None and (bool(self.predictor.types) or data.source.name == "text")
+
+    @cached_property
+    def explainable(self) -> BuiltModel:
+        """The same model once more, for explanations: their proofs change its weights for a while."""
+        built = best_predictor(self.run, self.predictor.config, self.predictor.facts).built
+        return replace(built, heads=heads_of(self.predictor.config))
 
     def question(self, rows: list[Any]) -> Query:
         """Return the question for the rows of a `request`. Raises Refused: they do not fit the model."""
@@ -166,11 +176,31 @@ class Served:
                 found[number] = each if each.cells is None else self.read_cells(each.cells)
         return found
 
+    def explained(self, question: Query) -> list[dict[str, Any]]:
+        """Return what `dltool explain` finds for the only row of a question, with figures as data URIs. Raises Refused:
+        the row cannot be read, or predictions of this model cannot be explained."""
+        # It brings what draws, which few servers need.
+        from dltool.explain.explaining import explained
+
+        row = question if question.cells is None else self.read_cells(question.cells)
+        if not isinstance(row, Query):
+            raise row
+        config, facts = self.predictor.config, self.predictor.facts
+        try:
+            _, found = explained(config, facts, self.explainable, Asked(), Examples(row.inputs or {}))
+        except ConfigError as error:
+            raise Refused(422, str(error)) from None
+        return [each.record() | {"figures": [drawing(figure) for figure in each.figures]} for each in found]
+
     def read_cells(self, cells: Sequence[Any]) -> "Query | BaseException":
         try:
             return self.read(lambda: self.predictor.rows(cells))
         except Refused as refused:
             return refused
+
+
+def drawing(figure: Figure) -> dict[str, str]:
+    return {"title": figure.title, "description": figure.description, "image": figure.data_uri}
 
 
 def numbers(rows: list[Any], name: str) -> np.ndarray:

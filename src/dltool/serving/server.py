@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
@@ -49,6 +49,22 @@ class Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, guard: "Guard") -> None:
         super().__init__(config)
         self.guard = guard
+        self.idle: dict[Any, Any] = {}
+
+    async def on_tick(self, counter: int) -> bool:
+        # uvicorn calls this ten times a second.
+        if counter % max(1, int(10 * self.guard.limits.seconds)) == 0:
+            self.close_idle()
+        return await super().on_tick(counter)
+
+    def close_idle(self) -> None:
+        """Close the connections without a request since the call before: the guard's time begins with a whole head."""
+        cycles = {each: getattr(each, "cycle", None) for each in self.server_state.connections}
+        idle = {each: cycle for each, cycle in cycles.items() if cycle is None or cycle.response_complete}
+        for each, cycle in idle.items():
+            if each in self.idle and self.idle[each] is cycle:
+                each.transport.close()
+        self.idle = idle
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         # The second signal does not wait. Neither is raised again: a server that was told to end has not failed.
@@ -111,6 +127,7 @@ def serve_here(setup: Setup, service: "Service", door: socket.socket, ready: Cal
     config = uvicorn.Config(
         guard,
         lifespan="on",
+        ws="none",
         log_level="error",
         access_log=False,
         server_header=False,

@@ -12,7 +12,7 @@ from multiprocessing.context import SpawnProcess
 from multiprocessing.synchronize import Semaphore
 from socket import socket
 
-from dltool.serving.counters import FOLDER
+from dltool.serving.counters import FOLDER, forget
 from dltool.serving.server import Note, Setup
 
 RESTART_AFTER = 1.0
@@ -43,12 +43,11 @@ class Workers:
                 self.begin()
             while not self.is_ready.acquire(timeout=0.1):
                 for worker in self.gone():
+                    was_told = self.are_ending
                     self.end()
                     for other in self.running:
                         other.join()
-                    return worker.exitcode or 1
-                if not self.running:
-                    return 0
+                    return 0 if was_told else worker.exitcode or 1
             ready()
             self.watch(note)
         return 0
@@ -79,5 +78,7 @@ class Workers:
     def gone(self) -> list[SpawnProcess]:
         """Return the processes that have ended, and forget them."""
         ended = [worker for worker in self.running if worker.exitcode is not None]
+        for worker in ended:
+            forget(worker.pid)
         self.running = [worker for worker in self.running if worker.exitcode is None]
         return ended

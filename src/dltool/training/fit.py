@@ -86,13 +86,15 @@ def fit(
     observer: Observer,
     save_state: Callable[[int, Arrays, dict[str, Any]], None],
     save_best: Callable[[keras.Model], None],
+    wait_for_state: Callable[[], None] = lambda: None,
     start: TrainingState | None = None,
     should_stop: Callable[[], int | None] = lambda: None,
 ) -> FitResult:
     """Train on the training split, validating after each epoch.
 
     `save_state(step, arrays, state)` receives the complete state before the first step, at the config's interval, when
-    interrupted, and at the end. `start` is such a state to resume from. `save_best(core)` is called while the model
+    interrupted, and at the end. `start` is such a state to resume from. `wait_for_state()` returns once one is on disk:
+    no epoch is reported before, so a run with an epoch can be resumed. `save_best(core)` is called while the model
     holds the best weights: after an improved epoch, at most once a second and not in the first. It is also called at
     the end, when interrupted (unless the weights are on disk), and when resuming from a state with best weights.
     `should_stop` returns the number of a signal, or None. The final weights are averaged by the optimizer, or restored
@@ -102,7 +104,7 @@ def fit(
     Raises Interrupted: `should_stop` returned a signal; the state has been saved.
     Raises ConfigError, DataError, MachineError: as in :mod:`dltool.training.failures`."""
     with plain_failures(fitting.config):
-        fitting.observer, fitting.should_stop = observer, should_stop
+        fitting.observer, fitting.should_stop, fitting.wait_for_state = observer, should_stop, wait_for_state
         fitting.recovery.save_state, fitting.recovery.save_best = save_state, save_best
         return fitting.run(start)
 
@@ -112,6 +114,7 @@ class Fitting:
 
     observer: Observer
     should_stop: Callable[[], int | None]
+    wait_for_state: Callable[[], None]
 
     def __init__(self, steps: Steps) -> None:
         self.steps, self.core, self.config, self.profile = steps, steps.core, steps.config, steps.profile
@@ -172,6 +175,7 @@ class Fitting:
         self.recovery.write_best(at_once=is_last)
         if is_last or self.cadence.is_due_after(epoch + 1, self.position.steps):
             self.recovery.save()
+        self.wait_for_state()
         self.observer.epoch_ends(record, is_best)
 
     def begin_epoch(self, epoch: int) -> None:

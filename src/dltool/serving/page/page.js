@@ -112,17 +112,27 @@ async function predict(event) {
   for (const input of inputs) if (input.value !== "") row[input.name] = valueOf(input);
   const rows = rowOf(current()).type === "string" ? [row.text || ""] : [row];
   const headers = { "Content-Type": "application/json" };
-  await show(await ask(path(""), { method: "POST", headers, body: JSON.stringify({ rows }) }), []);
+  const options = { method: "POST", headers, body: JSON.stringify({ rows }) };
+  const at = path();
+  show(await read(await ask(at, options)), (prediction) => card(prediction, () => ask(`${at}/explain`, options)));
 }
 
 async function send(files) {
   if (!files.length) return;
-  const form = new FormData();
-  for (const file of files) form.append("files", file);
-  await show(await ask(path("/files"), { method: "POST", body: form }), [...files]);
+  const given = [...files];
+  const at = path();
+  const sent = (some) => {
+    const body = new FormData();
+    for (const file of some) body.append("files", file);
+    return { method: "POST", body };
+  };
+  show(await read(await ask(`${at}/files`, sent(given))), (prediction, number) => {
+    const file = given[number];
+    return card(prediction, () => ask(`${at}/explain/files`, sent([file])), file);
+  });
 }
 
-const path = (more) => `models/${encodeURIComponent(current().name)}/predict${more}`;
+const path = () => `models/${encodeURIComponent(current().name)}/predict`;
 
 function complain(answer) {
   const problems = answer.problems || [];
@@ -133,18 +143,20 @@ function complain(answer) {
   find("warnings").replaceChildren(...(answer.warnings || []).map((each) => make("li", each)));
 }
 
-async function show(response, files) {
-  let answer;
+async function read(response) {
   try {
-    answer = await response.json();
+    return await response.json();
   } catch {
-    answer = { error: `the server answered with status ${response.status}` };
+    return { error: `the server answered with status ${response.status}` };
   }
-  complain(answer);
-  find("answers").replaceChildren(...(answer.predictions || []).map((each, number) => card(each, files[number])));
 }
 
-function card(prediction, file) {
+function show(answer, drawn) {
+  complain(answer);
+  find("answers").replaceChildren(...(answer.predictions || []).map(drawn));
+}
+
+function card(prediction, explain, file) {
   const article = make("article");
   if (file && file.type.startsWith("image/")) {
     const image = make("img");
@@ -161,7 +173,29 @@ function card(prediction, file) {
   }
   bars.sort((one, other) => other[1] - one[1]);
   article.append(...bars.slice(0, MOST_BARS).map(([name, value]) => bar(name, value)));
+  const button = make("button", "Explain", "quiet");
+  button.addEventListener("click", async () => {
+    button.disabled = true;
+    button.textContent = "Explaining …";
+    const answer = await read(await explain());
+    button.replaceWith(...(answer.explanations || []).flatMap(explanation), make("p", answer.error || "", "error"));
+  });
+  article.append(button);
   return article;
+}
+
+function explanation({ sentences, proofs, figures }) {
+  const drawn = figures.map((each) => {
+    const figure = Object.assign(make("figure"), { tabIndex: 0 });
+    figure.append(Object.assign(make("img"), { src: each.image, alt: each.description }), make("figcaption", each.title));
+    return figure;
+  });
+  const holds = proofs.every((each) => each.holds);
+  const details = Object.assign(make("details"), { open: !holds });
+  const list = make("ul");
+  list.append(...proofs.map((each) => make("li", each.sentence)));
+  details.append(make("summary", holds ? "Its proofs hold" : "Not all of its proofs hold, so nothing is drawn"), list);
+  return [...sentences.map((each) => make("p", each)), ...drawn, details];
 }
 
 function bar(name, value) {
