@@ -6,7 +6,21 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import checkpoints, drafts, explain, growth, images, predict, search, serve, shards, startup, tables
+from benchmarks import (
+    checkpoints,
+    drafts,
+    explain,
+    gpu,
+    growth,
+    images,
+    predict,
+    search,
+    serve,
+    shards,
+    startup,
+    tables,
+    workers,
+)
 from benchmarks.cases import CASES, RIVALS, compare
 
 OTHERS: dict[str, Callable[[list[str]], None]] = {
@@ -21,6 +35,8 @@ OTHERS: dict[str, Callable[[list[str]], None]] = {
     "explain": explain.main,
     "serve": serve.main,
     "shards": shards.main,
+    "workers": workers.main,
+    "gpu": gpu.main,
 }
 
 

@@ -72,7 +72,7 @@ def test_who_has_not_come_is_named():
     assert [str(each) for each in found] == [expected] * 2
     assert all(isinstance(each, MachineError) for each in found)
     (alone,) = all_of([present], [lambda met: None], wait=0.1)
-    assert str(alone) == f"after 0 seconds, the chief at {chief.addresses[0]} has not come"
+    assert str(alone) == f"after 0 seconds, the chief at {chief.addresses[0]} has not come: connection refused"
 
 
 def test_other_addresses_are_refused_on_both_sides():

@@ -1,6 +1,7 @@
 """The words and numbers of messages."""
 
 import errno
+import socket
 import time
 
 import pytest
@@ -79,6 +80,7 @@ def test_long_text_ends_in_an_ellipsis_within_its_length():
 def test_what_the_system_says_is_in_small_letters():
     assert os_words(OSError(errno.ENOENT, "No such file or directory")) == "no such file or directory"
     assert os_words(OSError("Some text alone")) == "some text alone"
+    assert os_words(socket.gaierror(-2, "Name or service not known")) == "name or service not known"
 
 
 def test_amounts_of_bytes_have_a_unit():

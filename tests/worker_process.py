@@ -4,12 +4,13 @@
 
 runs `dltool ARGUMENT…`. After STEP steps of the run, EVENT happens: a signal to this process by name, `error` for an
 exception, `nan` for weights that are not finite, `busy` for a call that lets no thread run, `impatient` to
-notice silence soon, `nothing`."""
+notice silence soon, `slow` for a pause before each further call, `nothing`."""
 
 import ctypes
 import os
 import signal
 import sys
+import time
 from typing import Any
 
 from dltool import __main__, meeting
@@ -26,7 +27,9 @@ def prepared(event: str, step: int, prepare: Any) -> Any:
         happened: list[str] = []
 
         def stop() -> Any:
-            if fitting.position.steps >= step and not happened:
+            if event == "slow" and fitting.position.steps >= step:
+                time.sleep(2)
+            elif fitting.position.steps >= step and not happened:
                 happened.append(event)
                 happen(event, fitting)
             return agreed()

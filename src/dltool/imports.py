@@ -36,6 +36,8 @@ class LightImports:
             raise ModuleNotFoundError(f"{name} is not needed here", name=name)
 
 
+GROWTH = "TF_FORCE_GPU_ALLOW_GROWTH"
+"""Lets TensorFlow take the memory of a GPU as it needs it: else it takes all, and the next process on it fails."""
 SELDOM = (50_000, 10, 10)
 """Python collects garbage after 700 new objects. A run makes a million before its first step, few of them garbage;
 collections took a tenth of a short run."""
@@ -47,6 +49,7 @@ def begin_own_process() -> None:
         sys.meta_path.insert(0, LightImports)
     gc.set_threshold(*SELDOM)
     prefer_onednn()
+    os.environ.setdefault(GROWTH, "true")
 
 
 def is_own_process() -> bool:

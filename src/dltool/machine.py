@@ -43,6 +43,7 @@ OTHER_VARIABLES: Mapping[str, str] = {
     "TERM": "`dumb` prints plain lines instead of a live table.",
     "TF_CONFIG": "The addresses of the workers that train together, and which one this is; launchers set it.",
     "TF_ENABLE_ONEDNN_OPTS": "`0` turns oneDNN off. dltool turns it on; convolutions then train up to twice as fast.",
+    "TF_FORCE_GPU_ALLOW_GROWTH": "`false` takes all memory of a GPU at once. dltool sets `true`.",
     "XDG_CACHE_HOME": "The folder of caches; `~/.cache` by default.",
 }
 """Further variables that dltool reads, besides those that a config names as `$(env.NAME)`."""

@@ -20,6 +20,7 @@ from typing import Any
 from dltool.config.cluster import Cluster, host_and_port
 from dltool.environment import concealed
 from dltool.errors import ConfigError, MachineError, WorkerLost
+from dltool.text import os_words
 
 WAIT = 600.0
 """Seconds until all workers must have come."""
@@ -306,11 +307,12 @@ def listener(host: str, port: int) -> socket.socket:
 
 def arrive(cluster: Cluster, wait: float) -> Peer:
     """Return the connection with the chief, when all workers have come."""
-    deadline = time.monotonic() + wait
-    while time.monotonic() < deadline:
+    deadline, why = time.monotonic() + wait, "it does not answer"
+    while (left := deadline - time.monotonic()) > 0:
         try:
-            connection = socket.create_connection(host_and_port(cluster.addresses[0]), timeout=PATIENCE)
-        except OSError:
+            connection = socket.create_connection(host_and_port(cluster.addresses[0]), timeout=min(left, PATIENCE))
+        except OSError as error:
+            why = os_words(error)
             time.sleep(RETRY)
             continue
         peer, value = Peer(connection), None
@@ -327,5 +329,5 @@ def arrive(cluster: Cluster, wait: float) -> Peer:
         # Something else listens there, such as the last run that is ending.
         peer.end()
         time.sleep(RETRY)
-    message = f"after {wait:.0f} seconds, the chief at {cluster.addresses[0]} has not come"
+    message = f"after {wait:.0f} seconds, the chief at {cluster.addresses[0]} has not come: {why}"
     raise MachineError(message, "start it, or check that this machine reaches that address")

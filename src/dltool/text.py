@@ -108,8 +108,8 @@ def value_text(value: Any) -> str:
 
 
 def os_words(error: OSError) -> str:
-    """Return the operating system's message: "no such file or directory"."""
-    return (os.strerror(error.errno) if error.errno else str(error)).lower()
+    """Return the operating system's message: "no such file or directory". Errors of host names are below 0."""
+    return (os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or str(error)).lower()
 
 
 def number(value: float, largest: float = 0.0) -> str:

@@ -49,7 +49,7 @@ data:
     a: {number: {indicator: true, missing: mean}}
     b: {number: {scale: log, decimal: ","}}
     c: {number: {scale: min_max, pieces: 8}}
-    d: {number: {scale: robust, missing: 0.0}}
+    d/e: {number: {scale: robust, missing: 0.0}}
     city: {category: {embedding: 3, min_count: 20, case: lower}}
     kind: {category: {missing: most_frequent}}
     ok: {boolean: {indicator: true}}
@@ -208,7 +208,7 @@ def write_data(folder: Path, rows: int = 200) -> None:
         "a": ["?" if row % 17 == 0 else str(each) for row, each in enumerate(a)],
         "b": [str(each).replace(".", ",") for each in b],
         "c": random.integers(0, 50, rows).tolist(),
-        "d": ["" if row % 23 == 0 else str(round(each, 2)) for row, each in enumerate(random.normal(size=rows))],
+        "d/e": ["" if row % 23 == 0 else str(round(each, 2)) for row, each in enumerate(random.normal(size=rows))],
         "city": random.choice(
             ["Rome", "rome", "Oslo", "Lima", "Bern", ""], rows, p=[0.3, 0.1, 0.3, 0.2, 0.05, 0.05]
         ).tolist(),

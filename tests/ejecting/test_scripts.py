@@ -77,6 +77,11 @@ def test_names_of_a_run_cannot_end_the_docstring(tmp_path):
     assert "evil" not in imported(ast.unparse(tree))
 
 
+def test_names_of_inputs_are_those_that_keras_takes(scripts):
+    assert 'number("d/e", ' in scripts["table"]
+    assert 'name=name.replace("/", "_")' in scripts["table"]
+
+
 def test_the_guide_shows_a_script_as_it_is(scripts):
     shown = re.search(r"```python\n(.*?)```", GUIDE.read_text("utf-8"), re.DOTALL)
     assert shown is not None

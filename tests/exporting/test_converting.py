@@ -97,3 +97,23 @@ def test_operations_that_tf2onnx_lacks_or_gets_wrong_are_exact() -> None:
     np.testing.assert_allclose(result["real"], frames.real, atol=1e-5)
     np.testing.assert_allclose(result["imaginary"], frames.imag, atol=1e-5)
     np.testing.assert_allclose(result["gelu"], np.asarray(model({"whole": a, "number": x})["gelu"]), atol=1e-6)
+
+
+def test_columns_that_differ_in_case_alone_keep_their_names_in_onnx(tmp_path) -> None:
+    pytest.importorskip("tf2onnx")
+    onnxruntime = pytest.importorskip("onnxruntime")
+    import keras
+
+    from dltool.exporting.exportable import Exportable, ExportInput
+    from dltool.exporting.onnx_file import write_onnx
+
+    columns = ["A", "a", "a_", "result_0"]
+    tensors = {column: keras.Input((), name=name) for column, name in safe_names(columns).items()}
+    inputs = tuple(ExportInput(tensor.name, column, tensor) for column, tensor in tensors.items())
+    sums = sum(tensor * 10**power for power, tensor in enumerate(tensors.values()))
+    model = keras.Model({each.name: each.tensor for each in inputs}, {"output": sums})
+    write_onnx(Exportable(model, inputs, {"output": "output"}), tmp_path / "model.onnx", {})
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
+    assert [each.name for each in session.get_inputs()] == columns
+    given = {column: np.array([digit], np.float32) for digit, column in enumerate(columns, 1)}
+    assert session.run(["output"], given)[0].tolist() == [4321.0]

@@ -138,6 +138,38 @@ def test_the_report_lists_the_exports_of_the_run(trained, export, dltool) -> Non
     assert f">{check['bytes']:,}</td>" in page
 
 
+def test_exports_before_one_that_fails_are_kept_and_said(export, tmp_path, monkeypatch) -> None:
+    pytest.importorskip("tf2onnx")
+    from dltool.errors import ExpectationMissed
+    from dltool.exporting import export_folder
+
+    def export_files(_source: Any, forecast: Any, _options: Any) -> Any:
+        if forecast.format == "onnx":
+            raise ExpectationMissed("onnx: it differs")
+        return {"use.py": b""}, {}
+
+    monkeypatch.setattr(export_folder, "export_files", export_files)
+    outcome = export("saved_model", "onnx", "--out", tmp_path / "out")
+    assert outcome.code == 7
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["saved_model"]
+    assert f"completed work is kept in {tmp_path / 'out'}" in "".join(outcome.stderr.splitlines())
+    assert "nothing was written" not in outcome.stderr
+
+
+def test_a_full_disk_is_no_disagreement(export, tmp_path, monkeypatch) -> None:
+    from dltool.exporting import checking, export_folder
+
+    def full(*_: Any) -> Any:
+        (tmp_path / "full.py").write_text("import errno; raise OSError(errno.ENOSPC, 'full')", "utf-8")
+        checking.run_alone(tmp_path, [str(tmp_path / "full.py")], "saved_model")
+
+    monkeypatch.setattr(export_folder, "write_model", full)
+    outcome = export("saved_model", "--out", tmp_path / "out")
+    assert outcome.code == 5
+    assert "no space left on device: cannot write" in outcome.stderr
+    assert not (tmp_path / "out").exists()
+
+
 def spoiled(module: Any, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a function of the converter change one weight of the file."""
     from onnx import numpy_helper

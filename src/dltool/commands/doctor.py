@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from packaging.requirements import Requirement
 
+from dltool.config.cluster import Cluster
 from dltool.data.sources.download import keras_cache
 from dltool.installation import SET_UP, pip_install, requirements
 from dltool.machine import cpu_features, cpu_name, installed_version, usable_cores, usable_memory
@@ -58,6 +59,29 @@ def diagnose() -> list[Check]:
         check_runs_folder(Path("runs")),
         check_datasets(),
     ]
+
+
+def diagnose_cluster(cluster: Cluster) -> list[Check]:
+    """Join the workers of the `cluster`, all of which call this. Raises DltoolError: as :func:`network.tried`."""
+    from dltool.training.network import SIZES, tried
+
+    gpus, seconds = tried(cluster)
+    return [
+        Check("workers", "ok", f"all {cluster.size} have come, with the same versions and processor features"),
+        Check("ports", "ok", "each worker reaches the chief and its neighbours"),
+        Check("devices", "ok", "one GPU for each worker" if gpus else "the CPU of each worker"),
+        *(check_sum(size, each, cluster.size) for size, each in zip(SIZES, seconds, strict=True)),
+    ]
+
+
+def check_sum(count: int, seconds: float, workers: int) -> Check:
+    """Return the time of a sum, and if it is long, the bandwidth: in a ring of N workers, each sends 2 (N - 1) / N of
+    its float32 numbers."""
+    sent = 4 * count * 2 * (workers - 1) / workers
+    detail = f"{1000 * seconds:.1f} ms"
+    if sent > 1e6:
+        detail += f"; each worker sends {sent / 1e6:.1f} MB, which is {sent / 1e6 / seconds:,.0f} MB a second"
+    return Check(f"sum of {count:,} number{'s' * (count > 1)}", "ok", detail)
 
 
 def check_packages() -> list[Check]:

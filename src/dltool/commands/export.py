@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from dltool.data.dataset import Dataset, SplitName
 from dltool.durable_files import disk_errors, replace_folder
-from dltool.errors import ConfigError, DataError, ExpectationMissed, MachineError, Problem
+from dltool.errors import ConfigError, DataError, DltoolError, ExpectationMissed, MachineError, Problem
 from dltool.experiment.opening import best_predictor, recorded_data, recorded_kind
 from dltool.experiment.refusals import require_code
 from dltool.experiment.stages import Stages
@@ -72,7 +72,7 @@ def export(
     `settings` are `--set` arguments with locations of the data; without the data, made rows alone are the check.
 
     Raises ConfigError: a format or an option is impossible; MachineError: a package is missing; RunError: the run is
-    damaged; ExpectationMissed: an export disagrees with the model, and is not written."""
+    damaged; ExpectationMissed: an export disagrees with the model, and is not written; the others are."""
     picked = chosen(foresee(path, options.batch).forecasts, formats)
     options.refuse([each.format for each in picked])
     run = open_run(path)
@@ -83,14 +83,18 @@ def export(
 
     exports: dict[Path, Mapping[str, Any]] = {}
     problems: list[Problem] = []
-    for each in picked:
-        progress.stage(f"exporting {each.format}")
-        with ExpectationMissed.collected(problems):
-            files, record = export_files(source, each, options)
-            folder = (run.exports if out is None else out) / options.folder(each.format)
-            write(run, folder, files, is_inside=out is None)
-            exports[folder] = record
-    ExpectationMissed.refuse(problems)
+    try:
+        for each in picked:
+            progress.stage(f"exporting {each.format}")
+            with ExpectationMissed.collected(problems):
+                files, record = export_files(source, each, options)
+                folder = (run.exports if out is None else out) / options.folder(each.format)
+                write(run, folder, files, is_inside=out is None)
+                exports[folder] = record
+        ExpectationMissed.refuse(problems)
+    except DltoolError as error:
+        error.kept = str(run.path if out is None else out) if exports else ""
+        raise
     return ExportOutcome(run.path, exports)
 
 

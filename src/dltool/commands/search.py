@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dltool.config.cluster import Cluster
 from dltool.config.keras.values import UNKNOWN
 from dltool.config.load import Document, read_document
 from dltool.config.schema import Config
@@ -18,6 +19,7 @@ from dltool.errors import ConfigError, ConfigPath, DltoolError, MachineError, Pr
 from dltool.experiment.parts import refuse_parts
 from dltool.experiment.signals import StopNow, stop_requests
 from dltool.machine import usable_cores
+from dltool.meeting import meeting_of
 from dltool.runs.directory import refuse_unwritable
 from dltool.search.search_folder import SearchFolder, create_search, unfinished_search
 from dltool.search.space import Space, check_space, located, read_space, search_options, with_metric
@@ -40,20 +42,42 @@ def search(
     workers: int = 1,
     storage: str | None = None,
     keep_all: bool = False,
+    cluster: Cluster | None = None,
     watch: "Watch",
 ) -> "SearchOutcome":
     """Search the space of the config in a new folder below `runs`, or carry on with the newest search there if it is
-    the same one and not finished. `storage` is the URL of Optuna's database.
+    the same one and not finished. `storage` is the URL of Optuna's database. Of a `cluster`, the chief opens the
+    folder; then each worker trains trials, and needs the others no more.
 
-    Raises ConfigError: the space or the config with one of its values is invalid, and nothing was written; else as
+    Raises ConfigError: as :func:`new_search`; MachineError: a worker has not come, or does not see the folder; else as
     :func:`continue_search`."""
+    read = SharedSource()
+    if cluster is None:
+        return continue_search(new_search(document, runs, workers, storage, keep_all, read), watch, read)
+    with meeting_of(cluster) as meeting:
+        if cluster.is_chief:
+            folder = new_search(document, runs, workers, storage, keep_all, read)
+            meeting.of_chief(str(folder.path.absolute()))
+        else:
+            folder = SearchFolder(Path(str(meeting.of_chief()[0])))
+            if not folder.config.is_file():
+                message = f"{cluster.name_of(cluster.rank)} does not see {folder.path}"
+                raise MachineError(message, "the workers of a search share its folder: --runs /shared/runs")
+            meeting.wait_for_end()
+    return continue_search(folder, watch, read)
+
+
+def new_search(
+    document: Document, runs: Path, workers: int, storage: str | None, keep_all: bool, read: SharedSource
+) -> SearchFolder:
+    """Return a new folder of a search, or that of the same search if it is not finished. Raises ConfigError: the space
+    or the config with one of its values is invalid, and nothing was written; DataError."""
     with quiet_optuna():
         refuse_password(storage)
     config, _ = checked_config(document)
     refuse_parts(config, "a search trains each trial once, on one split", folds=ONE_SPLIT, seeds=NO_SEEDS)
     checked_search(document)
     refuse_unwritable(runs / config.name)
-    read = SharedSource()
     dataset = load_data(config.data, config.seed, read=read)
     if not dataset.facts.validation_examples:
         raise ConfigError(Problem(("data", "split"), "a search needs validation examples", ONE_SPLIT))
@@ -78,7 +102,7 @@ def search(
     }
     folder = unfinished_search(runs, config.name, files, **fields) or create_search(runs, config.name, files, **fields)
     refuse_another(document, read_document(folder.config))
-    return continue_search(folder, watch, read)
+    return folder
 
 
 def refuse_password(storage: str | None) -> None:

@@ -12,6 +12,7 @@ from dltool.keras_names import find
 from dltool.text import counted
 
 MEANS = ("sum_over_batch_size", "mean")
+ALONE = "remove it, or train in one process: without --workers, --cluster and TF_CONFIG"
 WRITING = ("BackupAndRestore", "CSVLogger", "ModelCheckpoint", "RemoteMonitor", "TensorBoard")
 """Callbacks that write, which each worker would do."""
 
@@ -38,7 +39,7 @@ def training_refusals(config: Config, workers: int) -> Iterator[Problem]:
     ]
     for place, is_there, message in alone:
         if is_there:
-            yield Problem(place, message, "remove it, or train in one process", at_key=True)
+            yield Problem(place, message, ALONE, at_key=True)
 
 
 def object_refusals(config: Config) -> Iterator[Problem]:

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 from typer import Argument, Option
 
+from dltool.console.cluster_place import ClusterAddresses, WorkerNumber, Workers, place_of
 from dltool.console.frame import frame
 from dltool.console.options import Json
 
@@ -38,10 +39,25 @@ def schema(
         write_json_text(json.dumps(json_schema(), indent=1, ensure_ascii=False))
 
 
-def doctor(as_json: Json = False) -> None:
-    """Check that this machine can train: versions, memory, disk, devices."""
+def doctor(
+    workers: Workers = None, cluster: ClusterAddresses = None, worker: WorkerNumber = None, as_json: Json = False
+) -> None:
+    """Check that this machine can train, or that several workers can train together.
+
+    For one machine: versions, memory, disk, devices. For several workers, start it as `train`, once for each: they
+    join, and worker 0 shows what is wrong between them, or how long their sums take."""
     with frame(as_json):
-        from dltool.commands.doctor import diagnose
         from dltool.console.table_layout import show_diagnosis
 
-        raise typer.Exit(show_diagnosis(diagnose(), as_json))
+        place = place_of(workers, cluster, worker)
+        if place is None:
+            from dltool.commands.doctor import diagnose
+
+            raise typer.Exit(show_diagnosis(diagnose(), as_json))
+        from dltool.commands.doctor import diagnose_cluster
+        from dltool.console.capture import captured_chatter
+
+        with captured_chatter():
+            checks = diagnose_cluster(place)
+        if place.is_chief:
+            raise typer.Exit(show_diagnosis(checks, as_json))

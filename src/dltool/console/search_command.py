@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from typer import Option
 
+from dltool.console.cluster_place import ClusterAddresses, WorkerNumber, follows, place_of
 from dltool.console.frame import frame
 from dltool.console.options import AllowedCode, ConfigFile, Json, Quiet, RunsFolder, Settings
 from dltool.errors import ConfigError
@@ -18,6 +19,8 @@ def search(
     trials: Annotated[int | None, Option(min=2, metavar="N", help="Number of trials; overrides the config.")] = None,
     minutes: Annotated[float | None, Option(metavar="M", help="Time for new trials; overrides the config.")] = None,
     workers: Annotated[int, Option(min=1, max=256, metavar="N", help="Processes that train trials.")] = 1,
+    cluster: ClusterAddresses = None,
+    worker: WorkerNumber = None,
     storage: Annotated[
         str | None, Option(metavar="URL", help="Database or gRPC proxy for Optuna's record of the trials.")
     ] = None,
@@ -38,12 +41,13 @@ def search(
         from dltool.commands.search import search as run_search
         from dltool.console.trials import SearchProgress
 
-        options: dict[str, Any] = {"workers": workers, "storage": storage, "keep_all": keep_all}
+        place = place_of(None, cluster, worker)
+        options: dict[str, Any] = {"workers": workers, "storage": storage, "keep_all": keep_all, "cluster": place}
 
         def work(progress: Any) -> Any:
             return run_search(document, runs=runs or Path("runs"), watch=SearchProgress(progress), **options)
 
-        within.carry_out(work, is_silent=quiet or as_json, is_quiet=quiet)
+        within.carry_out(work, is_silent=quiet or as_json or follows(place), is_quiet=quiet or follows(place))
 
 
 def resumed_search(path: Path, other_options: Any) -> Callable[..., Any] | None:

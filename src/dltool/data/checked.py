@@ -3,6 +3,7 @@
 from dltool.config.checks import static_checks
 from dltool.config.layer_checks import weight_file_problems
 from dltool.config.load import Document, build_config
+from dltool.config.presets import preset_problems
 from dltool.config.schema import Config
 from dltool.data.facts import Facts, known_facts
 from dltool.errors import ConfigError
@@ -22,5 +23,6 @@ def checked_with(document: Document, facts: Facts) -> Config:
 
 def without_problems(config: Config, facts: Facts | None) -> Config:
     # Files of weights are not among the static checks: a run needs them no more.
-    ConfigError.refuse([*static_checks(config, facts), *weight_file_problems(config)])
+    files = (*weight_file_problems(config), *preset_problems(config.model.layers))
+    ConfigError.refuse([*static_checks(config, facts), *files])
     return config

@@ -57,12 +57,11 @@ class ModelFunction:
     def inputs(self) -> Block:
         """Return the inputs in the form of `features`."""
         if self.ejected.are_several:
-            return [
-                "inputs = {",
-                "    name: keras.Input(values.shape[1:], dtype=values.dtype.name, name=name)",
-                "    for name, values in features.items()",
-                "}",
-            ]
+            # Keras allows no "/" in the name of an input.
+            name = 'name.replace("/", "_")' if any("/" in each for each in self.ejected.facts.inputs) else "name"
+            made = call("keras.Input", "values.shape[1:]", dtype="values.dtype.name", name=name)
+            line = laid_out(made, "name: ", indent=8)
+            return ["inputs = {", *(each[4:] for each in line), "    for name, values in features.items()", "}"]
         self.variables = dict.fromkeys((INPUT, *self.ejected.facts.inputs), "inputs")
         only = self.ejected.facts.only_input
         if only is None or self.ejected.is_preprocessed_first:

@@ -35,8 +35,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class TrainingOutcome:
     """A completed run. `missed` describes the expectations it missed; `assessment` is of the test split; `profile` has
-    seconds by activity. Unless it `is_kept`, the run is removed when the command ends. `published` says
-    what of a private run is private."""
+    seconds by activity; `published` says what is private. Unless it `is_kept`, it is removed when the command ends."""
 
     run: Path
     results: dict[str, Any]
@@ -58,8 +57,7 @@ def complete(
     start: "TrainingState | None" = None,
     parts: Parts | None = None,
 ) -> TrainingOutcome:
-    """Train from `start` if given, test, carry out the `parts`, and write the results. The run's status records every
-    ending.
+    """Train from `start` if given, test, carry out the `parts`, write the results; the status records every ending.
 
     A requested profile goes to the run's folder `profile`: a trace of some steps and the seconds by activity.
 

@@ -61,8 +61,7 @@ PLAIN = Terms()
 def train_until_stopped(document: Document, runs: Path, stages: Stages, terms: Terms) -> TrainingOutcome:
     """Train, validate and test; create a run below `runs`.
 
-    Raises DltoolError: see its classes; StopNow: a signal asked to stop. Before the run directory exists, nothing has
-    been written."""
+    Raises DltoolError: see its classes; StopNow: a signal asked to stop. Before there is a run, nothing was written."""
     progress = stages.progress
     config, _ = checked_config(document)
     refuse_missing_extras(config.track)

@@ -13,13 +13,7 @@ from dltool.experiment.joining import Met, joined
 from dltool.experiment.refusals import refuse_files, refuse_other_preprocessing, refuse_other_weights
 from dltool.imports import is_own_process
 from dltool.runs.files import Run
-from dltool.runs.recorded import (
-    as_run_error,
-    data_changes,
-    recorded_config,
-    recorded_facts,
-    refuse_missing_data,
-)
+from dltool.runs.recorded import as_run_error, data_changes, recorded_config, recorded_facts, refuse_missing_data
 from dltool.runs.records import read_record, recorded_threads
 from dltool.runs.start_record import kept_start
 
@@ -54,12 +48,14 @@ def new_experiment(
     does not fit the data or the loss."""
     from dltool.explain.asking import refuse_unexplainable
     from dltool.model.build import build_model
+    from dltool.model.hub import with_networks
     from dltool.model.output_checks import check_fit
     from dltool.model.streamed_columns import fitted_to
     from dltool.training.numerics import choose_threads, pin
 
     threads, why = (threads, "as recorded") if threads else choose_threads(config, dataset.facts)
     pinned = pin(config.seed, threads) | {"why_threads": why}
+    config = with_networks(config)
     prepare = joined(meeting, config, dataset, pinned)
     built = build_model(config, dataset.facts, dataset.examples("train").inputs, fitted_to(dataset), start=start)
     check_fit(config, dataset.facts, built, dataset.inputs)

@@ -1,5 +1,6 @@
 """The check of an export: its own program, in a process of its own, against the model that the run evaluates."""
 
+import errno
 import itertools
 import json
 import os
@@ -99,7 +100,7 @@ def checked(
             raise ExpectationMissed(f"{form}: the output {name} has {shape}, expected {expected.shape}")
         found[name], disagreement = compared(each, rows, expected, given, limits)
         if disagreement:
-            problems.append(Problem(None, f"{form}: the output {name} {disagreement}", "nothing was written"))
+            problems.append(Problem(None, f"{form}: the output {name} {disagreement}"))
     ExpectationMissed.refuse(problems)
     return {
         "rows": {"test": rows.tested, "made": len(rows) - rows.tested},
@@ -198,7 +199,7 @@ def candidate_outputs(folder: Path, form: str, rows: CheckRows) -> tuple[dict[st
 
 
 def run_alone(folder: Path, command: list[str], form: str) -> None:
-    """Run a program in an isolated process without a GPU."""
+    """Run a program in an isolated process without a GPU. Raises ExpectationMissed, and OSError: the disk is full."""
     environment = {**os.environ, "PYTHONUTF8": "1", "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
     environment.pop("PYTHONPATH", None)
     # In a process group of its own, as Ctrl-C is for this process alone.
@@ -206,4 +207,6 @@ def run_alone(folder: Path, command: list[str], form: str) -> None:
     child = subprocess.run([sys.executable, *command], env=environment, cwd=folder, check=False, **options)
     if child.returncode:
         last = [line for line in child.stderr.splitlines() if line.strip()][-1:] or [f"exit code {child.returncode}"]
+        if f"[Errno {errno.ENOSPC}]" in last[0]:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         raise ExpectationMissed(f"{form}: the export does not run: {last[0][:MOST_SHOWN]}")

@@ -12,6 +12,7 @@ import numpy as np
 
 from dltool.data.arrays.rows import Rows
 from dltool.data.dataset import Dataset
+from dltool.durable_files import disk_errors
 from dltool.errors import ExpectationMissed
 from dltool.exporting.checking import CheckRows, RawPredictor, checked
 from dltool.exporting.export_options import ExportOptions
@@ -49,13 +50,13 @@ def export_files(
 ) -> tuple[dict[str, bytes], dict[str, Any]]:
     """Return the files of an export by their names, and the record of its check.
 
-    Raises ExpectationMissed: it cannot be converted, or disagrees with the model."""
+    Raises ExpectationMissed: it cannot be converted, or disagrees with the model; MachineError: the disk is full."""
     form, facts = forecast.format, source.predictor.facts
     looks_up = form == "onnx"
     lookups = [name for name, kind in source.predictor.types.items() if kind.name == "category"] if looks_up else []
     outside = [name for name in facts.inputs if name in forecast.outside or name in lookups]
     given = exportable(source.predictor.config, facts, source.parts, outside)
-    with tempfile.TemporaryDirectory(prefix="dltool-") as name:
+    with disk_errors(Path(tempfile.gettempdir())), tempfile.TemporaryDirectory(prefix="dltool-") as name:
         folder = Path(name)
         try:
             names = write_model(source, given, forecast, folder, options)

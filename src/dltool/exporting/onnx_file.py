@@ -32,13 +32,14 @@ def write_onnx(given: Exportable, path: Path, facts: Mapping[str, str], looks_up
         each.name: each.column if each in lookups or columns.count(each.column) == 1 else each.name
         for each in given.inputs
     }
-    taken = {*names.values()}
-    rename(graph, {name: f"{name}_" for name in [*names] if name in taken and names[name] != name})
+    # A column may have the name of another input, or of a value inside the graph.
+    inner = {each.name: f"{each.name}/inner" for each in given.inputs}
+    rename(graph, {name: f"{name}/value" for name in names.values()} | inner)
     for each in given.inputs:
         if each in lookups:
-            add_lookup(graph, each)
-        elif names[each.name] != each.name:
-            rename(graph, {each.name: names[each.name]})
+            add_lookup(graph, each, inner[each.name])
+        else:
+            rename(graph, {inner[each.name]: names[each.name]})
     for key, value in facts.items():
         model.metadata_props.add(key=key, value=value)
     refuse_unknown_operations(model)
@@ -109,11 +110,10 @@ def rename(graph: Any, names: Mapping[str, str]) -> None:
         value.name = names.get(value.name, value.name)
 
 
-def add_lookup(graph: Any, given: ExportInput) -> None:
-    """Put a LabelEncoder before an input of indices: its input is then the column of strings."""
+def add_lookup(graph: Any, given: ExportInput, index: str) -> None:
+    """Put a LabelEncoder before the input `index`: its input is then the column of strings."""
     assert given.values is not None
-    indices, index = given.values["indices"], f"{given.name}/index"
-    rename(graph, {given.name: index})
+    indices = given.values["indices"]
     value = next(each for each in graph.input if each.name == index)
     shape = [each.dim_param or each.dim_value or None for each in value.type.tensor_type.shape.dim]
     kind = value.type.tensor_type.elem_type

@@ -71,7 +71,23 @@ OWN: Mapping[str, Mapping[str, Any]] = {
                 ["name", "text|null", "quantile"],
             ],
         }
-    }
+    },
+    "backbone": {
+        "KerasHub": {
+            "doc": "A network of KerasHub for images of 0 to 255, without its classifier, by preset; needs keras-hub.",
+            "documented": {
+                "preset": "The name of a published one, or with a slash, a folder that save_to_preset has written.",
+                "network": "Written by dltool: what the preset describes, so that a run does not need the preset.",
+            },
+            "arguments": [
+                ["preset", "text"],
+                ["network", "mapping|null", None],
+                ["trainable", "bool", True],
+                ["name", "text|null", None],
+            ],
+            "smallest": 1,
+        }
+    },
 }
 """What Keras has no name for, as in `signatures.json`, with its description. A class of the user's may replace it."""
 

@@ -9,10 +9,11 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from dltool.config.keras.objects import KerasObject
+from dltool.config.keras.objects import HUB, KerasObject
 from dltool.config.wording import counted_name, snake_case
 from dltool.errors import ConfigError, ConfigPath, MachineError, Problem
 from dltool.model.backbones import WeightsFile, make_backbone
+from dltool.model.hub import make_preset
 from dltool.model.keras_objects import KERAS_ERRORS, OUT_OF_MEMORY, TooManyParametersError, make, plain_message
 from dltool.text import Shape, did_you_mean, near, shape_text
 
@@ -149,7 +150,8 @@ def apply_backbone(entry: KerasObject, sources: Sequence[Placed], place: ConfigP
     source = sources[0]
     if len(sources) > 1:
         raise ConfigError(Problem((*place, *entry.steps, "from"), f"{entry.name} takes one input"))
-    network, weights = make_backbone(entry, source.shape, place, names.next(entry.name), made_here(source))
+    make_network = make_preset if entry.name == HUB else make_backbone
+    network, weights = make_network(entry, source.shape, place, names.next(entry.name), made_here(source))
     return replace(apply_layer(network, sources, place), name=entry.name, weights=weights)
 
 

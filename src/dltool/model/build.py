@@ -69,8 +69,7 @@ class BuiltModel:
         return dict(values) if isinstance(self.core.output, dict) else next(iter(values.values()))
 
     def lacks_axis(self, output: str, axes: int) -> bool:
-        """Return whether targets with so many axes lack the last one of an output, which has one number for each step
-        or pixel."""
+        """Return whether targets with so many axes lack the last one of an output of one number a step or pixel."""
         compared = self.compared.get(output)
         is_binary = compared is not None and compared.form == "binary"
         return is_binary and 1 < axes == len(self.outputs[output].output_shape)

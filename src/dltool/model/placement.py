@@ -121,6 +121,10 @@ def scaled_twice(config: Config, facts: Facts) -> list[Problem]:
     backbone = next((index for index, entry in enumerate(layers) if entry.kind == "backbone"), None)
     if backbone is None or facts.only_input is None or facts.only_input.dtype != "uint8":
         return []
+    network = layers[backbone].arguments.get("network")
+    if network is not None and "scale" not in network:
+        # A preset without a range of its own.
+        return []
     before = [((*PREPROCESSING, index), entry) for index, entry in enumerate(config.data.preprocessing)]
     before += [((*LAYERS, index), entry) for index, entry in enumerate(layers[:backbone])]
     message = f"{layers[backbone].name} takes values of 0 to 255, and brings them into its own range itself"

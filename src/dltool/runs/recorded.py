@@ -29,7 +29,7 @@ from dltool.text import listed, plural
 
 LOCATION = r"data\.(source|validation|test)\.([a-z0-9_]+\.path(\[\d+\])?|sql\.url|arrays\.[xy])"
 SOURCE_PATH = re.compile(LOCATION)
-WEIGHTS_PATH = r"model\.(start\.(run|weights)|layers\[\d+\]\.backbone\.\w+\.weights)|training\.teacher\.run"
+WEIGHTS_PATH = r"model\.(start\.(run|weights)|layers\[\d+\]\.backbone\.\w+\.(weights|preset))|training\.teacher\.run"
 MAY_CHANGE = re.compile(rf"(expect|cost)\..*|{LOCATION}|training\.callbacks\[.*|{WEIGHTS_PATH}")
 """Values that leave the training alone."""
 MOST_SHOWN = 10

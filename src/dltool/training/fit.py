@@ -95,10 +95,9 @@ def fit(
     `save_state(step, arrays, state)` receives the complete state before the first step, at the config's interval, when
     interrupted, and at the end. `start` is such a state to resume from. `wait_for_state()` returns once one is on disk:
     no epoch is reported before, so a run with an epoch can be resumed. `save_best(core)` is called while the model
-    holds the best weights: after an improved epoch, at most once a second and not in the first. It is also called at
-    the end, when interrupted (unless the weights are on disk), and when resuming from a state with best weights.
-    `should_stop` returns the number of a signal, or None. The final weights are averaged by the optimizer, or restored
-    by a callback.
+    holds the best weights: after an improved epoch, at most once a second and not in the first; at the end, when
+    interrupted (unless they are on disk), and when resuming from a state with them. `should_stop` returns the number of
+    a signal, or None. The final weights are averaged by the optimizer, or restored by a callback.
 
     Raises TrainingDiverged: a loss or a weight is not finite; the last finite state has been saved.
     Raises Interrupted: `should_stop` returned a signal; the state has been saved.
@@ -136,11 +135,11 @@ class Fitting:
         self.core.stop_training = False
         with self.calling_back():
             self.callback_list.on_train_begin()
-        if start is None:
+        if start is not None:
+            self.recovery.resume(start)
+        else:
             self.recovery.remember()
             self.recovery.save()
-        else:
-            self.recovery.resume(start)
         try:
             while self.position.epoch < self.steps.epochs and not self.position.stop:
                 self.run_epoch()

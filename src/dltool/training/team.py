@@ -84,17 +84,24 @@ def join_team(meeting: Meeting, config: Config, dataset: Dataset, pinned: Mappin
 
     Raises ConfigError: several workers cannot train this; ConfigError, DataError, MachineError on all workers: one has
     another config, other data, or another machine; WorkerLost."""
+    ConfigError.refuse(cluster_problems(config, meeting.cluster.size))
+    return connected(meeting, facts_of(config, dataset, pinned), pinned["gpus"])
+
+
+def connected(meeting: Meeting, facts: Mapping[str, Any], gpus: Sequence[str]) -> Team:
+    """Return the workers, connected by TensorFlow, if all have the same `facts`, by the kind of error if they differ.
+
+    Raises ConfigError, DataError, MachineError on all workers: one has others; MachineError: one has several `gpus`."""
     cluster = meeting.cluster
-    ConfigError.refuse(cluster_problems(config, cluster.size))
-    if len(pinned["gpus"]) > 1:
+    if len(gpus) > 1:
         hint = "one process for each GPU: --workers gpus on one machine, or CUDA_VISIBLE_DEVICES for each worker"
-        raise MachineError(f"{cluster.name_of(cluster.rank)} sees {len(pinned['gpus'])} GPUs", hint)
-    found = meeting.decide([facts_of(config, dataset, pinned), usable_memory()], lambda all_: verdict(cluster, all_))
+        raise MachineError(f"{cluster.name_of(cluster.rank)} sees {len(gpus)} GPUs", hint)
+    found = meeting.decide([facts, usable_memory()], lambda all_: verdict(cluster, all_))
     if found["problems"]:
         raise KINDS[found["kind"]](found["problems"], HINTS[found["kind"]])
     implementation = tf.distribute.experimental.CommunicationImplementation
     options = tf.distribute.experimental.CommunicationOptions(
-        implementation=implementation.AUTO if pinned["gpus"] else implementation.RING
+        implementation=implementation.AUTO if gpus else implementation.RING
     )
     workers = tf.train.ClusterSpec({"worker": list(cluster.addresses)})
     resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
@@ -121,19 +128,24 @@ def answers(rank: int) -> bool:
 
 def facts_of(config: Config, dataset: Dataset, pinned: Mapping[str, Any]) -> dict[str, Any]:
     """Return what must be the same on all workers, by the kind of error if it is not."""
-    machine = describe_machine()
-    environment = {name: text for name, text in machine["environment"].items() if name not in OWN_VARIABLES}
-    settings = {name: value for name, value in pinned.items() if name not in ("why_threads", "seed")}
     contents = recorded_contents(dataset)
     return {
         "config": {place: str(value) for place, value in values(config).items() if not MAY_CHANGE.fullmatch(place)},
         "data": {"fingerprint": contents["fingerprint"], "split": contents["split"]},
-        "machine": {
-            "versions": {"python": machine["python"].rpartition(".")[0], **machine["versions"]},
-            "cpu_features": machine["cpu_features"],
-            "environment": environment,
-            **settings,
-        },
+        "machine": machine_facts(pinned),
+    }
+
+
+def machine_facts(pinned: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what decides the bits of a worker beside its config and data."""
+    machine = describe_machine()
+    environment = {name: text for name, text in machine["environment"].items() if name not in OWN_VARIABLES}
+    settings = {name: value for name, value in pinned.items() if name not in ("why_threads", "seed")}
+    return {
+        "versions": {"python": machine["python"].rpartition(".")[0], **machine["versions"]},
+        "cpu_features": machine["cpu_features"],
+        "environment": environment,
+        **settings,
     }
 
 

@@ -20,6 +20,8 @@ FROM = "from"
 """The key of a layer that names its inputs, which replace the output of the previous layer."""
 BACKBONE = "backbone"
 """The key of a whole keras.applications network used as a layer."""
+HUB = "KerasHub"
+"""The backbone that is a network of KerasHub, by preset."""
 PUBLISHED = "imagenet"
 """The weights that Keras publishes for each backbone; any other string is the path of a file."""
 CLIPPING = ("clipnorm", "clipvalue", "global_clipnorm")
