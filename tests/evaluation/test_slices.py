@@ -263,7 +263,7 @@ def test_each_slice_is_named_once_and_refused_where_it_stands() -> None:
     slices = ("age", {"age": (30.0, 50.0), "wage": (2.0, 1.0)}, "income")
     found = data().model_copy(update={"slices": slices}).slice_problems()
     assert [(each.place, each.message) for each in found] == [
-        (("slices", 1), '"age" is here twice'),
+        (("slices", 1), '"age" is named more than once'),
         (("slices", 1, "wage"), "expected rising bounds, got [2.0, 1.0]"),
         (("slices", 2), '"income" is the target'),
     ]

@@ -210,7 +210,7 @@ class Data(Section):
         names = [name for _, name, _ in self.numbered_slices()]
         for at, (number, name, bounds) in enumerate(self.numbered_slices()):
             if name in names[:at]:
-                yield Problem(("slices", number), f"{quoted(name)} is here twice", "give its bounds once")
+                yield Problem(("slices", number), f"{quoted(name)} is named more than once", "give its bounds once")
             if list(bounds) != sorted(set(bounds)):
                 yield Problem(("slices", number, name), f"expected rising bounds, got {list(bounds)}", "sort them")
             if name in self.target_columns:
