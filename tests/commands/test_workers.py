@@ -5,8 +5,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 from tests.worker_runs import CONFIG, content, workers
+
+from dltool.runs.directory import open_run
 
 pytestmark = pytest.mark.slow
 
@@ -108,3 +113,33 @@ def test_a_batch_that_cannot_be_shared_is_refused_at_its_line():
     assert [each.code for each in ended] == [2, 2]
     assert "47 examples cannot be shared by 2 workers" in ended[0].output
     assert "batch_size: 46 or 48" in ended[0].output
+
+
+SHARDS = """
+name: shards
+seed: 3
+data:
+  source: {parquet: table}
+  target: kind
+  shuffle: {window: 4}
+  split: {validation: 0.1, test: 0.1}
+model: {layers: [{Dense: {units: 8, activation: relu}}, {Dense: {units: $classes, activation: softmax}}]}
+training:
+  {optimizer: adam, loss: sparse_categorical_crossentropy, metrics: [accuracy], epochs: 2, batch_size: 32, threads: 1}
+"""
+
+
+def test_workers_divide_the_rows_of_shards(folder: Path):
+    (folder / "table").mkdir()
+    random = np.random.default_rng(0)
+    for number in range(3):
+        values = random.normal(size=(500, 2))
+        columns = {"one": values[:, 0], "two": values[:, 1], "kind": np.where(values.sum(axis=1) > 0, "a", "b")}
+        parquet.write_table(pa.table(columns), folder / "table" / f"{number}.parquet", row_group_size=100)
+    (folder / "shards.yaml").write_text(SHARDS, encoding="utf-8")
+    for options in ([], ["--workers", "2"]):
+        command = [sys.executable, "-m", "dltool", "train", "shards.yaml", "--quiet", *options]
+        subprocess.run(command, cwd=folder, check=True, timeout=200, stdout=subprocess.DEVNULL)
+    alone, together = (open_run(folder / "runs/shards" / number).read_metrics()[-1] for number in ("0001", "0002"))
+    for name in ("loss", "accuracy", "val_loss", "val_accuracy"):
+        assert together[name] == pytest.approx(alone[name], abs=1e-6)
