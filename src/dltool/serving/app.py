@@ -18,7 +18,7 @@ from dltool.serving import protocol_v1, protocol_v2, uploads
 from dltool.serving.counters import Counters
 from dltool.serving.hosting import Host, follow
 from dltool.serving.limits import Guard, Limits, Refused
-from dltool.serving.row_schema import parsed
+from dltool.serving.row_schema import ROW, parsed
 from dltool.serving.served import Answer, Query, Served
 from dltool.text import joined, quoted
 
@@ -68,10 +68,10 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
 
 
 class Service:
-    """The hosts of a server and its routes; the first host answers `/predict`."""
+    """The models that a server hosts, by name, and whether it takes requests."""
 
     def __init__(self, paths: Sequence[Path], limits: Limits, *, follows: bool, note: Callable[[str], None]) -> None:
-        """Load the models. Raises as :class:`Host`; Refused: two have the same name."""
+        """Load the models, whose names differ. Raises as :class:`Host`."""
         self.limits, self.follows, self.note, self.counters = limits, follows, note, Counters()
         hosts = [Host(path, limits, self.counters) for path in paths]
         self.hosts: Mapping[str, Host] = {host.model.name: host for host in hosts}
@@ -156,6 +156,11 @@ def plain(content: Any, status: int = 200, headers: Mapping[str, str] | None = N
     return Response(body, status, headers, "application/json")
 
 
+def readiness(service: Service, content: Any) -> Response:
+    """Return the content with the status by which load balancers know whether the server takes requests."""
+    return plain(content, 200 if service.is_ready else 503)
+
+
 def body_of(schema: Mapping[str, Any], content_type: str = "application/json") -> dict[str, Any]:
     """Return the part of the OpenAPI document for a request's body."""
     return {"requestBody": {"required": True, "content": {content_type: {"schema": schema}}}}
@@ -171,9 +176,7 @@ def add_page(app: FastAPI, service: Service) -> None:
     @app.get("/health")
     async def health() -> Response:
         models = {name: host.model.version for name, host in service.hosts.items()}
-        return plain(
-            {"status": "ready" if service.is_ready else "ending", "models": models}, 200 if service.is_ready else 503
-        )
+        return readiness(service, {"status": "ready" if service.is_ready else "ending", "models": models})
 
     @app.get("/models")
     async def models() -> Response:
@@ -237,7 +240,7 @@ def request_schema(model: Served) -> dict[str, Any]:
     """Return the JSON Schema of a request, with that of a row in its place: a document has other definitions."""
     schema = model.request.json_schema()
     rows = schema["properties"]["rows"]
-    if (row := schema.pop("$defs", {}).get("Row")) is not None:
+    if (row := schema.pop("$defs", {}).get(ROW)) is not None:
         rows["items"] = row
     return schema
 
@@ -270,7 +273,7 @@ def add_v2(app: FastAPI, service: Service) -> None:
 
     @app.get("/v2/health/ready")
     async def ready() -> Response:
-        return plain({"ready": service.is_ready}, 200 if service.is_ready else 503)
+        return readiness(service, {"ready": service.is_ready})
 
     @app.get("/v2/models/{model}")
     @app.get("/v2/models/{model}/versions/{version}")
@@ -280,10 +283,7 @@ def add_v2(app: FastAPI, service: Service) -> None:
     @app.get("/v2/models/{model}/ready")
     @app.get("/v2/models/{model}/versions/{version}/ready")
     async def model_ready(model: str, version: str | None = None) -> Response:
-        return plain(
-            {"name": service.host(model, version).model.name, "ready": service.is_ready},
-            200 if service.is_ready else 503,
-        )
+        return readiness(service, {"name": service.host(model, version).model.name, "ready": service.is_ready})
 
     extra = body_of(protocol_v2.REQUEST.json_schema())
 
