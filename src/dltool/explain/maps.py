@@ -63,8 +63,8 @@ def maps_beside(places: Places, found: Sequence[Attribution]) -> Figure:
     chosen = places.some_of_each(MOST_SHOWN)
     rows = []
     for row in chosen:
-        image = as_picture(places, np.clip((images[row] - low) / max(high - low, 1e-12), 0, 1))
-        maps = [View(each.title, image, as_picture(places, each.values[row])) for each in found]
+        image = as_image(places, np.clip((images[row] - low) / max(high - low, 1e-12), 0, 1))
+        maps = [View(each.title, image, as_image(places, each.values[row])) for each in found]
         rows.append([View(places.label_words(row), image), *maps])
     words = f"{counted(len(chosen), 'example')} of {question.about}, as the model gets them, with their maps: {LEGEND}."
     return map_figure("maps", "Where the model looks", words, rows)
@@ -79,7 +79,7 @@ def maps_by_class(places: Places, found: Attribution) -> list[Figure]:
         return []
     names = question.target.class_names or ("all",)
     views = [
-        View(names[label], None, as_picture(places, found.values[places.labels == label].mean(0)))
+        View(names[label], None, as_image(places, found.values[places.labels == label].mean(0)))
         for label in sorted(shown)
     ]
     rows = [views[first : first + PER_ROW] for first in range(0, len(views), PER_ROW)]
@@ -87,10 +87,10 @@ def maps_by_class(places: Places, found: Attribution) -> list[Figure]:
     return [map_figure(f"{found.name}_classes", f"Where it looks by class: {found.title}", words, rows)]
 
 
-def as_picture(places: Places, values: np.ndarray) -> np.ndarray:
+def as_image(places: Places, values: np.ndarray) -> np.ndarray:
     """Return the values of places as rows and columns, of sounds with low frequencies at the bottom."""
     shape = next(iter(places.entrances.values())).shape[1 : places.axes + 1]
-    picture = values.reshape(*shape, *values.shape[1:]) if values.ndim < 3 else values
+    image = values.reshape(*shape, *values.shape[1:]) if values.ndim < 3 else values
     if len(shape) == 1:
-        return picture[np.newaxis]
-    return picture[::-1] if places.scores.question.config.data.source.name == "audio" else picture
+        return image[np.newaxis]
+    return image[::-1] if places.scores.question.config.data.source.name == "audio" else image
