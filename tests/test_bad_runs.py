@@ -35,7 +35,7 @@ def trained(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("trained")
     write_data(folder)
     (folder / "example.yaml").write_text(CONFIG, encoding="utf-8")
-    assert command("train", folder / "example.yaml", "--runs", folder / "runs", "--quiet") == 0
+    assert command("train", folder / "example.yaml", "--runs", folder / "runs", "--quiet", draws=True) == 0
     return folder
 
 
