@@ -115,7 +115,7 @@ def places_of(scores: Scores, values: np.ndarray) -> Places:
     def blank(_: Any, entrances: Any) -> Any:
         return {name: np.zeros_like(each) for name, each in entrances.items()}
 
-    return Places(scores, given, scores.labels(given), valid, 2, "places", blank)
+    return Places(scores, given, scores.labels(given), valid, {"input": (4, 4)}, "places", blank)
 
 
 def test_a_random_order_is_no_better_than_chance_and_the_right_one_is():

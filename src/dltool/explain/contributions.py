@@ -65,7 +65,7 @@ def column_places(question: Question) -> ColumnPlaces:
         return {name: np.repeat(each, count, axis=0) for name, each in scores.entrances(typical).items()}
 
     valid = np.ones((len(question.examples), len(columns.names)), bool)
-    return ColumnPlaces(scores, inputs, scores.labels(inputs), valid, 0, "columns", blank, columns)
+    return ColumnPlaces(scores, inputs, scores.labels(inputs), valid, {}, "columns", blank, columns)
 
 
 def uninformed(question: Question, scores: Scores, inputs: Arrays) -> Arrays:

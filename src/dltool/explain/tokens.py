@@ -30,11 +30,10 @@ def explain_tokens(question: Question) -> tuple[Explained, ...]:
     inputs = scores.prepared(question.examples.inputs)
     ((name, tokens),) = inputs.items()
     places = Places(
-        *(scores, inputs, scores.labels(inputs), tokens != 0, 1, "words"),
+        *(scores, inputs, scores.labels(inputs), tokens != 0, {name: tokens.shape[1:]}, "words"),
         lambda given, _: scores.entrances({name: np.zeros_like(each) for name, each in given.items()}),
     )
-    known = vocabulary_of(question.built, name) or ()
-    words = [[known[token] if token < len(known) else f"#{token}" for token in row] for row in tokens.tolist()]
+    words = words_of(question, name, tokens)
     found = [attribution(places, method) for method in question.methods or USUAL]
     return tuple(
         each.explained(
@@ -45,6 +44,11 @@ def explain_tokens(question: Question) -> tuple[Explained, ...]:
         )
         for each in found
     )
+
+
+def words_of(question: Question, name: str, tokens: np.ndarray) -> list[list[str]]:
+    known = vocabulary_of(question.built, name) or ()
+    return [[known[token] if token < len(known) else f"#{token}" for token in row] for row in tokens.tolist()]
 
 
 def words_by_class(places: Places, words: Sequence[Sequence[str]], found: Attribution) -> list[dict[str, Any]]:
