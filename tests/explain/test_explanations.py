@@ -24,7 +24,13 @@ EXPLAIN = "explain: {methods: [IntegratedGradients, Occlusion], examples: 20}"
 SMALL = SQUARE.replace("epochs: 30", "epochs: 1").replace(", GradCAM], examples: 60", "], examples: 20")
 
 
-def scores_of(layers: list[Any], shape: tuple[int, ...], classes: tuple[str, ...], dtype: str = "float32") -> Scores:
+def scores_of(
+    layers: list[Any],
+    shape: tuple[int, ...],
+    classes: tuple[str, ...],
+    dtype: str = "float32",
+    places: tuple[int, ...] = (),
+) -> Scores:
     """Return the scores of a model of these layers, as those of a run."""
     given = keras.Input(shape, dtype=dtype)
     output = given
@@ -35,7 +41,7 @@ def scores_of(layers: list[Any], shape: tuple[int, ...], classes: tuple[str, ...
     built = SimpleNamespace(core=core, compared={}, layers=(), preprocessors={})
     head = SimpleNamespace(name="output", thresholds=lambda _: None)
     facts = SimpleNamespace(inputs={"input": None})
-    target = TargetFacts("category" if classes else "number", class_names=classes)
+    target = TargetFacts("category" if classes else "number", places, classes)
     question: Any = SimpleNamespace(config=config, built=built, head=head, facts=facts, target=target, label=None)
     return Scores(question)
 
@@ -61,6 +67,40 @@ def test_of_a_linear_model_integrated_gradients_are_the_weights_times_the_differ
     outputs = np.asarray(scores.core(values))
     np.testing.assert_allclose(scores.all_of(given, given, labels)[2], outputs, atol=1e-6)
     assert (labels == (outputs.argmax(1) if units > 1 else (outputs[:, 0] > 0.5) & bool(classes))).all()
+
+
+@pytest.mark.parametrize("units", [3, 1])
+def test_the_score_of_a_class_for_each_place_is_the_mean_over_the_places_predicted_as_it(units: int) -> None:
+    classes = ("none", "a", "b") if units == 3 else ("none", "a")
+    last = keras.layers.Conv2D(units, 1, activation="softmax" if units == 3 else "sigmoid")
+    scores = scores_of([last], (4, 4, 1), classes, places=(4, 4))
+    kernel, bias = ([[-1.0, 1.5, 0.5]], [1.0, -0.5, 0.0]) if units == 3 else ([[2.0]], [-1.0])
+    last.set_weights([np.array(kernel)[None, None], np.array(bias)])
+    values = np.random.default_rng(0).normal(0.3, 1, size=(8, 4, 4, 1)).astype(np.float32)
+    values[7] = -5  # "none" everywhere
+    given = {"input": values}
+    logits = values @ np.array(kernel) + np.array(bias)
+    if units == 1:
+        logits = np.concatenate([-logits, logits], axis=-1)
+    predicted = logits.argmax(-1).reshape(8, 16)
+    counts = np.stack([(predicted == each).sum(1) for each in range(len(classes))], axis=1)
+    others = np.where(counts[:, 1:].any(1), counts[:, 1:].argmax(1) + 1, 0)
+    labels = scores.labels(given)
+    assert counts.sum(0).argmax() == 0
+    np.testing.assert_array_equal(labels, others)
+    picked = np.take_along_axis(logits.reshape(8, 16, -1), labels[:, None, None], axis=2)[..., 0]
+    are_places = predicted == labels[:, None]
+    expected = (picked * are_places).sum(1) / are_places.sum(1)
+    np.testing.assert_allclose(scores.scores(given, given, labels), expected, atol=1e-5)
+    # Blank places keep their part in the mean, and places of other classes add nothing.
+    blank = {"input": np.zeros_like(values)}
+    found, proof = complete_gradients(scores, given, given, blank, labels)
+    assert proof.holds
+    assert not found["input"].reshape(8, 16)[~are_places].any()
+    # A class that no place has counts in all of them.
+    nobody = np.full(8, len(classes) - 1, np.int32)
+    alone = scores.scores({"input": values[7:]}, {"input": values[7:]}, nobody[7:])
+    np.testing.assert_allclose(alone, logits.reshape(8, 16, -1)[7, :, -1].mean(), atol=1e-5)
 
 
 def test_a_broken_gradient_is_called_incomplete():

@@ -57,7 +57,8 @@ def held_out(facts: Facts) -> tuple[SplitName, int]:
 
 
 def explained_head(config: Config, facts: Facts, built: BuiltModel) -> tuple[OutputSpec, TargetFacts]:
-    """Return the first output with one score for each example, and its target. Raises ConfigError: there is none."""
+    """Return the first output with one score for each example, or of arrays a class for each place, and its target.
+    Raises ConfigError: there is none."""
     if not config.data.is_refit:
         raise ConfigError("only the models of the folds can be explained", "explain a fold: dltool explain RUN/folds/1")
     reasons = []
@@ -65,7 +66,7 @@ def explained_head(config: Config, facts: Facts, built: BuiltModel) -> tuple[Out
         target, shape = target_of(head, facts.targets), built.outputs[head.name].output_shape
         if target is None or not target.task.has_labels:
             reasons.append(f"the output {head.name} reconstructs its input")
-        elif len(shape) > 1:
+        elif len(shape) > 1 and (not target.task.is_index or kind_of_input(config, facts, built) == "tabular"):
             reasons.append(f"the output {head.name} of shape {shape_text(shape)} has no single score for each example")
         else:
             return head, target

@@ -79,6 +79,7 @@ def uninformed(question: Question, scores: Scores, inputs: Arrays) -> Arrays:
         if values.dtype.kind == "f":
             found[name] = values.mean(axis=0, keepdims=True, dtype=float).astype(values.dtype)
         else:
-            common = [np.bincount(place).argmax() for place in values.reshape(len(values), -1).T]
+            counted = [np.unique(place, return_counts=True) for place in values.reshape(len(values), -1).T]
+            common = [several[counts.argmax()] for several, counts in counted]
             found[name] = np.array(common, values.dtype).reshape(1, *values.shape[1:])
     return found
