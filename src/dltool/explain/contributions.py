@@ -8,7 +8,6 @@ import numpy as np
 from dltool.errors import ConfigError
 from dltool.explain.explained import Question
 from dltool.explain.mixing import Columns
-from dltool.explain.permutation import UNRELATED
 from dltool.explain.proofs import Places
 from dltool.explain.scores import Arrays, Scores
 
@@ -22,11 +21,6 @@ class ColumnPlaces(Places):
     """Examples whose places are columns. A blank one has a value that says nothing, such as the mean."""
 
     columns: Columns
-
-    @property
-    def unrelated(self) -> float:
-        # By chance, few columns have a larger correlation than many pixels.
-        return UNRELATED
 
     def with_only(self, kept: np.ndarray) -> Arrays:
         spans, found = self.columns.spans.values(), {}

@@ -1,17 +1,15 @@
 """Explanations of images, audio clips and other arrays with places: which places matter."""
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
 
 from dltool.evaluation.figures.figure import Figure
-from dltool.explain.asking import places_shape
 from dltool.explain.attributions import Attribution, attribution
 from dltool.explain.drawings import LEGEND, View, map_figure
 from dltool.explain.explained import Explained, Question
+from dltool.explain.placing import places_of
 from dltool.explain.proofs import Places
-from dltool.explain.scores import Arrays, Scores
 from dltool.text import counted
 
 USUAL = ("IntegratedGradients", "Occlusion")
@@ -27,32 +25,13 @@ HOW = {
 
 def explain_maps(question: Question) -> tuple[Explained, ...]:
     """Explain the examples by each method. Raises ConfigError: a method does not fit the model."""
-    places = map_places(question)
+    places = places_of(question)
     found = [attribution(places, name) for name in question.methods or USUAL]
     proven = [each for each in found if each.holds]
     figures: dict[str, list[Figure]] = {each.name: maps_by_class(places, each) for each in proven}
     if proven:
         figures[proven[0].name].insert(0, maps_beside(places, proven))
     return tuple(each.explained(places, HOW, figures=figures.get(each.name, [])) for each in found)
-
-
-def map_places(question: Question) -> Places:
-    """Return the examples with their places: all axes but that of channels."""
-    scores = Scores(question)
-    inputs = scores.prepared(question.examples.inputs)
-    ((name, values),) = inputs.items()
-    shape = places_shape(values.shape[1:])
-
-    def blank(_: Arrays, entrances: Arrays) -> Arrays:
-        return {name: mean_of_places(entrances[name], len(shape))}
-
-    valid = np.ones((len(values), math.prod(shape)), bool)
-    return Places(scores, inputs, scores.labels(inputs), valid, {name: shape}, "places", blank)
-
-
-def mean_of_places(values: np.ndarray, axes: int) -> np.ndarray:
-    """Return the mean of each channel of each example, (rows, …), in the shape of the values."""
-    return np.broadcast_to(values.mean(axis=tuple(range(1, axes + 1)), keepdims=True), values.shape)
 
 
 def maps_beside(places: Places, found: Sequence[Attribution]) -> Figure:

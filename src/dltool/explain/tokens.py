@@ -9,8 +9,8 @@ import numpy as np
 from dltool.explain.attributions import Attribution, attribution
 from dltool.explain.drawings import text_figure
 from dltool.explain.explained import Explained, Question
+from dltool.explain.placing import places_of
 from dltool.explain.proofs import Places
-from dltool.explain.scores import Scores
 from dltool.report.examples import vocabulary_of
 from dltool.text import counted
 
@@ -26,14 +26,8 @@ HOW = {
 
 def explain_tokens(question: Question) -> tuple[Explained, ...]:
     """Explain the examples by each method."""
-    scores = Scores(question)
-    inputs = scores.prepared(question.examples.inputs)
-    ((name, tokens),) = inputs.items()
-    places = Places(
-        *(scores, inputs, scores.labels(inputs), tokens != 0, {name: tokens.shape[1:]}, "words"),
-        lambda given, _: scores.entrances({name: np.zeros_like(each) for name, each in given.items()}),
-    )
-    words = words_of(question, name, tokens)
+    places = places_of(question, "words")
+    words = words_of(places)
     found = [attribution(places, method) for method in question.methods or USUAL]
     return tuple(
         each.explained(
@@ -46,8 +40,9 @@ def explain_tokens(question: Question) -> tuple[Explained, ...]:
     )
 
 
-def words_of(question: Question, name: str, tokens: np.ndarray) -> list[list[str]]:
-    known = vocabulary_of(question.built, name) or ()
+def words_of(places: Places) -> list[list[str]]:
+    (name,) = places.shapes
+    known, tokens = vocabulary_of(places.scores.question.built, name) or (), places.inputs[name]
     return [[known[token] if token < len(known) else f"#{token}" for token in row] for row in tokens.tolist()]
 
 
