@@ -92,6 +92,9 @@ def test_any_columns_can_be_compared_later(trained: Path, dltool, draws) -> None
     bounded = dltool("evaluate", trained, "--slices", "[{occupation: [3]}]")
     assert bounded.code == 2
     assert '--slices: "occupation" has no numbers to bound' in bounded.stderr
+    alone = dltool("evaluate", trained, "--slices", "[{age: [0]}]")
+    assert alone.code == 0
+    assert "there are no two groups among these examples" in alone.stderr
 
 
 @pytest.mark.slow

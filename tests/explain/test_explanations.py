@@ -271,7 +271,8 @@ def test_the_command_gives_the_bits_of_the_run_and_takes_a_class(small_run: Run,
     assert "explanation-occlusion" in page.read_text("utf-8")
     for name, values in before.items():
         np.testing.assert_array_equal(values, small_run.arrays()[name])
-    assert command("explain", small_run.path, *methods, "--examples", "20", "--class", "0") == 0
+    assert command("explain", small_run.path, *methods, "--examples", "20", "--class", "0", "--out", page) == 0
+    assert f"page  {page}" in capfd.readouterr().out
     np.testing.assert_array_equal(small_run.arrays()["labels"], 0)
 
 

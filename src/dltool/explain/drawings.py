@@ -64,8 +64,8 @@ def map_figure(
         for label, place in zip(names, ((0.5, bottom - 0.02), (-0.02, bottom + 0.05 + ratio / 2)), strict=False):
             sides = {"ha": "right", "va": "center", "rotation": 90} if place[0] < 0 else {"ha": "center", "va": "top"}
             ax.text(*place, f"{label} →", fontsize=8.5, **sides)
-        low, left = (bottom - 0.2, -0.2 * (len(names) > 1)) if names else (bottom, 0)
-        ax.set(xlim=(left, columns * 1.08), ylim=(low, 0.25), aspect="auto")
+        edge = -0.2 if len(names) > 1 else 0
+        ax.set(xlim=(edge, columns * 1.08), ylim=(bottom - 0.2 * bool(names), 0.25), aspect="auto")
         ax.set_axis_off()
 
     return drawn(name, title, description, draw, size=(SIDE * columns * 1.08, SIDE * len(rows) * (ratio + 0.25)))

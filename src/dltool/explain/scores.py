@@ -182,7 +182,7 @@ class Scores:
             background = outputs.sum(0).argmax()
             found = np.delete(outputs, background, axis=1).argmax(1)
             found += found >= background
-            return np.where(outputs[np.arange(count), found] > 0, found, background).astype(np.int32)
+            return np.asarray(np.where(outputs[np.arange(count), found] > 0, found, background), np.int32)
         if outputs.shape[1] == 1:
             (threshold,) = self.question.head.thresholds([]) or [0.5]
             return (outputs[:, 0] > threshold).astype(np.int32)
