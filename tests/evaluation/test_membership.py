@@ -31,6 +31,7 @@ def ends(interval: Interval) -> tuple[float, float]:
     return interval.low, interval.high
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize(("members", "others"), [(300, 200), (3000, 5000)])
 def test_the_area_is_that_of_scikit_learn_and_the_hits_are_counted(members: int, others: int) -> None:
     inside, outside = losses(members, others, 0.1)
@@ -94,7 +95,7 @@ def test_losses_that_are_no_numbers_are_not_audited() -> None:
 def test_the_report_says_why_a_loss_of_all_examples_together_is_not_audited(loss: str, words: list[str]) -> None:
     training = {"optimizer": "sgd", "loss": loss, "epochs": 1}
     config = Config.model_validate(
-        {"data": {"source": "digits"}, "model": {"layers": [{"Dense": 1}]}, "training": training}
+        {"name": "x", "data": {"source": "digits"}, "model": {"layers": [{"Dense": 1}]}, "training": training}
     )
     found = Assessment("test", 10, {}, (), (), (), None)
     sections = list(evaluation_sections(config, found, {}))

@@ -51,6 +51,7 @@ def linear(units: int, activation: str, classes: tuple[str, ...]) -> tuple[Score
     return scores, scores.core.get_weights()[0].reshape(4, 4, 1, units)
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize(
     ("units", "activation", "classes"), [(3, "softmax", ("a", "b", "c")), (1, "sigmoid", ("a", "b")), (1, "linear", ())]
 )
@@ -69,6 +70,7 @@ def test_of_a_linear_model_integrated_gradients_are_the_weights_times_the_differ
     assert (labels == (outputs.argmax(1) if units > 1 else (outputs[:, 0] > 0.5) & bool(classes))).all()
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize("units", [3, 1])
 def test_the_score_of_a_class_for_each_place_is_the_mean_over_the_places_predicted_as_it(units: int) -> None:
     classes = ("none", "a", "b") if units == 3 else ("none", "a")
@@ -103,6 +105,7 @@ def test_the_score_of_a_class_for_each_place_is_the_mean_over_the_places_predict
     np.testing.assert_allclose(alone, logits.reshape(8, 16, -1)[7, :, -1].mean(), atol=1e-5)
 
 
+@pytest.mark.proof
 def test_a_broken_gradient_is_called_incomplete():
     rounding = [keras.layers.Flatten(), keras.layers.Lambda(lambda x: keras.ops.round(4 * x)), keras.layers.Dense(1)]
     scores = scores_of(rounding, (4, 4, 1), ())
@@ -158,6 +161,7 @@ def places_of(scores: Scores, values: np.ndarray) -> Places:
     return Places(scores, given, scores.labels(given), valid, {"input": (4, 4)}, "places", blank)
 
 
+@pytest.mark.proof
 def test_a_random_order_is_no_better_than_chance_and_the_right_one_is():
     scores, kernel = linear(1, "linear", ())
     values = np.random.default_rng(0).normal(size=(30, 4, 4, 1)).astype(np.float32)
@@ -169,6 +173,7 @@ def test_a_random_order_is_no_better_than_chance_and_the_right_one_is():
     assert all("No better than chance" in proof.sentence for proof in chance)
 
 
+@pytest.mark.proof
 def test_maps_that_do_not_depend_on_the_weights_fail_the_randomisation_test(monkeypatch):
     scores, _ = linear(3, "softmax", ("a", "b", "c"))
     values = np.random.default_rng(0).normal(size=(12, 4, 4, 1)).astype(np.float32)
@@ -338,6 +343,7 @@ def test_a_damaged_explanation_is_left_out_of_the_report(small_run: Run, tmp_pat
     assert "What the model looks at" not in (copy / "report.html").read_text("utf-8")
 
 
+@pytest.mark.proof
 @pytest.mark.slow
 def test_the_explanation_of_a_resumed_run_has_the_bits_of_the_unbroken_one(tmp_path: Path) -> None:
     squares(tmp_path, 120)
@@ -350,6 +356,7 @@ def test_the_explanation_of_a_resumed_run_has_the_bits_of_the_unbroken_one(tmp_p
         np.testing.assert_array_equal(values, half.arrays()[name])
 
 
+@pytest.mark.proof
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["binary", "convolution", "dense", "folds", "regression", "sequence"])
 def test_integrated_gradients_are_complete_on_every_smoke_config(name: str, tmp_path: Path) -> None:

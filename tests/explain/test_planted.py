@@ -8,7 +8,7 @@ from tests.explain.conftest import PLACE, TRAINING, Run, trained
 from tests.in_process import command
 
 METHODS = pytest.mark.parametrize("method", ["IntegratedGradients", "Occlusion"])
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.proof]
 MASKS = """\
 data: {source: {arrays: masks.npz}, target: category, split: {validation: 0.1, test: 0.3}}
 model:

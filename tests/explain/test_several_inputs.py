@@ -53,6 +53,7 @@ def several(folder: Path, planted: str, count: int = 300) -> None:
     np.savez(folder / "several.npz", y=labels, **stored)
 
 
+@pytest.mark.proof
 @pytest.mark.slow
 @pytest.mark.parametrize("planted", ["image", "words", "numbers"])
 def test_the_input_that_carries_the_class_gets_the_share(planted: str, tmp_path: Path) -> None:
@@ -105,6 +106,7 @@ def linear() -> tuple[tuple[Explained, ...], dict[str, np.ndarray]]:
     return explain_arrays(question), added
 
 
+@pytest.mark.proof
 def test_of_a_linear_model_each_place_of_each_input_adds_its_weight_times_its_difference(linear) -> None:
     (gradients, occluded), added = linear
     for name, expected in added.items():
