@@ -102,6 +102,8 @@ def evaluate(
         assessment, files = assessed(decided, dataset, built, examples, progress.warn if choice.draws else None)
     except ConfigError as error:
         raise error if changed is config else as_option(error) from None
+    if choice.slices is not None and not assessment.groups:
+        progress.warn(f"--slices {choice.slices}: nothing to compare, as there are no two groups among these examples")
     folder, warning = run.evaluation / examples.name, ""
     try:
         run.replace_folder(folder, files)
