@@ -15,6 +15,7 @@ from dltool.config.tasks import TargetFacts
 from dltool.data.arrays.fingerprint import PartDigests, contents_of, fingerprint_of
 from dltool.data.arrays.row_keys import duplicate_warnings
 from dltool.data.arrays.rows import Rows, is_text, take
+from dltool.data.arrays.shard_order import equal_shards, width_of
 from dltool.data.arrays.window_rows import values_once
 from dltool.data.examples import Examples, SourceExamples, check_alike, stacked, with_known_slices
 from dltool.data.facts import Facts, InputFacts
@@ -134,6 +135,8 @@ def load_data(data: Data, seed: int, most_rows: int | None = None, read: Read | 
     weights = {} if examples.weights is None else {f"{data.weights} (weights)": examples.weights}
     contents = contents_of({**examples.inputs, **examples.digests, **weights}, examples.targets, ranges)
     facts = facts_of(examples.inputs, types, described, split)
+    if data.shuffle is not None and source.sharded is None:
+        facts = replace(facts, shuffled=width_of(equal_shards(facts.examples), data.shuffle.window))
     dataset = Dataset(examples, split, facts, contents, (), inferred, source.columns, starts, source.season)
     if source.sharded is not None and most_rows is None:
         dataset = TrainingStream(data, source.sharded, labels, dataset).dataset
