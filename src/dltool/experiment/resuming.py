@@ -90,7 +90,7 @@ def recorded_experiment(run: Run, config: Config, dataset: Dataset, starts_over:
         starts_over = terms.meeting.of_chief(starts_over)[0]
         pinned = pin(config.seed, recorded_threads(run, read_record(run)))
         prepare = joined(terms.meeting, config, dataset, pinned)
-        size = {"workers": terms.meeting.cluster.size}
+        size = {} if prepare is None else {"workers": terms.meeting.cluster.size}
     built, found = recorded_model(run, config, dataset.facts, starts_over)
     return Experiment(config, dataset, built, {**found, **size}, terms.is_kept, terms.is_tested, prepare)
 
