@@ -17,7 +17,12 @@ from dltool.errors import ConfigError, DltoolError
 from dltool.experiment.new_training import Terms
 from dltool.experiment.opening import Experiment, new_experiment, recorded_data, recorded_strategy
 from dltool.experiment.parts import Parts, PartsOf
-from dltool.experiment.resuming import finish_new_config, recorded_experiment, with_epochs
+from dltool.experiment.resuming import (
+    finish_new_config,
+    recorded_experiment,
+    repeated_experiment,
+    with_epochs,
+)
 from dltool.experiment.signals import StopNow
 from dltool.experiment.silent import Silent
 from dltool.experiment.stages import Stages
@@ -32,7 +37,7 @@ if TYPE_CHECKING:
 
 SENT = ("config.yaml", "resolved.yaml", "run.json", "split.npz", "origins.json")
 SENT_FOLDERS = ("preprocessing", "start")
-"""What other workers need of a run to resume it."""
+"""What other workers need of a run to train it."""
 
 
 @dataclass(frozen=True)
@@ -54,19 +59,19 @@ def refuse_unfit(document: Document, cluster: Cluster) -> None:
 def follow(
     document: Document | None, settings: Sequence[str], stages: Stages, meeting: Meeting, parts_of: PartsOf
 ) -> Followed:
-    """Do what the chief says: train the config of the `document`, or the run that it resumes, or nothing. `parts_of`
-    returns the parts of a run, of which this worker trains some.
+    """Do what the chief says: train the config of the `document`, or the run that it resumes or reproduces, or nothing.
+    `parts_of` returns the parts of a run, of which this worker trains some.
 
     Raises ConfigError: the chief trains a config, and this worker has none; else as the chief, or WorkerLost."""
     told, content = meeting.of_chief()
     if told == "done":
         return Followed(meeting.cluster.rank, meeting.cluster.size)
     command, epochs = told
-    if command == "resume":
+    if command != "train":
         terms = Terms(meeting=meeting, parts=parts_of)
-        return follow_resumed_run(epochs, content, settings, stages, terms)
+        return follow_recorded_run(epochs, content, settings, stages, terms, is_again=command == "reproduce")
     if document is None:
-        raise ConfigError("the chief trains a new run, and this worker resumes one", "start all with the same command")
+        raise ConfigError("the chief trains a new run, and this worker an old one", "start all with the same command")
     return follow_new_run(document, stages, meeting, parts_of)
 
 
@@ -83,11 +88,13 @@ def follow_new_run(document: Document, stages: Stages, meeting: Meeting, parts_o
     return followed(experiment, work, stages, meeting)
 
 
-def follow_resumed_run(
-    epochs: int | None, content: bytes, settings: Sequence[str], stages: Stages, terms: Terms
+def follow_recorded_run(
+    epochs: int | None, content: bytes, settings: Sequence[str], stages: Stages, terms: Terms, *, is_again: bool
 ) -> Followed:
-    """Train along with the run that the chief resumes, whose files `content` holds, see :func:`packed_run`. `settings`
-    are the location of the data here. Raises DltoolError: as the chief, or WorkerLost."""
+    """Train along with the run that the chief resumes, or reproduces if it trains `is_again`. `content` has its files,
+    see :func:`packed_run`, and `settings` the location of the data here.
+
+    Raises DltoolError: as the chief, or WorkerLost."""
     assert terms.meeting is not None
     with tempfile.TemporaryDirectory(prefix="dltool-worker-") as folder:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
@@ -100,7 +107,10 @@ def follow_resumed_run(
             config, dataset = recorded_data(run, may_differ, settings, None if parts is None else parts.read)
             config = config if epochs is None else with_epochs(config, epochs, 0)
         with stages.building():
-            experiment = recorded_experiment(run, config, dataset, False, terms)
+            if is_again:
+                experiment = repeated_experiment(run, config, dataset, terms.meeting)
+            else:
+                experiment = recorded_experiment(run, config, dataset, False, terms)
             work = parts or prepared_steps(experiment, recorded_strategy(run))
         return followed(experiment, work, stages, terms.meeting)
 
