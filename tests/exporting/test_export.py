@@ -156,10 +156,15 @@ def test_exports_before_one_that_fails_are_kept_and_said(export, tmp_path, monke
     assert "nothing was written" not in outcome.stderr
 
 
-def test_a_full_disk_is_no_disagreement(export, tmp_path, monkeypatch) -> None:
+@pytest.mark.parametrize("is_in_tensorflow", [False, True])
+def test_a_full_disk_is_no_disagreement(is_in_tensorflow, export, tmp_path, monkeypatch) -> None:
+    from tensorflow.errors import ResourceExhaustedError
+
     from dltool.exporting import checking, export_folder
 
     def full(*_: Any) -> Any:
+        if is_in_tensorflow:
+            raise ResourceExhaustedError(None, None, "/tmp/1/saved_model.pb; No space left on device")
         (tmp_path / "full.py").write_text("import errno; raise OSError(errno.ENOSPC, 'full')", "utf-8")
         checking.run_alone(tmp_path, [str(tmp_path / "full.py")], "saved_model")
 
@@ -253,6 +258,8 @@ def test_other_formats_are_verified_with_the_same_columns(form, trained, export,
     assert outcome.code == 0, outcome.stderr
     record = json.loads((tmp_path / form / "check.json").read_text("utf-8"))
     assert record["outputs"]["output"]["max_difference_made"] < 1e-5
+    # From another folder, and without its own on the path.
+    subprocess.run([sys.executable, "-I", tmp_path / form / "use.py"], cwd="/", check=True)
     if form == "saved_model":
         import tensorflow as tf
 
@@ -375,6 +382,8 @@ def test_int8_with_the_ranges_of_other_rows_is_refused(dltool, tmp_path, monkeyp
     scores = record["outputs"]["output"]
     assert scores["of_model"] - scores["of_export"] <= 0.01
     assert record["allowed_loss"] == 0.01
+    signature = json.loads((run / "exports/litert-int8/signature.json").read_text("utf-8"))
+    assert [each["training_range"] for each in signature["inputs"]] == [[0, 16]]
     rows = export_folder.calibration_rows
 
     def dark(*given: Any) -> Any:

@@ -112,6 +112,7 @@ def read_source(run: Run, settings: Sequence[str], options: ExportOptions, progr
     from dltool.exporting.checking import RawPredictor, check_rows
     from dltool.exporting.export_folder import ExportSource
     from dltool.exporting.exportable import parts_of
+    from dltool.exporting.signature import training_ranges
 
     if not run.is_complete():
         progress.warn(f"{run.path} is not complete: its best weights so far are exported")
@@ -123,7 +124,8 @@ def read_source(run: Run, settings: Sequence[str], options: ExportOptions, progr
     split = next((name for name in SPLITS if dataset and len(getattr(dataset.split, name))), None)
     examples = None if dataset is None or split is None else dataset.examples(split)
     rows = check_rows(predictor, examples)
-    return ExportSource(str(read_record(run).id), predictor, parts, rows, dataset, is_mixed)
+    ranges = training_ranges(predictor, dataset)
+    return ExportSource(str(read_record(run).id), predictor, parts, rows, dataset, ranges, is_mixed)
 
 
 def refuse_existing(folders: Sequence[Path]) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 
 from dltool.data.arrays.rows import Rows
 from dltool.data.dataset import Dataset
-from dltool.durable_files import disk_errors
+from dltool.durable_files import disk_errors, refuse_full_disk
 from dltool.errors import ExpectationMissed
 from dltool.exporting.checking import CheckRows, RawPredictor, checked
 from dltool.exporting.export_options import ExportOptions
@@ -34,14 +34,15 @@ DISTRIBUTIONS = {"ai_edge_litert": "ai-edge-litert"}
 @dataclass(frozen=True)
 class ExportSource:
     """What exports are made from: the identity of the run, the model as it is evaluated, the models whose mean it is,
-    rows to check with, and the data, if it is there. `is_in_float32`: the run evaluates the model with 16 bits, and the
-    check with 32."""
+    rows to check with, and the data, if it is there. `ranges` are those of arrays in training. `is_in_float32`: the run
+    evaluates the model with 16 bits, and the check with 32."""
 
     run: str
     predictor: RawPredictor
     parts: list[BuiltModel]
     rows: CheckRows
     dataset: Dataset | None
+    ranges: Mapping[str, list[float]]
     is_in_float32: bool = False
 
 
@@ -61,9 +62,10 @@ def export_files(
         try:
             names = write_model(source, given, forecast, folder, options)
         except KERAS_ERRORS as error:
+            refuse_full_disk(str(error))
             raise ExpectationMissed(f"{form}: the model cannot be converted: {plain_message(error)}") from error
         states = {each.name: each.values for each in given.inputs if each.values and not (looks_up and each.is_lookup)}
-        signature = signature_of(source.predictor, given, names, looks_up, options.batch)
+        signature = signature_of(source.predictor, given, names, looks_up, options.batch, source.ranges)
         example = example_of(source.predictor, source.rows.inputs, source.rows.outputs, given.outputs)
         write_json(folder / SIGNATURE, signature)
         write_json(folder / "example.json", example)
