@@ -121,10 +121,13 @@ def read_source(run: Run, settings: Sequence[str], options: ExportOptions, progr
     # What computes with 16 bits is exported in float32, and then compared with the same computation.
     is_mixed = config.training.precision.startswith("mixed_") and config.data.final != "ensemble"
     predictor = RawPredictor(parts[0] if is_mixed else found.built, found.config, facts)
-    split = next((name for name in SPLITS if dataset and len(getattr(dataset.split, name))), None)
+    # Whoever gets an export of a private run, sees no training rows.
+    is_private = config.training.privacy is not None
+    splits = SPLITS[:2] if is_private else SPLITS
+    split = next((name for name in splits if dataset and len(getattr(dataset.split, name))), None)
     examples = None if dataset is None or split is None else dataset.examples(split)
     rows = check_rows(predictor, examples)
-    ranges = training_ranges(predictor, dataset)
+    ranges = {} if is_private else training_ranges(predictor, dataset)
     return ExportSource(str(read_record(run).id), predictor, parts, rows, dataset, ranges, is_mixed)
 
 

@@ -179,15 +179,15 @@ TRITON_TYPES = {
 def triton_files(signature: Mapping[str, Any], name: str, model: bytes) -> dict[str, bytes]:
     """Return the model repository of Triton's ONNX Runtime backend, below triton/."""
 
-    def entry(each: Mapping[str, Any], dtype: str) -> str:
+    def entry(each: Mapping[str, Any]) -> str:
         sizes = ", ".join(str(-1 if size is None else size) for size in each["shape"]) or "1"
         reshape = "" if each["shape"] else "\n    reshape: { shape: [ ] }"
+        dtype = TRITON_TYPES[each["dtype"]]
         return (
             f"  {{\n    name: {json.dumps(each['name'])}\n    data_type: {dtype}\n    dims: [ {sizes} ]{reshape}\n  }}"
         )
 
-    inputs = ",\n".join(entry(each, TRITON_TYPES[each["dtype"]]) for each in signature["inputs"])
-    outputs = ",\n".join(entry(each, "TYPE_FP32") for each in signature["outputs"])
+    inputs, outputs = (",\n".join(map(entry, signature[key])) for key in ("inputs", "outputs"))
     text = f"""\
 name: {json.dumps(name)}
 backend: "onnxruntime"

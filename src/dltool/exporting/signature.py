@@ -63,7 +63,8 @@ def signature_of(
         inputs[names[each.name]] = {"name": names[each.name], **found}
     heads = {head.name: head for head in heads_of(predictor.config)}
     outputs = [
-        {"name": given.outputs[each.name], "output": each.name, **meaning(each, heads[each.name])}
+        {"name": (safe := given.outputs[each.name]), "output": each.name, "dtype": str(given.model.output[safe].dtype)}
+        | meaning(each, heads[each.name])
         for each in predictor.outputs
     ]
     return {"batch": batch, "inputs": list(inputs.values()), "outputs": outputs}
