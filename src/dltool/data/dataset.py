@@ -10,8 +10,8 @@ import numpy as np
 from dltool.config.columns import ColumnType, parse_target
 from dltool.config.folder_sources import AudioSource, ImagesSource, TextSource
 from dltool.config.schema import Config, Data
-from dltool.config.sources import TABLE_SOURCES, ArraysSource, BuiltinSource, Source
 from dltool.config.shuffle_options import Shuffle
+from dltool.config.sources import TABLE_SOURCES, ArraysSource, BuiltinSource, Source
 from dltool.config.tasks import TargetFacts
 from dltool.data.arrays.fingerprint import PartDigests, contents_of, fingerprint_of
 from dltool.data.arrays.row_keys import duplicate_warnings
