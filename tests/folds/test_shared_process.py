@@ -39,13 +39,17 @@ def test_five_folds_take_little_more_than_half_the_processor_time_of_five_proces
     assert folds <= 0.55 * 5 * alone
 
 
-def test_nothing_of_a_trained_model_stays_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine, "is_own_process", lambda: True)
+def traced_step() -> "weakref.ref[tf.Graph]":
+    """Return the graph of a compiled step of a model; both are gone."""
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
     model.compile("adam", "mse")
-    step = tf.function(lambda: model.train_step((np.ones((4, 2), "float32"), np.ones((4, 1), "float32"))))
-    graph = weakref.ref(step.get_concrete_function().graph)
-    del model, step
+    data = (np.ones((4, 2), "float32"), np.ones((4, 1), "float32"))
+    return weakref.ref(tf.function(lambda: model.train_step(data)).get_concrete_function().graph)
+
+
+def test_nothing_of_a_trained_model_stays_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "is_own_process", lambda: True)
+    graph = traced_step()
     gc.collect()
     assert graph() is not None, "TensorFlow keeps it"
     machine.forget_models()
