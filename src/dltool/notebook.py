@@ -4,6 +4,7 @@ import contextlib
 import html
 import io
 import json
+import math
 import os
 import sys
 import tempfile
@@ -133,10 +134,16 @@ class TrainedRun:
         from dltool.runs.part_records import part_results
 
         found = part_results(self.read_results())
-        columns = {} if found is None else {name: each.each for name, each in found.metrics.items()}
-        levels = {"fold": range(0)} if found is None else found.levels
-        index = pd.MultiIndex.from_product(levels.values(), names=levels)
-        return pd.DataFrame(columns, dtype=float).set_axis(index if len(levels) > 1 else index.get_level_values(0))
+        if found is None:
+            return pd.DataFrame(index=pd.RangeIndex(0, name="fold"))
+        values = {name: each.each for name, each in found.metrics.items()}
+        count = math.prod(map(len, found.levels.values()))
+        with plain_errors():
+            if {len(each) for each in values.values()} != {count}:
+                message = f"is damaged: expected {counted(count, 'value')} of each metric, of {found.words}"
+                raise RunError(f"{Run(self.path).results} {message}", "restore the file, or train the run again")
+        index = pd.MultiIndex.from_product(found.levels.values(), names=found.levels)
+        return pd.DataFrame(values, index if index.nlevels > 1 else index.get_level_values(0), dtype=float)
 
     @property
     def best_epoch(self) -> int | None:
@@ -144,12 +151,14 @@ class TrainedRun:
         return cast("int | None", self.read_results()["best"]["epoch"])
 
     def read_results(self) -> dict[str, Any]:
+        from dltool.runs.records import Results, read
+
         with plain_errors():
             run = Run(self.path)
             if not run.results.exists():
                 status = run.read_json(run.record).get("status")
                 raise RunError(f"{run.path} has no results: its status is {status}")
-            return run.read_json(run.results)
+            return read(run, run.results, Results).model_dump()
 
     def model(self) -> "keras.Model":
         """Return the model of model.keras, with its preprocessing: raw inputs in, outputs out. It is built from the
