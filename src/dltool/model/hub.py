@@ -1,4 +1,4 @@
-"""Networks of KerasHub used as a layer: images with values 0 to 255 in, a feature map or tokens out."""
+"""Networks of KerasHub used as a layer: images of 0 to 255 or tokens of texts in, features out."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -10,17 +10,22 @@ import keras
 from dltool.config.keras.objects import HUB, PUBLISHED, KerasObject
 from dltool.config.last_layer import LAYERS
 from dltool.config.presets import (
+    ASSETS,
     CONVERTER,
     DESCRIPTION,
     EXPECTED,
+    TOKENIZER_FILE,
+    VOCABULARIES,
     WEIGHTS,
     is_folder,
+    is_for_texts,
     read_preset,
+    read_tokenizer,
     refuse_other_networks,
+    token_problems,
 )
 from dltool.config.schema import Config
 from dltool.errors import ConfigError, ConfigPath, MachineError, Problem
-from dltool.installation import install_extra
 from dltool.model.backbones import (
     CHANNELS,
     COLOURS,
@@ -33,6 +38,7 @@ from dltool.model.backbones import (
     weights_problem,
 )
 from dltool.model.keras_objects import KERAS_ERRORS, OUT_OF_MEMORY, TooManyParametersError, plain_message
+from dltool.model.tokenizers import import_hub, make_tokenizer
 from dltool.text import Shape, did_you_mean, near, quoted, shape_text
 
 
@@ -44,23 +50,23 @@ def with_networks(config: Config) -> Config:
     for index, entry in enumerate(layers):
         if entry.name == HUB and not entry.arguments.get("network"):
             place = (*LAYERS, index, *entry.steps, "preset")
-            network = read_preset(folder_of(entry.arguments["preset"], place), place)
+            preset = entry.arguments["preset"]
+            network = read_preset(folder_of(preset, place), place)
+            if is_for_texts(network):
+                ConfigError.refuse(token_problems(config, network, preset, place))
+                network["pad"] = make_tokenizer(tokenizer_files(preset, place), place).pad_token_id
             layers[index] = replace(entry, arguments={**entry.arguments, "network": network})
     return config.model_copy(update={"model": config.model.model_copy(update={"layers": tuple(layers)})})
 
 
-def import_hub(place: ConfigPath) -> Any:
-    """Return the module of KerasHub. Raises MachineError: it is not installed."""
-    try:
-        import keras_hub
-    except ImportError:
-        message = "networks of KerasHub need a package that is not installed"
-        raise MachineError(Problem(place, message, install_extra("hub"))) from None
-    return keras_hub
+def tokenizer_files(preset: str, place: ConfigPath) -> dict[str, bytes]:
+    """Return the files of the tokenizer of a preset. Raises as :func:`folder_of` and `read_tokenizer`."""
+    return read_tokenizer(folder_of(preset, place, is_tokenizer=True), place)
 
 
-def folder_of(preset: str, place: ConfigPath) -> Path:
-    """Return the folder of a preset, which is downloaded if it has a name and KerasHub's cache does not hold it.
+def folder_of(preset: str, place: ConfigPath, is_tokenizer: bool = False) -> Path:
+    """Return the folder of a preset, which is downloaded if it has a name and KerasHub's cache does not hold it; of
+    what it has, the network, or the tokenizer.
 
     Raises ConfigError: no preset has the name; MachineError: it cannot be downloaded."""
     if is_folder(preset):
@@ -72,12 +78,14 @@ def folder_of(preset: str, place: ConfigPath) -> Path:
     # KerasHub has no public name for this.
     from keras_hub.src.utils.preset_utils import get_file
 
+    needed = (DESCRIPTION,) if is_tokenizer else (DESCRIPTION, WEIGHTS)
+    others = (TOKENIZER_FILE, *(f"{ASSETS}/{name}" for name in VOCABULARIES)) if is_tokenizer else (CONVERTER,)
     found: list[Path] = []
-    for name in (DESCRIPTION, WEIGHTS, CONVERTER):
+    for name in (*needed, *others):
         try:
             found.append(Path(get_file(preset, name)))
         except (OSError, ValueError, ImportError) as error:
-            if name == CONVERTER and isinstance(error, FileNotFoundError):
+            if name in others and isinstance(error, FileNotFoundError):
                 continue
             message = f"{name} of the preset {preset} cannot be downloaded from {known[preset]['kaggle_handle']}"
             hint = "with a network, or name a folder that save_to_preset has written: preset: ./folder"
@@ -88,15 +96,22 @@ def folder_of(preset: str, place: ConfigPath) -> Path:
 def make_preset(
     entry: KerasObject, shape: Shape, place: ConfigPath, name: str, made_here: Related
 ) -> tuple[keras.Model, WeightsFile | None]:
-    """Return the network that a preset describes, for images of `shape`, (height, width, channels), and the file of its
-    weights. The layers are those of KerasHub behind the preset's own range of values. Arguments and errors are as those
-    of :func:`dltool.model.backbones.make_backbone`; MachineError also without KerasHub."""
+    """Return the network that a preset describes, for images of `shape`, (height, width, channels), or so many tokens,
+    (tokens,), and the file of its weights. The layers are those of KerasHub behind the preset's own range of values.
+    Arguments and errors are as those of :func:`dltool.model.backbones.make_backbone`; MachineError also without
+    KerasHub."""
     inside = (*place, *entry.steps)
     arguments = {"weights": PUBLISHED, "trainable": True, "name": name, **entry.arguments}
     described: Mapping[str, Any] = arguments["network"]
     refuse_other_networks(described, (*inside, "network"))
     title = described["class"]
-    refuse_other_shape(title, described["config"]["image_shape"], shape, place, made_here)
+    if is_for_texts(described):
+        refuse_other_tokens(title, described, shape, place, made_here)
+    else:
+        refuse_other_shape(title, described["config"]["image_shape"], shape, place, made_here)
+        if arguments.get("output"):
+            message = "output is for networks for texts"
+            raise ConfigError(Problem((*inside, "output"), message, "remove it", at_key=True))
     models = import_hub(inside).models
     network_class = getattr(models, title, None)
     if not (isinstance(network_class, type) and issubclass(network_class, models.Backbone)):
@@ -106,11 +121,15 @@ def make_preset(
         refuse_unreadable(path, (*inside, "preset"))
     try:
         with own_names():
-            images = keras.Input(shape, name="images")
             made = network_class(**described["config"])
-            inputs = rescaled(images, described)
             # The layers themselves: phases can name them, and loading a model of Keras's own layers needs no KerasHub.
-            network = keras.Model(images, made.call(inputs), name=arguments["name"])
+            if is_for_texts(described):
+                given = keras.Input(shape, dtype="int32", name="tokens")
+                output = encoded(made, given, described["pad"], arguments.get("output"))
+            else:
+                given = keras.Input(shape, name="images")
+                output = made.call(rescaled(given, described))
+            network = keras.Model(given, output, name=arguments["name"])
     except TooManyParametersError as error:
         raise ConfigError(Problem(place, f"{title} makes the model too large: {error}")) from error
     except OUT_OF_MEMORY as error:
@@ -137,6 +156,37 @@ def rescaled(images: Any, described: Mapping[str, Any]) -> Any:
     return keras.layers.Rescaling(*values, dtype="float32", name="rescaling")(images)
 
 
+def encoded(made: Any, tokens: Any, pad: int, kind: str | None) -> Any:
+    """Return what the network makes of `tokens`: of each a vector (tokens, features), with a mask that leaves out
+    padding; or as `pooled_output`, one (features,): the network's own, or else that of the first token.
+
+    Raises ValueError: the network takes something else."""
+    mask = keras.ops.not_equal(tokens, pad)
+    known = {"token_ids": tokens, "padding_mask": keras.ops.cast(mask, "int32")}
+    known["segment_ids"] = keras.ops.zeros_like(tokens)
+    if not isinstance(made.input, dict) or not made.input.keys() <= known.keys():
+        raise ValueError("it takes more than the tokens of one text")
+    found = made.call({name: known[name] for name in made.input})
+    found = found if isinstance(found, dict) else {"sequence_output": found}
+    if kind == "pooled_output":
+        return found.get(kind, found["sequence_output"][:, 0])
+    vectors = found["sequence_output"]
+    vectors = vectors * keras.ops.cast(mask, vectors.dtype)[:, :, None]
+    return keras.layers.Masking(name="padding")(vectors)
+
+
+def refuse_other_tokens(title: str, described: Any, shape: Shape, place: ConfigPath, made_here: Related) -> None:
+    """Raise ConfigError unless so many tokens arrive as the network takes."""
+    most, hint = described["config"].get("max_sequence_length"), "the network comes first: move other layers behind it"
+    if len(shape) == 1 and isinstance(most, int) and isinstance(shape[0], int) and shape[0] > most:
+        raise ConfigError(
+            Problem(place, f"{title} takes at most {most} tokens, and {shape[0]} arrive", related=made_here)
+        )
+    if len(shape) != 1 or not isinstance(described.get("pad"), int):
+        message = f"{title} takes tokens, and {shape_text(shape)} arrives"
+        raise ConfigError(Problem(place, message, hint, related=made_here))
+
+
 def refuse_other_shape(title: str, needed: Any, shape: Shape, place: ConfigPath, made_here: Related) -> None:
     """Raise ConfigError unless images of `shape` have the sizes that the network needs, None for any."""
     if len(shape) == 3 and all(size in (None, other) for size, other in zip(needed, shape, strict=True)):
@@ -146,5 +196,7 @@ def refuse_other_shape(title: str, needed: Any, shape: Shape, place: ConfigPath,
     if len(shape) == 3:
         is_channels = needed[2] not in (None, shape[2])
         sizes = f"add `Resizing: {{height: {needed[0]}, width: {needed[1]}}}` before it"
-        hint = COLOURS if is_channels and needed[2] == CHANNELS else "set channels in the source" if is_channels else sizes
+        hint = (
+            COLOURS if is_channels and needed[2] == CHANNELS else "set channels in the source" if is_channels else sizes
+        )
     raise ConfigError(Problem(place, message, hint, related=made_here))

@@ -14,7 +14,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from dltool.config.keras.objects import KerasObject
+from dltool.config.keras.objects import TOKENIZER, KerasObject
 from dltool.data.arrays.npz_header import header_of_npz
 from dltool.data.arrays.rows import Rows, is_text
 from dltool.data.files.archives import DAMAGED
@@ -22,7 +22,9 @@ from dltool.durable_files import read_file
 from dltool.errors import ConfigError, ConfigPath, Problem, RunError
 from dltool.model.apply import Applied, Names, Placed, apply_layer
 from dltool.model.columns import ColumnState
+from dltool.model.hub import tokenizer_files
 from dltool.model.keras_objects import KERAS_ERRORS, make, plain_message
+from dltool.model.tokenizers import import_hub, in_graph, make_tokenizer, tokenizer_arrays
 
 GIVEN_STATE: Mapping[str, str] = {
     "Normalization": "mean",
@@ -30,8 +32,9 @@ GIVEN_STATE: Mapping[str, str] = {
     "StringLookup": "vocabulary",
     "IntegerLookup": "vocabulary",
     "TextVectorization": "vocabulary",
+    TOKENIZER: "vocabulary",
 }
-"""The layers that are fitted on data, and the argument that sets their state instead."""
+"""The layers that are fitted on data or read from a preset, and the argument that sets their state instead."""
 
 ARRAYS, VOCABULARY, COLUMNS = "arrays.npz", "vocabulary.txt", "columns.json"
 BATCH_BYTES = 2**28
@@ -46,6 +49,8 @@ class LayerState:
     vocabulary: Sequence[Any] | None = None
 
 
+LEAST_TOKENS = 3
+"""The start, a token and the end."""
 VECTOR_MODES = ("multi_hot", "count", "tf_idf")
 
 PreprocessingState = Mapping[str, LayerState]
@@ -76,20 +81,19 @@ def build_preprocessing(
     applied: list[Applied] = []
     raw = source.tensor
     for index, entry in enumerate(layers):
-        layer_place = (*place, index)
-        given = entry
+        layer_place, key, kept = (*place, index), f"{index}-{entry.name}", None
         if state is not None and learns(entry):
-            # The state holds it, and its file may have changed.
-            own = {name: value for name, value in entry.arguments.items() if name != "vocabulary"}
-            given = replace(entry, arguments=own)
-        layer = make(given, layer_place, name=names.next(entry.name))
-        if state is not None and learns(entry):
-            if (key := f"{index}-{entry.name}") not in state:
+            if key not in state:
                 raise RunError(f"the saved preprocessing has no state for {key}")
-            restore_layer(layer, state[key], source)
-        elif training is not None and learns(entry) and not reads_file(entry):
-            adapt(layer, layer_place, keras.Model(raw, source.tensor) if applied else None, training)
-        applied.append(with_true_shape(entry, apply_layer(layer, [source], layer_place)))
+            kept = state[key]
+        name = names.next(entry.name)
+        if entry.name == TOKENIZER:
+            layer = tokenizer(entry, layer_place, name, kept)
+            applied.append(apply_tokenizer(entry, layer, source, layer_place))
+        else:
+            before = keras.Model(raw, source.tensor) if applied else None
+            layer = fitted_layer(entry, layer_place, name, kept, source, before, training)
+            applied.append(with_true_shape(entry, apply_layer(layer, [source], layer_place)))
         source = Placed(applied[-1].output, layer_place)
         reason = "learns by gradients" if layer.trainable_weights or entry.name == "BatchNormalization" else ""
         if reason := reason or "makes a mask" * (getattr(source.tensor, "_keras_mask", None) is not None):
@@ -98,6 +102,52 @@ def build_preprocessing(
         if getattr(source.tensor, "sparse", False) or getattr(source.tensor, "ragged", False):
             raise ConfigError(Problem(layer_place, "sparse and ragged outputs are not supported here"))
     return applied
+
+
+def fitted_layer(
+    entry: KerasObject,
+    place: ConfigPath,
+    name: str,
+    kept: LayerState | None,
+    source: Placed,
+    before: keras.Model | None,
+    training: Rows | None,
+) -> Any:
+    """Return a layer to be applied to `source`, with its `kept` state, or fitted on `training`, see
+    :func:`build_preprocessing`; `before` are the layers before it."""
+    if kept is not None:
+        # The state holds it, and its file may have changed.
+        own = {name: value for name, value in entry.arguments.items() if name != "vocabulary"}
+        entry = replace(entry, arguments=own)
+    layer = make(entry, place, name=name)
+    if kept is not None:
+        restore_layer(layer, kept, source)
+    elif training is not None and learns(entry) and not reads_file(entry):
+        adapt(layer, place, before, training)
+    return layer
+
+
+def tokenizer(entry: KerasObject, place: ConfigPath, name: str, kept: LayerState | None) -> Any:
+    """Return the tokenizer of a preset with its `kept` state, or from its files. Raises as `make_tokenizer`."""
+    inside = (*place, entry.name, "preset")
+    if kept is not None:
+        return make_tokenizer({file: array.tobytes() for file, array in kept.arrays.items()}, inside, name)
+    return make_tokenizer(tokenizer_files(entry.arguments["preset"], inside), inside, name)
+
+
+def apply_tokenizer(entry: KerasObject, layer: Any, source: Placed, place: ConfigPath) -> Applied:
+    """Apply a tokenizer to texts. The output are int32 tokens (sequence_length,): the start, those of the text, the
+    end, and padding. Raises ConfigError: the source has no texts, or the length is too short."""
+    length = entry.arguments["sequence_length"]
+    if length < LEAST_TOKENS:
+        raise ConfigError(Problem((*place, entry.name, "sequence_length"), f"expected at least {LEAST_TOKENS}"))
+    if source.tensor.dtype != "string" or source.shape:
+        raise ConfigError(Problem(place, f"{entry.name} takes one text of each example, and here are other values"))
+    ends = {"start_value": layer.start_token_id, "end_value": layer.end_token_id, "pad_value": layer.pad_token_id}
+    pack = import_hub(place).layers.StartEndPacker(length, **ends, dtype="int32", name=f"{layer.name}_ends")
+    tokens = Placed(apply_layer(layer, [source], place).output, place)
+    packed = apply_layer(in_graph(pack), [tokens], place)
+    return Applied(place, entry.name, layer, packed.output, packed.output_shape, 0)
 
 
 def with_true_shape(entry: KerasObject, applied: Applied) -> Applied:
@@ -134,6 +184,8 @@ def adapt(layer: Any, place: ConfigPath, before: keras.Model | None, inputs: Row
 
 
 def layer_state(layer: Any) -> LayerState:
+    if hasattr(layer, "file_assets"):
+        return LayerState(tokenizer_arrays(layer))
     if isinstance(layer, keras.layers.Normalization):
         mean, variance, count = layer.get_weights()
         return LayerState({"mean": mean, "variance": variance, "count": count})

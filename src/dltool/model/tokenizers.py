@@ -1,0 +1,83 @@
+"""Tokenizers of KerasHub: texts to the tokens of a preset's vocabulary, which a run keeps."""
+
+import json
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from dltool.config.presets import NOT_OF_THE_NETWORK, TOKENIZER_FILE, VOCABULARIES, is_plain
+from dltool.errors import ConfigError, ConfigPath, MachineError, Problem
+from dltool.installation import install_extra
+from dltool.model.keras_objects import KERAS_ERRORS, plain_message
+from dltool.text import joined
+
+NOT_OF_THE_TOKENIZER = (*NOT_OF_THE_NETWORK, "config_file", "vocabulary", "merges", "proto", "sequence_length")
+"""Arguments that are files of their own, or are decided by the config."""
+
+
+def import_hub(place: ConfigPath) -> Any:
+    """Return the module of KerasHub. Raises MachineError: it is not installed."""
+    try:
+        import keras_hub
+    except ImportError:
+        message = "networks and tokenizers of KerasHub need a package that is not installed"
+        raise MachineError(Problem(place, message, install_extra("hub"))) from None
+    return keras_hub
+
+
+def make_tokenizer(files: Mapping[str, bytes], place: ConfigPath, name: str | None = None) -> Any:
+    """Return the layer that the files of a preset describe, see :func:`dltool.config.presets.read_tokenizer`.
+
+    Raises ConfigError: they are damaged, or KerasHub has no classifier of texts with this tokenizer; MachineError: it
+    is not installed."""
+    classifiers = import_hub(place).models.TextClassifierPreprocessor.__subclasses__()
+    known = {each.tokenizer_cls.__name__: each.tokenizer_cls for each in classifiers}
+    try:
+        described = json.loads(files[TOKENIZER_FILE])
+        title = described["registered_name"].removeprefix("keras_hub>")
+        given = {key: value for key, value in described["config"].items() if key not in NOT_OF_THE_TOKENIZER}
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        title, given = "", {}
+    if not title or not is_plain(given):
+        raise ConfigError(Problem(place, f"{TOKENIZER_FILE} is damaged", "expected what save_to_preset has written"))
+    if title not in known:
+        hint = f"known are {joined(sorted(known), 'and')}"
+        raise ConfigError(Problem(place, f"KerasHub has no classifier of texts with {title}", hint))
+    with tempfile.TemporaryDirectory() as folder:
+        for file in set(VOCABULARIES) & files.keys():
+            (Path(folder) / file).write_bytes(files[file])
+        try:
+            layer = known[title](**given, name=name, dtype="int32")
+            layer.load_assets(folder)
+        except (OSError, *KERAS_ERRORS) as error:
+            reason = "a file is missing" if isinstance(error, OSError) else plain_message(error)
+            message = f"the vocabulary of {title} is damaged: {reason}"
+            raise ConfigError(Problem(place, message, "expected what save_to_preset has written")) from error
+    return in_graph(layer)
+
+
+def in_graph(layer: Any) -> Any:
+    """Return the layer, which from now on computes in a graph. Eagerly, those of KerasHub give and take lists of
+    different lengths, which Keras takes apart."""
+    as_built = tf.function(layer.call, reduce_retracing=True)
+
+    def call(inputs: Any, training: bool | None = None) -> Any:
+        return as_built(inputs)
+
+    layer.call = call
+    return layer
+
+
+def tokenizer_arrays(layer: Any) -> dict[str, np.ndarray]:
+    """Return the files of a tokenizer by name, as arrays of bytes."""
+    given = {key: value for key, value in layer.get_config().items() if key not in NOT_OF_THE_TOKENIZER}
+    described = json.dumps({"registered_name": f"keras_hub>{type(layer).__name__}", "config": given})
+    files = {TOKENIZER_FILE: described.encode()}
+    with tempfile.TemporaryDirectory() as folder:
+        layer.save_assets(folder)
+        files |= {path.name: path.read_bytes() for path in sorted(Path(folder).iterdir())}
+    return {name: np.frombuffer(content, np.uint8) for name, content in files.items()}
