@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from dltool.config.keras.objects import HUB, TOKENIZER
+from dltool.config.columns import TextColumn
+from dltool.config.keras.objects import HUB, TOKENIZER, KerasObject
 from dltool.config.last_layer import LAYERS
 from dltool.config.schema import Config
 from dltool.errors import ConfigError, ConfigPath, Problem
@@ -28,22 +29,23 @@ def is_folder(preset: str) -> bool:
 
 def preset_problems(config: Config) -> list[Problem]:
     """Return the problems of preset folders; those of networks that a run has recorded are not read."""
+    places = [((*LAYERS, index, *layer.steps, "preset"), layer) for index, layer in enumerate(config.model.layers)]
+    networks = [(place, layer.arguments.get("preset")) for place, layer in places if is_unread(layer)]
     problems: list[Problem] = []
-    for index, layer in enumerate(config.model.layers):
-        place = (*LAYERS, index, *layer.steps, "preset")
-        preset = layer.arguments.get("preset")
-        if layer.name == HUB and isinstance(preset, str) and is_folder(preset) and not layer.arguments.get("network"):
-            try:
-                problems += token_problems(config, read_preset(Path(preset), place), preset, place)
-            except ConfigError as error:
-                problems += error.problems
-    for place, preset in tokenizers(config):
+    for place, preset in (*networks, *tokenizers(config)):
         try:
-            if is_folder(preset):
+            if is_folder(preset) and place[0] == "data":
                 read_tokenizer(Path(preset), place)
+            elif is_folder(preset):
+                refuse_untokenized(config, read_preset(Path(preset), place), preset, place)
         except ConfigError as error:
             problems += error.problems
     return problems
+
+
+def is_unread(layer: KerasObject) -> bool:
+    """Return whether the layer is a network of KerasHub that only its preset describes."""
+    return layer.name == HUB and isinstance(layer.arguments.get("preset"), str) and not layer.arguments.get("network")
 
 
 def tokenizers(config: Config) -> Iterator[tuple[ConfigPath, str]]:
@@ -51,35 +53,41 @@ def tokenizers(config: Config) -> Iterator[tuple[ConfigPath, str]]:
     for index, layer in enumerate(config.data.preprocessing):
         if layer.name == TOKENIZER and isinstance(layer.arguments.get("preset"), str):
             yield ("data", "preprocessing", index, TOKENIZER, "preset"), layer.arguments["preset"]
+    for name, column in (config.data.inputs or {}).items():
+        if isinstance(column.options, TextColumn) and column.options.preset is not None:
+            yield ("data", "inputs", name, "text", "preset"), column.options.preset
 
 
 def is_for_texts(network: Mapping[str, Any]) -> bool:
     return "image_shape" not in network["config"]
 
 
-def token_problems(config: Config, network: Mapping[str, Any], preset: str, place: ConfigPath) -> list[Problem]:
-    """Return the problem of a network for texts that gets no tokens of its own vocabulary."""
-    if not is_for_texts(network) or preset in [each for _, each in tokenizers(config)]:
-        return []
-    hint = f"add `{TOKENIZER}: {{preset: {preset}, sequence_length: 128}}` to data.preprocessing, and nothing else"
-    return [Problem(place, f"{network['class']} takes the tokens that its own preset makes of texts", hint)]
+def refuse_untokenized(config: Config, network: Mapping[str, Any], preset: str, place: ConfigPath) -> None:
+    """Raise ConfigError if a network for texts gets no tokens of its own vocabulary."""
+    if is_for_texts(network) and preset not in [each for _, each in tokenizers(config)]:
+        message = f"{network['class']} takes the tokens that its own preset makes of texts"
+        hint = f"add `{TOKENIZER}: {{preset: {preset}, sequence_length: 128}}` to data.preprocessing, or of a table, "
+        hint += f"`COLUMN: {{text: {{preset: {preset}, length: 128}}}}` to data.inputs"
+        raise ConfigError(Problem(place, message, hint))
 
 
 def read_tokenizer(folder: Path, place: ConfigPath) -> dict[str, bytes]:
     """Return the files of a preset's tokenizer by name: its description, and its vocabulary in one or two.
 
     Raises ConfigError: they are missing or cannot be read."""
+    refuse_missing(folder, [TOKENIZER_FILE], place, "save_to_preset of the tokenizer writes it beside its network")
     paths = [folder / TOKENIZER_FILE, *(folder / ASSETS / name for name in VOCABULARIES)]
     try:
-        files = {path.name: path.read_bytes() for path in paths if path.is_file()}
+        return {path.name: path.read_bytes() for path in paths if path.is_file()}
     except OSError as error:
         raise ConfigError(Problem(place, f"{folder}: {error.strerror}", EXPECTED)) from None
-    if TOKENIZER_FILE not in files or len(files) == 1:
-        missing = f"{ASSETS}/{VOCABULARIES[0]}" if TOKENIZER_FILE in files else TOKENIZER_FILE
-        message = f"{folder} has no tokenizer: no {missing}" if folder.is_dir() else f"no such folder: {folder}"
-        hint = "save_to_preset of the tokenizer writes it into the folder of its network"
+
+
+def refuse_missing(folder: Path, names: list[str], place: ConfigPath, hint: str = EXPECTED) -> None:
+    missing = [name for name in names if not (folder / name).is_file()]
+    if missing:
+        message = f"{folder} has no {' and no '.join(missing)}" if folder.is_dir() else f"no such folder: {folder}"
         raise ConfigError(Problem(place, message, hint))
-    return files
 
 
 def read_preset(folder: Path, place: ConfigPath) -> dict[str, Any]:
@@ -87,10 +95,7 @@ def read_preset(folder: Path, place: ConfigPath) -> dict[str, Any]:
     KerasHub, the arguments of the class, and the scale and offset that images are brought into its range by.
 
     Raises ConfigError: a file is missing or damaged, or describes something else."""
-    missing = [name for name in (DESCRIPTION, WEIGHTS) if not (folder / name).is_file()]
-    if missing:
-        message = f"{folder} has no {' and no '.join(missing)}" if folder.is_dir() else f"no such folder: {folder}"
-        raise ConfigError(Problem(place, message, EXPECTED))
+    refuse_missing(folder, [DESCRIPTION, WEIGHTS], place)
     described = read_json(folder / DESCRIPTION, place)
     package, _, name = str(described.get("registered_name")).partition(">")
     arguments = described.get("config")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from dltool.config.columns import CategoryColumn, DateColumn, NumberColumn, TextColumn
 from dltool.config.keras.objects import keras_objects_in
+from dltool.config.presets import tokenizers
 from dltool.config.schema import Config
 from dltool.data.facts import Facts, InputFacts
 from dltool.errors import ConfigError, MachineError
@@ -96,6 +97,8 @@ def why_not(name: str, config: Config, layers: set[str], batch: int | None) -> s
     """Return why there is no such export; empty if there is."""
     if name == "saved_model":
         return ""
+    if any(tokenizers(config)):
+        return "the tokenizers of KerasHub have no form there"
     reasons: list[tuple[Sequence[str], Callable[[str], str]]] = [(STRINGS, "{} has no form there".format)]
     if name in ("onnx", "openvino"):
         reasons.append((TABLES, "tf2onnx cannot convert {}".format))

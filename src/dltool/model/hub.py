@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from dltool.config.keras.objects import HUB, PUBLISHED, KerasObject
+from dltool.config.keras.objects import PUBLISHED, KerasObject
 from dltool.config.last_layer import LAYERS
 from dltool.config.presets import (
     ASSETS,
@@ -19,10 +19,11 @@ from dltool.config.presets import (
     WEIGHTS,
     is_folder,
     is_for_texts,
+    is_unread,
     read_preset,
     read_tokenizer,
     refuse_other_networks,
-    token_problems,
+    refuse_untokenized,
 )
 from dltool.config.schema import Config
 from dltool.errors import ConfigError, ConfigPath, MachineError, Problem
@@ -48,12 +49,12 @@ def with_networks(config: Config) -> Config:
     Raises ConfigError: a preset is unknown or damaged; MachineError: it cannot be downloaded."""
     layers = list(config.model.layers)
     for index, entry in enumerate(layers):
-        if entry.name == HUB and not entry.arguments.get("network"):
+        if is_unread(entry):
             place = (*LAYERS, index, *entry.steps, "preset")
             preset = entry.arguments["preset"]
             network = read_preset(folder_of(preset, place), place)
             if is_for_texts(network):
-                ConfigError.refuse(token_problems(config, network, preset, place))
+                refuse_untokenized(config, network, preset, place)
                 network["pad"] = make_tokenizer(tokenizer_files(preset, place), place).pad_token_id
             layers[index] = replace(entry, arguments={**entry.arguments, "network": network})
     return config.model_copy(update={"model": config.model.model_copy(update={"layers": tuple(layers)})})
@@ -110,8 +111,9 @@ def make_preset(
     else:
         refuse_other_shape(title, described["config"]["image_shape"], shape, place, made_here)
         if arguments.get("output"):
-            message = "output is for networks for texts"
-            raise ConfigError(Problem((*inside, "output"), message, "remove it", at_key=True))
+            raise ConfigError(
+                Problem((*inside, "output"), "output is for networks for texts", "remove it", at_key=True)
+            )
     models = import_hub(inside).models
     network_class = getattr(models, title, None)
     if not (isinstance(network_class, type) and issubclass(network_class, models.Backbone)):
@@ -170,21 +172,20 @@ def encoded(made: Any, tokens: Any, pad: int, kind: str | None) -> Any:
     found = found if isinstance(found, dict) else {"sequence_output": found}
     if kind == "pooled_output":
         return found.get(kind, found["sequence_output"][:, 0])
-    vectors = found["sequence_output"]
-    vectors = vectors * keras.ops.cast(mask, vectors.dtype)[:, :, None]
-    return keras.layers.Masking(name="padding")(vectors)
+    is_token = keras.ops.cast(mask, found["sequence_output"].dtype)[:, :, None]
+    return keras.layers.Masking(name="padding")(found["sequence_output"] * is_token)
 
 
 def refuse_other_tokens(title: str, described: Any, shape: Shape, place: ConfigPath, made_here: Related) -> None:
     """Raise ConfigError unless so many tokens arrive as the network takes."""
-    most, hint = described["config"].get("max_sequence_length"), "the network comes first: move other layers behind it"
-    if len(shape) == 1 and isinstance(most, int) and isinstance(shape[0], int) and shape[0] > most:
-        raise ConfigError(
-            Problem(place, f"{title} takes at most {most} tokens, and {shape[0]} arrive", related=made_here)
-        )
+    most = described["config"].get("max_sequence_length")
     if len(shape) != 1 or not isinstance(described.get("pad"), int):
-        message = f"{title} takes tokens, and {shape_text(shape)} arrives"
-        raise ConfigError(Problem(place, message, hint, related=made_here))
+        message, hint = f"{title} takes tokens, and {shape_text(shape)} arrives", "a backbone comes first of all layers"
+    elif isinstance(most, int) and shape[0] is not None and shape[0] > most:
+        message, hint = f"{title} takes at most {most} tokens, and {shape[0]} arrive", f"make {most} of each text"
+    else:
+        return
+    raise ConfigError(Problem(place, message, hint, related=made_here))
 
 
 def refuse_other_shape(title: str, needed: Any, shape: Shape, place: ConfigPath, made_here: Related) -> None:
@@ -193,10 +194,8 @@ def refuse_other_shape(title: str, needed: Any, shape: Shape, place: ConfigPath,
         return
     message = f"{title} takes images {shape_text(tuple(needed))}, and {shape_text(shape)} arrives"
     hint = "a backbone stands before Flatten and the like"
-    if len(shape) == 3:
-        is_channels = needed[2] not in (None, shape[2])
-        sizes = f"add `Resizing: {{height: {needed[0]}, width: {needed[1]}}}` before it"
-        hint = (
-            COLOURS if is_channels and needed[2] == CHANNELS else "set channels in the source" if is_channels else sizes
-        )
+    if len(shape) == 3 and needed[2] in (None, shape[2]):
+        hint = f"add `Resizing: {{height: {needed[0]}, width: {needed[1]}}}` before it"
+    elif len(shape) == 3:
+        hint = COLOURS if needed[2] == CHANNELS else "set channels in the source"
     raise ConfigError(Problem(place, message, hint, related=made_here))

@@ -14,6 +14,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from dltool.config.columns import LEAST_TOKENS
 from dltool.config.keras.objects import TOKENIZER, KerasObject
 from dltool.data.arrays.npz_header import header_of_npz
 from dltool.data.arrays.rows import Rows, is_text
@@ -24,7 +25,7 @@ from dltool.model.apply import Applied, Names, Placed, apply_layer
 from dltool.model.columns import ColumnState
 from dltool.model.hub import tokenizer_files
 from dltool.model.keras_objects import KERAS_ERRORS, make, plain_message
-from dltool.model.tokenizers import import_hub, in_graph, make_tokenizer, tokenizer_arrays
+from dltool.model.tokenizers import make_tokenizer, tokenizer_arrays, tokens_of
 
 GIVEN_STATE: Mapping[str, str] = {
     "Normalization": "mean",
@@ -49,8 +50,6 @@ class LayerState:
     vocabulary: Sequence[Any] | None = None
 
 
-LEAST_TOKENS = 3
-"""The start, a token and the end."""
 VECTOR_MODES = ("multi_hot", "count", "tf_idf")
 
 PreprocessingState = Mapping[str, LayerState]
@@ -136,18 +135,14 @@ def tokenizer(entry: KerasObject, place: ConfigPath, name: str, kept: LayerState
 
 
 def apply_tokenizer(entry: KerasObject, layer: Any, source: Placed, place: ConfigPath) -> Applied:
-    """Apply a tokenizer to texts. The output are int32 tokens (sequence_length,): the start, those of the text, the
-    end, and padding. Raises ConfigError: the source has no texts, or the length is too short."""
+    """Apply a tokenizer to texts. Raises ConfigError: the source has none, or the length is too short."""
     length = entry.arguments["sequence_length"]
     if length < LEAST_TOKENS:
-        raise ConfigError(Problem((*place, entry.name, "sequence_length"), f"expected at least {LEAST_TOKENS}"))
+        message = f"expected at least {LEAST_TOKENS} tokens: the start, one of the text, and the end"
+        raise ConfigError(Problem((*place, entry.name, "sequence_length"), message))
     if source.tensor.dtype != "string" or source.shape:
         raise ConfigError(Problem(place, f"{entry.name} takes one text of each example, and here are other values"))
-    ends = {"start_value": layer.start_token_id, "end_value": layer.end_token_id, "pad_value": layer.pad_token_id}
-    pack = import_hub(place).layers.StartEndPacker(length, **ends, dtype="int32", name=f"{layer.name}_ends")
-    tokens = Placed(apply_layer(layer, [source], place).output, place)
-    packed = apply_layer(in_graph(pack), [tokens], place)
-    return Applied(place, entry.name, layer, packed.output, packed.output_shape, 0)
+    return Applied(place, entry.name, layer, tokens_of(layer, source.tensor, length), (length,), 0)
 
 
 def with_true_shape(entry: KerasObject, applied: Applied) -> Applied:

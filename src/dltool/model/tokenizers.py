@@ -81,3 +81,10 @@ def tokenizer_arrays(layer: Any) -> dict[str, np.ndarray]:
         layer.save_assets(folder)
         files |= {path.name: path.read_bytes() for path in sorted(Path(folder).iterdir())}
     return {name: np.frombuffer(content, np.uint8) for name, content in files.items()}
+
+
+def tokens_of(layer: Any, texts: Any, length: int) -> Any:
+    """Return the tokens of `texts`, (batch,), as int32 (batch, length): a start, those of the text, an end, padding."""
+    ends = {"start_value": layer.start_token_id, "end_value": layer.end_token_id, "pad_value": layer.pad_token_id}
+    layers = import_hub(()).layers
+    return in_graph(layers.StartEndPacker(length, **ends, dtype="int32", name=f"{layer.name}_ends"))(layer(texts))

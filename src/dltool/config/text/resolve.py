@@ -240,10 +240,12 @@ def weight_paths(root: Node) -> Iterator[tuple[ConfigPath, Node]]:
         is_given = path[1:2] == (BACKBONE,) and (len(path) == 3 or path[3:] == ("preset" if is_hub else "weights",))
         if is_given and isinstance(node.value, str) and ("/" in node.value if is_hub else node.value != PUBLISHED):
             yield ("model", "layers", *path), node
-    preprocessing = find(root, ("data", "preprocessing"))
-    for path, node in scalars(preprocessing) if preprocessing is not None else ():
-        if path[1:] in ((TOKENIZER,), (TOKENIZER, "preset")) and isinstance(node.value, str) and "/" in node.value:
-            yield ("data", "preprocessing", *path), node
+    data = find(root, ("data",))
+    for path, node in scalars(data) if data is not None else ():
+        is_layer = path[0] == "preprocessing" and path[2:] in ((TOKENIZER,), (TOKENIZER, "preset"))
+        is_preset = is_layer or (path[0] == "inputs" and path[2:] == ("text", "preset"))
+        if is_preset and isinstance(node.value, str) and "/" in node.value:
+            yield ("data", *path), node
 
 
 def replaced(node: Node, path: ConfigPath, new: Node) -> Node:
