@@ -5,9 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 from tests.presets import write_text_preset
 
-from dltool.config.presets import is_for_texts, read_preset, read_tokenizer
+from dltool.config.columns import TextColumn
+from dltool.config.presets import is_for_texts, preset_problems, read_preset, read_tokenizer
 from dltool.config.schema import Config
 from dltool.errors import ConfigError
 
@@ -28,15 +30,13 @@ def write_bert(folder: Path, tokenizer: bool = True) -> Path:
     return folder
 
 
-def config_of(layers, preprocessing=(), data=None) -> Config:
+def config_of(layers, preprocessing=()) -> Config:
     needed = {"optimizer": "adam", "loss": "sparse_categorical_crossentropy", "epochs": 1}
-    data = {"source": "digits", "preprocessing": preprocessing, **(data or {})}
+    data = {"source": "digits", "preprocessing": preprocessing}
     return Config.model_validate({"name": "small", "data": data, "model": {"layers": layers}, "training": needed})
 
 
 def test_a_network_for_texts_needs_the_tokens_of_its_own_preset(tmp_path) -> None:
-    from dltool.config.presets import preset_problems
-
     bert, other = write_bert(tmp_path / "bert"), write_bert(tmp_path / "other", tokenizer=False)
     assert is_for_texts(read_preset(bert, ()))
     network = {"backbone": {"KerasHub": str(bert)}}
@@ -50,15 +50,17 @@ def test_a_network_for_texts_needs_the_tokens_of_its_own_preset(tmp_path) -> Non
     assert problems(other) == [problems(None)[0], f"{other} has no tokenizer.json"]
 
 
-def test_a_preset_in_a_column_decides_all_but_the_length_of_its_tokens(tmp_path) -> None:
-    def column(**options) -> Config:
-        data = {"source": {"csv": "a.csv"}, "target": "b", "inputs": {"a": {"text": options}}}
-        return config_of(HEAD[1:], data=data)
+def test_a_preset_in_a_column_decides_all_but_the_length_of_its_tokens() -> None:
+    def problems(**options) -> list[str]:
+        try:
+            TextColumn(preset="bert_tiny", **options)
+        except ValidationError as error:
+            return [problem.message for each in error.errors() for problem in each["ctx"]["problems"]]
+        return []
 
-    assert column(preset="bert_tiny", length=8)
-    for options, words in (({}, "a length of at least 3"), ({"length": 8, "ngrams": 2}, "the preset decides ngrams")):
-        with pytest.raises(Exception, match=words):
-            column(preset="bert_tiny", **options)
+    assert problems(length=8) == []
+    assert problems() == problems(length=2) == ["tokens of a preset need a length of at least 3"]
+    assert problems(length=8, ngrams=2) == ["the preset decides ngrams"]
 
 
 @pytest.fixture(scope="module", params=["Bert", "Roberta", "Albert"])

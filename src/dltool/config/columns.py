@@ -158,7 +158,9 @@ class TextColumn(Section):
 
     @model_validator(mode="after")
     def preset_decides_all_but_the_length(self) -> Self:
-        others = sorted(self.model_fields_set - {"preset", "length"})
+        # A run records the defaults.
+        fields = {name: field.default for name, field in type(self).model_fields.items()}
+        others = [name for name in fields if name not in ("preset", "length") and getattr(self, name) != fields[name]]
         if self.is_known and self.preset is not None and others:
             raise refusal(Problem((others[0],), f"the preset decides {others[0]}", "remove it", at_key=True))
         if self.is_known and self.preset is not None and (self.length or 0) < LEAST_TOKENS:

@@ -95,10 +95,10 @@ def is_outside(name: str, config: Config, found: InputFacts) -> bool:
 
 def why_not(name: str, config: Config, layers: set[str], batch: int | None) -> str:
     """Return why there is no such export; empty if there is."""
+    if any(tokenizers(config)):
+        return "the program of an export would need the tokenizer of KerasHub"
     if name == "saved_model":
         return ""
-    if any(tokenizers(config)):
-        return "the tokenizers of KerasHub have no form there"
     reasons: list[tuple[Sequence[str], Callable[[str], str]]] = [(STRINGS, "{} has no form there".format)]
     if name in ("onnx", "openvino"):
         reasons.append((TABLES, "tf2onnx cannot convert {}".format))

@@ -15,8 +15,9 @@ from dltool.installation import install_extra
 from dltool.model.keras_objects import KERAS_ERRORS, plain_message
 from dltool.text import joined
 
-NOT_OF_THE_TOKENIZER = (*NOT_OF_THE_NETWORK, "config_file", "vocabulary", "merges", "proto", "sequence_length")
-"""Arguments that are files of their own, or are decided by the config."""
+NOT_OF_THE_TOKENIZER = (*NOT_OF_THE_NETWORK, "config_file", "sequence_length")
+FILES = ("vocabulary", "merges", "proto")
+"""Arguments that are files of their own."""
 
 
 def import_hub(place: ConfigPath) -> Any:
@@ -39,7 +40,8 @@ def make_tokenizer(files: Mapping[str, bytes], place: ConfigPath, name: str | No
     try:
         described = json.loads(files[TOKENIZER_FILE])
         title = described["registered_name"].removeprefix("keras_hub>")
-        given = {key: value for key, value in described["config"].items() if key not in NOT_OF_THE_TOKENIZER}
+        found = {key: None if key in FILES else value for key, value in described["config"].items()}
+        given = {key: value for key, value in found.items() if key not in NOT_OF_THE_TOKENIZER}
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         title, given = "", {}
     if not title or not is_plain(given):
@@ -63,10 +65,18 @@ def make_tokenizer(files: Mapping[str, bytes], place: ConfigPath, name: str | No
 def in_graph(layer: Any) -> Any:
     """Return the layer, which from now on computes in a graph. Eagerly, those of KerasHub give and take lists of
     different lengths, which Keras takes apart."""
-    as_built = tf.function(layer.call, reduce_retracing=True)
+    as_built = layer.call
+
+    def trace(inputs: Any) -> Any:
+        if hasattr(layer, "proto"):
+            # SentencePiece's eager model does not outlive a new seed: the graph makes one of its own.
+            layer._sentence_piece = None
+        return as_built(inputs)
+
+    compiled = tf.function(trace, reduce_retracing=True)
 
     def call(inputs: Any, training: bool | None = None) -> Any:
-        return as_built(inputs)
+        return compiled(inputs)
 
     layer.call = call
     return layer
