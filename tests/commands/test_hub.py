@@ -108,7 +108,7 @@ def test_a_network_for_texts_learns_a_word_and_its_run_needs_no_preset(train, dl
     (tmp_path / "new.csv").write_text("review,stars\na good film,3\nthe bad film,3\n", "utf-8")
     assert dltool("predict", run, tmp_path / "new.csv", "--out", tmp_path / "predicted.csv").code == 0
     predicted = (tmp_path / "predicted.csv").read_text("utf-8").splitlines()
-    assert [line.split(",")[2] for line in predicted] == ["label", "good", "bad"]
+    assert [line.split(",")[2] for line in predicted] == ["class", "good", "bad"]
     assert "would need the tokenizer of KerasHub" in dltool("export", run, "saved_model").stderr
     assert "whose tokens KerasHub makes cannot be explained" in dltool("explain", run).stderr
     killed(run)

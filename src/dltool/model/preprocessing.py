@@ -25,7 +25,7 @@ from dltool.model.apply import Applied, Names, Placed, apply_layer
 from dltool.model.columns import ColumnState
 from dltool.model.hub import tokenizer_files
 from dltool.model.keras_objects import KERAS_ERRORS, make, plain_message
-from dltool.model.tokenizers import make_tokenizer, tokenizer_arrays, tokens_of
+from dltool.model.tokenizers import make_tokenizer, tokens_of
 
 GIVEN_STATE: Mapping[str, str] = {
     "Normalization": "mean",
@@ -80,19 +80,23 @@ def build_preprocessing(
     applied: list[Applied] = []
     raw = source.tensor
     for index, entry in enumerate(layers):
-        layer_place, key, kept = (*place, index), f"{index}-{entry.name}", None
-        if state is not None and learns(entry):
-            if key not in state:
-                raise RunError(f"the saved preprocessing has no state for {key}")
-            kept = state[key]
+        layer_place, key = (*place, index), f"{index}-{entry.name}"
+        if state is not None and learns(entry) and key not in state:
+            raise RunError(f"the saved preprocessing has no state for {key}")
+        kept = None if state is None else state.get(key)
         name = names.next(entry.name)
         if entry.name == TOKENIZER:
-            layer = tokenizer(entry, layer_place, name, kept)
-            applied.append(apply_tokenizer(entry, layer, source, layer_place))
+            applied.append(apply_tokenizer(entry, kept, source, layer_place, name))
         else:
-            before = keras.Model(raw, source.tensor) if applied else None
-            layer = fitted_layer(entry, layer_place, name, kept, source, before, training)
+            # The state holds the vocabulary, and its file may have changed.
+            own = {name: value for name, value in entry.arguments.items() if kept is None or name != "vocabulary"}
+            layer = make(replace(entry, arguments=own), layer_place, name=name)
+            if kept is not None:
+                restore_layer(layer, kept, source)
+            elif training is not None and learns(entry) and not reads_file(entry):
+                adapt(layer, layer_place, keras.Model(raw, source.tensor) if applied else None, training)
             applied.append(with_true_shape(entry, apply_layer(layer, [source], layer_place)))
+        layer = applied[-1].layer
         source = Placed(applied[-1].output, layer_place)
         reason = "learns by gradients" if layer.trainable_weights or entry.name == "BatchNormalization" else ""
         if reason := reason or "makes a mask" * (getattr(source.tensor, "_keras_mask", None) is not None):
@@ -103,45 +107,20 @@ def build_preprocessing(
     return applied
 
 
-def fitted_layer(
-    entry: KerasObject,
-    place: ConfigPath,
-    name: str,
-    kept: LayerState | None,
-    source: Placed,
-    before: keras.Model | None,
-    training: Rows | None,
-) -> Any:
-    """Return a layer to be applied to `source`, with its `kept` state, or fitted on `training`, see
-    :func:`build_preprocessing`; `before` are the layers before it."""
-    if kept is not None:
-        # The state holds it, and its file may have changed.
-        own = {name: value for name, value in entry.arguments.items() if name != "vocabulary"}
-        entry = replace(entry, arguments=own)
-    layer = make(entry, place, name=name)
-    if kept is not None:
-        restore_layer(layer, kept, source)
-    elif training is not None and learns(entry) and not reads_file(entry):
-        adapt(layer, place, before, training)
-    return layer
+def apply_tokenizer(
+    entry: KerasObject, kept: LayerState | None, source: Placed, place: ConfigPath, name: str
+) -> Applied:
+    """Apply the tokenizer of a preset to texts, by its `kept` files or those of the preset.
 
-
-def tokenizer(entry: KerasObject, place: ConfigPath, name: str, kept: LayerState | None) -> Any:
-    """Return the tokenizer of a preset with its `kept` state, or from its files. Raises as `make_tokenizer`."""
-    inside = (*place, entry.name, "preset")
-    if kept is not None:
-        return make_tokenizer({file: array.tobytes() for file, array in kept.arrays.items()}, inside, name)
-    return make_tokenizer(tokenizer_files(entry.arguments["preset"], inside), inside, name)
-
-
-def apply_tokenizer(entry: KerasObject, layer: Any, source: Placed, place: ConfigPath) -> Applied:
-    """Apply a tokenizer to texts. Raises ConfigError: the source has none, or the length is too short."""
-    length = entry.arguments["sequence_length"]
+    Raises ConfigError: the source has no texts, the length is too short, or the files are damaged."""
+    inside, length = (*place, entry.name, "preset"), entry.arguments["sequence_length"]
     if length < LEAST_TOKENS:
         message = f"expected at least {LEAST_TOKENS} tokens: the start, one of the text, and the end"
         raise ConfigError(Problem((*place, entry.name, "sequence_length"), message))
     if source.tensor.dtype != "string" or source.shape:
         raise ConfigError(Problem(place, f"{entry.name} takes one text of each example, and here are other values"))
+    files = {file: array.tobytes() for file, array in kept.arrays.items()} if kept is not None else None
+    layer = make_tokenizer(files or tokenizer_files(entry.arguments["preset"], inside), inside, name)
     return Applied(place, entry.name, layer, tokens_of(layer, source.tensor, length), (length,), 0)
 
 
@@ -179,8 +158,8 @@ def adapt(layer: Any, place: ConfigPath, before: keras.Model | None, inputs: Row
 
 
 def layer_state(layer: Any) -> LayerState:
-    if hasattr(layer, "file_assets"):
-        return LayerState(tokenizer_arrays(layer))
+    if hasattr(layer, "preset_files"):
+        return LayerState({name: np.frombuffer(content, np.uint8) for name, content in layer.preset_files.items()})
     if isinstance(layer, keras.layers.Normalization):
         mean, variance, count = layer.get_weights()
         return LayerState({"mean": mean, "variance": variance, "count": count})

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
 from dltool.config.presets import NOT_OF_THE_NETWORK, TOKENIZER_FILE, VOCABULARIES, is_plain
@@ -59,6 +58,8 @@ def make_tokenizer(files: Mapping[str, bytes], place: ConfigPath, name: str | No
             reason = "a file is missing" if isinstance(error, OSError) else plain_message(error)
             message = f"the vocabulary of {title} is damaged: {reason}"
             raise ConfigError(Problem(place, message, "expected what save_to_preset has written")) from error
+    # What the run keeps.
+    layer.preset_files = dict(files)
     return in_graph(layer)
 
 
@@ -80,17 +81,6 @@ def in_graph(layer: Any) -> Any:
 
     layer.call = call
     return layer
-
-
-def tokenizer_arrays(layer: Any) -> dict[str, np.ndarray]:
-    """Return the files of a tokenizer by name, as arrays of bytes."""
-    given = {key: value for key, value in layer.get_config().items() if key not in NOT_OF_THE_TOKENIZER}
-    described = json.dumps({"registered_name": f"keras_hub>{type(layer).__name__}", "config": given})
-    files = {TOKENIZER_FILE: described.encode()}
-    with tempfile.TemporaryDirectory() as folder:
-        layer.save_assets(folder)
-        files |= {path.name: path.read_bytes() for path in sorted(Path(folder).iterdir())}
-    return {name: np.frombuffer(content, np.uint8) for name, content in files.items()}
 
 
 def tokens_of(layer: Any, texts: Any, length: int) -> Any:
