@@ -62,12 +62,11 @@ def with_networks(config: Config) -> Config:
 
 def tokenizer_files(preset: str, place: ConfigPath) -> dict[str, bytes]:
     """Return the files of the tokenizer of a preset. Raises as :func:`folder_of` and `read_tokenizer`."""
-    return read_tokenizer(folder_of(preset, place, is_tokenizer=True), place)
+    return read_tokenizer(folder_of(preset, place), place)
 
 
-def folder_of(preset: str, place: ConfigPath, is_tokenizer: bool = False) -> Path:
-    """Return the folder of a preset, which is downloaded if it has a name and KerasHub's cache does not hold it; of
-    what it has, the network, or the tokenizer.
+def folder_of(preset: str, place: ConfigPath) -> Path:
+    """Return the folder of a preset, which is downloaded if it has a name and KerasHub's cache does not hold it.
 
     Raises ConfigError: no preset has the name; MachineError: it cannot be downloaded."""
     if is_folder(preset):
@@ -79,10 +78,9 @@ def folder_of(preset: str, place: ConfigPath, is_tokenizer: bool = False) -> Pat
     # KerasHub has no public name for this.
     from keras_hub.src.utils.preset_utils import get_file
 
-    needed = (DESCRIPTION,) if is_tokenizer else (DESCRIPTION, WEIGHTS)
-    others = (TOKENIZER_FILE, *(f"{ASSETS}/{name}" for name in VOCABULARIES)) if is_tokenizer else (CONVERTER,)
+    others = (CONVERTER, TOKENIZER_FILE, *(f"{ASSETS}/{name}" for name in VOCABULARIES))
     found: list[Path] = []
-    for name in (*needed, *others):
+    for name in (DESCRIPTION, WEIGHTS, *others):
         try:
             found.append(Path(get_file(preset, name)))
         except (OSError, ValueError, ImportError) as error:
@@ -106,14 +104,9 @@ def make_preset(
     described: Mapping[str, Any] = arguments["network"]
     refuse_other_networks(described, (*inside, "network"))
     title = described["class"]
-    if is_for_texts(described):
-        refuse_other_tokens(title, described, shape, place, made_here)
-    else:
-        refuse_other_shape(title, described["config"]["image_shape"], shape, place, made_here)
-        if arguments.get("output"):
-            raise ConfigError(
-                Problem((*inside, "output"), "output is for networks for texts", "remove it", at_key=True)
-            )
+    refuse_other_shape(title, described, shape, place, made_here)
+    if arguments.get("output") and not is_for_texts(described):
+        raise ConfigError(Problem((*inside, "output"), "only networks for texts have it", "remove it", at_key=True))
     models = import_hub(inside).models
     network_class = getattr(models, title, None)
     if not (isinstance(network_class, type) and issubclass(network_class, models.Backbone)):
@@ -124,14 +117,9 @@ def make_preset(
     try:
         with own_names():
             made = network_class(**described["config"])
+            apply = encoded if is_for_texts(described) else mapped
             # The layers themselves: phases can name them, and loading a model of Keras's own layers needs no KerasHub.
-            if is_for_texts(described):
-                given = keras.Input(shape, dtype="int32", name="tokens")
-                output = encoded(made, given, described["pad"], arguments.get("output"))
-            else:
-                given = keras.Input(shape, name="images")
-                output = made.call(rescaled(given, described))
-            network = keras.Model(given, output, name=arguments["name"])
+            network = keras.Model(*apply(made, described, shape, arguments.get("output")), name=arguments["name"])
     except TooManyParametersError as error:
         raise ConfigError(Problem(place, f"{title} makes the model too large: {error}")) from error
     except OUT_OF_MEMORY as error:
@@ -148,22 +136,24 @@ def make_preset(
     return network, None if path is None else WeightsFile(path, digest(path))
 
 
-def rescaled(images: Any, described: Mapping[str, Any]) -> Any:
-    """Return the images in the network's own range, if the preset has one."""
+def mapped(made: Any, described: Mapping[str, Any], shape: Shape, _: str | None) -> tuple[Any, Any]:
+    """Return images, and what the network makes of them in its own range, if the preset has one."""
+    images = inputs = keras.Input(shape, name="images")
     scale, offset = described.get("scale"), described.get("offset")
-    if scale is None and offset is None:
-        return images
-    # As float32: half of its digits would be lost to mixed precision.
-    values = 1.0 if scale is None else scale, 0.0 if offset is None else offset
-    return keras.layers.Rescaling(*values, dtype="float32", name="rescaling")(images)
+    if scale is not None or offset is not None:
+        # As float32: half of its digits would be lost to mixed precision.
+        values = 1.0 if scale is None else scale, 0.0 if offset is None else offset
+        inputs = keras.layers.Rescaling(*values, dtype="float32", name="rescaling")(images)
+    return images, made.call(inputs)
 
 
-def encoded(made: Any, tokens: Any, pad: int, kind: str | None) -> Any:
-    """Return what the network makes of `tokens`: of each a vector (tokens, features), with a mask that leaves out
-    padding; or as `pooled_output`, one (features,): the network's own, or else that of the first token.
+def encoded(made: Any, described: Mapping[str, Any], shape: Shape, kind: str | None) -> tuple[Any, Any]:
+    """Return tokens, and what the network makes of them: of each a vector (tokens, features), with a mask that leaves
+    out padding; or as `pooled_output`, one (features,): the network's own, or else that of the first token.
 
     Raises ValueError: the network takes something else."""
-    mask = keras.ops.not_equal(tokens, pad)
+    tokens = keras.Input(shape, dtype="int32", name="tokens")
+    mask = keras.ops.not_equal(tokens, described.get("pad") or 0)
     known = {"token_ids": tokens, "padding_mask": keras.ops.cast(mask, "int32")}
     known["segment_ids"] = keras.ops.zeros_like(tokens)
     if not isinstance(made.input, dict) or not made.input.keys() <= known.keys():
@@ -171,31 +161,31 @@ def encoded(made: Any, tokens: Any, pad: int, kind: str | None) -> Any:
     found = made.call({name: known[name] for name in made.input})
     found = found if isinstance(found, dict) else {"sequence_output": found}
     if kind == "pooled_output":
-        return found.get(kind, found["sequence_output"][:, 0])
+        return tokens, found.get(kind, found["sequence_output"][:, 0])
     is_token = keras.ops.cast(mask, found["sequence_output"].dtype)[:, :, None]
-    return keras.layers.Masking(name="padding")(found["sequence_output"] * is_token)
+    return tokens, keras.layers.Masking(name="padding")(found["sequence_output"] * is_token)
 
 
-def refuse_other_tokens(title: str, described: Any, shape: Shape, place: ConfigPath, made_here: Related) -> None:
-    """Raise ConfigError unless so many tokens arrive as the network takes."""
-    most = described["config"].get("max_sequence_length")
-    if len(shape) != 1 or not isinstance(described.get("pad"), int):
-        message, hint = f"{title} takes tokens, and {shape_text(shape)} arrives", "a backbone comes first of all layers"
-    elif isinstance(most, int) and shape[0] is not None and shape[0] > most:
-        message, hint = f"{title} takes at most {most} tokens, and {shape[0]} arrive", f"make {most} of each text"
+def refuse_other_shape(
+    title: str, described: Mapping[str, Any], shape: Shape, place: ConfigPath, made_here: Related
+) -> None:
+    """Raise ConfigError unless images of `shape` have the sizes that the network needs, None for any; or so many tokens
+    arrive as it takes."""
+    needed, most = described["config"].get("image_shape"), described["config"].get("max_sequence_length")
+    if is_for_texts(described):
+        if len(shape) == 1 and not (isinstance(most, int) and (shape[0] or 0) > most):
+            return
+        takes, hint = (
+            f"at most {most} tokens" if len(shape) == 1 else "tokens",
+            "its tokenizer makes them, and no layer before it",
+        )
     else:
-        return
-    raise ConfigError(Problem(place, message, hint, related=made_here))
-
-
-def refuse_other_shape(title: str, needed: Any, shape: Shape, place: ConfigPath, made_here: Related) -> None:
-    """Raise ConfigError unless images of `shape` have the sizes that the network needs, None for any."""
-    if len(shape) == 3 and all(size in (None, other) for size, other in zip(needed, shape, strict=True)):
-        return
-    message = f"{title} takes images {shape_text(tuple(needed))}, and {shape_text(shape)} arrives"
-    hint = "a backbone stands before Flatten and the like"
-    if len(shape) == 3 and needed[2] in (None, shape[2]):
-        hint = f"add `Resizing: {{height: {needed[0]}, width: {needed[1]}}}` before it"
-    elif len(shape) == 3:
-        hint = COLOURS if needed[2] == CHANNELS else "set channels in the source"
+        if len(shape) == 3 and all(size in (None, other) for size, other in zip(needed, shape, strict=True)):
+            return
+        takes, hint = f"images {shape_text(tuple(needed))}", "a backbone stands before Flatten and the like"
+        if len(shape) == 3 and needed[2] in (None, shape[2]):
+            hint = f"add `Resizing: {{height: {needed[0]}, width: {needed[1]}}}` before it"
+        elif len(shape) == 3:
+            hint = COLOURS if needed[2] == CHANNELS else "set channels in the source"
+    message = f"{title} takes {takes}, and {shape_text(shape)} arrives"
     raise ConfigError(Problem(place, message, hint, related=made_here))

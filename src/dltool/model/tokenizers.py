@@ -43,11 +43,9 @@ def make_tokenizer(files: Mapping[str, bytes], place: ConfigPath, name: str | No
         given = {key: value for key, value in found.items() if key not in NOT_OF_THE_TOKENIZER}
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         title, given = "", {}
-    if not title or not is_plain(given):
-        raise ConfigError(Problem(place, f"{TOKENIZER_FILE} is damaged", "expected what save_to_preset has written"))
-    if title not in known:
-        hint = f"known are {joined(sorted(known), 'and')}"
-        raise ConfigError(Problem(place, f"KerasHub has no classifier of texts with {title}", hint))
+    if title not in known or not is_plain(given):
+        message = f"{TOKENIZER_FILE} describes no tokenizer that KerasHub classifies texts with"
+        raise ConfigError(Problem(place, message, f"known are {joined(sorted(known), 'and')}"))
     with tempfile.TemporaryDirectory() as folder:
         for file in set(VOCABULARIES) & files.keys():
             (Path(folder) / file).write_bytes(files[file])
