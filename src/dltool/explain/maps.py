@@ -79,9 +79,9 @@ def as_picture(places: Places, values: np.ndarray) -> np.ndarray:
         return picture[np.newaxis]
     if "frequency" not in axes_of(places):
         return picture
+    # MelSpectrogram has frequencies as rows.
     layers = places.scores.question.config.data.preprocessing
-    # The one spectrogram of Keras that has moments as rows.
-    return (picture.swapaxes(0, 1) if any(each.name == "STFTSpectrogram" for each in layers) else picture)[::-1]
+    return (picture.swapaxes(0, 1) if any(each.name == "Permute" for each in layers) else picture)[::-1]
 
 
 def axes_of(places: Places) -> tuple[str, ...]:

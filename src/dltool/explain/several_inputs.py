@@ -94,4 +94,6 @@ def drawn(places: Places, found: Attribution, name: str) -> list[Figure]:
         ranked = [f"{name} {at + 1}" for at in order.tolist()]
         figures = [sizes_figure("numbers", title, ranked, sizes[order], label)] if ranked else []
     word = f"{found.name}_{file_word(name)}"
-    return [replace(each, name=f"{each.name}_{word}", title=f"{each.title}, {name}") for each in figures]
+    return [
+        replace(each, name=f"{word}_{index}", title=f"{each.title}, {name}") for index, each in enumerate(figures, 1)
+    ]
