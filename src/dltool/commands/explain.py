@@ -16,7 +16,7 @@ from dltool.data.facts import Facts
 from dltool.data.new_data import NewExamples, load_new
 from dltool.durable_files import PAGE, atomic_write, refuse_no_file
 from dltool.errors import MachineError
-from dltool.experiment.opening import best_model, recorded_data, recorded_kind
+from dltool.experiment.opening import OpenedRun, best_model, recorded_data
 from dltool.experiment.refusals import require_code
 from dltool.experiment.stages import Stages
 from dltool.runs.directory import open_run
@@ -91,8 +91,9 @@ def explained_run(
         facts = source.facts
         built = best_model(run, config, facts)
     else:
-        config, facts = recorded_kind(run)
-        source, predictor = new_examples(run, load, progress)
+        opened = OpenedRun(run)
+        config, facts = opened.kind
+        source, predictor = new_examples(opened, load, progress)
         built = predictor.built
         if len(source) > asked.examples:
             words = f"the first {asked.examples:,} of {len(source):,} examples are explained; --examples changes it"

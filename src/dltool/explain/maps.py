@@ -44,8 +44,8 @@ def maps_beside(places: Places, found: Sequence[Attribution]) -> Figure:
     chosen = places.some_of_each(MOST_SHOWN)
     rows = []
     for row in chosen:
-        image = as_picture(places, np.clip((images[row] - low) / max(high - low, 1e-12), 0, 1))
-        maps = [View(each.title, image, as_picture(places, each.values[row])) for each in found]
+        image = as_image(places, np.clip((images[row] - low) / max(high - low, 1e-12), 0, 1))
+        maps = [View(each.title, image, as_image(places, each.values[row])) for each in found]
         rows.append([View(places.label_words(row), image), *maps])
     words = f"{counted(len(chosen), 'example')} of {question.about}, as the model gets them, with their maps: {LEGEND}."
     return map_figure("maps", "Where the model looks", words, rows, axes_of(places))
@@ -60,7 +60,7 @@ def maps_by_class(places: Places, found: Attribution) -> list[Figure]:
         return []
     names = question.target.class_names or ("all",)
     views = [
-        View(names[label], None, as_picture(places, found.values[places.labels == label].mean(0)))
+        View(names[label], None, as_image(places, found.values[places.labels == label].mean(0)))
         for label in sorted(shown)
     ]
     rows = [views[first : first + PER_ROW] for first in range(0, len(views), PER_ROW)]
@@ -70,18 +70,18 @@ def maps_by_class(places: Places, found: Attribution) -> list[Figure]:
     ]
 
 
-def as_picture(places: Places, values: np.ndarray) -> np.ndarray:
+def as_image(places: Places, values: np.ndarray) -> np.ndarray:
     """Return the values of places as rows and columns, of sounds with low frequencies at the bottom and time to the
     right."""
     (shape,) = places.shapes.values()
-    picture = values.reshape(*shape, *values.shape[1:]) if values.ndim < 3 else values
+    image = values.reshape(*shape, *values.shape[1:]) if values.ndim < 3 else values
     if len(shape) == 1:
-        return picture[np.newaxis]
+        return image[np.newaxis]
     if "frequency" not in axes_of(places):
-        return picture
+        return image
     # MelSpectrogram has frequencies as rows.
     layers = places.scores.question.config.data.preprocessing
-    return (picture.swapaxes(0, 1) if any(each.name == "Permute" for each in layers) else picture)[::-1]
+    return (image.swapaxes(0, 1) if any(each.name == "Permute" for each in layers) else image)[::-1]
 
 
 def axes_of(places: Places) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ def places_of(question: Question, noun: str = "places") -> Places:
     each channel of the example, padding, and numbers that say nothing."""
     scores = Scores(question)
     inputs = scores.prepared(question.examples.inputs)
-    kinds = {name: kind_of_array(question.built, symbol) for name, symbol in scores.symbols.items()}
+    kinds = {name: kind_of_array(question.config, question.built, symbol) for name, symbol in scores.symbols.items()}
     shapes = {name: each.shape[1:] for name, each in inputs.items()}
     shapes |= {name: places_shape(shapes[name]) for name, kind in kinds.items() if kind == "maps"}
     typical = uninformed(question, scores, inputs) if "tabular" in kinds.values() else {}

@@ -82,7 +82,8 @@ def drawn(places: Places, found: Attribution, name: str) -> list[Figure]:
     """Draw the places of one input by its kind; a single number has nothing to draw."""
     alone = replace(places, shapes={name: places.shapes[name]}, valid=places.valid[:, places.spans[name]])
     part = replace(found, values=found.values[:, places.spans[name]])
-    kind = kind_of_array(places.scores.question.built, places.scores.symbols[name])
+    question = places.scores.question
+    kind = kind_of_array(question.config, question.built, places.scores.symbols[name])
     if kind == "maps":
         figures = [maps_beside(alone, [part]), *maps_by_class(alone, part)]
     elif kind == "tokens":
