@@ -66,7 +66,7 @@ def test_of_a_linear_model_integrated_gradients_are_the_weights_times_the_differ
     np.testing.assert_allclose(found["input"], signs * weights * (values - 0.25), atol=1e-5)
     assert proof.holds
     outputs = np.asarray(scores.core(values))
-    np.testing.assert_allclose(scores.all_of(given, given, labels)[2], outputs, atol=1e-6)
+    np.testing.assert_allclose(scores.in_batches("outputs_of", given, given)[1][:, 0], outputs, atol=1e-6)
     assert (labels == (outputs.argmax(1) if units > 1 else (outputs[:, 0] > 0.5) & bool(classes))).all()
 
 
@@ -140,7 +140,8 @@ def test_outputs_with_the_vectors_of_indices_are_those_of_the_model(name: str) -
     tokens = np.array([[1, 2, 3, 0, 0], [4, 5, 6, 7, 8], [8, 8, 1, 0, 0]], np.int32)
     given = {"input": tokens}
     entrances, labels = scores.entrances(given), scores.labels(given)
-    score, sure, outputs = scores.all_of(given, entrances, labels)
+    score, sure, _ = scores.all_of(given, entrances, labels)
+    outputs = scores.in_batches("outputs_of", given, entrances)[1][:, 0]
     expected = np.asarray(scores.core(tokens, training=False))
     np.testing.assert_allclose(outputs, expected, atol=1e-6)
     np.testing.assert_allclose(sure, expected.max(1), atol=1e-6)
