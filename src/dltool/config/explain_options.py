@@ -26,7 +26,7 @@ class ExplainOptions(Section):
 
     methods: Annotated[tuple[Method, ...], Field(strict=False, min_length=1)] | None = None
     """The methods. Default: those that suit the data. `IntegratedGradients` and `Occlusion` for images, audio, text and
-    several arrays, also `GradCAM` for images; `Permutation`, `PartialDependence` and `IntegratedGradients` for tables."""
+    several arrays, also `GradCAM` for images; `Permutation`, `PartialDependence`, `IntegratedGradients` for tables."""
     examples: Annotated[int, Field(ge=1, le=MOST_EXAMPLES)] = USUAL_EXAMPLES
     """The most examples to explain."""
 
