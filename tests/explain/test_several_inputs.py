@@ -95,10 +95,12 @@ def linear() -> tuple[tuple[Explained, ...], dict[str, np.ndarray]]:
     }
     source = SimpleNamespace(name="arrays")
     config: Any = SimpleNamespace(
-        seed=0, training=SimpleNamespace(batch_size=32), data=SimpleNamespace(source=source, preprocessing=())
+        seed=0,
+        training=SimpleNamespace(batch_size=32),
+        data=SimpleNamespace(source=source, preprocessing=(), windows=None),
     )
     built: Any = SimpleNamespace(core=core, compared={}, layers=(), preprocessors={})
-    facts: Any = SimpleNamespace(inputs=dict.fromkeys(inputs))
+    facts: Any = SimpleNamespace(inputs=dict.fromkeys(inputs), has_columns=False, only_input=None)
     head: Any = SimpleNamespace(name="output", thresholds=lambda _: None)
     question = Question(config, facts, built, Examples(values), "", None, head, TargetFacts("number"))
     image = values["image"] - values["image"].mean(axis=(1, 2), keepdims=True)

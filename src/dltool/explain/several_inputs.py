@@ -9,10 +9,9 @@ from dltool.evaluation.figures.figure import Figure, file_word
 from dltool.explain.asking import kind_of_array
 from dltool.explain.attributions import Attribution, attribution
 from dltool.explain.column_figures import sizes_figure
-from dltool.explain.contributions import TRAINING, ZEROS
 from dltool.explain.explained import Explained, Question
 from dltool.explain.maps import maps_beside, maps_by_class
-from dltool.explain.placing import places_of
+from dltool.explain.placing import TRAINING, ZEROS, places_of
 from dltool.explain.proofs import Places
 from dltool.explain.tokens import texts, words_of
 from dltool.text import joined
