@@ -144,7 +144,7 @@ def test_a_step_sends_the_bytes_of_a_ring(folder: Path, namespaces: None):
     before = sent_by_chief()
     found = ended(apart(["-m", "dltool"], ["train", "ring.yaml"], folder))
     assert [code for code, _ in found] == [0, 0], found
-    assert "each computes 24 examples of a batch, and a step sums 600 kB" in found[0][1]
+    assert "each computes 24 examples of a batch, and a step sums 600 KB" in found[0][1]
     # Of each number in float32, the gradients and the loss, a ring of N workers sends 2 (N - 1) / N; 1168 rows are
     # 25 steps. Headers, and what the workers agree on, come on top.
     numbers = 64 * 2000 + 2000 + 2000 * 10 + 10 + 1
