@@ -34,7 +34,7 @@ def write_litert(
             each.name: tf.TensorSpec((batch, *each.tensor.shape[1:]), each.tensor.dtype, each.name)
             for each in given.inputs
         }
-        function = tf.function(lambda **inputs: given.model(inputs, training=False), autograph=False)
+        function = tf.function(lambda **inputs: given(inputs), autograph=False)
         function.get_concrete_function(**specs)
         archive.add_endpoint(SIGNATURE, function)
         archive.write_out(folder, verbose=False)
