@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.commands.prediction_kinds import CONFIG, TEST, people, write_rows
+from tests.commands.prediction_kinds import CONFIG, FLAT, TEST, people, write_rows
 from tests.conftest import without_drawing
 
 import dltool as package
@@ -398,3 +398,18 @@ def test_int8_with_the_ranges_of_other_rows_is_refused(dltool, tmp_path, monkeyp
     assert outcome.code == 7
     assert "loses" in outcome.stderr
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+def test_an_export_of_a_private_run_holds_no_training_rows(dltool, tmp_path) -> None:
+    text = CONFIG.format(
+        data="  source: digits\n  split: {validation: 0, test: 0}",
+        layers=FLAT,
+        loss="sparse_categorical_crossentropy",
+    )
+    (tmp_path / "private.yaml").write_text(text, "utf-8")
+    settings = ["--set", "training.privacy={epsilon: 3, delta: 1e-5}", "--runs", tmp_path / "runs"]
+    assert dltool("train", tmp_path / "private.yaml", *settings, "--quiet").code == 0
+    assert dltool("export", tmp_path / "runs/example/0001", "onnx", "--out", tmp_path).code == 0
+    assert json.loads((tmp_path / "onnx/check.json").read_text("utf-8"))["rows"]["test"] == 0
+    assert "training_range" not in (tmp_path / "onnx/signature.json").read_text("utf-8")

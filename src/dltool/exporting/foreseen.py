@@ -31,7 +31,9 @@ RECURRENT = ("LSTM", "GRU", "SimpleRNN", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D
 MASKED = "a mask"
 STRINGS = ("Hashing", "HashedCrossing", "StringLookup")
 """Layers that take strings, besides TextVectorization."""
-TABLES = ("IntegerLookup", "CategoryEncoding")
+TABLES = ("IntegerLookup",)
+LOOPS = ("GRU", "SimpleRNN", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D", "GRUCell", "SimpleRNNCell", "StackedRNNCells")
+"""Layers that are loops in ONNX. LSTM, and RNN with LSTMCell, are so behind a mask alone."""
 
 
 @dataclass(frozen=True)
@@ -100,9 +102,9 @@ def why_not(name: str, config: Config, layers: set[str], batch: int | None) -> s
     if name in ("onnx", "openvino"):
         reasons.append((TABLES, "tf2onnx cannot convert {}".format))
     if name == "openvino":
-        # They are loops in ONNX, as is an LSTM with a mask.
-        loops = RECURRENT if MASKED in layers else [each for each in RECURRENT if each != "LSTM"]
+        loops = RECURRENT if MASKED in layers else LOOPS
         reasons.append((loops, "OpenVINO cannot convert {} layers, which are loops in ONNX".format))
+        reasons.append((("AutoContrast",), "OpenVINO gives other values for {} of images of one colour".format))
     if name == "litert" and batch is None:
         reasons.append((RECURRENT, "LiteRT has {} layers for batches of a fixed size only: --batch 1".format))
     if name == "litert":
