@@ -32,6 +32,10 @@ MASKED = "a mask"
 STRINGS = ("Hashing", "HashedCrossing", "StringLookup")
 """Layers that take strings, besides TextVectorization."""
 TABLES = ("IntegerLookup",)
+POOLS = (
+    *("AveragePooling3D", "AvgPool3D", "MaxPooling3D", "MaxPool3D"),
+    *("AdaptiveAveragePooling3D", "AdaptiveMaxPooling3D"),
+)
 LOOPS = ("GRU", "SimpleRNN", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D", "GRUCell", "SimpleRNNCell", "StackedRNNCells")
 """Layers that are loops in ONNX. LSTM, and RNN with LSTMCell, are so behind a mask alone."""
 
@@ -109,6 +113,7 @@ def why_not(name: str, config: Config, layers: set[str], batch: int | None) -> s
         reasons.append((RECURRENT, "LiteRT has {} layers for batches of a fixed size only: --batch 1".format))
     if name == "litert":
         reasons.append((TABLES, "LiteRT has no lookup tables: {}".format))
+        reasons.append((POOLS, "LiteRT has no {}".format))
     for names, reason in reasons:
         if found := [each for each in names if each in layers]:
             return reason(joined(found, "and"))
