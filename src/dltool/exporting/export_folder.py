@@ -184,10 +184,8 @@ def triton_files(signature: Mapping[str, Any], name: str, model: bytes) -> dict[
     def entry(each: Mapping[str, Any]) -> str:
         sizes = ", ".join(str(-1 if size is None else size) for size in each["shape"]) or "1"
         reshape = "" if each["shape"] else "\n    reshape: { shape: [ ] }"
-        dtype = TRITON_TYPES[each["dtype"]]
-        return (
-            f"  {{\n    name: {json.dumps(each['name'])}\n    data_type: {dtype}\n    dims: [ {sizes} ]{reshape}\n  }}"
-        )
+        text, dtype = json.dumps(each["name"], ensure_ascii=False), TRITON_TYPES[each["dtype"]]
+        return f"  {{\n    name: {text}\n    data_type: {dtype}\n    dims: [ {sizes} ]{reshape}\n  }}"
 
     inputs, outputs = (",\n".join(map(entry, signature[key])) for key in ("inputs", "outputs"))
     text = f"""\
