@@ -69,9 +69,8 @@ name: refused
 data:
   source: {csv: {path: table.csv, comment: "#"}}
   target: {y: number}
-  inputs: {price: {number: {strip: "()"}}, quarter: {date: {format: "%Y %q"}}, photo: {image: {size: [8, 8]}}}
+  inputs: {price: {number: {strip: "()"}}, quarter: {date: {format: "%Y %q"}}}
 model:
-  start: {run: runs/other}
   layers: [Dense: 1]
 training:
   loss: {Quantile: 0.9}

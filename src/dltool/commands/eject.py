@@ -70,7 +70,7 @@ def eject(path: Path, out: Path, has_check: bool, progress: "Progress") -> Eject
     from dltool.training.compile import compile_core
 
     progress.stage("writing the script")
-    built, _ = recorded_model(run, config, facts)
+    built, _ = recorded_model(run, config, facts, is_pretrained=config.model.start is not None)
     compile_core(built, config, example_targets(built, facts))
     ejected = EjectedRun(run, record, config, facts, built, parts)
     files, trial = files_of(ejected, UNCHECKED), None

@@ -75,6 +75,8 @@ def refuse_unfaithful(run: Run, record: RunRecord, config: Config) -> None:
         messages.append(f"a fold or a further seed cannot be ejected: eject {run.whole.path}")
     elif not config.data.is_refit:
         messages.append(f"{run.path} has no model of its own to eject: data.final is {config.data.final}")
+    if record.pinned.get("workers", 1) != 1:
+        messages.append(f"{run.path} cannot be ejected: one script draws other random numbers than several workers")
     if record.most_rows is not None:
         messages.append(f"{run.path} cannot be ejected: it was trained on some rows alone")
     ConfigError.refuse(Problem(None, message) for message in messages)

@@ -30,8 +30,9 @@ OPAQUE = {ending for ending, kind in FORMATS.items() if kind in ("JPEG", "BMP", 
 def file_blocks(ejected: EjectedRun) -> tuple[list[Block], Block, dict[str, str]]:
     """Return the functions that read files, the code that reads all of them into `features`, and that of the labels by
     target: a column of texts, or masks."""
-    source = ejected.config.data.source
-    options = source.options
+    data = ejected.config.data
+    options = data.source.options
+    refuse_other_options(options, filter(None, (data.validation, data.test)))
     kind = open_members(options.path, ()).kind.split()[-1]
     path = text(str(Path(options.path).absolute()))
     opened = {
@@ -68,6 +69,15 @@ def file_blocks(ejected: EjectedRun) -> tuple[list[Block], Block, dict[str, str]
     else:
         lines = [f'texts = [{decoded}.strip() for name in files["file"]]']
     return reader, [*lines, "features = np.array(texts, dtype=object)"], {ONE_TARGET: labels}
+
+
+def refuse_other_options(options: Any, others: Iterable[Source]) -> None:
+    """Raise ConfigError if sources of further splits are archives, or their files are read otherwise."""
+    for each in others:
+        own = {key for key, given in each.options if given not in (None, getattr(options, key))}
+        if Path(each.options.path).is_file() or Path(options.path).is_file() or own - {"path", "pattern", "on_error"}:
+            what = "they are archives, or read with other options than data.source"
+            raise ConfigError(f"data.validation and data.test cannot be ejected: {what}")
 
 
 def encoding_of(options: TextSource) -> str:

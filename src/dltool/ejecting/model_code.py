@@ -8,6 +8,7 @@ import keras
 from dltool.config.keras.objects import PUBLISHED, KerasObject
 from dltool.config.last_layer import LAYERS
 from dltool.config.text.blocks import INPUT
+from dltool.ejecting.column_functions import function
 from dltool.ejecting.ejected_run import Block, EjectedRun, identifier
 from dltool.ejecting.python_text import Code, call, flat, keras_object, laid_out, mapping, sequence, text, value
 from dltool.keras_names import arguments
@@ -22,7 +23,8 @@ SEED = "keras.utils.set_random_seed(SEED)  # decides the initial weights"
 
 def model_blocks(ejected: EjectedRun) -> list[Block]:
     """Return the function `build_model`, and the model made by it."""
-    return [ModelFunction(ejected).lines(), ["model = build_model()"]]
+    lines = [] if ejected.start is None else function("start")
+    return [ModelFunction(ejected).lines(), ["model = build_model()", *lines]]
 
 
 class ModelFunction:
