@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.commands.prediction_kinds import CONFIG, TEST, people, write_rows
-from tests.conftest import without_drawing
+from tests.in_process import without_drawing
 
 import dltool as package
 from dltool.experiment.opening import best_predictor, recorded_kind
@@ -157,17 +157,26 @@ def test_exports_before_one_that_fails_are_kept_and_said(export, tmp_path, monke
 
 
 def test_a_full_disk_is_no_disagreement(export, tmp_path, monkeypatch) -> None:
-    from dltool.exporting import checking, export_folder
+    from tensorflow.errors import ResourceExhaustedError
+
+    from dltool.exporting import export_folder
 
     def full(*_: Any) -> Any:
-        (tmp_path / "full.py").write_text("import errno; raise OSError(errno.ENOSPC, 'full')", "utf-8")
-        checking.run_alone(tmp_path, [str(tmp_path / "full.py")], "saved_model")
+        raise ResourceExhaustedError(None, None, "/tmp/1/saved_model.pb; No space left on device")
 
     monkeypatch.setattr(export_folder, "write_model", full)
     outcome = export("saved_model", "--out", tmp_path / "out")
     assert outcome.code == 5
     assert "no space left on device: cannot write" in outcome.stderr
     assert not (tmp_path / "out").exists()
+
+
+def test_a_program_that_meets_a_full_disk_does_not_disagree_either(tmp_path) -> None:
+    from dltool.exporting.checking import run_alone
+
+    (tmp_path / "use.py").write_text("import errno, os; raise OSError(errno.EDQUOT, os.strerror(errno.EDQUOT))")
+    with pytest.raises(OSError, match="quota"):
+        run_alone(tmp_path, [str(tmp_path / "use.py")], "saved_model")
 
 
 def spoiled(module: Any, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -253,6 +262,8 @@ def test_other_formats_are_verified_with_the_same_columns(form, trained, export,
     assert outcome.code == 0, outcome.stderr
     record = json.loads((tmp_path / form / "check.json").read_text("utf-8"))
     assert record["outputs"]["output"]["max_difference_made"] < 1e-5
+    # From another folder, and without its own on the path.
+    subprocess.run([sys.executable, "-I", tmp_path / form / "use.py"], cwd="/", check=True)
     if form == "saved_model":
         import tensorflow as tf
 
@@ -375,6 +386,8 @@ def test_int8_with_the_ranges_of_other_rows_is_refused(dltool, tmp_path, monkeyp
     scores = record["outputs"]["output"]
     assert scores["of_model"] - scores["of_export"] <= 0.01
     assert record["allowed_loss"] == 0.01
+    signature = json.loads((run / "exports/litert-int8/signature.json").read_text("utf-8"))
+    assert [each["training_range"] for each in signature["inputs"]] == [[0, 16]]
     rows = export_folder.calibration_rows
 
     def dark(*given: Any) -> Any:

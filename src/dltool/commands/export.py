@@ -112,6 +112,7 @@ def read_source(run: Run, settings: Sequence[str], options: ExportOptions, progr
     from dltool.exporting.checking import RawPredictor, check_rows
     from dltool.exporting.export_folder import ExportSource
     from dltool.exporting.exportable import parts_of
+    from dltool.exporting.signature import training_ranges
 
     if not run.is_complete():
         progress.warn(f"{run.path} is not complete: its best weights so far are exported")
@@ -120,10 +121,14 @@ def read_source(run: Run, settings: Sequence[str], options: ExportOptions, progr
     # What computes with 16 bits is exported in float32, and then compared with the same computation.
     is_mixed = config.training.precision.startswith("mixed_") and config.data.final != "ensemble"
     predictor = RawPredictor(parts[0] if is_mixed else found.built, found.config, facts)
-    split = next((name for name in SPLITS if dataset and len(getattr(dataset.split, name))), None)
+    # Whoever gets an export of a private run, sees no training rows.
+    is_private = config.training.privacy is not None
+    splits = SPLITS[:2] if is_private else SPLITS
+    split = next((name for name in splits if dataset and len(getattr(dataset.split, name))), None)
     examples = None if dataset is None or split is None else dataset.examples(split)
     rows = check_rows(predictor, examples)
-    return ExportSource(str(read_record(run).id), predictor, parts, rows, dataset, is_mixed)
+    ranges = {} if is_private else training_ranges(predictor, dataset)
+    return ExportSource(str(read_record(run).id), predictor, parts, rows, dataset, ranges, is_mixed)
 
 
 def refuse_existing(folders: Sequence[Path]) -> None:

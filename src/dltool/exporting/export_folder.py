@@ -12,7 +12,7 @@ import numpy as np
 
 from dltool.data.arrays.rows import Rows
 from dltool.data.dataset import Dataset
-from dltool.durable_files import disk_errors
+from dltool.durable_files import disk_errors, refuse_full_disk
 from dltool.errors import ExpectationMissed
 from dltool.exporting.checking import CheckRows, RawPredictor, checked
 from dltool.exporting.export_options import ExportOptions
@@ -34,14 +34,15 @@ DISTRIBUTIONS = {"ai_edge_litert": "ai-edge-litert"}
 @dataclass(frozen=True)
 class ExportSource:
     """What exports are made from: the identity of the run, the model as it is evaluated, the models whose mean it is,
-    rows to check with, and the data, if it is there. `is_in_float32`: the run evaluates the model with 16 bits, and the
-    check with 32."""
+    rows to check with, and the data, if it is there. `ranges` are those of arrays in training. `is_in_float32`: the run
+    evaluates the model with 16 bits, and the check with 32."""
 
     run: str
     predictor: RawPredictor
     parts: list[BuiltModel]
     rows: CheckRows
     dataset: Dataset | None
+    ranges: Mapping[str, list[float]]
     is_in_float32: bool = False
 
 
@@ -61,9 +62,10 @@ def export_files(
         try:
             names = write_model(source, given, forecast, folder, options)
         except KERAS_ERRORS as error:
+            refuse_full_disk(str(error))
             raise ExpectationMissed(f"{form}: the model cannot be converted: {plain_message(error)}") from error
         states = {each.name: each.values for each in given.inputs if each.values and not (looks_up and each.is_lookup)}
-        signature = signature_of(source.predictor, given, names, looks_up, options.batch)
+        signature = signature_of(source.predictor, given, names, looks_up, options.batch, source.ranges)
         example = example_of(source.predictor, source.rows.inputs, source.rows.outputs, given.outputs)
         write_json(folder / SIGNATURE, signature)
         write_json(folder / "example.json", example)
@@ -177,15 +179,15 @@ TRITON_TYPES = {
 def triton_files(signature: Mapping[str, Any], name: str, model: bytes) -> dict[str, bytes]:
     """Return the model repository of Triton's ONNX Runtime backend, below triton/."""
 
-    def entry(each: Mapping[str, Any], dtype: str) -> str:
+    def entry(each: Mapping[str, Any]) -> str:
         sizes = ", ".join(str(-1 if size is None else size) for size in each["shape"]) or "1"
         reshape = "" if each["shape"] else "\n    reshape: { shape: [ ] }"
+        dtype = TRITON_TYPES[each["dtype"]]
         return (
             f"  {{\n    name: {json.dumps(each['name'])}\n    data_type: {dtype}\n    dims: [ {sizes} ]{reshape}\n  }}"
         )
 
-    inputs = ",\n".join(entry(each, TRITON_TYPES[each["dtype"]]) for each in signature["inputs"])
-    outputs = ",\n".join(entry(each, "TYPE_FP32") for each in signature["outputs"])
+    inputs, outputs = (",\n".join(map(entry, signature[key])) for key in ("inputs", "outputs"))
     text = f"""\
 name: {json.dumps(name)}
 backend: "onnxruntime"
