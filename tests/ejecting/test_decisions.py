@@ -7,11 +7,13 @@ from typing import Any, Literal, get_args, get_origin
 import pytest
 
 from dltool.config.columns import COLUMN_TYPES, TARGET_TYPES
+from dltool.config.folder_sources import ImagesSource
 from dltool.config.load import build_config, read_document
 from dltool.config.schema import Config
 from dltool.config.section import Section, keys_of
-from dltool.config.sources import SOURCES
+from dltool.config.sources import SOURCES, Source
 from dltool.ejecting.decisions import decision, decisions, left_out, refuse_unfaithful, tables, used_keys
+from dltool.ejecting.file_code import refuse_other_options
 from dltool.errors import ConfigError
 from dltool.runs.files import Run
 from dltool.runs.records import RunRecord
@@ -113,6 +115,37 @@ def test_refusals_name_the_key_and_the_reason(tmp_path, golden):
     with pytest.raises(ConfigError) as refused:
         refuse_unfaithful(Run(Path("runs/refused/0001")), RunRecord(), config)
     golden("eject/refusals", "\n".join(problem.message for problem in refused.value.problems) + "\n")
+
+
+WINDOWS = """\
+name: refused
+data:
+  source: {csv: table.csv}
+  target: category
+  windows: {length: 3, target: y, known: [holiday], static: [place]}
+model: {layers: [Flatten, Dense: 2]}
+training: {optimizer: adam, loss: sparse_categorical_crossentropy, epochs: 1, class_weights: balanced}
+"""
+
+
+def test_refusals_of_windows_name_the_key_and_the_reason(tmp_path, golden):
+    with pytest.raises(ConfigError) as refused:
+        refuse_unfaithful(Run(Path("runs/refused/0001")), RunRecord(), config_of(tmp_path, WINDOWS))
+    golden("eject/windows", "\n".join(problem.message for problem in refused.value.problems) + "\n")
+
+
+def test_a_run_of_several_workers_is_refused(tmp_path):
+    text = "data: {source: digits, target: input}\nmodel: {layers: [Dense: 1]}\nname: a\n"
+    config = config_of(tmp_path, text + "training: {optimizer: adam, loss: mse, epochs: 1}\n")
+    with pytest.raises(ConfigError, match="other random numbers than several workers"):
+        refuse_unfaithful(Run(Path("runs/a/0001")), RunRecord(pinned={"workers": 2}), config)
+
+
+def test_splits_that_are_read_otherwise_than_the_source_are_refused(tmp_path):
+    first = ImagesSource(path=str(tmp_path), size=(8, 8), resize="crop")
+    refuse_other_options(first, [Source("images", ImagesSource(path=str(tmp_path / "b"), resize="crop"))])
+    with pytest.raises(ConfigError, match="read with other options"):
+        refuse_other_options(first, [Source("images", ImagesSource(path=str(tmp_path / "b")))])
 
 
 def test_what_changes_no_loss_is_left_out_and_said(tmp_path):

@@ -176,7 +176,23 @@ def test_every_config_is_ejected_or_refused_by_name(tmp_path, monkeypatch, dltoo
         assert not (tmp_path / "script").exists()
     else:
         assert ejected.code == 0, ejected.stderr
-        assert "gave the losses of the run" in (tmp_path / "script" / "train.py").read_text().replace("\n", " ")
+        script = (tmp_path / "script" / "train.py").read_text()
+        assert "gave the losses of the run" in script.replace("\n", " ")
+        refuse_ill_formed({name: script}, tmp_path)
+
+
+@pytest.mark.slow
+def test_a_script_starts_with_the_weights_that_its_run_started_with(tmp_path, monkeypatch, dltool):
+    monkeypatch.chdir(tmp_path)
+    started = DIGITS.replace("model:\n", "model:\n  start: {run: runs/digits}\n").replace(
+        "name: digits", "name: started"
+    )
+    for name, text in (("digits", DIGITS), ("started", started)):
+        (tmp_path / f"{name}.yaml").write_text(text, encoding="utf-8")
+        assert dltool("train", f"{name}.yaml").code == 0
+    ejected = dltool("eject", "runs/started", "--out", "script", "--json")
+    assert (ejected.code, json.loads(ejected.stdout)["loss_difference"]) == (0, 0), ejected.stderr
+    assert losses_of(tmp_path / "runs/started/0001")[0]["loss"] < losses_of(tmp_path / "runs/digits/0001")[0]["loss"]
 
 
 @pytest.mark.slow
