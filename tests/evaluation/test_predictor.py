@@ -13,7 +13,8 @@ from dltool.config.schema import Config
 from dltool.data.examples import Examples
 from dltool.data.facts import Facts, InputFacts
 from dltool.evaluation.measure import measure
-from dltool.evaluation.predictor import Inference, InputSchema, OutputSchema, Predictor
+from dltool.evaluation.model_interface import InputSchema, OutputSchema
+from dltool.evaluation.predictor import Inference, Predictor
 from dltool.experiment import opening
 from dltool.model.build import build_model
 from dltool.notebook import TrainedRun

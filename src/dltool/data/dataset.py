@@ -91,6 +91,7 @@ class Dataset:
         """Return the examples of one split, in ascending order of rows, which is the first of their `places`."""
         rows: np.ndarray = getattr(self.split, name)
         found = self.all.take(rows)
+        assert "row" not in found.places
         return replace(found, name=name, places={"row": rows, **found.places})
 
 

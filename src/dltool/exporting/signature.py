@@ -8,8 +8,9 @@ import numpy as np
 from dltool.config.outputs import heads_of
 from dltool.data.arrays.rows import Rows
 from dltool.data.dataset import Dataset
+from dltool.evaluation.model_interface import InputSchema, OutputSchema
 from dltool.evaluation.predictions import records
-from dltool.evaluation.predictor import InputSchema, OutputSchema, Predictor
+from dltool.evaluation.predictor import Predictor
 from dltool.evaluation.tasks import evaluators
 from dltool.exporting.exportable import Exportable
 from dltool.exporting.made_rows import MISSING
