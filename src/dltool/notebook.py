@@ -4,7 +4,6 @@ import contextlib
 import html
 import io
 import json
-import math
 import os
 import sys
 import tempfile
@@ -131,17 +130,11 @@ class TrainedRun:
         folds are further levels of the index. Raises RunError: the run is not complete."""
         import pandas as pd
 
-        from dltool.runs.part_records import part_results
+        from dltool.runs.part_records import PartResults, part_results
 
-        found = part_results(self.read_results())
-        if found is None:
-            return pd.DataFrame(index=pd.RangeIndex(0, name="fold"))
-        values = {name: each.each for name, each in found.metrics.items()}
-        count = math.prod(map(len, found.levels.values()))
+        found = part_results(self.read_results()) or PartResults()
         with plain_errors():
-            if {len(each) for each in values.values()} != {count}:
-                message = f"is damaged: expected {counted(count, 'value')} of each metric, of {found.words}"
-                raise RunError(f"{Run(self.path).results} {message}", "restore the file, or train the run again")
+            values = found.values()
         index = pd.MultiIndex.from_product(found.levels.values(), names=found.levels)
         return pd.DataFrame(values, index if index.nlevels > 1 else index.get_level_values(0), dtype=float)
 

@@ -169,5 +169,5 @@ def test_a_notebook_gets_the_seed_and_the_repeat_of_each_fold(repeats, seeds, na
 def test_a_notebook_is_told_of_damaged_folds(metrics, tmp_path: Path) -> None:
     found = {"count": 2, "division": "sha256:0", "metrics": metrics}
     (tmp_path / "results.json").write_text(json.dumps({"folds": found}))
-    with pytest.raises(RunError, match=r"results.json is damaged: expected 2 values of each metric, of 2 folds"):
+    with pytest.raises(RunError, match=r"results.json is damaged: not all metrics have the values of 2 folds"):
         _ = TrainedRun(tmp_path).folds
