@@ -19,7 +19,7 @@ class OpenedRun:
         self.run = run
         self.state: object = None
         self.read: tuple[Config, Facts]
-        self.model: "Predictor | None" = None
+        self.model: Predictor | None = None
 
     @property
     def kind(self) -> tuple[Config, Facts]:
