@@ -1,4 +1,4 @@
-"""A run that predicts: read and built once, and again only if its files have changed."""
+"""A run that predicts new data, for as long as its files stay the same."""
 
 from typing import TYPE_CHECKING
 
@@ -23,7 +23,7 @@ class OpenedRun:
 
     @property
     def kind(self) -> tuple[Config, Facts]:
-        """Return the config and the facts of the data. Raises RunError: the run is damaged."""
+        """Return what :func:`recorded_kind` does."""
         parts = [self.run, *self.run.parts]
         files = [path for each in parts for path in (each.record, each.resolved, each.results, each.best_weights)]
         stats = [path.stat() for path in files if path.exists()]
@@ -34,7 +34,7 @@ class OpenedRun:
 
     @property
     def predictor(self) -> "Predictor":
-        """Return the predictor. Raises as :func:`dltool.experiment.opening.best_model`."""
+        """Return the predictor. Raises as :func:`best_model`."""
         kind = self.kind
         self.model = self.model or best_predictor(self.run, *kind)
         return self.model
