@@ -31,7 +31,7 @@ RULES = {
 def training_ranges(predictor: Predictor, dataset: Dataset | None) -> dict[str, list[float]]:
     """Return the least and the largest finite value of each array of numbers, in training rows that are spread evenly,
     all of them if they are at most MOST_READ values."""
-    found = {}
+    found: dict[str, list[float]] = {}
     for name, facts in predictor.facts.inputs.items():
         if dataset is not None and facts.column is None and facts.dtype != "string":
             rows = dataset.examples("train").inputs[name]
