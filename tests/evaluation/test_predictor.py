@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,8 @@ from dltool.config.schema import Config
 from dltool.data.examples import Examples
 from dltool.data.facts import Facts, InputFacts
 from dltool.evaluation.measure import measure
-from dltool.evaluation.predictor import Inference, InputSchema, OutputSchema, Predictor
+from dltool.evaluation.model_interface import InputSchema, OutputSchema
+from dltool.evaluation.predictor import Inference, Predictor
 from dltool.experiment import opening
 from dltool.model.build import build_model
 from dltool.notebook import TrainedRun
@@ -129,7 +131,12 @@ def test_a_notebook_loads_the_model_again_only_if_the_run_has_changed(trained, m
 
     def counted(name: str) -> None:
         function = getattr(opening, name)
-        monkeypatch.setattr(opening, name, lambda *given: (loaded.append(name), function(*given))[1])
+
+        def noted(*given: Any) -> Any:
+            loaded.append(name)
+            return function(*given)
+
+        monkeypatch.setattr(opening, name, noted)
 
     counted("best_model")
     counted("recorded_config")

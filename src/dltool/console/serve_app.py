@@ -12,6 +12,7 @@ from typer import Argument, Option
 
 from dltool.console.frame import frame
 from dltool.console.options import AllowedCode
+from dltool.exporting.export_options import Engine
 from dltool.imports import begin_own_process
 
 if TYPE_CHECKING:
@@ -27,6 +28,9 @@ def serve(
     ] = "127.0.0.1",
     port: Annotated[int, Option(min=0, max=65535, help="The port to listen at; 0 is any free one.")] = 8000,
     workers: Annotated[int, Option(min=1, help="Processes that answer; each loads the models.")] = 1,
+    engine: Annotated[
+        Engine, Option(help="What computes the models; auto is a verified ONNX export, if there is one.")
+    ] = "auto",
     follow: Annotated[bool, Option("--follow", help="Load newer runs as RUN points to them.")] = False,
     api_key_file: Annotated[
         Path | None, Option(metavar="FILE", help="The file with the key that requests must name.")
@@ -46,9 +50,12 @@ def serve(
         from dltool.serving.limits import Limits
 
         limits = Limits(body=max_body * MEGABYTE, rows=max_rows, seconds=timeout)
-        setup = setup_for(runs, limits, follows=follow, key_file=api_key_file, allow_code=allow_code or ())
+        code = allow_code or ()
+        setup = setup_for(runs, limits, engine, follows=follow, key_file=api_key_file, allow_code=code)
         for path in incomplete(runs):
             note(f"warning: {path} is not complete: its best weights so far answer")
+        for line in setup.notes:
+            note(line)
         from dltool.serving.server import listening
 
         with listening(host, port) as door:

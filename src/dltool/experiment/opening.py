@@ -100,9 +100,10 @@ def recorded_model(
     RunError: the run's files are damaged, or a file of weights has changed."""
     refuse_files(run, config, ("model", "augmentation"))
     from dltool.model.build import build_model
+    from dltool.model.column_states import LARGEST_FILE, load_columns
     from dltool.model.inputs import Fitted
     from dltool.model.output_checks import check_fit
-    from dltool.model.preprocessing import LARGEST_FILE, load_columns, load_preprocessing
+    from dltool.model.preprocessing import load_preprocessing
     from dltool.training.numerics import pin
 
     record = read_record(run)
@@ -133,12 +134,13 @@ def best_model(run: Run, config: Config, facts: Facts, is_beside: bool = False) 
     return with_best_weights(run, config, built, is_beside)
 
 
-def best_predictor(run: Run, config: Config, facts: Facts) -> "Predictor":
-    """Load the best model of the run with its decision thresholds. Raises as :func:`best_model`."""
+def best_predictor(run: Run, config: Config, facts: Facts, is_beside: bool = False) -> "Predictor":
+    """Load the best model of the run with its decision thresholds. Arguments and errors are those of
+    :func:`best_model`."""
     from dltool.evaluation.predictor import Predictor
     from dltool.evaluation.thresholds import recorded_decision
 
-    built = best_model(run, config, facts)
+    built = best_model(run, config, facts, is_beside)
     return Predictor(built, recorded_decision(run, config, facts)[0], facts)
 
 

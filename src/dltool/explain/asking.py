@@ -102,16 +102,17 @@ def kind_of_input(config: Config, facts: Facts, built: BuiltModel) -> str:
         raise ConfigError(message, "explain a model of words: TextVectorization and Embedding")
     if facts.has_columns or config.data.windows is not None:
         return "tabular"
-    kinds = {symbol.name: kind_of_array(built, symbol) for symbol in built.core.inputs}
+    kinds = {symbol.name: kind_of_array(config, built, symbol) for symbol in built.core.inputs}
     return next(iter(kinds.values())) if len(kinds) == 1 else "arrays"
 
 
-def kind_of_array(built: BuiltModel, symbol: Any) -> str:
+def kind_of_array(config: Config, built: BuiltModel, symbol: Any) -> str:
     """Return "tabular", "tokens" or "maps" for one input. Raises ConfigError: it has too many axes."""
     if indexing(built.core, symbol) and len(symbol.shape) == 2 and symbol.shape[1] != 1:
         return "tokens"
     if len(symbol.shape) <= 2:
-        return "tabular"
+        are_moments = all(each.input_shape == each.output_shape for each in built.preprocessors.values())
+        return "maps" if config.data.source.name == "audio" and are_moments else "tabular"
     if len(places_shape(symbol.shape[1:])) > MOST_AXES:
         words = f"examples of shape {shape_text(symbol.shape[1:])} have too many axes"
         raise ConfigError(f"nothing to explain: {words}", "explain a model of images or sequences")

@@ -17,11 +17,9 @@ from dltool.data.dates import DATE_PARTS, SECONDS_A_DAY
 from dltool.data.facts import InputFacts
 from dltool.data.scales import scale_of, signed_log
 from dltool.errors import ConfigPath
+from dltool.model.column_states import ColumnState, counted
 from dltool.model.hub import tokenizer_files
 from dltool.model.tokenizers import make_tokenizer, tokens_of
-
-ColumnState = Mapping[str, Any]
-"""The fitted state of a column as JSON: numbers by name; for texts and categories a list of words, or files."""
 
 BEFORE_ALL_DATES = -(10**9)
 """Days; fits into int32, which Keras requires. A missing date is the smallest int64, which lies before."""
@@ -97,14 +95,6 @@ def category_state(options: CategoryColumn, counts: Mapping[str, int]) -> Column
     elif options.missing == "most_frequent":
         state["fill"] = max(known, key=lambda text: counts[text], default="")
     return state
-
-
-def counted(rows: Rows) -> dict[str, int]:
-    if isinstance(rows, Coded):
-        counts = np.bincount(values_once(rows.codes).ravel(), minlength=len(rows.values))
-        return {str(text): int(count) for text, count in zip(rows.values, counts, strict=True) if count}
-    texts, numbers = np.unique(values_once(rows).astype(str), return_counts=True)
-    return dict(zip(map(str, texts), map(int, numbers), strict=True))
 
 
 def learn_date(options: DateColumn, seconds: np.ndarray) -> ColumnState:

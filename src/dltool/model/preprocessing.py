@@ -22,7 +22,7 @@ from dltool.data.files.archives import DAMAGED
 from dltool.durable_files import read_file
 from dltool.errors import ConfigError, ConfigPath, Problem, RunError
 from dltool.model.apply import Applied, Names, Placed, apply_layer
-from dltool.model.columns import ColumnState
+from dltool.model.column_states import COLUMNS, LARGEST_FILE, ColumnState
 from dltool.model.hub import tokenizer_files
 from dltool.model.keras_objects import KERAS_ERRORS, make, plain_message
 from dltool.model.tokenizers import make_tokenizer, tokens_of
@@ -37,9 +37,8 @@ GIVEN_STATE: Mapping[str, str] = {
 }
 """The layers that are fitted on data or read from a preset, and the argument that sets their state instead."""
 
-ARRAYS, VOCABULARY, COLUMNS = "arrays.npz", "vocabulary.txt", "columns.json"
+ARRAYS, VOCABULARY = "arrays.npz", "vocabulary.txt"
 BATCH_BYTES = 2**28
-LARGEST_FILE = 2**28
 
 
 @dataclass(frozen=True)
@@ -207,31 +206,6 @@ def save_preprocessing(layers: PreprocessingState, columns: Mapping[str, ColumnS
             tokens = (token if isinstance(token, str) else int(token) for token in layer.vocabulary)
             lines = [json.dumps(token, ensure_ascii=False) + "\n" for token in tokens]
             (folder / VOCABULARY).write_text("".join(lines), encoding="utf-8", newline="\n")
-
-
-def load_columns(directory: Path) -> dict[str, ColumnState]:
-    """Read the columns that :func:`save_preprocessing` wrote. Raises RunError: the file is damaged."""
-    if not os.path.lexists(directory / COLUMNS):
-        return {}
-    try:
-        columns = json.loads(read_file(directory, COLUMNS, LARGEST_FILE))
-    except (ValueError, RecursionError) as error:
-        raise RunError(f"{directory / COLUMNS} is damaged: {error}") from None
-    if not isinstance(columns, dict) or not all(map(is_column_state, columns.values())):
-        raise RunError(f"{directory / COLUMNS} is damaged: it holds something else than numbers and words")
-    return columns
-
-
-def is_column_state(state: Any) -> bool:
-    """Return whether the value holds only numbers, strings and lists of these, by name."""
-
-    def is_value(value: Any) -> bool:
-        is_whole = isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63
-        return isinstance(value, str) or is_whole or (isinstance(value, float) and math.isfinite(value))
-
-    return isinstance(state, dict) and all(
-        all(map(is_value, value)) if isinstance(value, list) else is_value(value) for value in state.values()
-    )
 
 
 def load_preprocessing(directory: Path) -> PreprocessingState:
