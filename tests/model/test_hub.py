@@ -72,7 +72,10 @@ def with_config(**arguments):
         ({"description": {"model_type": "bert"}}, "does not describe a network of KerasHub"),
         ({"description": with_config(image_shape=None)}, "ResNetBackbone is not a network for images or texts alone"),
         ({"description": with_config(inner={"class_name": "Lambda"})}, "is not a network for images or texts alone"),
-        ({"description": with_config(inner=[[{"class_name": "Lambda"}]])}, "is not a network for images or texts alone"),
+        (
+            {"description": with_config(inner=[[{"class_name": "Lambda"}]])},
+            "is not a network for images or texts alone",
+        ),
         ({"converter": "[]"}, "image_converter.json is damaged"),
         ({"converter": {}}, "image_converter.json is damaged"),
         ({"converter": {"config": {"mean": [0], "variance": [0], "scale": 1}}}, "image_converter.json is damaged"),

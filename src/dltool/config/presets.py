@@ -30,7 +30,7 @@ def is_folder(preset: str) -> bool:
 def preset_problems(config: Config) -> list[Problem]:
     """Return the problems of preset folders; those of networks that a run has recorded are not read."""
     places = [((*LAYERS, index, *layer.steps, "preset"), layer) for index, layer in enumerate(config.model.layers)]
-    networks = [(place, layer.arguments.get("preset")) for place, layer in places if is_unread(layer)]
+    networks = [(place, str(layer.arguments["preset"])) for place, layer in places if is_unread(layer)]
     problems: list[Problem] = []
     for place, preset in (*networks, *tokenizers(config)):
         try:
