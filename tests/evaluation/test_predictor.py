@@ -16,7 +16,7 @@ from dltool.data.facts import Facts, InputFacts
 from dltool.evaluation.measure import measure
 from dltool.evaluation.model_interface import InputSchema, OutputSchema
 from dltool.evaluation.predictor import Inference, Predictor
-from dltool.experiment import opening
+from dltool.experiment import opened_run, opening
 from dltool.model.build import build_model
 from dltool.notebook import TrainedRun
 from dltool.runs.files import Run
@@ -130,20 +130,20 @@ def test_a_notebook_loads_the_model_again_only_if_the_run_has_changed(trained, m
     loaded = []
 
     def counted(name: str) -> None:
-        function = getattr(opening, name)
+        function = getattr(opened_run, name)
 
-        def noted(*given: Any) -> Any:
+        def counting(*given: Any) -> Any:
             loaded.append(name)
             return function(*given)
 
-        monkeypatch.setattr(opening, name, noted)
+        monkeypatch.setattr(opened_run, name, counting)
 
-    counted("best_model")
-    counted("recorded_config")
+    counted("best_predictor")
+    counted("recorded_kind")
     run = TrainedRun(trained.path)
     first = run.predict(new_rows(3))
     assert run.predict(new_rows(3)).equals(first)
-    assert loaded == ["recorded_config", "best_model"]
+    assert loaded == ["recorded_kind", "best_predictor"]
     weights = trained.path / "checkpoints" / "best.weights.h5"
     content = weights.read_bytes()
     weights.unlink()

@@ -118,7 +118,7 @@ def test_both_engines_answer_in_the_same_words(both: tuple[Client, Client]) -> N
     for request in requests():
         found = [client(request[0], request[1], **request[2]) for client in both]
         assert found[0].status_code == found[1].status_code, request
-        assert found[0].json() == rounded(found[1].json()) or rounded(found[0].json()) == rounded(found[1].json())
+        assert rounded(found[0].json()) == rounded(found[1].json()), request
 
 
 @pytest.mark.slow
@@ -149,10 +149,8 @@ def test_the_process_of_an_export_has_no_tensorflow_and_a_model_of_other_weights
 
 @pytest.mark.slow
 def test_texts_are_made_tokens_without_tensorflow(tmp_path: Path) -> None:
-    lines = [
-        f"{('good fine film', 'bad poor film')[row % 2]} number {row},{row % 7},{'ab'[row % 2]}" for row in range(60)
-    ]
-    (tmp_path / "texts.csv").write_text("\n".join(["words,size,kind", *lines]) + "\n")
+    lines = [f"{('good fine', 'bad poor')[row % 2]} film {row},{row % 7},{'ab'[row % 2]}\n" for row in range(60)]
+    (tmp_path / "texts.csv").write_text("".join(["words,size,kind\n", *lines]))
     run = trained(tmp_path, TEXTS, "texts")
     assert command("export", run, "onnx") == 0
     rows = [{"words": words, "size": 3} for words in ("Good, GOOD film!", "É bad\u00a0poor", "", "unknown " * 300)]

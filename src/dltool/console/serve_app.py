@@ -49,29 +49,33 @@ def serve(
         require_packages()
         from dltool.serving.limits import Limits
 
-        limits = Limits(body=max_body * MEGABYTE, rows=max_rows, seconds=timeout)
-        code = allow_code or ()
+        limits, code = Limits(body=max_body * MEGABYTE, rows=max_rows, seconds=timeout), allow_code or ()
         setup = setup_for(runs, limits, engine, follows=follow, key_file=api_key_file, allow_code=code)
         for path in incomplete(runs):
             note(f"warning: {path} is not complete: its best weights so far answer")
         for line in setup.notes:
             note(line)
-        from dltool.serving.server import listening
+        serve_at(setup, host, port, workers)
 
-        with listening(host, port) as door:
-            address, number = door.getsockname()[:2]
-            shown = f"[{address}]" if ":" in address else address
 
-            def ready() -> None:
-                typer.echo(f"{', '.join(setup.paths)} at http://{shown}:{number}")
+def serve_at(setup: "Setup", host: str, port: int, workers: int) -> None:
+    """Serve at an address, in this process or in several. Raises MachineError: the address cannot be listened at."""
+    from dltool.serving.server import listening
 
-            if api_key_file is None and address not in ("127.0.0.1", "::1"):
-                note(f"warning: {address} is open to other machines, and no --api-key-file keeps anyone out")
-            if workers > 1:
-                from dltool.serving.workers import Workers
+    with listening(host, port) as door:
+        address, number = door.getsockname()[:2]
+        shown = f"[{address}]" if ":" in address else address
 
-                raise typer.Exit(Workers(setup, door, work).serve(workers, note, ready))
-            serve_loaded(setup, door, ready)
+        def ready() -> None:
+            typer.echo(f"{', '.join(setup.paths)} at http://{shown}:{number}")
+
+        if setup.key is None and address not in ("127.0.0.1", "::1"):
+            note(f"warning: {address} is open to other machines, and no --api-key-file keeps anyone out")
+        if workers > 1:
+            from dltool.serving.workers import Workers
+
+            raise typer.Exit(Workers(setup, door, work).serve(workers, note, ready))
+        serve_loaded(setup, door, ready)
 
 
 def note(line: str) -> None:
