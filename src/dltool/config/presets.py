@@ -87,7 +87,7 @@ def refuse_missing(folder: Path, names: list[str], place: ConfigPath, hint: str 
     missing = [name for name in names if not (folder / name).is_file()]
     if missing:
         message = f"{folder} has no {' and no '.join(missing)}" if folder.is_dir() else f"no such folder: {folder}"
-        raise ConfigError(Problem(place, message, hint))
+        raise ConfigError(Problem(place, message, hint if folder.is_dir() else EXPECTED))
 
 
 def read_preset(folder: Path, place: ConfigPath) -> dict[str, Any]:
