@@ -15,12 +15,15 @@ from typing import IO
 
 from dltool.console.consoles import data_text, stderr_console
 from dltool.errors import ConfigError, MachineError, WorkerLost
+from dltool.meeting import RESUME
 
 PORTS = range(20_000, 32_000)
 """Below those that the system gives to connections that begin here."""
 SECONDS_TO_END = 60.0
 """After one worker failed; the others notice by themselves."""
 
+KILLED = {128 + number for number in signal.Signals} - {130, 143}
+"""Exit codes of processes that a signal has ended, but for those that end a run with its state saved."""
 MOST_SHOWN = 40
 """Lines of a worker's output."""
 
@@ -45,7 +48,15 @@ def run_workers(workers: str) -> int | None:
             own |= {} if devices is None else {"CUDA_VISIBLE_DEVICES": devices[rank]}
             processes.append(started(rank, count, own, None if rank == 0 else Path(folder) / str(rank)))
         codes = ended(processes)
-        for rank in range(1, count):
+        lost = [rank for rank, code in enumerate(codes) if code in KILLED]
+        for rank in lost:
+            name = signal.Signals(codes[rank] - 128).name
+            stderr_console().print(f"worker {rank} of {count} was ended by {name}", soft_wrap=True)
+            codes[rank] = WorkerLost.exit_code
+        if lost == [0]:
+            stderr_console().print(f"  {RESUME}", soft_wrap=True)
+        # An error of the chief is that of all.
+        for rank in range(1, count) if codes[0] in (0, WorkerLost.exit_code) else ():
             show_failure(rank, codes[rank], Path(folder) / str(rank))
     bad = [code for code in codes if code]
     # The cause, not its consequences.
