@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, TextIO
 
 from dltool.config.cluster import Cluster, host_and_port
@@ -203,6 +204,14 @@ class Meeting:
         for rank in self.peers:
             self.send(rank, value, data)
         return value, data
+
+    def folder_of_chief(self, path: Path | None, file: str) -> Path:
+        """Return the folder that the chief gives, which has this file. Raises MachineError: it is not seen here."""
+        folder = Path(str(self.of_chief(None if path is None else str(path.absolute()))[0]))
+        if not (folder / file).is_file():
+            message = f"{self.cluster.name_of(self.cluster.rank)} does not see {folder}"
+            raise MachineError(message, "all workers share the folder of runs: --runs /shared/runs")
+        return folder
 
     def decide(self, value: Any, decision: Callable[[list[Any]], Any]) -> Any:
         """Return on every worker what the chief decides from what all of them give. Raises WorkerLost."""

@@ -63,7 +63,7 @@ def test_the_exit_code_is_that_of_the_cause(codes: str, code: int, started: Path
     assert ("worker 1, exit code 3:" in shown) == (code == 3)
     assert ("worker 0 of 2 was ended by SIGKILL" in shown) == codes.startswith("-9")
     assert ("worker 1 of 2 was ended by SIGSEGV" in shown) == codes.endswith("-11")
-    assert ("start all workers again" in shown) == (codes == "-9,8")
+    assert ("start all workers again" in shown) == ("-" in codes)
 
 
 def test_an_error_of_all_workers_is_shown_once(started: Path, monkeypatch, capfd):
@@ -129,7 +129,7 @@ def test_a_run_is_reproduced_by_as_many_workers(pinned: dict[str, Any], workers:
     assert found.rank == 1
 
 
-@pytest.mark.parametrize(("count", "error"), [(9_999, MachineError), (0, RunError), ("2", RunError)])
+@pytest.mark.parametrize(("count", "error"), [(9_999, ConfigError), (0, RunError), ("2", RunError)])
 def test_the_number_of_workers_in_a_record_is_not_trusted(count: Any, error: type[Exception], tmp_path):
     with create(tmp_path, "x", {"pinned": {"workers": count}}, {}) as run:
         pass
