@@ -1,6 +1,7 @@
 """How the workers of a cluster come together, agree, and notice who is gone."""
 
 import contextlib
+import os
 import socket
 import threading
 import time
@@ -180,7 +181,7 @@ def test_a_silent_worker_is_lost(frozen: None):
 
 def test_a_process_that_does_not_end_by_itself_says_why_on_the_terminal(monkeypatch: pytest.MonkeyPatch, capfd):
     codes: list[int] = []
-    monkeypatch.setattr(meeting.os, "_exit", codes.append)
+    monkeypatch.setattr(os, "_exit", codes.append)
     met = Meeting(Cluster(("a:1", "b:1"), 0), {})
     met.reason = "worker 1 of 2 was lost"
     with captured_chatter():
