@@ -33,6 +33,7 @@ BEAT = 2.0
 """Seconds between signs of life."""
 GRACE = 30.0
 """Seconds that the process has to end by itself after a worker is lost: a call of TensorFlow might never return."""
+RESUME = "start all workers again with dltool resume, or with --run-or-resume"
 RETRY = 0.2
 HEADER = struct.Struct("!4sQQ")
 MARK = b"DLT1"

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from dltool.config.load import Document
     from dltool.evaluation.figures.figure import Figure
-    from dltool.experiment.opening import LoadedPredictor
+    from dltool.experiment.opening import OpenedRun
     from dltool.explain.explained import Explained
     from dltool.report.differences import Comparison
 
@@ -162,10 +162,10 @@ class TrainedRun:
             return best_model(run, *recorded_kind(run)).full
 
     @cached_property
-    def loaded(self) -> "LoadedPredictor":
-        from dltool.experiment.opening import LoadedPredictor
+    def opened(self) -> "OpenedRun":
+        from dltool.experiment.opening import OpenedRun
 
-        return LoadedPredictor()
+        return OpenedRun(directory.open_run(self.path))
 
     def predict(self, rows: Any) -> "pd.DataFrame":
         """Predict new data as `dltool predict` does, a row for each example.
@@ -182,7 +182,7 @@ class TrainedRun:
             from dltool.experiment.refusals import require_code
 
             require_code(run := directory.open_run(self.path), f"predict {run.path}")
-            found = predictions_for(run, lambda data, facts: load_rows(data, facts, rows), progress, self.loaded)
+            found = predictions_for(self.opened, lambda data, facts: load_rows(data, facts, rows), progress)
         places, _ = found.pop("row") - 1, found.pop("file")
         return pd.DataFrame(found, index=rows.index[places] if isinstance(rows, pd.DataFrame) else pd.Index(places))
 

@@ -64,6 +64,17 @@ def test_a_run_disturbed_in_every_way_ends_with_the_bits_of_one_that_was_not(und
     assert "is complete: nothing to do" in again[0].output
 
 
+def test_a_run_of_two_workers_is_reproduced_by_two(undisturbed: Any):
+    command = [sys.executable, "-m", "dltool", "reproduce", "runs/small/0001"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stderr
+    assert "identical  3 epochs, all weights and metrics" in done.stdout
+    ended = workers(["reproduce", "runs/small/0001"], size=3)
+    assert [each.code for each in ended] == [2, 8, 8]
+    assert "was trained by 2 workers, and this cluster has 3" in ended[0].output
+    assert "dltool starts as many on this machine" in ended[0].output
+
+
 def test_an_error_on_one_worker_ends_all_and_is_told(undisturbed: Any):
     chief, worker = workers(["train", "small.yaml", "--name", "failed"], {1: ("error", 20)})
     assert (chief.code, worker.code) == (8, 5)

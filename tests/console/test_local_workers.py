@@ -3,13 +3,18 @@
 import json
 import os
 import sys
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 
 from dltool.console import local_workers
+from dltool.console.cluster_place import place_of_run
 from dltool.console.local_workers import free_ports, gpus, own_arguments, run_workers
-from dltool.errors import ConfigError, MachineError
+from dltool.errors import ConfigError, MachineError, RunError
+from dltool.runs.directory import create
 
 WORKER = """
 import json, os, sys
@@ -88,3 +93,32 @@ def test_workers_do_not_start_workers():
 
 def test_ports_are_free_and_differ():
     assert len(set(free_ports(5))) == 5
+
+
+@pytest.mark.parametrize(
+    ("pinned", "workers"), [({}, []), ({"workers": 3}, ["3"]), ({"workers": 2, "gpus": ["a"]}, ["gpus"])]
+)
+def test_a_run_is_reproduced_by_as_many_workers(pinned: dict[str, Any], workers: list[str], tmp_path, monkeypatch):
+    begun: list[str] = []
+
+    def run_workers(number: str) -> int:
+        begun.append(number)
+        return 0
+
+    monkeypatch.setattr(local_workers, "run_workers", run_workers)
+    with create(tmp_path, "x", {"pinned": pinned}, {}) as run:
+        pass
+    with pytest.raises(typer.Exit) if workers else nullcontext():
+        assert place_of_run(run.path, None, None) is None
+    assert begun == workers
+    found = place_of_run(run.path, "a:1,b:2", 1)
+    assert found is not None
+    assert found.rank == 1
+
+
+@pytest.mark.parametrize(("count", "error"), [(9_999, MachineError), (0, RunError), ("2", RunError)])
+def test_the_number_of_workers_in_a_record_is_not_trusted(count: Any, error: type[Exception], tmp_path):
+    with create(tmp_path, "x", {"pinned": {"workers": count}}, {}) as run:
+        pass
+    with pytest.raises(error, match="workers"):
+        place_of_run(run.path, None, None)

@@ -2,18 +2,20 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from tests.commands.prediction_kinds import KINDS, TEST
-from tests.conftest import without_drawing
+from tests.in_process import without_drawing
 
 import dltool
 from dltool.config.schema import Config
+from dltool.data.examples import Examples
+from dltool.data.facts import Facts, InputFacts
 from dltool.evaluation.measure import measure
 from dltool.evaluation.predictor import Inference, InputSchema, OutputSchema, Predictor
 from dltool.experiment import opening
+from dltool.model.build import build_model
 from dltool.notebook import TrainedRun
 from dltool.runs.files import Run
 
@@ -52,8 +54,7 @@ def test_outputs_have_the_bits_of_the_evaluation_and_are_compiled_once(trained, 
         found = predictor(predictor.rows(new_rows(count)).examples.inputs)["output"]
         repeated = np.concatenate([expected] * 3)[:count]
         (np.testing.assert_array_equal if count == 45 else np.testing.assert_allclose)(found, repeated)
-    (step,) = predictor.steps.values()
-    assert step.experimental_get_tracing_count() == 1
+    assert len(predictor.functions) == 1
     assert all(each.experimental_get_tracing_count() == 1 for each in predictor.preprocessing.functions.values())
 
 
@@ -78,9 +79,6 @@ def test_it_names_what_it_takes_and_gives(trained, predictor) -> None:
 
 
 def test_several_outputs_are_compiled_once_for_any_number_of_rows() -> None:
-    from dltool.data.facts import Facts, InputFacts
-    from dltool.model.build import build_model
-
     targets = {"a": opening_target(("x", "y")), "b": opening_target(())}
     facts = Facts({"input": InputFacts((4,), "float32")}, targets, 10, 1, 1)
     head = {"a": {"loss": "sparse_categorical_crossentropy"}, "b": {"loss": "mse"}}
@@ -102,8 +100,22 @@ def test_several_outputs_are_compiled_once_for_any_number_of_rows() -> None:
         found, expected = inference({"input": rows[:count]}), inference.built.full(rows[:count])
         for name in ("a", "b"):
             np.testing.assert_allclose(found[name], np.asarray(expected[name]), rtol=1e-6)
-    (step,) = inference.steps.values()
-    assert step.experimental_get_tracing_count() == 1
+    assert len(inference.functions) == 1
+
+
+def test_preprocessing_and_model_are_one_function_that_rounds_as_the_evaluation_does() -> None:
+    """TensorFlow's optimizer would multiply by the product of both factors at once."""
+    facts = Facts({"input": InputFacts((5,), "float32")}, {"target": opening_target(("a", "b"))}, 50, 1, 1)
+    sections = {
+        "data": {"source": "digits", "preprocessing": [{"Rescaling": {"scale": 0.7}}]},
+        "model": {"layers": [{"Rescaling": {"scale": 0.3}}, {"Dense": {"units": 2, "activation": "softmax"}}]},
+        "training": {"optimizer": "adam", "loss": "sparse_categorical_crossentropy", "epochs": 1},
+    }
+    config = Config.model_validate({"name": "x", **sections})
+    built = build_model(config, facts)
+    rows = np.random.default_rng(0).normal(size=(50, 5)).astype(np.float32)
+    expected = measure(built, config, Examples({"input": rows}, {"target": np.zeros(50, np.int32)})).outputs["output"]
+    np.testing.assert_array_equal(Inference(built, config)({"input": rows})["output"], expected)
 
 
 def opening_target(classes: tuple[str, ...]):
@@ -114,20 +126,20 @@ def opening_target(classes: tuple[str, ...]):
 
 def test_a_notebook_loads_the_model_again_only_if_the_run_has_changed(trained, monkeypatch) -> None:
     loaded = []
-    best_model = opening.best_model
 
-    def counted(*given: Any) -> Any:
-        loaded.append(given)
-        return best_model(*given)
+    def counted(name: str) -> None:
+        function = getattr(opening, name)
+        monkeypatch.setattr(opening, name, lambda *given: (loaded.append(name), function(*given))[1])
 
-    monkeypatch.setattr(opening, "best_model", counted)
+    counted("best_model")
+    counted("recorded_config")
     run = TrainedRun(trained.path)
     first = run.predict(new_rows(3))
     assert run.predict(new_rows(3)).equals(first)
-    assert len(loaded) == 1
+    assert loaded == ["recorded_config", "best_model"]
     weights = trained.path / "checkpoints" / "best.weights.h5"
     content = weights.read_bytes()
     weights.unlink()
     weights.write_bytes(content)
     assert run.predict(new_rows(3)).equals(first)
-    assert len(loaded) == 2
+    assert len(loaded) == 4

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.commands.prediction_kinds import CONFIG, FLAT, TEST, people, write_rows
-from tests.conftest import without_drawing
+from tests.in_process import without_drawing
 
 import dltool as package
 from dltool.experiment.opening import best_predictor, recorded_kind

@@ -206,6 +206,7 @@ def test_an_average_is_final_where_its_phase_ends(phased, dataset, train):
     assert_same(both.weights[2:], alone.weights[2:])
 
 
+@pytest.mark.slow
 def test_diverging_in_the_first_step_of_a_phase_keeps_its_beginning(phased, dataset, train):
     second = {"epochs": 1, "optimizer": {"SGD": 1e38}}
     with pytest.raises(TrainingDiverged) as diverged:

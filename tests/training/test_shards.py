@@ -20,6 +20,7 @@ from dltool.model.build import build_model
 from dltool.model.columns import learn
 from dltool.model.streamed_columns import fitted_to
 from dltool.training import batches
+from dltool.training.worker_steps import WorkerOrder
 
 IGNORED = {"part": "ignore", "weight": "ignore"}
 
@@ -130,7 +131,7 @@ def test_narrow_windows_feed_the_rows_of_their_order_whatever_is_read_at_once(
         monkeypatch.setattr(batches, "CHUNK_BYTES", chunk)
         tables = batches.Streamed(batches.Layout(replace(built, preprocessors={}), only, {}, None))
         for epoch in (0, 1):
-            order, found = stream.order(config.seed, epoch), []
+            order, found = stream.order(config.seed, epoch, 16), []
             for first in range(0, len(order), 16):
                 tensors, rows = tables.feed(order, first, min(first + 16, len(order)), 16)
                 found.append(tensors[0].numpy()[rows.numpy()])
@@ -176,13 +177,35 @@ def test_memory_holds_two_windows_and_not_the_table(tmp_path) -> None:
     assert stream is not None
     whole = sum(rows.dtype.itemsize for rows in stream.inputs.values() if rows.dtype != object) * len(stream)
     tracemalloc.start()
-    order = stream.order(1, 0)
+    order = stream.order(1, 0, 500)
     for first in range(0, len(order), 500):
         rows = order[first : first + 500]
         assert len(stream.inputs["small"][rows]) == len(rows)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < whole / 4
+
+
+def test_a_worker_reads_the_row_groups_of_its_rows_alone(tmp_path, monkeypatch) -> None:
+    write_shards(tmp_path / "t", files=5, rows=400, group=20)
+    _, dataset = loaded(made(tmp_path / "t", 8, split={"test": 0.05}))
+    stream = dataset.stream
+    assert stream is not None
+    read = stream.shard
+    found = []
+    for rank in (0, 1):
+        numbers: list[int] = []
+        monkeypatch.setattr(
+            stream, "shard", lambda number, keys, to=numbers: (to.append(number), read(number, keys))[1]
+        )
+        order = WorkerOrder(stream.order(1, 0, 16), 16, rank, 2)
+        for first in range(0, len(order), 8):
+            rows = order[first : first + 8]
+            assert len(stream.inputs["small"][rows]) == len(rows)
+        stream.announce([])
+        assert len({*numbers}) == len(numbers) <= 53
+        found.append({*numbers})
+    assert found[0] | found[1] == {*range(100)}
 
 
 def damage(folder: Path) -> None:

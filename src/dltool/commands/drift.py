@@ -18,7 +18,7 @@ from dltool.data.dataset import Dataset
 from dltool.data.examples import Examples
 from dltool.data.new_data import load_new
 from dltool.errors import ConfigError, DataError, MachineError, Problem, RunError
-from dltool.experiment.opening import recorded_data, recorded_kind
+from dltool.experiment.opening import OpenedRun, recorded_data
 from dltool.experiment.refusals import require_code
 from dltool.experiment.stages import Stages
 from dltool.runs.directory import open_run
@@ -62,10 +62,11 @@ def drift(path: Path, files: Sequence[str], expect: Sequence[str], progress: "Pr
     bounds = dict(map(bound_of, expect))
     run = open_run(path)
     require_code(run, f"drift {run.path} {shlex.join(files)}")
-    config, facts = recorded_kind(run)
+    opened = OpenedRun(run)
+    config, facts = opened.kind
     dataset, why = training_data(run, progress)
     kept = kept_distributions(run, config, facts, dataset, why)
-    new, outputs, predictor = outputs_for(run, lambda data, facts: load_new(data, facts, files), progress)
+    new, outputs, predictor = outputs_for(opened, lambda data, facts: load_new(data, facts, files), progress)
     from dltool.evaluation.kept_distributions import described_inputs, described_outputs, drifts
 
     described = described_inputs(config, facts, new) | described_outputs(predictor.config, facts, outputs)

@@ -1,21 +1,27 @@
 """`dltool eject RUN`: a plain Keras script that repeats a run without dltool."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dltool.config.schema import Config, Data
+from dltool.config.sources import FOLDER_SOURCES
 from dltool.durable_files import disk_errors, replace_folder
 from dltool.ejecting.decisions import refuse_unfaithful
 from dltool.errors import ConfigError, RunError
-from dltool.experiment.opening import recorded_kind, recorded_model
+from dltool.experiment.opening import recorded_data, recorded_kind, recorded_model
 from dltool.experiment.refusals import require_code
 from dltool.imports import import_keras
 from dltool.runs.directory import open_run
+from dltool.runs.files import Run
 from dltool.runs.recorded import refuse_missing_data
 from dltool.runs.records import read_record
 from dltool.text import counted
 
 if TYPE_CHECKING:
+    from dltool.data.examples import Examples, SourceExamples
+    from dltool.data.files.class_folders import PartName
     from dltool.experiment.listener import Progress
 
 CHECKED_EPOCHS = 2
@@ -53,6 +59,7 @@ def eject(path: Path, out: Path, has_check: bool, progress: "Progress") -> Eject
     config, facts = recorded_kind(run)
     refuse_unfaithful(run, record, config)
     refuse_missing_data(config)
+    parts = listed_parts(run, config, progress)
     if record.strategy is None:
         raise RunError(f"{run.record}: the strategy of the steps is missing", "train a new run")
     progress.stage("importing TensorFlow")
@@ -65,7 +72,7 @@ def eject(path: Path, out: Path, has_check: bool, progress: "Progress") -> Eject
     progress.stage("writing the script")
     built, _ = recorded_model(run, config, facts)
     compile_core(built, config, example_targets(built, facts))
-    ejected = EjectedRun(run, record, config, facts, built)
+    ejected = EjectedRun(run, record, config, facts, built, parts)
     files, trial = files_of(ejected, UNCHECKED), None
     if has_check:
         lines = run.read_metrics()[:CHECKED_EPOCHS]
@@ -80,3 +87,24 @@ def eject(path: Path, out: Path, has_check: bool, progress: "Progress") -> Eject
     replace_folder(out, files, out.parent)
     checked = UNCHECKED if trial is None else words(trial)
     return EjectionOutcome(run.path, out, tuple(files), checked, None if trial is None else trial.loss)
+
+
+def listed_parts(run: Run, config: Config, progress: "Progress") -> Mapping["PartName", "Examples"]:
+    """Return the splits of the source, in the order of their rows, of data whose files or windows a script lists; else
+    nothing. Raises DataError: the data cannot be read, or has changed."""
+    if config.data.windows is None and config.data.source.name not in FOLDER_SOURCES:
+        return {}
+    from dltool.data.dataset import load_sources
+    from dltool.data.split.divide import sizes_of
+
+    progress.stage("reading the data")
+    sources: list[SourceExamples] = []
+
+    def read(data: Data) -> "SourceExamples":
+        sources.append(load_sources(data))
+        return sources[0]
+
+    recorded_data(run, read=read)
+    sizes = sizes_of(config.data, sources[0])
+    taken = {"validation": sizes.taken_validation, "test": sizes.taken_test}
+    return {name: part for name, part in sources[0].parts.items() if not taken.get(name, False)}

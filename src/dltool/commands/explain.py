@@ -16,7 +16,7 @@ from dltool.data.facts import Facts
 from dltool.data.new_data import NewExamples, load_new
 from dltool.durable_files import PAGE, atomic_write, refuse_no_file
 from dltool.errors import MachineError
-from dltool.experiment.opening import best_model, recorded_data, recorded_kind
+from dltool.experiment.opening import OpenedRun, best_model, recorded_data
 from dltool.experiment.refusals import require_code
 from dltool.experiment.stages import Stages
 from dltool.runs.directory import open_run
@@ -31,12 +31,14 @@ Load = Callable[[Data, Facts], NewExamples]
 
 @dataclass(frozen=True)
 class ExplanationOutcome:
-    """Explanations and their `folder`. `warning` says why nothing could be written to the run; empty if it was."""
+    """Explanations and their `folder`. `warning` says why nothing could be written to the run; empty if it was. `page`
+    is a page that was written, too."""
 
     run: Path
     found: "tuple[Explained, ...]"
     folder: Path
     warning: str = ""
+    page: Path | None = None
 
     def record(self) -> dict[str, Any]:
         folder = None if self.warning else str(self.folder)
@@ -72,7 +74,7 @@ def explain(
         warning = f"the explanation could not be saved: {error}"
     if out is not None:
         atomic_write(out, explanation_page(str(run.path), found).encode())
-    return ExplanationOutcome(run.path, found, folder, warning)
+    return ExplanationOutcome(run.path, found, folder, warning, out)
 
 
 def explained_run(
@@ -89,8 +91,9 @@ def explained_run(
         facts = source.facts
         built = best_model(run, config, facts)
     else:
-        config, facts = recorded_kind(run)
-        source, predictor = new_examples(run, load, progress)
+        opened = OpenedRun(run)
+        config, facts = opened.kind
+        source, predictor = new_examples(opened, load, progress)
         built = predictor.built
         if len(source) > asked.examples:
             words = f"the first {asked.examples:,} of {len(source):,} examples are explained; --examples changes it"

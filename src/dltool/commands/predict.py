@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dltool.config.schema import Config, Data
+from dltool.config.schema import Data
 from dltool.data.examples import Examples
 from dltool.data.facts import Facts
 from dltool.data.new_data import STDIN, NewExamples, load_new
@@ -16,11 +16,10 @@ from dltool.durable_files import refuse_no_file
 from dltool.errors import ConfigError
 from dltool.evaluation.predicted_masks import are_masks, refuse_folder, write_masks
 from dltool.evaluation.predictions import FORMATS, records, refuse_unclear, write
-from dltool.experiment.opening import best_predictor, recorded_kind
+from dltool.experiment.opening import OpenedRun
 from dltool.experiment.refusals import require_code
 from dltool.experiment.stages import Stages
 from dltool.runs.directory import open_run
-from dltool.runs.files import Run
 from dltool.text import whole_text
 
 if TYPE_CHECKING:
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
     from dltool.experiment.listener import Progress
 
 Load = Callable[[Data, Facts], NewExamples]
-Opened = Callable[[Run, Config, Facts], "Predictor"]
 
 
 @dataclass(frozen=True)
@@ -55,7 +53,8 @@ def predict(path: Path, files: Sequence[str], out: Path | None, progress: "Progr
     run is damaged; MachineError: `out` cannot be written."""
     run = open_run(path)
     require_code(run, f"predict {run.path} {shlex.join(files)}")
-    config, facts = recorded_kind(run)
+    opened = OpenedRun(run)
+    config, facts = opened.kind
     is_folder = out is not None and not out.suffix and are_masks(facts)
     if out is not None and is_folder:
         refuse_folder(out)
@@ -64,49 +63,44 @@ def predict(path: Path, files: Sequence[str], out: Path | None, progress: "Progr
         if out.exists() and any(file != STDIN and Path(file).exists() and out.samefile(file) for file in files):
             raise ConfigError(f"{out} is one of the input files", "choose another file for the predictions")
     if out is not None and is_folder:
-        new, outputs, predictor = outputs_for(run, lambda data, facts: load_new(data, facts, files), progress)
+        new, outputs, predictor = outputs_for(opened, lambda data, facts: load_new(data, facts, files), progress)
         masks = write_masks(out, new.places["file"].tolist(), outputs, predictor.config, facts)
         return PredictionOutcome(run.path, {**new.places, "mask": np.array(masks, dtype=object)}, out)
     if are_masks(facts):
         refuse_unclear(config, facts, "--out FOLDER writes an image of classes for each file")
-    columns = predictions_for(run, lambda data, facts: load_new(data, facts, files), progress)
+    columns = predictions_for(opened, lambda data, facts: load_new(data, facts, files), progress)
     if out is not None:
         write(columns, out)
     return PredictionOutcome(run.path, columns, out)
 
 
-def predictions_for(
-    run: Run, load: Load, progress: "Progress", opened: Opened = best_predictor
-) -> dict[str, np.ndarray]:
+def predictions_for(opened: OpenedRun, load: Load, progress: "Progress") -> dict[str, np.ndarray]:
     """Return the prediction columns for the examples that `load` returns. Raises as :func:`predict`."""
-    config, facts = recorded_kind(run)
-    refuse_unclear(config, facts)
-    new, outputs, predictor = outputs_for(run, load, progress, opened)
+    refuse_unclear(*opened.kind)
+    new, outputs, predictor = outputs_for(opened, load, progress)
     files = np.array([whole_text(name) for name in new.places["file"]], dtype=object)
     return {**new.places, "file": files, **predictor.columns(outputs)}
 
 
 def outputs_for(
-    run: Run, load: Load, progress: "Progress", opened: Opened = best_predictor
+    opened: OpenedRun, load: Load, progress: "Progress"
 ) -> tuple[Examples, dict[str, np.ndarray], "Predictor"]:
-    """Return the examples that `load` returns, the outputs by name, and the predictor, which `opened` gives."""
-    new, predictor = new_examples(run, load, progress, opened)
+    """Return the examples that `load` returns, the outputs by name, and the predictor."""
+    new, predictor = new_examples(opened, load, progress)
     progress.stage("predicting")
     return new, predictor(new.inputs), predictor
 
 
-def new_examples(
-    run: Run, load: Load, progress: "Progress", opened: Opened = best_predictor
-) -> tuple[Examples, "Predictor"]:
+def new_examples(opened: OpenedRun, load: Load, progress: "Progress") -> tuple[Examples, "Predictor"]:
     """Return the examples that `load` returns and the best model, with a warning for values that training has not seen.
 
     Raises DataError: the data cannot be read, or the model cannot take its values; RunError: the run is damaged."""
-    config, facts = recorded_kind(run)
+    run, (config, facts) = opened.run, opened.kind
     with Stages(progress).reading():
         new = load(config.data, facts)
         for warning in new.warnings:
             progress.warn(warning)
-    predictor = opened(run, config, facts)
+    predictor = opened.predictor
     if not run.is_complete():
         progress.warn(f"{run.path} is not complete: these are predictions of its best weights so far")
     for warning in predictor.warnings(new):

@@ -1,13 +1,17 @@
 """The options that make a process one of several workers, and the place among them that they give it."""
 
 import os
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from typer import Option
 
 from dltool.config.cluster import Cluster, cluster_of
-from dltool.errors import ConfigError
+from dltool.errors import ConfigError, MachineError
+
+MOST_FOR_A_CORE = 8
+"""Workers of a run that are started unasked."""
 
 Workers = Annotated[
     str | None,
@@ -38,6 +42,25 @@ def place_of(workers: str | None, addresses: str | None, worker: int | None) -> 
     if code is not None:
         raise typer.Exit(code)
     return None
+
+
+def place_of_run(path: Path, addresses: str | None, worker: int | None) -> Cluster | None:
+    """Return the place of this process in a cluster that reproduces the run at `path`, or None. If it had several
+    workers, and no cluster is given, run as many on this machine, and exit with their code."""
+    cluster = cluster_of(addresses, worker, os.environ)
+    if cluster is not None:
+        return cluster
+    from dltool.commands.reproduce import workers_of
+    from dltool.machine import usable_cores
+    from dltool.runs.directory import open_run
+    from dltool.runs.records import read_record
+
+    run = open_run(path)
+    count, has_gpus = workers_of(run), bool(read_record(run).pinned.get("gpus"))
+    if count > MOST_FOR_A_CORE * usable_cores():
+        message = f"{run.path} was trained by {count:,} workers, too many for this machine"
+        raise MachineError(message, f"on all machines: dltool reproduce {path} --cluster HOST:PORT,… --worker K")
+    return place_of(("gpus" if has_gpus else str(count)) if count > 1 else None, None, None)
 
 
 def follows(cluster: Cluster | None) -> bool:

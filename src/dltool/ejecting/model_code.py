@@ -59,14 +59,18 @@ class ModelFunction:
         if self.ejected.are_several:
             # Keras allows no "/" in the name of an input.
             name = 'name.replace("/", "_")' if any("/" in each for each in self.ejected.facts.inputs) else "name"
-            made = call("keras.Input", "values.shape[1:]", dtype="values.dtype.name", name=name)
+            made = call("keras.Input", self.shape_of("values"), dtype="values.dtype.name", name=name)
             line = laid_out(made, "name: ", indent=8)
             return ["inputs = {", *(each[4:] for each in line), "    for name, values in features.items()", "}"]
         self.variables = dict.fromkeys((INPUT, *self.ejected.facts.inputs), "inputs")
         only = self.ejected.facts.only_input
         if only is None or self.ejected.is_preprocessed_first:
-            return ["inputs = keras.Input(features.shape[1:], dtype=features.dtype.name)"]
+            return [f"inputs = keras.Input({self.shape_of('features')}, dtype=features.dtype.name)"]
         return laid_out(call("keras.Input", value(only.shape), dtype=text(only.dtype)), "inputs = ")
+
+    def shape_of(self, values: str) -> str:
+        """Return the shape of an example whose values are in an array; windows have rows of it."""
+        return f"(LENGTH, *{values}.shape[1:])" if self.ejected.windowed else f"{values}.shape[1:]"
 
     def preprocessing(self) -> Block:
         """Return the layers of `data.preprocessing`, and the cast of bytes, which would overflow in other layers."""
@@ -94,7 +98,7 @@ class ModelFunction:
             return self.kept_start()
         for name, found in self.ejected.facts.inputs.items():
             tensor = self.variables[name] = f"inputs[{text(name)}]"
-            code: Code = "layers.Rescaling(1.0)" if found.dtype == "uint8" and found.column is None else ""
+            code: Code = "layers.Rescaling(1.0)" if found.dtype == "uint8" else ""
             if name in self.ejected.embedded:
                 assert found.column is not None
                 size: Any = categories(found.column.options, self.built.fitted.columns[name])  # type: ignore[arg-type]

@@ -126,12 +126,11 @@ def in_batches(
     step: Step,
     examples: range,
     chosen: np.ndarray = NONE,
-    has_losses: bool = True,
 ) -> Iterator[tuple[int, Any]]:
     """Yield the first index of each batch and the result of `step` for its tensors, its rows and its `chosen` rows. The
-    step, which may compute losses, is traced once if it gives the same for any number of rows, else for each number."""
+    step is traced once if it gives the same for any number of rows, else for each number."""
     size = evaluation_batch(built, config.training.batch_size)
-    any_size = takes_any_size(built.core, has_losses=has_losses)
+    any_size = takes_any_size(built.core)
     order = np.arange(examples.stop, dtype=np.int32)
     with evaluating(built.core, config.seed):
         for first in examples[::size]:

@@ -142,22 +142,33 @@ def best_predictor(run: Run, config: Config, facts: Facts) -> "Predictor":
     return Predictor(built, recorded_decision(run, config, facts)[0], facts)
 
 
-class LoadedPredictor:
-    """The predictor of a run, which is loaded again only if files of the run have changed."""
+class OpenedRun:
+    """A run to predict with. Its config, facts and model are read when they are needed, and again only if files of the
+    run have changed."""
 
-    def __init__(self) -> None:
+    def __init__(self, run: Run) -> None:
+        self.run = run
         self.state: object = None
-        self.predictor: Predictor
+        self.read: tuple[Config, Facts]
+        self.model: Predictor | None = None
 
-    def __call__(self, run: Run, config: Config, facts: Facts) -> "Predictor":
-        """Return the predictor. Raises as :func:`best_model`."""
-        parts = [run, *run.parts]
+    @property
+    def kind(self) -> tuple[Config, Facts]:
+        """Return what :func:`recorded_kind` does."""
+        parts = [self.run, *self.run.parts]
         files = [path for each in parts for path in (each.record, each.resolved, each.results, each.best_weights)]
         stats = [path.stat() for path in files if path.exists()]
         state = [(each.st_ino, each.st_mtime_ns, each.st_size) for each in stats]
         if state != self.state:
-            self.predictor, self.state = best_predictor(run, config, facts), state
-        return self.predictor
+            self.read, self.model, self.state = recorded_kind(self.run), None, state
+        return self.read
+
+    @property
+    def predictor(self) -> "Predictor":
+        """Return the predictor. Raises as :func:`best_model`."""
+        kind = self.kind
+        self.model = self.model or best_predictor(self.run, *kind)
+        return self.model
 
 
 def with_best_weights(run: Run, config: Config, built: "BuiltModel", is_beside: bool = False) -> "BuiltModel":

@@ -63,6 +63,22 @@ def bars(axes: Axes, names: Sequence[str], label: str) -> None:
     axes.grid(axis="y", visible=False)
 
 
+def sizes_figure(
+    name: str, title: str, names: Sequence[str], sizes: np.ndarray, label: str, ends: Sequence[np.ndarray] = ()
+) -> Figure:
+    """Draw sizes (names,) from top to bottom, with the lower and upper `ends` of their intervals, if given."""
+    words = [f"{fitting(each, LONGEST)} {number(float(size))}" for each, size in zip(names, sizes, strict=True)]
+
+    def draw(axes: list[Axes]) -> None:
+        axes[0].barh(range(len(names)), sizes, height=0.5, color=BLUE, alpha=0.85)
+        for place, (low, high) in enumerate(zip(*ends, strict=True)):
+            axes[0].plot([low, high], [place, place], color=INK, linewidth=1.4)
+        bars(axes[0], names, label)
+
+    description = f"{label.capitalize()}: {joined(words[:5], 'and')}."
+    return drawn(name, title, description, draw, size=(6.4, TOP + BAR * len(names)))
+
+
 def dependence_figure(found: Dependence) -> Figure:
     """Draw the mean output by the value of a column, and the outputs of single rows, as changes since the first value,
     so that rows which differ in other columns can be compared."""

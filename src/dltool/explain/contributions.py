@@ -8,7 +8,6 @@ import numpy as np
 from dltool.errors import ConfigError
 from dltool.explain.explained import Question
 from dltool.explain.mixing import Columns
-from dltool.explain.permutation import UNRELATED
 from dltool.explain.proofs import Places
 from dltool.explain.scores import Arrays, Scores
 
@@ -22,11 +21,6 @@ class ColumnPlaces(Places):
     """Examples whose places are columns. A blank one has a value that says nothing, such as the mean."""
 
     columns: Columns
-
-    @property
-    def unrelated(self) -> float:
-        # By chance, few columns have a larger correlation than many pixels.
-        return UNRELATED
 
     def with_only(self, kept: np.ndarray) -> Arrays:
         spans, found = self.columns.spans.values(), {}
@@ -65,7 +59,7 @@ def column_places(question: Question) -> ColumnPlaces:
         return {name: np.repeat(each, count, axis=0) for name, each in scores.entrances(typical).items()}
 
     valid = np.ones((len(question.examples), len(columns.names)), bool)
-    return ColumnPlaces(scores, inputs, scores.labels(inputs), valid, 0, "columns", blank, columns)
+    return ColumnPlaces(scores, inputs, scores.labels(inputs), valid, {}, "columns", blank, columns)
 
 
 def uninformed(question: Question, scores: Scores, inputs: Arrays) -> Arrays:
@@ -79,6 +73,7 @@ def uninformed(question: Question, scores: Scores, inputs: Arrays) -> Arrays:
         if values.dtype.kind == "f":
             found[name] = values.mean(axis=0, keepdims=True, dtype=float).astype(values.dtype)
         else:
-            common = [np.bincount(place).argmax() for place in values.reshape(len(values), -1).T]
+            counted = [np.unique(place, return_counts=True) for place in values.reshape(len(values), -1).T]
+            common = [several[counts.argmax()] for several, counts in counted]
             found[name] = np.array(common, values.dtype).reshape(1, *values.shape[1:])
     return found

@@ -61,7 +61,8 @@ def learn_number(options: NumberColumn, values: np.ndarray) -> ColumnState:
 
 def edges_of(pieces: int, values: np.ndarray) -> list[float]:
     """Return at most `pieces` + 1 rising edges of intervals, float32 that differ: half of them quantiles of the values,
-    so that crowded ranges are told apart, and half of the distinct values, where most rows have the same one."""
+    so that values in crowded ranges fall into different intervals, and half of the distinct values, where most rows
+    have the same one."""
     shares = np.linspace(0, 1, pieces // 2 + 1)
     values = values if len(values) else np.zeros(1)
     edges = np.unique([np.quantile(values, shares), np.quantile(np.unique(values), shares)]).astype(np.float32)

@@ -22,6 +22,8 @@ from dltool.config.schema import Config
 from dltool.errors import ConfigError, ConfigPath, MachineError, Problem
 from dltool.installation import install_extra
 from dltool.model.backbones import (
+    CHANNELS,
+    COLOURS,
     Related,
     WeightsFile,
     digest,
@@ -144,5 +146,7 @@ def refuse_other_shape(title: str, needed: Any, shape: Shape, place: ConfigPath,
     if len(shape) == 3:
         is_channels = needed[2] not in (None, shape[2])
         sizes = f"add `Resizing: {{height: {needed[0]}, width: {needed[1]}}}` before it"
-        hint = "set channels in the source" if is_channels else sizes
+        hint = (
+            COLOURS if is_channels and needed[2] == CHANNELS else "set channels in the source" if is_channels else sizes
+        )
     raise ConfigError(Problem(place, message, hint, related=made_here))

@@ -25,7 +25,6 @@ from dltool.model.build import BuiltModel
 from dltool.model.unusual_values import FAR
 from dltool.runs.directory import open_run
 from dltool.runs.files import Run
-from dltool.serving.engines import Engine, compiled
 from dltool.serving.limits import Limits, Refused
 from dltool.serving.row_schema import request_type
 from dltool.text import data_number
@@ -59,7 +58,6 @@ class Served:
 
     run: Run
     predictor: Predictor
-    engine: Engine
     ranges: Mapping[str, tuple[float, float]]
     request: TypeAdapter[Any]
 
@@ -148,7 +146,11 @@ class Served:
         """Return the answers to questions by number; a question without inputs has its rows in those before it. Raises
         Refused: a value that the model does not take."""
         parts = [each.inputs for each in asked.values() if each.inputs is not None]
-        outputs = self.engine({each.name: stack([part[each.name] for part in parts]) for each in self.predictor.inputs})
+        inputs = {each.name: stack([part[each.name] for part in parts]) for each in self.predictor.inputs}
+        try:
+            outputs = self.predictor(inputs)
+        except (ConfigError, DataError) as error:
+            raise Refused(422, f"the model does not take one of the values: {error}") from None
         words = records(self.predictor.columns(outputs))
         found: dict[int, Answer] = {}
         first = 0
@@ -227,7 +229,7 @@ def served(path: Path, limits: Limits) -> Served:
     predictor = best_predictor(run, config, facts)
     request = request_type(predictor.inputs, predictor.types, config.data, limits.rows)
     ranges = {} if predictor.types else ranges_of(run)
-    return Served(run, predictor, compiled(predictor), ranges, request)
+    return Served(run, predictor, ranges, request)
 
 
 def ranges_of(run: Run) -> dict[str, tuple[float, float]]:

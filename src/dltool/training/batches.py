@@ -1,6 +1,5 @@
 """Feed batches to the compiled loop from memory, or from a read-ahead buffer."""
 
-import copy
 import itertools
 import math
 from abc import ABC, abstractmethod
@@ -53,7 +52,6 @@ class Layout:
         inputs: Mapping[str, Rows],
         targets: Mapping[str, Rows],
         weights: Rows | None,
-        preprocessing: Preprocessing | None = None,
         taught: Mapping[str, np.ndarray] = MappingProxyType({}),
         in_advance: bool = False,
     ) -> None:
@@ -67,7 +65,7 @@ class Layout:
             for name, rows in inputs.items()
             if isinstance(rows, Coded) and name in self.before and fits_lookup(self.before[name], rows)
         }
-        self.prepare = preprocessing or Preprocessing(built.preprocessors)
+        self.prepare = Preprocessing(built.preprocessors)
         found = self.stored(np.arange(1), inputs)
         # In an order that does not depend on what is looked up.
         samples = {name: found[name] for name in inputs}
@@ -109,12 +107,6 @@ class Layout:
             parts = [stored[name][..., np.newaxis] if self.slots[name].is_flat else stored[name] for name in group]
             arrays.append(parts[0] if len(parts) == 1 else np.concatenate(parts, axis=-1))
         return [*arrays, *(values[indices] for values in self.beside)]
-
-    def without_rows(self) -> "Layout":
-        """Return the same layout, of which only :meth:`batch` can be used: it keeps no rows in memory."""
-        empty = copy.copy(self)
-        empty.inputs, empty.looked_up = {}, {}
-        return empty
 
     def batch(self, tables: Sequence[Any], rows: Any) -> tuple[Any, Any, Any, dict[str, Any]]:
         """Return preprocessed inputs, targets, weights (None without any) and the outputs of a teacher by output (empty
@@ -246,13 +238,12 @@ def make_tables(
     inputs: Mapping[str, Rows],
     targets: Mapping[str, Rows],
     weights: Rows | None = None,
-    preprocessing: Preprocessing | None = None,
     taught: Mapping[str, np.ndarray] = MappingProxyType({}),
     memory: int | None = None,
 ) -> BatchTables:
     """Build the tables of raw `inputs`, of `targets` (rows, …) and a teacher's outputs, `taught`, by output name, and
     of `weights` (rows,). An output without a target is compared with the input. `memory` is the machine's, in bytes."""
-    layout = Layout(built, inputs, targets, weights, preprocessing, taught)
+    layout = Layout(built, inputs, targets, weights, taught)
     return Resident(layout) if are_resident(layout.row_bytes, layout.rows, memory) else Streamed(layout)
 
 

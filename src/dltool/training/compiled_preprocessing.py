@@ -1,4 +1,4 @@
-"""Preprocessing in compiled functions, which tables of the same model can share."""
+"""Preprocessing in compiled functions."""
 
 import math
 from collections.abc import Mapping
@@ -33,7 +33,9 @@ class Preprocessing:
         specs = {
             name: tf.TensorSpec((None, *each.input_shape[1:]), each.inputs[0].dtype) for name, each in models.items()
         }
-        return tf.function(prepare, autograph=False, input_signature=[specs])
+        # Inside another function, its values are rounded as they are where they are stored first.
+        apart = {"_noinline": True}
+        return tf.function(prepare, autograph=False, input_signature=[specs], experimental_attributes=apart)
 
 
 def grows(preparation: keras.Model, rows: Rows) -> bool:

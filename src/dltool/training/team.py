@@ -19,7 +19,7 @@ from dltool.config.schema import Config
 from dltool.data.dataset import Dataset
 from dltool.errors import ConfigError, DataError, DltoolError, MachineError, WorkerLost
 from dltool.machine import describe_machine, usable_memory
-from dltool.meeting import Meeting
+from dltool.meeting import RESUME, Meeting
 from dltool.runs.recorded import MAY_CHANGE, differences, recorded_contents, values
 
 LOST = (
@@ -27,7 +27,6 @@ LOST = (
     *(tf.errors.DeadlineExceededError, tf.errors.InternalError),
 )
 """TensorFlow's errors when another worker is gone."""
-RESUME = "start all workers again with dltool resume, or with --run-or-resume"
 MILLISECONDS = 10_000
 """In which a silent worker has to answer."""
 SECONDS_TO_HEAR = 2.0
@@ -96,9 +95,7 @@ def connected(meeting: Meeting, facts: Mapping[str, Any], gpus: Sequence[str]) -
     if len(gpus) > 1:
         hint = "one process for each GPU: --workers gpus on one machine, or CUDA_VISIBLE_DEVICES for each worker"
         raise MachineError(f"{cluster.name_of(cluster.rank)} sees {len(gpus)} GPUs", hint)
-    found = meeting.decide([facts, usable_memory()], lambda all_: verdict(cluster, all_))
-    if found["problems"]:
-        raise KINDS[found["kind"]](found["problems"], HINTS[found["kind"]])
+    memory = agreed(meeting, facts)
     implementation = tf.distribute.experimental.CommunicationImplementation
     options = tf.distribute.experimental.CommunicationOptions(
         implementation=implementation.AUTO if gpus else implementation.RING
@@ -114,7 +111,15 @@ def connected(meeting: Meeting, facts: Mapping[str, Any], gpus: Sequence[str]) -
     # What waits for a lost worker ends at once, and not when TensorFlow notices.
     meeting.abort_with(lambda reason: context.context().abort_collective_ops(tf.errors.UNAVAILABLE, reason))
     meeting.answers = answers
-    return Team(meeting, strategy, found["memory"])
+    return Team(meeting, strategy, memory)
+
+
+def agreed(meeting: Meeting, facts: Mapping[str, Any]) -> int:
+    """Return the least memory of a worker, in bytes, if all have the same `facts`. Raises as :func:`connected`."""
+    found = meeting.decide([facts, usable_memory()], lambda all_: verdict(meeting.cluster, all_))
+    if found["problems"]:
+        raise KINDS[found["kind"]](found["problems"], HINTS[found["kind"]])
+    return int(found["memory"])
 
 
 def answers(rank: int) -> bool:
