@@ -55,7 +55,7 @@ def test_the_range_of_an_array_is_that_of_the_training_rows() -> None:
 
 def test_triton_reads_its_configuration_with_any_names_and_types() -> None:
     pytest.importorskip("tritonclient.grpc")
-    from google.protobuf import text_format
+    from google.protobuf import text_format  # type: ignore[import-untyped]
     from tritonclient.grpc import model_config_pb2
 
     number = {"name": 'größe "x"\\n', "dtype": "float32", "shape": []}

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dltool.config.schema import Config, Data
+from dltool.config.schema import Config
 from dltool.config.sources import FOLDER_SOURCES
 from dltool.durable_files import disk_errors, replace_folder
 from dltool.ejecting.decisions import refuse_unfaithful
@@ -20,7 +20,7 @@ from dltool.runs.records import read_record
 from dltool.text import counted
 
 if TYPE_CHECKING:
-    from dltool.data.examples import Examples, SourceExamples
+    from dltool.data.examples import Examples
     from dltool.data.files.class_folders import PartName
     from dltool.experiment.listener import Progress
 
@@ -70,7 +70,7 @@ def eject(path: Path, out: Path, has_check: bool, progress: "Progress") -> Eject
     from dltool.training.compile import compile_core
 
     progress.stage("writing the script")
-    built, _ = recorded_model(run, config, facts)
+    built, _ = recorded_model(run, config, facts, is_pretrained=config.model.start is not None)
     compile_core(built, config, example_targets(built, facts))
     ejected = EjectedRun(run, record, config, facts, built, parts)
     files, trial = files_of(ejected, UNCHECKED), None
@@ -98,13 +98,8 @@ def listed_parts(run: Run, config: Config, progress: "Progress") -> Mapping["Par
     from dltool.data.split.divide import sizes_of
 
     progress.stage("reading the data")
-    sources: list[SourceExamples] = []
-
-    def read(data: Data) -> "SourceExamples":
-        sources.append(load_sources(data))
-        return sources[0]
-
-    recorded_data(run, read=read)
-    sizes = sizes_of(config.data, sources[0])
+    source = load_sources(config.data)
+    recorded_data(run, read=lambda _: source)
+    sizes = sizes_of(config.data, source)
     taken = {"validation": sizes.taken_validation, "test": sizes.taken_test}
-    return {name: part for name, part in sources[0].parts.items() if not taken.get(name, False)}
+    return {name: part for name, part in source.parts.items() if not taken.get(name, False)}

@@ -9,14 +9,15 @@ import numpy as np
 from dltool.config.file_columns import FileColumn
 from dltool.config.outputs import OutputSpec
 from dltool.config.sources import FOLDER_SOURCES, ArraysSource, BuiltinSource, TokenSource, kind_of
+from dltool.config.wording import snake_case
 from dltool.data.arrays.npz import npz_headers
 from dltool.data.arrays.window_rows import Windowed
 from dltool.data.sources.arrays import ENDINGS, wanted_arrays
 from dltool.ejecting.column_functions import function
 from dltool.ejecting.ejected_run import Block, EjectedRun, identifier, is_sorted
-from dltool.ejecting.file_code import column_file_blocks, file_blocks, files_of_column
+from dltool.ejecting.file_code import file_blocks
 from dltool.ejecting.python_text import Code, call, flat, keras_object, laid_out, mapping, sequence, text, value
-from dltool.ejecting.table_code import column_blocks, read_blocks, target_values
+from dltool.ejecting.table_code import column_blocks, column_file_blocks, files_of_column, read_blocks, target_values
 from dltool.errors import ConfigError
 from dltool.model.preprocessing import learns
 
@@ -49,7 +50,10 @@ def only_column(ejected: EjectedRun) -> list[Block]:
     options = (ejected.config.data.inputs or {})[name].options
     if not isinstance(options, FileColumn):
         return [[f'features = table[{text(name)}].fillna("").to_numpy(object)']]
-    return [*column_file_blocks(ejected, [options]), laid_out(files_of_column(name, options), "features = ")]
+    return [
+        *column_file_blocks(ejected.config.data, [options]),
+        laid_out(files_of_column(name, options), "features = "),
+    ]
 
 
 def window_flags(ejected: EjectedRun) -> set[str]:
@@ -148,8 +152,10 @@ def preprocessed_first(ejected: EjectedRun) -> list[Block]:
         lines = ["# Preprocessing, fitted to the training rows alone."]
         is_text = any(found.dtype == "string" for found in ejected.facts.inputs.values())
         lines += ["features = tf.constant(features.astype(object))"] if is_text else []
-        for number, entry in enumerate(ejected.config.data.preprocessing):
-            name = f"{identifier(entry.name)}_{number}"
+        entries = ejected.config.data.preprocessing
+        for number, entry in enumerate(entries):
+            is_one = [each.name for each in entries].count(entry.name) == 1
+            name = snake_case(entry.name) if is_one else f"{snake_case(entry.name)}_{number}"
             lines += laid_out(keras_object(entry), f"{name} = ")
             lines += [f"{name}.adapt(tf.gather(features, train))"] if learns(entry) else []
             lines.append(f"features = {name}(features)")

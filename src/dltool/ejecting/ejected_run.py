@@ -40,6 +40,11 @@ class EjectedRun:
     parts: Mapping[PartName, Examples] = field(default_factory=dict)
 
     @cached_property
+    def start(self) -> list[np.ndarray] | None:
+        """Return the weights that the training started with, if some came from another run or file."""
+        return None if self.config.model.start is None else self.built.core.get_weights()
+
+    @cached_property
     def windowed(self) -> Windowed | None:
         """Return the windows of the data: the rows of the table in their order, and where windows begin."""
         inputs = [rows for part in self.parts.values() for rows in part.inputs.values()]

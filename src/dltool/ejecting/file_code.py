@@ -3,23 +3,24 @@
 import csv
 import io
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from os.path import splitext
 from pathlib import Path, PurePath
 from typing import Any
 
 from dltool.config.columns import ONE_TARGET
-from dltool.config.file_columns import AudioColumn, FileColumn, ImageColumn
+from dltool.config.file_columns import AudioColumn
 from dltool.config.folder_sources import AudioSource, ImagesSource, TextSource
 from dltool.config.sources import Source
 from dltool.data.examples import Examples
+from dltool.data.files.class_folders import PartName
 from dltool.data.files.file_tree import open_members
 from dltool.data.media.image_decode import FORMATS
 from dltool.data.media.masks import images_with_masks
 from dltool.data.sources.folders import class_files, class_names
 from dltool.ejecting.column_functions import function
 from dltool.ejecting.ejected_run import Block, EjectedRun
-from dltool.ejecting.python_text import Code, call, laid_out, sequence, text
+from dltool.ejecting.python_text import laid_out, sequence, text
 from dltool.errors import ConfigError
 
 DEEP = {".png", ".tif", ".tiff", ".jp2", ".j2k", ".jpx", ".pgm", ".pnm"}
@@ -30,8 +31,9 @@ OPAQUE = {ending for ending, kind in FORMATS.items() if kind in ("JPEG", "BMP", 
 def file_blocks(ejected: EjectedRun) -> tuple[list[Block], Block, dict[str, str]]:
     """Return the functions that read files, the code that reads all of them into `features`, and that of the labels by
     target: a column of texts, or masks."""
-    source = ejected.config.data.source
-    options = source.options
+    data = ejected.config.data
+    options = data.source.options
+    refuse_other_options(options, filter(None, (data.validation, data.test)))
     kind = open_members(options.path, ()).kind.split()[-1]
     path = text(str(Path(options.path).absolute()))
     opened = {
@@ -54,8 +56,11 @@ def file_blocks(ejected: EjectedRun) -> tuple[list[Block], Block, dict[str, str]
             blocks += mask_blocks(ejected, options)
             labels = 'np.stack([mask(read(name)) for name in files["mask"]])'
         return [*reader, *blocks], lines, {ONE_TARGET: labels}
-    decoded = f"read(name).decode({text(encoding_of(options))})"
-    if are_lines(ejected):
+    # A byte order mark is not part of the text.
+    encoding = "utf-8-sig" if options.encoding.lower() in ("utf-8", "utf8") else options.encoding
+    decoded = f"read(name).decode({text(encoding)})"
+    if not all(part.places for part in ejected.parts.values()):
+        # Each file is a class, with a text on each line.
         lines = [
             "texts, labels = [], []",
             'for name, label in zip(files["file"], files["label"]):',
@@ -70,26 +75,22 @@ def file_blocks(ejected: EjectedRun) -> tuple[list[Block], Block, dict[str, str]
     return reader, [*lines, "features = np.array(texts, dtype=object)"], {ONE_TARGET: labels}
 
 
-def encoding_of(options: TextSource) -> str:
-    """Return the encoding by which a byte order mark is not part of the text."""
-    return "utf-8-sig" if options.encoding.lower() in ("utf-8", "utf8") else options.encoding
-
-
-def are_lines(ejected: EjectedRun) -> bool:
-    """Return whether each file of texts is a class, with a text on each line."""
-    return not all(part.places for part in ejected.parts.values())
+def refuse_other_options(options: Any, others: Iterable[Source]) -> None:
+    """Raise ConfigError if sources of further splits are archives, or their files are read otherwise."""
+    for each in others:
+        own = {key for key, given in each.options if given not in (None, getattr(options, key))}
+        if Path(each.options.path).is_file() or Path(options.path).is_file() or own - {"path", "pattern", "on_error"}:
+            what = "they are archives, or read with other options than data.source"
+            raise ConfigError(f"data.validation and data.test cannot be ejected: {what}")
 
 
 def media_blocks(options: Any, endings: Iterable[str]) -> list[Block]:
     """Return the code that decodes an image or an audio clip. Without `endings`, files may be of all kinds."""
     if isinstance(options, AudioSource | AudioColumn):
-        assert options.rate is not None
-        assert options.seconds is not None
-        samples = round(options.seconds * options.rate)
+        seconds: Any = options.seconds
+        samples = round(seconds * options.rate)
         return [[f"RATE, SAMPLES = {options.rate}, {samples}  # of every clip"], function("clip")]
-    assert options.size is not None
-    height, width = options.size
-    found = {*endings} or {*FORMATS}
+    (height, width), found = options.size, {*endings} or {*FORMATS}
     flags = {options.resize, options.background, {1: "grey", 3: "colour", 4: "alpha"}[options.channels]}
     flags |= {"jpeg"} if any(FORMATS.get(each) == "JPEG" for each in found) else set()
     flags |= {"transparent"} if found - OPAQUE else set()
@@ -114,37 +115,6 @@ def mask_blocks(ejected: EjectedRun, options: ImagesSource) -> list[Block]:
     return [["# The values of the classes, in their order.", *lines], function("mask", flags)]
 
 
-def column_file_blocks(ejected: EjectedRun, columns: Sequence[FileColumn]) -> list[Block]:
-    """Return the code that reads the files that columns of a table name. Raises ConfigError: it would be several."""
-    read = {(type(each), *(own for key, own in each if key not in ("ending", "remove"))): each for each in columns}
-    images = [each for each in read.values() if isinstance(each, ImageColumn)]
-    folders = {folder for each in columns for folder in folders_of(ejected, each)}
-    if len(folders) > 1 or len(images) > 1 or len(read) > len(images) + 1:
-        raise ConfigError("columns of files cannot be ejected: they are read in several ways, or from several folders")
-    (folder,) = folders
-    blocks = [block for each in read.values() for block in media_blocks(each, ())]
-    return [[f"FOLDER = Path({text(folder)})"], function("read_folder"), *blocks]
-
-
-def folders_of(ejected: EjectedRun, options: FileColumn) -> set[str]:
-    """Return the folders of the files that a column names."""
-    sources = filter(None, (getattr(ejected.config.data, role) for role in ("source", "validation", "test")))
-    paths = [
-        each
-        for one in sources
-        for each in ([one.options.path] if isinstance(one.options.path, str) else one.options.path)
-    ]
-    return {str(Path(each).absolute().parent / options.folder) for each in paths}
-
-
-def files_of_column(name: str, options: FileColumn) -> Code:
-    """Return the code that reads the files of a column."""
-    removed = f".removeprefix({text(options.remove)})" if options.remove else ""
-    path = f"name{removed}" + (f" + {text(options.ending)}" if options.ending else "")
-    made = "image" if isinstance(options, ImageColumn) else "clip"
-    return call("np.stack", f"[{made}(read({path})) for name in table[{text(name)}]]")
-
-
 def files_csv(ejected: EjectedRun) -> bytes:
     """Return files.csv: a row for each file, with its label, or the name of its mask."""
     data = ejected.config.data
@@ -154,25 +124,19 @@ def files_csv(ejected: EjectedRun) -> bytes:
     writer.writerow(["file", "label" if masks is None else "mask"])
     for name, part in ejected.parts.items():
         source = getattr(data, part.place[1])
+        # The files of another folder are named from the first one.
+        above = "" if source is first else os.path.relpath(source.options.path, first.options.path)
         for file, label in files_of_part(name, part, source):
-            path = file if source is first else beside(source, first, file)
-            writer.writerow([path, label if masks is None or source is first else beside(source, first, label)])
+            writer.writerow([os.path.join(above, file), label if masks is None else os.path.join(above, label)])
     return content.getvalue().encode()
 
 
-def beside(source: Source, first: Source, file: str) -> str:
-    """Return the path of a file of another source from the folder of the first one."""
-    return os.path.relpath(os.path.join(source.options.path, file), first.options.path)
-
-
-def files_of_part(name: str, part: Examples, source: Source) -> Iterable[tuple[str, str]]:
+def files_of_part(name: PartName, part: Examples, source: Source) -> Iterable[tuple[str, str]]:
     """Yield the files of a split, each with its label, or the name of its mask."""
     if not part.places:
         found = class_files(open_members(source.options.path, part.place))
-        members = found.get(name, found["training"])  # type: ignore[call-overload]
-        return zip(
-            [each.name for each in members], class_names([PurePath(each.name).name for each in members]), strict=True
-        )
+        members = [each.name for each in found.get(name, found["training"])]
+        return zip(members, class_names([PurePath(each).name for each in members]), strict=True)
     files = [str(each) for each in part.places["file"]]
     if masks := getattr(source.options, "masks", None):
         by_image = images_with_masks(open_members(source.options.path, part.place), masks)[1]

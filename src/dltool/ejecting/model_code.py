@@ -1,6 +1,7 @@
 """The part of an ejected script that builds its model: the function `build_model`."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -8,8 +9,21 @@ import keras
 from dltool.config.keras.objects import PUBLISHED, KerasObject
 from dltool.config.last_layer import LAYERS
 from dltool.config.text.blocks import INPUT
+from dltool.ejecting.column_functions import function
 from dltool.ejecting.ejected_run import Block, EjectedRun, identifier
-from dltool.ejecting.python_text import Code, call, flat, keras_object, laid_out, mapping, sequence, text, value
+from dltool.ejecting.python_text import (
+    WIDTH,
+    Bracketed,
+    Code,
+    call,
+    flat,
+    keras_object,
+    laid_out,
+    mapping,
+    sequence,
+    text,
+    value,
+)
 from dltool.keras_names import arguments
 from dltool.model.apply import Applied, taken_by
 from dltool.model.columns import categories
@@ -22,7 +36,18 @@ SEED = "keras.utils.set_random_seed(SEED)  # decides the initial weights"
 
 def model_blocks(ejected: EjectedRun) -> list[Block]:
     """Return the function `build_model`, and the model made by it."""
-    return [ModelFunction(ejected).lines(), ["model = build_model()"]]
+    lines = [] if ejected.start is None else function("start")
+    return [ModelFunction(ejected).lines(), ["model = build_model()", *lines]]
+
+
+def applied(layer: Code, arguments: Bracketed, before: str) -> Block:
+    """Return the lines of `before` and a layer that is applied to its arguments: those of it in lines of their own if
+    it has some, and the others otherwise."""
+    whole = replace(arguments, head=f"{flat(layer)}(")
+    after = flat(whole).removeprefix(flat(layer))
+    if isinstance(layer, Bracketed) and layer.items and len(after) < WIDTH:
+        return laid_out(layer, before, after)
+    return laid_out(whole, before)
 
 
 class ModelFunction:
@@ -153,7 +178,7 @@ class ModelFunction:
                 self.layer_variables[name] = own = self.variable(f"{name}_layer")
                 lines, layer = laid_out(layer, f"{own} = "), own
         self.previous = self.variable(name) if name in self.referenced else "x"
-        lines += laid_out(layer, f"{self.previous} = ", f"({self.taken(row, sources, entry)})")
+        lines += applied(layer, self.taken(row, sources, entry), f"{self.previous} = ")
         if name in self.referenced:
             self.variables[name] = self.previous
         return lines
@@ -165,11 +190,11 @@ class ModelFunction:
         is_mixed = self.config.training.precision.startswith("mixed_") and "dtype" in arguments("layer", entry.name)
         return {"dtype": entry.arguments.get("dtype", "float32")} if is_end and is_mixed else {}
 
-    def taken(self, row: Applied, sources: Sequence[str], entry: KerasObject) -> str:
+    def taken(self, row: Applied, sources: Sequence[str], entry: KerasObject) -> Bracketed:
         """Return the arguments of the call of a layer: merging layers take one list."""
         takes_each = len(taken_by(row.layer)) > 1 or len(sources) == 1
-        items = list(sources) if takes_each else [f"[{', '.join(sources)}]"]
-        return ", ".join([*items, *(f"{name}={flat(value(each))}" for name, each in entry.call_arguments.items())])
+        items: Sequence[Code] = sources if takes_each else [sequence(sources)]
+        return call("", *items, **{name: value(each) for name, each in entry.call_arguments.items()})
 
     def in_units(self, row: Applied) -> Block:
         """Return the line of a layer that undoes the scale of the targets."""

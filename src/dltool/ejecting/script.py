@@ -191,6 +191,7 @@ def files_of(ejected: EjectedRun, checked: str) -> dict[str, bytes]:
         "train.py": script.encode(),
         "split.npz": split_file(ejected),
         **({"files.csv": files_csv(ejected)} if ejected.config.data.source.name in FOLDER_SOURCES else {}),
+        **({} if ejected.start is None else {"start.npz": archived(*ejected.start)}),
         "requirements.txt": requirements(ejected, script).encode(),
         **{f"{module_of(each)}.py": each.source for each in ALLOWED},
         **table,
@@ -205,8 +206,13 @@ def split_file(ejected: EjectedRun) -> bytes:
         return content
     with np.load(io.BytesIO(content)) as file:
         arrays = {name: windowed.starts[file[name]] for name in file.files}
+    return archived(**arrays, **({"order": windowed.rows} if is_sorted(windowed) else {}))
+
+
+def archived(*arrays: np.ndarray, **named: np.ndarray) -> bytes:
+    """Return an `.npz` file."""
     buffer = io.BytesIO()
-    np.savez(buffer, **arrays, **({"order": windowed.rows} if is_sorted(windowed) else {}))
+    np.savez(buffer, *arrays, **named)  # type: ignore[arg-type]
     return buffer.getvalue()
 
 

@@ -1,16 +1,16 @@
 """The part of an ejected script that reads a table and preprocesses its columns."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from dltool.config.columns import UNIX, CategoryColumn, CategoryTarget, MultiLabelTarget, Target, WrittenNumber
-from dltool.config.file_columns import FileColumn
+from dltool.config.file_columns import FileColumn, ImageColumn
 from dltool.config.schema import Data
 from dltool.config.table_sources import WHITESPACE, CsvSource, JsonLinesSource
 from dltool.ejecting.column_functions import OPTIONS, changed, column_functions, function
 from dltool.ejecting.ejected_run import Block, EjectedRun
-from dltool.ejecting.file_code import column_file_blocks, files_of_column
+from dltool.ejecting.file_code import media_blocks
 from dltool.ejecting.python_text import Code, call, flat, laid_out, mapping, sequence, text, value
 from dltool.errors import ConfigError
 
@@ -150,7 +150,7 @@ def column_blocks(ejected: EjectedRun) -> list[Block]:
     are_so = {"typed": is_typed(ejected), "wide": bool(wide), "windows": ejected.windowed is not None}
     flags = {flag for flag, is_so in are_so.items() if is_so}
     files = [column.options for column in columns.values() if isinstance(column.options, FileColumn)]
-    blocks = column_file_blocks(ejected, files) if files else []
+    blocks = column_file_blocks(ejected.config.data, files) if files else []
     blocks += [
         block for kind, options in kinds.items() if kind in OPTIONS for block in column_functions(kind, options, flags)
     ]
@@ -161,6 +161,25 @@ def column_blocks(ejected: EjectedRun) -> list[Block]:
     if ejected.are_several:
         return [*blocks, laid_out(mapping(codes), "features = ")]
     return [*blocks, laid_out(call("np.concatenate", sequence(codes.values()), axis="1"), "features = ")]
+
+
+def column_file_blocks(data: Data, columns: Sequence[FileColumn]) -> list[Block]:
+    """Return the code that reads the files that columns name. Raises ConfigError: it would be several."""
+    tables = [Path(file) for role in ("source", "validation", "test") for file in files_of(data, role)]
+    folders = {str(table.parent / each.folder) for table in tables for each in columns}
+    kinds = {repr(each.model_copy(update={"ending": "", "remove": ""})): each for each in columns}
+    if len(folders) > 1 or len({*map(type, kinds.values())}) < len(kinds):
+        raise ConfigError("columns of files cannot be ejected: they are read in several ways, or from several folders")
+    blocks = [block for each in kinds.values() for block in media_blocks(each, ())]
+    return [[f"FOLDER = Path({text(*folders)})"], function("read_folder"), *blocks]
+
+
+def files_of_column(name: str, options: FileColumn) -> Code:
+    """Return the code that reads the files of a column."""
+    removed = f".removeprefix({text(options.remove)})" if options.remove else ""
+    path = f"name{removed}" + (f" + {text(options.ending)}" if options.ending else "")
+    made = "image" if isinstance(options, ImageColumn) else "clip"
+    return call("np.stack", f"[{made}(read({path})) for name in table[{text(name)}]]")
 
 
 def column_call(name: str, kind: str, options: Any, more: Mapping[str, Code]) -> Code:

@@ -13,7 +13,7 @@ from dltool.data.facts import Facts
 from dltool.experiment.opening import best_model, recorded_kind
 from dltool.exporting.safe_names import safe_names
 from dltool.model.build import BuiltModel
-from dltool.model.columns import ColumnState
+from dltool.model.column_states import ColumnState
 from dltool.runs.files import Run
 
 

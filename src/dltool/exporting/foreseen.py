@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from dltool.config.columns import CategoryColumn, DateColumn, NumberColumn, TextColumn
 from dltool.config.keras.objects import keras_objects_in
+from dltool.config.presets import tokenizers
 from dltool.config.schema import Config
 from dltool.data.facts import Facts, InputFacts
 from dltool.errors import ConfigError, MachineError
@@ -121,6 +122,8 @@ def is_outside(name: str, config: Config, found: InputFacts) -> bool:
 
 def why_not(name: str, config: Config, layers: set[str], batch: int | None) -> str:
     """Return why there is no such export; empty if there is."""
+    if any(tokenizers(config)):
+        return "the program of an export would need the tokenizer of KerasHub"
     if name == "saved_model":
         return ""
     reasons = [*REFUSED[name]]
