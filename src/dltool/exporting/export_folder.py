@@ -34,14 +34,15 @@ DISTRIBUTIONS = {"ai_edge_litert": "ai-edge-litert"}
 @dataclass(frozen=True)
 class ExportSource:
     """What exports are made from: the identity of the run and the digest of its weights, the model as it is evaluated,
-    the models whose mean it is, rows to check with, and the data, if it is there. `ranges` are those of arrays in
-    training. `is_in_float32`: the run evaluates the model with 16 bits, and the check with 32."""
+    the models whose mean it is, rows to check with, the name of their split, and the data, if it is there. `ranges` are
+    those of arrays in training. `is_in_float32`: the run evaluates the model with 16 bits, and the check with 32."""
 
     run: str
     weights: str
     predictor: RawPredictor
     parts: list[BuiltModel]
     rows: CheckRows
+    split: str | None
     dataset: Dataset | None
     ranges: Mapping[str, list[float]]
     is_in_float32: bool = False
@@ -85,6 +86,7 @@ def export_files(
         "format": form,
         "precision": options.precision,
         "compared_with": precision,
+        "split": source.split,
         **record,
         **surroundings(form, files),
     }
