@@ -413,6 +413,9 @@ def test_an_export_of_a_private_run_holds_no_training_rows(dltool, tmp_path) -> 
     assert dltool("export", tmp_path / "runs/example/0001", "onnx", "--out", tmp_path).code == 0
     assert json.loads((tmp_path / "onnx/check.json").read_text("utf-8"))["rows"]["test"] == 0
     assert "training_range" not in (tmp_path / "onnx/signature.json").read_text("utf-8")
+    outcome = dltool("export", tmp_path / "runs/example/0001", "litert", "--precision", "int8")
+    assert outcome.code == 2
+    assert "would follow from the training rows of a private run" in " ".join(outcome.stderr.split())
 
 
 @pytest.mark.slow

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from dltool.data.arrays.rows import Rows
-from dltool.data.dataset import Dataset
+from dltool.data.dataset import Dataset, SplitName
 from dltool.durable_files import disk_errors, refuse_full_disk
-from dltool.errors import ExpectationMissed
+from dltool.errors import ConfigError, ExpectationMissed
 from dltool.exporting.checking import CheckRows, RawPredictor, checked
 from dltool.exporting.export_options import ExportOptions
 from dltool.exporting.exportable import Exportable, exportable
@@ -42,7 +42,7 @@ class ExportSource:
     predictor: RawPredictor
     parts: list[BuiltModel]
     rows: CheckRows
-    split: str | None
+    split: SplitName | None
     dataset: Dataset | None
     ranges: Mapping[str, list[float]]
     is_in_float32: bool = False
@@ -126,9 +126,13 @@ def write_model(
 
 
 def calibration_rows(source: ExportSource, given: Exportable, options: ExportOptions) -> dict[str, np.ndarray]:
-    """Return training rows as the model takes them, drawn by the run's seed, of each class in its share."""
+    """Return training rows as the model takes them, drawn by the run's seed, of each class in its share. Those of a
+    private run are rows of another split. Raises ConfigError: it has none."""
     assert source.dataset is not None, "int8 is refused without the data"
-    examples = source.dataset.examples("train")
+    split = "train" if source.predictor.config.training.privacy is None else source.split
+    if split is None:
+        raise ConfigError("--precision int8: the ranges of values would follow from the training rows of a private run")
+    examples = source.dataset.examples(split)
     generator = np.random.Generator(np.random.Philox(source.predictor.config.seed))
     order = generator.permutation(len(examples))
     classes = [each for each in examples.targets.values() if each.ndim == 1 and each.dtype.kind == "i"]
