@@ -30,7 +30,22 @@ from dltool.model.columns import categories
 from dltool.model.keras_objects import keras_class
 from dltool.model.preprocessing import learns
 
-RESERVED = ("x", "layers", "keras", "np", "pd", "tf", "os", "features", "targets", "inputs", "start", "network")
+RESERVED = (
+    "x",
+    "layers",
+    "keras",
+    "np",
+    "pd",
+    "tf",
+    "os",
+    "features",
+    "targets",
+    "inputs",
+    "start",
+    "network",
+    "train",
+)
+RESERVED += ("images", "pixels", "preprocessed", "backbone", "name", "values")
 SEED = "keras.utils.set_random_seed(SEED)  # decides the initial weights"
 
 
@@ -211,15 +226,15 @@ class ModelFunction:
         module, shape = keras_class(entry, row.path).__module__.rsplit(".", 1)[-1], row.layer.input_shape[1:]
         more: dict[str, Code] = {
             "include_top": "False",
-            "input_tensor": f"keras.applications.{module}.preprocess_input(images)",
+            "input_tensor": f"keras.applications.{module}.preprocess_input(pixels)",
             "input_shape": value(shape),
         }
         network = call(f"keras.applications.{entry.name}", **more, **{key: value(each) for key, each in given.items()})
         own: dict[str, Code] = {"name": text(str(name))} if name is not None and self.keeps_names else {}
         lines = [
-            *laid_out(call("keras.Input", value(shape)), "images = "),
+            *laid_out(call("keras.Input", value(shape)), "pixels = "),
             *laid_out(network, "network = "),
-            *laid_out(call("keras.Model", "images", "network.output", **own), "backbone = "),
+            *laid_out(call("keras.Model", "pixels", "network.output", **own), "backbone = "),
         ]
         return [*lines, *([] if is_trainable else ["backbone.trainable = False"])], "backbone"
 
