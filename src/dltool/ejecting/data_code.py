@@ -69,11 +69,8 @@ def window_blocks(ejected: EjectedRun, windowed: Windowed) -> list[Block]:
     windows = ejected.config.data.windows
     assert windows is not None
     first, last = windows.steps[0], windows.steps[-1]
-    if len(windows.steps) == 1:
-        horizon: Code = str(first)
-    elif windows.steps == (*range(first, last + 1),):
-        horizon = f"np.arange({first}, {last + 1})"
-    else:
+    horizon: Code = f"np.arange({first}, {last + 1})" if len(windows.steps) > 1 else str(first)
+    if len(windows.steps) <= last - first:
         horizon = call("np.array", sequence(map(str, windows.steps)))
     lines = [f"LENGTH = {windows.length}  # rows of a window", "# Rows from the end of a window to its target."]
     return [[*lines, *laid_out(horizon, "HORIZON = ")], function("split_windows", ["sorted"] * is_sorted(windowed))]

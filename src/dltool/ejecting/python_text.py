@@ -56,6 +56,16 @@ def laid_out(code: Code, before: str = "", after: str = "", indent: int = 0) -> 
     return [*lines, " " * indent + code.tail + after]
 
 
+def applied(layer: Code, before: str, *items: Code, **named: Code) -> list[str]:
+    """Return the lines of `before` and a layer that is applied to its arguments: those of it in lines of their own if
+    it has some, and the others otherwise."""
+    whole = call(flat(layer), *items, **named)
+    after = flat(whole).removeprefix(flat(layer))
+    if isinstance(layer, Bracketed) and layer.items and len(after) < WIDTH:
+        return laid_out(layer, before, after)
+    return laid_out(whole, before)
+
+
 def call(function: str, *positional: Code, **named: Code) -> Bracketed:
     items = [*(("", each) for each in positional), *((f"{name}=", each) for name, each in named.items())]
     return Bracketed(f"{function}(", tuple(items), ")")
