@@ -16,7 +16,18 @@ from dltool.data.sources.arrays import ENDINGS, wanted_arrays
 from dltool.ejecting.column_functions import function
 from dltool.ejecting.ejected_run import Block, EjectedRun, identifier, is_sorted
 from dltool.ejecting.file_code import file_blocks
-from dltool.ejecting.python_text import Code, call, flat, keras_object, laid_out, mapping, sequence, text, value
+from dltool.ejecting.python_text import (
+    Bracketed,
+    Code,
+    call,
+    flat,
+    keras_object,
+    laid_out,
+    mapping,
+    sequence,
+    text,
+    value,
+)
 from dltool.ejecting.table_code import column_blocks, column_file_blocks, files_of_column, read_blocks, target_values
 from dltool.errors import ConfigError
 from dltool.model.preprocessing import learns
@@ -190,11 +201,12 @@ def label_values(found: Any, labels: str, classes: str, is_index: bool) -> Code:
     """Return the targets of arrays: numbers, or class indices."""
     if found.kind == "number":
         return f'{labels}.astype("float32")'
-    shape = f".reshape(-1, {', '.join(map(str, found.shape))})" if found.shape else ""
-    if found.kind == "index" or is_index:
-        return f'{labels}{shape}.astype("int32")'
     if found.shape:
-        return f'np.unique({labels}, return_inverse=True)[1]{shape}.astype("int32")'
+        own = labels if found.kind == "index" or is_index else f"np.unique({labels}, return_inverse=True)[1]"
+        items = (("", own), ("", f"(-1, {', '.join(map(str, found.shape))})"))
+        return Bracketed("np.reshape(", items, ').astype("int32")')
+    if found.kind == "index" or is_index:
+        return f'{labels}.astype("int32")'
     return call("np.array", f"[{classes}.index(str(label)) for label in {labels}]", dtype='"int32"')
 
 

@@ -1,5 +1,6 @@
 """The part of an ejected script that builds its model: the function `build_model`."""
 
+from functools import partial
 from typing import Any
 
 import keras
@@ -7,15 +8,17 @@ import keras
 from dltool.config.keras.objects import PUBLISHED, KerasObject
 from dltool.config.last_layer import LAYERS
 from dltool.config.text.blocks import INPUT
+from dltool.ejecting import python_text
 from dltool.ejecting.column_functions import function
 from dltool.ejecting.ejected_run import Block, EjectedRun, identifier
-from dltool.ejecting.python_text import Code, applied, call, keras_object, laid_out, mapping, sequence, text, value
+from dltool.ejecting.python_text import INNER_WIDTH, Code, applied, call, keras_object, mapping, sequence, text, value
 from dltool.keras_names import arguments
 from dltool.model.apply import Applied, taken_by
 from dltool.model.columns import categories
 from dltool.model.keras_objects import keras_class
 from dltool.model.preprocessing import learns
 
+laid_out = partial(python_text.laid_out, width=INNER_WIDTH)
 RESERVED = "x layers keras np pd tf os features targets inputs start network train images pixels preprocessed backbone"
 SEED = "keras.utils.set_random_seed(SEED)  # decides the initial weights"
 
