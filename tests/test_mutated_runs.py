@@ -26,7 +26,8 @@ from dltool.commands.report import report
 from dltool.console.problems import render_error
 from dltool.errors import DltoolError
 from dltool.model import weights_file
-from dltool.model.preprocessing import load_columns, load_preprocessing
+from dltool.model.column_states import load_columns
+from dltool.model.preprocessing import load_preprocessing
 from dltool.runs.checkpoint_file import newest_checkpoint
 from dltool.runs.files import Run, digest
 from dltool.runs.summaries import summaries

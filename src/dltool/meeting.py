@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TextIO
 
 from dltool.config.cluster import Cluster, host_and_port
 from dltool.environment import concealed
@@ -40,6 +40,8 @@ MARK = b"DLT1"
 MOST_JSON, MOST_BEFORE = 2**28, 2**20
 """Most bytes of a JSON value, and of all that a stranger may send."""
 Message = tuple[Any, bytes]
+TERMINALS: list[TextIO] = []
+"""Where a process says why it ends while its standard error leads to a file."""
 
 
 class Peer:
@@ -167,8 +169,10 @@ class Meeting:
 
     def give_up(self) -> None:
         if not self.is_over:
-            sys.stderr.write(f"error: {self.reason}\n")
-            sys.stderr.flush()
+            for stream in (sys.stderr, *TERMINALS):
+                with contextlib.suppress(OSError, ValueError):
+                    stream.write(f"\nerror: {self.reason}\n  {RESUME}\n")
+                    stream.flush()
             os._exit(WorkerLost.exit_code)
 
     def send(self, rank: int, value: Any, data: bytes = b"") -> None:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from dltool.config.load import Document
     from dltool.evaluation.figures.figure import Figure
-    from dltool.experiment.opening import OpenedRun
+    from dltool.experiment.opened_run import OpenedRun
     from dltool.explain.explained import Explained
     from dltool.report.differences import Comparison
 
@@ -163,7 +163,7 @@ class TrainedRun:
 
     @cached_property
     def opened(self) -> "OpenedRun":
-        from dltool.experiment.opening import OpenedRun
+        from dltool.experiment.opened_run import OpenedRun
 
         return OpenedRun(directory.open_run(self.path))
 

@@ -81,9 +81,9 @@ def test_an_error_on_one_worker_ends_all_and_is_told(undisturbed: Any):
     assert "out of memory at batch size 48" in worker.output
     assert "ended: out of memory at batch size 48; this was in epoch 1 of 3" in chief.output
     assert "Traceback" not in chief.output + worker.output
-    wrong = workers(["resume", "runs/failed/0001"], size=3)
-    assert [each.code for each in wrong] == [5, 8, 8]
-    assert "workers was 2 and is 3" in wrong[0].output
+    wrong = workers(["resume", "runs/failed/0001"], size=1)
+    assert wrong[0].code == 5
+    assert "workers was 2 and is 1" in wrong[0].output
     alone = workers(["resume", "runs/failed/0001", "--allow-change"], size=1)
     assert alone[0].code == 0
     assert "workers was 2 and is 1" in alone[0].output

@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,8 +14,9 @@ from dltool.config.schema import Config
 from dltool.data.examples import Examples
 from dltool.data.facts import Facts, InputFacts
 from dltool.evaluation.measure import measure
-from dltool.evaluation.predictor import Inference, InputSchema, OutputSchema, Predictor
-from dltool.experiment import opening
+from dltool.evaluation.model_interface import InputSchema, OutputSchema
+from dltool.evaluation.predictor import Inference, Predictor
+from dltool.experiment import opened_run, opening
 from dltool.model.build import build_model
 from dltool.notebook import TrainedRun
 from dltool.runs.files import Run
@@ -128,15 +130,20 @@ def test_a_notebook_loads_the_model_again_only_if_the_run_has_changed(trained, m
     loaded = []
 
     def counted(name: str) -> None:
-        function = getattr(opening, name)
-        monkeypatch.setattr(opening, name, lambda *given: (loaded.append(name), function(*given))[1])
+        function = getattr(opened_run, name)
 
-    counted("best_model")
-    counted("recorded_config")
+        def counting(*given: Any) -> Any:
+            loaded.append(name)
+            return function(*given)
+
+        monkeypatch.setattr(opened_run, name, counting)
+
+    counted("best_predictor")
+    counted("recorded_kind")
     run = TrainedRun(trained.path)
     first = run.predict(new_rows(3))
     assert run.predict(new_rows(3)).equals(first)
-    assert loaded == ["recorded_config", "best_model"]
+    assert loaded == ["recorded_kind", "best_predictor"]
     weights = trained.path / "checkpoints" / "best.weights.h5"
     content = weights.read_bytes()
     weights.unlink()

@@ -14,8 +14,10 @@ from tests.in_process import command
 
 from dltool import notebook
 from dltool.config.tasks import TargetFacts
+from dltool.explain.asking import kind_of_array
 from dltool.explain.attributions import attribution
 from dltool.explain.gradients import MOST_STEPS, complete_gradients, completeness
+from dltool.explain.maps import as_image, axes_of
 from dltool.explain.occlusion import parts_of
 from dltool.explain.proofs import Places, correlation, order_proofs, shuffled_weights
 from dltool.explain.scores import Scores
@@ -53,7 +55,12 @@ def linear(units: int, activation: str, classes: tuple[str, ...]) -> tuple[Score
 
 @pytest.mark.proof
 @pytest.mark.parametrize(
-    ("units", "activation", "classes"), [(3, "softmax", ("a", "b", "c")), (1, "sigmoid", ("a", "b")), (1, "linear", ())]
+    ("units", "activation", "classes"),
+    [
+        (3, "softmax", ("a", "b", "c")),
+        pytest.param(1, "sigmoid", ("a", "b"), marks=pytest.mark.slow),
+        pytest.param(1, "linear", (), marks=pytest.mark.slow),
+    ],
 )
 def test_of_a_linear_model_integrated_gradients_are_the_weights_times_the_difference(units, activation, classes):
     scores, kernel = linear(units, activation, classes)
@@ -66,12 +73,12 @@ def test_of_a_linear_model_integrated_gradients_are_the_weights_times_the_differ
     np.testing.assert_allclose(found["input"], signs * weights * (values - 0.25), atol=1e-5)
     assert proof.holds
     outputs = np.asarray(scores.core(values))
-    np.testing.assert_allclose(scores.all_of(given, given, labels)[2], outputs, atol=1e-6)
+    np.testing.assert_allclose(scores.in_batches("outputs_of", given, given)[1][:, 0], outputs, atol=1e-6)
     assert (labels == (outputs.argmax(1) if units > 1 else (outputs[:, 0] > 0.5) & bool(classes))).all()
 
 
 @pytest.mark.proof
-@pytest.mark.parametrize("units", [3, 1])
+@pytest.mark.parametrize("units", [3, pytest.param(1, marks=pytest.mark.slow)])
 def test_the_score_of_a_class_for_each_place_is_the_mean_over_the_places_predicted_as_it(units: int) -> None:
     classes = ("none", "a", "b") if units == 3 else ("none", "a")
     last = keras.layers.Conv2D(units, 1, activation="softmax" if units == 3 else "sigmoid")
@@ -140,7 +147,8 @@ def test_outputs_with_the_vectors_of_indices_are_those_of_the_model(name: str) -
     tokens = np.array([[1, 2, 3, 0, 0], [4, 5, 6, 7, 8], [8, 8, 1, 0, 0]], np.int32)
     given = {"input": tokens}
     entrances, labels = scores.entrances(given), scores.labels(given)
-    score, sure, outputs = scores.all_of(given, entrances, labels)
+    score, sure, _ = scores.all_of(given, entrances, labels)
+    outputs = scores.in_batches("outputs_of", given, entrances)[1][:, 0]
     expected = np.asarray(scores.core(tokens, training=False))
     np.testing.assert_allclose(outputs, expected, atol=1e-6)
     np.testing.assert_allclose(sure, expected.max(1), atol=1e-6)
@@ -245,6 +253,31 @@ def test_every_place_is_in_one_part_of_an_occlusion(shape):
     parts = parts_of(shape)
     assert np.stack(parts).sum(0).tolist() == [1] * int(np.prod(shape))
     assert len(parts) <= 64
+
+
+@pytest.mark.parametrize(("layers", "rows"), [([], [[3, 4, 5], [0, 1, 2]]), (["Permute"], [[1, 3, 5], [0, 2, 4]])])
+def test_a_spectrogram_has_time_to_the_right_and_low_frequencies_at_the_bottom(layers, rows) -> None:
+    data = SimpleNamespace(
+        source=SimpleNamespace(name="audio"), preprocessing=[SimpleNamespace(name=each) for each in layers]
+    )
+    places: Any = SimpleNamespace(
+        shapes={"input": (3, 2) if layers else (2, 3)},
+        scores=SimpleNamespace(question=SimpleNamespace(config=SimpleNamespace(data=data))),
+    )
+    assert as_image(places, np.arange(6)).tolist() == rows
+    assert axes_of(places) == ("time", "frequency")
+
+
+@pytest.mark.parametrize(
+    ("source", "shapes", "kind"),
+    [("audio", [], "maps"), ("audio", [((80,), (40,))], "tabular"), ("arrays", [], "tabular")],
+)
+def test_a_clip_without_preprocessing_has_its_moments_as_places(source, shapes, kind) -> None:
+    scores = scores_of([keras.layers.Dense(1)], (40,), ())
+    config: Any = SimpleNamespace(data=SimpleNamespace(source=SimpleNamespace(name=source)))
+    models = {str(at): SimpleNamespace(input_shape=a, output_shape=b) for at, (a, b) in enumerate(shapes)}
+    built: Any = SimpleNamespace(core=scores.core, preprocessors=models)
+    assert kind_of_array(config, built, scores.core.inputs[0]) == kind
 
 
 @pytest.fixture(scope="module")

@@ -17,11 +17,11 @@ from dltool.evaluation.measure import measure
 from dltool.explain import permutation
 from dltool.explain.asking import explained_head
 from dltool.explain.attributions import attribution
-from dltool.explain.contributions import column_places
 from dltool.explain.dependence import Dependence, dependence_on
 from dltool.explain.explained import Explained, Question
 from dltool.explain.mixing import Columns, MixedModel
 from dltool.explain.permutation import Importance, agreement, importances, partners, randomisation
+from dltool.explain.placing import places_of
 from dltool.explain.related_columns import related_groups
 from dltool.explain.tabular import ExplainedTable, explain_columns
 from dltool.model.build import build_model
@@ -134,7 +134,7 @@ def test_the_importance_of_a_column_of_a_linear_model_is_its_closed_form(linear)
 
 @pytest.mark.proof
 def test_the_contribution_of_a_column_of_a_linear_model_is_its_weight_times_its_distance_from_the_mean(linear):
-    places = column_places(linear)
+    places = places_of(linear, "columns")
     found = attribution(places, "IntegratedGradients")
     z, _ = standardised(linear)
     np.testing.assert_allclose(found.values, z * WEIGHTS, atol=1e-5)

@@ -8,6 +8,7 @@ import pytest
 
 from dltool.data.facts import InputFacts
 from dltool.exporting.checking import CheckRows, compared
+from dltool.exporting.export_folder import triton_files
 from dltool.exporting.export_options import EXACT, ExportLimits
 from dltool.exporting.signature import training_ranges
 
@@ -50,3 +51,18 @@ def test_the_range_of_an_array_is_that_of_the_training_rows() -> None:
     predictor: Any = SimpleNamespace(facts=SimpleNamespace(inputs=names))
     assert training_ranges(predictor, dataset) == {"x": [-1.5, 7.0]}
     assert training_ranges(predictor, None) == {}
+
+
+def test_triton_reads_its_configuration_with_any_names_and_types() -> None:
+    pytest.importorskip("tritonclient.grpc")
+    from google.protobuf import text_format  # type: ignore[import-untyped]
+    from tritonclient.grpc import model_config_pb2
+
+    number = {"name": 'größe "x"\\n', "dtype": "float32", "shape": []}
+    text = {"name": "text", "dtype": "string", "shape": [None, 4]}
+    signature = {"inputs": [number, text], "outputs": [{"name": "y", "dtype": "float64", "shape": [3]}]}
+    written = triton_files(signature, "small", b"model")
+    assert written["triton/small/1/model.onnx"] == b"model"
+    read = text_format.Parse(written["triton/small/config.pbtxt"].decode(), model_config_pb2.ModelConfig())
+    assert [(each.name, list(each.dims)) for each in read.input] == [(number["name"], [1]), ("text", [-1, 4])]
+    assert read.output[0].data_type == model_config_pb2.TYPE_FP64

@@ -27,6 +27,7 @@ pytestmark = pytest.mark.slow
 ROWS = 7
 VARIANTS: dict[str, list[Any]] = {
     **{f"{name} behind a mask": ["Masking", {name: 3}] for name in ("LSTM", "GRU", "SimpleRNN")},
+    "CategoryEncoding, counting": [{"CategoryEncoding": {"num_tokens": 5, "output_mode": "count"}}],
     "Bidirectional GRU": [{"Bidirectional": {"layer": {"GRU": 3}}}],
     "Embedding with a mask": [{"Embedding": {"input_dim": 50, "output_dim": 3, "mask_zero": True}}, {"LSTM": 3}],
 }

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.commands.prediction_kinds import CONFIG, TEST, people, write_rows
+from tests.commands.prediction_kinds import CONFIG, FLAT, TEST, people, write_rows
 from tests.in_process import without_drawing
 
 import dltool as package
@@ -398,3 +398,39 @@ def test_int8_with_the_ranges_of_other_rows_is_refused(dltool, tmp_path, monkeyp
     assert outcome.code == 7
     assert "loses" in outcome.stderr
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+def test_an_export_of_a_private_run_holds_no_training_rows(dltool, tmp_path) -> None:
+    text = CONFIG.format(
+        data="  source: digits\n  split: {validation: 0, test: 0}",
+        layers=FLAT,
+        loss="sparse_categorical_crossentropy",
+    )
+    (tmp_path / "private.yaml").write_text(text, "utf-8")
+    settings = ["--set", "training.privacy={epsilon: 3, delta: 1e-5}", "--runs", tmp_path / "runs"]
+    assert dltool("train", tmp_path / "private.yaml", *settings, "--quiet").code == 0
+    assert dltool("export", tmp_path / "runs/example/0001", "onnx", "--out", tmp_path).code == 0
+    assert json.loads((tmp_path / "onnx/check.json").read_text("utf-8"))["rows"]["test"] == 0
+    assert "training_range" not in (tmp_path / "onnx/signature.json").read_text("utf-8")
+
+
+@pytest.mark.slow
+def test_an_operation_that_litert_lacks_is_named_if_it_is_not_foreseen(dltool, tmp_path, monkeypatch) -> None:
+    pytest.importorskip("ai_edge_litert")
+    from dltool.exporting import foreseen
+
+    np.savez(tmp_path / "cubes.npz", x=np.random.default_rng(0).normal(size=(30, 4, 4, 4, 2)), y=np.arange(30) % 2)
+    text = CONFIG.format(
+        data=f"  source: {{arrays: {tmp_path / 'cubes.npz'}}}\n  split: {{validation: 0.2, test: 0.2}}",
+        layers=f"[{{MaxPool3D: 2}}, {FLAT[1:]}",
+        loss="sparse_categorical_crossentropy",
+    )
+    (tmp_path / "cubes.yaml").write_text(text, "utf-8")
+    assert dltool("train", tmp_path / "cubes.yaml", "--runs", tmp_path / "runs", "--quiet").code == 0
+    refused = dltool("export", tmp_path / "runs/example/0001", "litert")
+    assert (refused.code, "LiteRT has no MaxPool3D" in refused.stderr) == (2, True)
+    monkeypatch.setattr(foreseen, "REFUSED", {**foreseen.REFUSED, "litert": ()})
+    outcome = dltool("export", tmp_path / "runs/example/0001", "litert")
+    assert outcome.code == 7
+    assert "MaxPool3D" in outcome.stderr

@@ -21,9 +21,10 @@ from dltool.data.arrays.window_rows import Windowed
 from dltool.data.dataset import Dataset, load_data
 from dltool.errors import RunError
 from dltool.model.build import build_model
+from dltool.model.column_states import load_columns
 from dltool.model.columns import encode, learn, prepare
 from dltool.model.inputs import Fitted
-from dltool.model.preprocessing import load_columns, save_preprocessing
+from dltool.model.preprocessing import save_preprocessing
 
 NO_DATE = np.iinfo(np.int64).min
 DTYPES = {"number": "float32", "boolean": "float32", "date": "int64", "category": "string", "text": "string"}

@@ -102,8 +102,8 @@ class Client:
             return await asyncio.gather(*(client.request(method, path, **given) for method, path, given in requests))
 
 
-def client_of(*runs: Path, limits: Limits | None = None, key: str | None = None) -> Client:
-    service = Service(runs, limits or Limits(), follows=False, note=print)
+def client_of(*runs: Path, limits: Limits | None = None, key: str | None = None, engine: Any = "auto") -> Client:
+    service = Service(runs, limits or Limits(), engine, follows=False, note=print)
     return Client(service, application(service, key))
 
 

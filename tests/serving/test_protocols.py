@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from tests.serving.conftest import ROW, Client
 
-from dltool.evaluation.predictor import OutputSchema
+from dltool.evaluation.model_interface import OutputSchema
 from dltool.serving.protocol_v2 import metadata
 from dltool.serving.served import Served
 

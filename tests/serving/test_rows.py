@@ -144,10 +144,14 @@ def test_the_document_describes_the_rows_of_the_model(table: Client) -> None:
 def test_health_and_metrics_tell_how_the_server_is(table: Client) -> None:
     table.rows(ROW)
 
-    assert table("GET", "/health").json() == {"status": "ready", "models": {"flowers": "0001"}}
+    assert table("GET", "/health").json() == {
+        "status": "ready",
+        "models": {"flowers": "0001"},
+        "engines": {"flowers": "tensorflow"},
+    }
     text = table("GET", "/metrics").text
     assert 'dltool_requests_total{route="/predict",status="200"}' in text
-    assert 'dltool_rows_total{model="flowers",run="0001"}' in text
+    assert 'dltool_rows_total{engine="tensorflow",model="flowers",run="0001"}' in text
 
 
 def test_two_models_have_paths_of_their_own(table_run: Path, picture_run: Path) -> None:

@@ -10,7 +10,7 @@ from tests.training.test_fit import EVERYTHING, assert_same, numbers, without_ti
 from dltool.config.schema import Phase
 from dltool.errors import ConfigError, Interrupted, RunError, TrainingDiverged
 from dltool.model.build import build_model
-from dltool.model.trainable import set_trainable, trainable_layers
+from dltool.model.trainable import adaptable, set_trainable, trainable_layers
 from dltool.training.fit import prepare_fit
 from dltool.training.state import TrainingState
 from dltool.training.steps import epoch_order
@@ -127,6 +127,15 @@ def test_lora_is_refused_where_layers_lack_it_or_have_another_rank(phased, datas
         (("training", "phases", 1, "lora", "layers", 0), 'no layer that LoRA can train is called "drop"'),
         (("training", "phases", 1, "lora", "rank"), "body has the rank 4 already"),
     ]
+
+
+def test_lora_names_a_layer_for_all_inside_it_or_some_of_those():
+    inputs = keras.Input((3, 4))
+    outputs = keras.layers.MultiHeadAttention(1, 2, name="attention")(inputs, inputs)
+    (entry,) = trainable_layers(keras.Model(inputs, outputs))
+    assert [layer.name for layer in adaptable(entry, "attention")] == ["query", "key", "value", "attention_output"]
+    assert [layer.name for layer in adaptable(entry, "que*")] == ["query"]
+    assert adaptable(entry, "dense") == []
 
 
 def test_what_no_pattern_means_does_not_change(phased, dataset, train):

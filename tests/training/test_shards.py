@@ -16,6 +16,7 @@ from dltool.config.schema import Config
 from dltool.data.dataset import Dataset, load_data
 from dltool.data.sources import sharded
 from dltool.errors import ConfigError, DataError, MachineError
+from dltool.experiment.assessing import assessed
 from dltool.model.build import build_model
 from dltool.model.columns import learn
 from dltool.model.streamed_columns import fitted_to
@@ -80,9 +81,10 @@ def test_the_rows_in_shards_are_those_in_memory(in_memory, in_shards) -> None:
     assert shards.stream.class_counts["target"].tolist() == np.bincount(memory.targets["target"][train]).tolist()
     for name in ("validation", "test"):
         ours, theirs = shards.examples(name), memory.examples(name)
+        np.testing.assert_array_equal(ours.places["row"], getattr(shards.split, name))
         np.testing.assert_array_equal(ours.targets["target"], theirs.targets["target"])
         np.testing.assert_array_equal(ours.inputs["gaps"][:], theirs.inputs["gaps"][:])
-    assert shards.place_of(95) == "file part-1.parquet, row 6"
+    assert shards.place_of(95) == "file part-1.parquet, file row 6"
 
 
 def test_columns_are_fitted_in_shards_as_in_memory(in_memory, in_shards) -> None:
@@ -159,6 +161,16 @@ def test_a_sample_stands_for_the_training_rows_and_knows_every_class(folder, mon
     assert dataset.facts.targets["target"].class_names == ("high", "low", "middle")
     places = dataset.examples("train").places
     assert {*places["file"]} <= {f"part-{number}.parquet" for number in range(4)}
+
+
+@pytest.mark.slow
+def test_a_model_is_tested_on_the_rows_of_the_test_split(folder) -> None:
+    config, dataset = loaded(made(folder, 2, split={"test": 0.2}))
+    test = dataset.examples("test")
+    built = build_model(config, dataset.facts, fitted=fitted_to(dataset))
+    alone, audited = (assessed(config, dataset, built, test, warn)[0] for warn in (None, lambda _: None))
+    assert audited.audit is not None
+    assert audited.metrics["loss"].value == pytest.approx(alone.metrics["loss"].value, rel=1e-6)
 
 
 def test_the_sample_has_the_range_of_a_target_and_few_of_its_values(monkeypatch) -> None:

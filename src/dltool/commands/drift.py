@@ -18,7 +18,8 @@ from dltool.data.dataset import Dataset
 from dltool.data.examples import Examples
 from dltool.data.new_data import load_new
 from dltool.errors import ConfigError, DataError, MachineError, Problem, RunError
-from dltool.experiment.opening import OpenedRun, recorded_data
+from dltool.experiment.opened_run import OpenedRun
+from dltool.experiment.opening import recorded_data
 from dltool.experiment.refusals import require_code
 from dltool.experiment.stages import Stages
 from dltool.runs.directory import open_run

@@ -142,9 +142,10 @@ def examples_of(dataset: Dataset, split: str) -> Examples:
 
 
 def warn_of_unusual_values(examples: Examples, facts: Facts, built: "BuiltModel", progress: "Progress") -> None:
-    from dltool.evaluation.predictor import unusual
+    from dltool.evaluation.model_interface import column_types
+    from dltool.model.unusual_values import unusual_values
 
-    for warning in unusual(built, facts, examples.inputs):
+    for warning in unusual_values(examples.inputs, column_types(facts), built.fitted.columns):
         progress.warn(warning)
 
 

@@ -16,7 +16,8 @@ from dltool.data.facts import Facts
 from dltool.data.new_data import NewExamples, load_new
 from dltool.durable_files import PAGE, atomic_write, refuse_no_file
 from dltool.errors import MachineError
-from dltool.experiment.opening import OpenedRun, best_model, recorded_data
+from dltool.experiment.opened_run import OpenedRun
+from dltool.experiment.opening import best_model, recorded_data
 from dltool.experiment.refusals import require_code
 from dltool.experiment.stages import Stages
 from dltool.runs.directory import open_run

@@ -15,6 +15,7 @@ from dltool.exporting.export_options import ExportOptions
 from dltool.exporting.foreseen import Forecast, chosen, forecasts
 from dltool.runs.directory import open_run
 from dltool.runs.files import Run
+from dltool.runs.recorded import weights_digest
 from dltool.runs.records import read_record
 
 if TYPE_CHECKING:
@@ -128,7 +129,8 @@ def read_source(run: Run, settings: Sequence[str], options: ExportOptions, progr
     examples = None if dataset is None or split is None else dataset.examples(split)
     rows = check_rows(predictor, examples)
     ranges = {} if is_private else training_ranges(predictor, dataset)
-    return ExportSource(str(read_record(run).id), predictor, parts, rows, dataset, ranges, is_mixed)
+    identity = str(read_record(run).id), weights_digest(run, config)
+    return ExportSource(*identity, predictor, parts, rows, dataset, ranges, is_mixed)
 
 
 def refuse_existing(folders: Sequence[Path]) -> None:

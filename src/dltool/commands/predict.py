@@ -16,7 +16,7 @@ from dltool.durable_files import refuse_no_file
 from dltool.errors import ConfigError
 from dltool.evaluation.predicted_masks import are_masks, refuse_folder, write_masks
 from dltool.evaluation.predictions import FORMATS, records, refuse_unclear, write
-from dltool.experiment.opening import OpenedRun
+from dltool.experiment.opened_run import OpenedRun
 from dltool.experiment.refusals import require_code
 from dltool.experiment.stages import Stages
 from dltool.runs.directory import open_run

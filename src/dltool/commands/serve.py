@@ -12,6 +12,7 @@ from dltool.errors import ConfigError, MachineError
 from dltool.evaluation.predictions import refuse_unclear
 from dltool.experiment.opening import recorded_kind
 from dltool.experiment.refusals import require_code
+from dltool.exporting.export_options import Engine
 from dltool.installation import install_extra
 from dltool.runs.directory import open_run
 from dltool.text import quoted
@@ -27,6 +28,7 @@ SHORTEST_KEY = 16
 def setup_for(
     paths: Sequence[Path],
     limits: "Limits",
+    engine: Engine = "auto",
     *,
     follows: bool = False,
     key_file: Path | None = None,
@@ -35,16 +37,19 @@ def setup_for(
     """Return what a server of these runs needs, without loading a model.
 
     Raises ConfigError: a model cannot be served, or two have one name, or the key is too short; RunError: a run is
-    damaged."""
+    damaged, or has no verified export for the engine "onnx"; MachineError: that engine is missing."""
     from dltool.serving.server import Setup
 
     names: dict[str, Path] = {}
+    notes = []
     for path in paths:
-        name = name_served(path)
+        name, why = name_served(path, engine)
         if name in names:
             raise ConfigError(f"{names[name]} and {path} both serve {quoted(name)}", "serve them at two ports")
         names[name] = path
-    return Setup(names, limits, follows, None if key_file is None else key_in(key_file), tuple(allow_code))
+        notes += [f"{name} is computed by TensorFlow: {why}"] if why else []
+    key = None if key_file is None else key_in(key_file)
+    return Setup(names, limits, follows, key, tuple(allow_code), engine, notes)
 
 
 def require_packages() -> None:
@@ -53,8 +58,9 @@ def require_packages() -> None:
         raise MachineError(f"dltool serve needs {', '.join(missing)}", install_extra("serve"))
 
 
-def name_served(path: Path) -> str:
-    """Return the name of a run's model. Raises as :func:`setup_for`."""
+def name_served(path: Path, engine: Engine) -> tuple[str, str]:
+    """Return the name of a run's model, and why the engine is TensorFlow, unless it was asked for. Raises as
+    :func:`setup_for`."""
     run = open_run(path)
     require_code(run, f"serve {shlex.quote(str(path))}")
     config, facts = recorded_kind(run)
@@ -63,7 +69,9 @@ def name_served(path: Path) -> str:
         if found.column is not None and isinstance(found.column.options, ImageColumn | AudioColumn):
             raise ConfigError(f"{run.path}: {quoted(name)} names files, which a request must not name", hint)
     refuse_unclear(config, facts)
-    return config.name
+    from dltool.exporting.onnx_predictor import export_for
+
+    return config.name, export_for(run, config, facts, engine)[1]
 
 
 def incomplete(paths: Sequence[Path]) -> list[Path]:

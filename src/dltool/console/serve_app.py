@@ -12,6 +12,7 @@ from typer import Argument, Option
 
 from dltool.console.frame import frame
 from dltool.console.options import AllowedCode
+from dltool.exporting.export_options import Engine
 from dltool.imports import begin_own_process
 
 if TYPE_CHECKING:
@@ -27,6 +28,9 @@ def serve(
     ] = "127.0.0.1",
     port: Annotated[int, Option(min=0, max=65535, help="The port to listen at; 0 is any free one.")] = 8000,
     workers: Annotated[int, Option(min=1, help="Processes that answer; each loads the models.")] = 1,
+    engine: Annotated[
+        Engine, Option(help="What computes the models; auto is a verified ONNX export, if there is one.")
+    ] = "auto",
     follow: Annotated[bool, Option("--follow", help="Load newer runs as RUN points to them.")] = False,
     api_key_file: Annotated[
         Path | None, Option(metavar="FILE", help="The file with the key that requests must name.")
@@ -45,26 +49,33 @@ def serve(
         require_packages()
         from dltool.serving.limits import Limits
 
-        limits = Limits(body=max_body * MEGABYTE, rows=max_rows, seconds=timeout)
-        setup = setup_for(runs, limits, follows=follow, key_file=api_key_file, allow_code=allow_code or ())
+        limits, code = Limits(body=max_body * MEGABYTE, rows=max_rows, seconds=timeout), allow_code or ()
+        setup = setup_for(runs, limits, engine, follows=follow, key_file=api_key_file, allow_code=code)
         for path in incomplete(runs):
             note(f"warning: {path} is not complete: its best weights so far answer")
-        from dltool.serving.server import listening
+        for line in setup.notes:
+            note(line)
+        serve_at(setup, host, port, workers)
 
-        with listening(host, port) as door:
-            address, number = door.getsockname()[:2]
-            shown = f"[{address}]" if ":" in address else address
 
-            def ready() -> None:
-                typer.echo(f"{', '.join(setup.paths)} at http://{shown}:{number}")
+def serve_at(setup: "Setup", host: str, port: int, workers: int) -> None:
+    """Serve at an address, in this process or in several. Raises MachineError: the address cannot be listened at."""
+    from dltool.serving.server import listening
 
-            if api_key_file is None and address not in ("127.0.0.1", "::1"):
-                note(f"warning: {address} is open to other machines, and no --api-key-file keeps anyone out")
-            if workers > 1:
-                from dltool.serving.workers import Workers
+    with listening(host, port) as door:
+        address, number = door.getsockname()[:2]
+        shown = f"[{address}]" if ":" in address else address
 
-                raise typer.Exit(Workers(setup, door, work).serve(workers, note, ready))
-            serve_loaded(setup, door, ready)
+        def ready() -> None:
+            typer.echo(f"{', '.join(setup.paths)} at http://{shown}:{number}")
+
+        if setup.key is None and address not in ("127.0.0.1", "::1"):
+            note(f"warning: {address} is open to other machines, and no --api-key-file keeps anyone out")
+        if workers > 1:
+            from dltool.serving.workers import Workers
+
+            raise typer.Exit(Workers(setup, door, work).serve(workers, note, ready))
+        serve_loaded(setup, door, ready)
 
 
 def note(line: str) -> None:

@@ -91,6 +91,7 @@ class Dataset:
         """Return the examples of one split, in ascending order of rows, which is the first of their `places`."""
         rows: np.ndarray = getattr(self.split, name)
         found = self.all.take(rows)
+        assert "row" not in found.places
         return replace(found, name=name, places={"row": rows, **found.places})
 
 
@@ -228,5 +229,5 @@ def facts_of(
     shuffle: Shuffle | None,
 ) -> Facts:
     found = {name: InputFacts(rows.shape[1:], dtype_name(rows), types.get(name)) for name, rows in inputs.items()}
-    width = shuffle and width_of(equal_shards(len(split.train)), shuffle.window)
+    width = None if shuffle is None else width_of(equal_shards(len(split.train)), shuffle.window)
     return Facts(found, targets, len(split.train), len(split.validation), len(split.test), shuffled=width)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,15 +11,14 @@ from dltool.config.schema import Config
 from dltool.data.dataset import Dataset
 from dltool.data.facts import Facts
 from dltool.errors import RunError
-from dltool.evaluation.measure import measure
 from dltool.evaluation.measures import above_thresholds
 from dltool.evaluation.tasks import evaluators, without_padding
 from dltool.evaluation.tasks.classes import MOST_VALUES, LabelEvaluator
-from dltool.model.build import BuiltModel
 from dltool.runs.files import Run
 from dltool.runs.records import ThresholdRecord, read_results
-from dltool.training.batches import model_targets
-from dltool.training.compile import compile_core
+
+if TYPE_CHECKING:
+    from dltool.model.build import BuiltModel
 
 Thresholds = Mapping[str, ThresholdRecord]
 """The threshold of each output that has one."""
@@ -52,10 +51,15 @@ def best_threshold(are_of_class: np.ndarray, probabilities: np.ndarray, metric: 
     return float(str(best[np.abs(best - 0.5).argmin()].astype(probabilities.dtype)))
 
 
-def decided_model(config: Config, dataset: Dataset, built: BuiltModel) -> tuple[Config, BuiltModel, Thresholds]:
+def decided_model(config: Config, dataset: Dataset, built: "BuiltModel") -> "tuple[Config, BuiltModel, Thresholds]":
     """Return config and model with the thresholds of the outputs, and these; a metric chooses them on validation.
 
     The metrics are compiled anew. Raises as :func:`dltool.evaluation.measure.measure`."""
+    # To read thresholds needs no TensorFlow.
+    from dltool.evaluation.measure import measure
+    from dltool.training.batches import model_targets
+    from dltool.training.compile import compile_core
+
     thresholds = written_thresholds(config)
     chosen = {name: metric for name, each in thresholds.items() if (metric := each.metric)}
     if not chosen:

@@ -100,9 +100,10 @@ def recorded_model(
     RunError: the run's files are damaged, or a file of weights has changed."""
     refuse_files(run, config, ("model", "augmentation"))
     from dltool.model.build import build_model
+    from dltool.model.column_states import LARGEST_FILE, load_columns
     from dltool.model.inputs import Fitted
     from dltool.model.output_checks import check_fit
-    from dltool.model.preprocessing import LARGEST_FILE, load_columns, load_preprocessing
+    from dltool.model.preprocessing import load_preprocessing
     from dltool.training.numerics import pin
 
     record = read_record(run)
@@ -133,42 +134,14 @@ def best_model(run: Run, config: Config, facts: Facts, is_beside: bool = False) 
     return with_best_weights(run, config, built, is_beside)
 
 
-def best_predictor(run: Run, config: Config, facts: Facts) -> "Predictor":
-    """Load the best model of the run with its decision thresholds. Raises as :func:`best_model`."""
+def best_predictor(run: Run, config: Config, facts: Facts, is_beside: bool = False) -> "Predictor":
+    """Load the best model of the run with its decision thresholds. Arguments and errors are those of
+    :func:`best_model`."""
     from dltool.evaluation.predictor import Predictor
     from dltool.evaluation.thresholds import recorded_decision
 
-    built = best_model(run, config, facts)
+    built = best_model(run, config, facts, is_beside)
     return Predictor(built, recorded_decision(run, config, facts)[0], facts)
-
-
-class OpenedRun:
-    """A run to predict with. Its config, facts and model are read when they are needed, and again only if files of the
-    run have changed."""
-
-    def __init__(self, run: Run) -> None:
-        self.run = run
-        self.state: object = None
-        self.read: tuple[Config, Facts]
-        self.model: Predictor | None = None
-
-    @property
-    def kind(self) -> tuple[Config, Facts]:
-        """Return what :func:`recorded_kind` does."""
-        parts = [self.run, *self.run.parts]
-        files = [path for each in parts for path in (each.record, each.resolved, each.results, each.best_weights)]
-        stats = [path.stat() for path in files if path.exists()]
-        state = [(each.st_ino, each.st_mtime_ns, each.st_size) for each in stats]
-        if state != self.state:
-            self.read, self.model, self.state = recorded_kind(self.run), None, state
-        return self.read
-
-    @property
-    def predictor(self) -> "Predictor":
-        """Return the predictor. Raises as :func:`best_model`."""
-        kind = self.kind
-        self.model = self.model or best_predictor(self.run, *kind)
-        return self.model
 
 
 def with_best_weights(run: Run, config: Config, built: "BuiltModel", is_beside: bool = False) -> "BuiltModel":

@@ -1,7 +1,6 @@
 """Prepares the steps of a run. The run that teaches it predicts the training examples once, or each augmented batch."""
 
 import functools
-import hashlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +11,7 @@ from dltool.data.arrays.rows import Rows, take
 from dltool.data.dataset import Dataset
 from dltool.errors import ConfigError, Problem, RunError
 from dltool.experiment.opening import Experiment, best_model
-from dltool.runs.recorded import as_run_error
+from dltool.runs.recorded import as_run_error, weights_digest
 from dltool.runs.teacher_run import PLACE, TeacherRecord, TeacherRun, teacher_run
 from dltool.text import shape_text
 
@@ -66,7 +65,7 @@ def opened_teacher(
 
     try:
         theirs = best_model(found.run, found.config, found.facts, is_beside=True)
-        sha256 = weights_digest(found)
+        sha256 = weights_digest(found.run, found.config)
     except RunError as error:
         raise ConfigError(Problem(PLACE, each.message, each.hint) for each in error.problems) from None
     finally:
@@ -110,14 +109,6 @@ def responses(theirs: "BuiltModel", outputs: Mapping[str, str], prepared: Any) -
     """Return the teacher's outputs for a batch of preprocessed inputs, by the names of the model's."""
     values = theirs.core(prepared, training=False)
     return {name: values[other] if isinstance(values, dict) else values for name, other in outputs.items()}
-
-
-def weights_digest(found: TeacherRun) -> str:
-    """Return the SHA-256 of the teacher's weights, or of those of all models whose mean it is."""
-    from dltool.model.backbones import digest
-
-    runs = [found.run] if found.config.data.final != "ensemble" else found.run.parts
-    return hashlib.sha256("".join(digest(run.best_weights) for run in runs).encode()).hexdigest()
 
 
 def refuse_other_preprocessing(built: "BuiltModel", theirs: "BuiltModel", raw: Mapping[str, np.ndarray]) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 from dltool.config.checks import target_of
 from dltool.config.explain_options import Asked, asked_of
 from dltool.config.outputs import OutputSpec, heads_of
+from dltool.config.presets import tokenizers
 from dltool.config.schema import Config
 from dltool.config.tasks import TargetFacts
 from dltool.data.dataset import Dataset, SplitName
@@ -96,18 +97,22 @@ def methods_of(config: Config, facts: Facts, built: BuiltModel, asked: Asked) ->
 def kind_of_input(config: Config, facts: Facts, built: BuiltModel) -> str:
     """Return "tabular" for columns, windows and vectors of numbers, "tokens" for indices of words, "maps" for all with
     places: images, audio, sequences of numbers; "arrays" for several of them. Raises ConfigError: none of these."""
+    if any(tokenizers(config)):
+        message = "texts whose tokens KerasHub makes cannot be explained"
+        raise ConfigError(message, "explain a model of words: TextVectorization and Embedding")
     if facts.has_columns or config.data.windows is not None:
         return "tabular"
-    kinds = {symbol.name: kind_of_array(built, symbol) for symbol in built.core.inputs}
+    kinds = {symbol.name: kind_of_array(config, built, symbol) for symbol in built.core.inputs}
     return next(iter(kinds.values())) if len(kinds) == 1 else "arrays"
 
 
-def kind_of_array(built: BuiltModel, symbol: Any) -> str:
+def kind_of_array(config: Config, built: BuiltModel, symbol: Any) -> str:
     """Return "tabular", "tokens" or "maps" for one input. Raises ConfigError: it has too many axes."""
     if indexing(built.core, symbol) and len(symbol.shape) == 2 and symbol.shape[1] != 1:
         return "tokens"
     if len(symbol.shape) <= 2:
-        return "tabular"
+        are_moments = all(each.input_shape == each.output_shape for each in built.preprocessors.values())
+        return "maps" if config.data.source.name == "audio" and are_moments else "tabular"
     if len(places_shape(symbol.shape[1:])) > MOST_AXES:
         words = f"examples of shape {shape_text(symbol.shape[1:])} have too many axes"
         raise ConfigError(f"nothing to explain: {words}", "explain a model of images or sequences")

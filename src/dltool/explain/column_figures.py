@@ -57,9 +57,10 @@ def importance_figure(name: str, title: str, found: Sequence[Importance], groups
 
 
 def bars(axes: Axes, names: Sequence[str], label: str) -> None:
-    """Name the bars of a figure from top to bottom, and its axis."""
+    """Name the bars of a figure from top to bottom, and its axis. Beside long names there is room for few numbers."""
     axes.set_yticks(range(len(names)), [fitting(name, LONGEST) for name in names])
     axes.set(ylim=(len(names) - 0.4, -0.6), xlabel=label)
+    axes.locator_params(axis="x", nbins=4)
     axes.grid(axis="y", visible=False)
 
 
@@ -139,12 +140,14 @@ def waterfall_figure(
             style: Any = {"color": BLUE} if value >= 0 else {"color": ORANGE, "hatch": HATCH}
             axes[0].barh(place, value, left=start, height=0.6, alpha=0.85, **style)
             axes[0].plot([end, end], [place, place + 1], color=INK, linewidth=0.8)
-            where: Any = {"xytext": (3, 0), "textcoords": "offset points", "va": "center", "fontsize": 8}
-            axes[0].annotate(f"{value:+.3g}", (max(start, end), place), **where)
+            # In the margin, which no line crosses.
+            where: Any = {"transform": axes[0].get_yaxis_transform(), "ha": "right", "va": "center", "fontsize": 8}
+            axes[0].text(1, place, f"{value:+.3g}", **where)
         axes[0].axvline(before, color=INK, linewidth=1.4, linestyle=":", zorder=0)
         axes[0].axvline(after, color=INK, linewidth=1, zorder=0)
         axes[0].use_sticky_edges = False
         axes[0].margins(x=0.2)
+        axes[0].grid(visible=False)
         bars(axes[0], [label for label, _ in steps], f"{score}: dotted the baseline, solid this example")
 
     return drawn(name, title, description, draw, size=(6.4, TOP + BAR * len(steps)))

@@ -79,9 +79,9 @@ def as_image(places: Places, values: np.ndarray) -> np.ndarray:
         return image[np.newaxis]
     if "frequency" not in axes_of(places):
         return image
+    # MelSpectrogram has frequencies as rows.
     layers = places.scores.question.config.data.preprocessing
-    # The one spectrogram of Keras that has moments as rows.
-    return (image.swapaxes(0, 1) if any(each.name == "STFTSpectrogram" for each in layers) else image)[::-1]
+    return (image.swapaxes(0, 1) if any(each.name == "Permute" for each in layers) else image)[::-1]
 
 
 def axes_of(places: Places) -> tuple[str, ...]:

@@ -85,8 +85,8 @@ class Scores:
         return self.run(inputs, None)[1]
 
     def scores_of(self, inputs: Tensors, entrances: Tensors, labels: Any) -> tuple[Any, Any, Any]:
-        """Return scores (rows,), how sure the model is of the labels (rows,), and all outputs (rows, numbers), or of a
-        class for each place, the share of the places of each class (rows, classes)."""
+        """Return scores (rows,), how sure the model is of the labels (rows,), and the share of the places of each class
+        (rows, classes), or all numbers (rows, numbers)."""
         score, outputs = self.outputs_of(inputs, entrances)
         names = self.question.target.class_names
         if not names:
@@ -97,7 +97,7 @@ class Scores:
         weights = self.weights_of(inputs, labels)
         picked = [tf.reduce_sum(weights * tf.gather(each, labels, axis=2, batch_dims=1), 1) for each in pairs]
         shares = tf.reduce_mean(tf.one_hot(self.predicted(outputs), len(names)), 1)
-        return picked[0], picked[1], outputs[:, 0] if self.places == 1 else shares
+        return picked[0], picked[1], shares
 
     def outputs_of(self, inputs: Tensors, entrances: Tensors | None) -> tuple[Any, Any]:
         """Return scores and outputs, (rows, places, numbers) of float32 each."""
@@ -177,16 +177,9 @@ class Scores:
         asked = np.full(count, self.question.label or 0, np.int32)
         if not target.class_names or self.question.label is not None:
             return asked
-        outputs = self.all_of(inputs, self.entrances(inputs), asked)[2]
-        if self.places > 1:
-            background = outputs.sum(0).argmax()
-            found = np.delete(outputs, background, axis=1).argmax(1)
-            found += found >= background
-            return np.asarray(np.where(outputs[np.arange(count), found] > 0, found, background), np.int32)
-        if outputs.shape[1] == 1:
-            (threshold,) = self.question.head.thresholds([]) or [0.5]
-            return (outputs[:, 0] > threshold).astype(np.int32)
-        return np.asarray(outputs.argmax(1), np.int32)
+        shares = self.all_of(inputs, self.entrances(inputs), asked)[2]
+        others = shares * (np.arange(shares.shape[1]) != shares.sum(0).argmax())
+        return np.asarray(np.where(others.any(1, keepdims=True), others, shares).argmax(1), np.int32)
 
     def function(self, what: str, arrays: Any) -> Any:
         """Return a method of this class as a compiled function, traced once for batches of any size if the model has

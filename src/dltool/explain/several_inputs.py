@@ -4,15 +4,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from dltool.evaluation.bootstrap import RESAMPLES
+from dltool.evaluation.bootstrap import resampled
 from dltool.evaluation.figures.figure import Figure, file_word
 from dltool.explain.asking import kind_of_array
 from dltool.explain.attributions import Attribution, attribution
 from dltool.explain.column_figures import sizes_figure
-from dltool.explain.contributions import TRAINING, ZEROS
 from dltool.explain.explained import Explained, Question
 from dltool.explain.maps import maps_beside, maps_by_class
-from dltool.explain.placing import places_of
+from dltool.explain.placing import TRAINING, ZEROS, places_of
 from dltool.explain.proofs import Places
 from dltool.explain.tokens import texts, words_of
 from dltool.text import joined
@@ -40,11 +39,8 @@ def explain_arrays(question: Question) -> tuple[Explained, ...]:
 def explained_inputs(places: Places, found: Attribution, how: dict[str, str]) -> Explained:
     """Return what a method says of each input: its share, and its places."""
     values = input_values(places, found)
-    shares = shares_of(values, places.scores.question.config.seed)
-    columns, order = (
-        (np.array(list(places.shapes)), values.mean(axis=0), *shares),
-        np.argsort(-shares[0], kind="stable"),
-    )
+    columns = np.array(list(places.shapes)), values.mean(axis=0), *shares_of(values, places.scores.question.config.seed)
+    order = np.argsort(-columns[2], kind="stable")
     rows = [dict(zip(ROW, row, strict=True)) for row in zip(*(each[order].tolist() for each in columns), strict=True)]
     words = joined(["{input} {share:.0%} ({low:.0%} to {high:.0%})".format(**row) for row in rows], "and")
     figures: list[Figure] = []
@@ -67,22 +63,20 @@ def input_values(places: Places, found: Attribution) -> np.ndarray:
     return np.stack([places.ends[1] - places.score(np.tile(kept, (len(places.valid), 1))) for kept in without], axis=1)
 
 
-def shares_of(values: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the mean size of each input's values (rows, inputs) as a share of all, with its 95 % interval over the
-    rows, (inputs,) each."""
-    sizes, generator = np.abs(values), np.random.default_rng(seed)
-    counts = generator.multinomial(len(sizes), np.full(len(sizes), 1 / len(sizes)), RESAMPLES)
-    shares = np.concatenate([sizes.sum(axis=0, keepdims=True), counts @ sizes])
-    shares /= np.maximum(shares.sum(axis=1, keepdims=True), 1e-12)
-    low, high = np.quantile(shares[1:], [0.025, 0.975], axis=0)
-    return shares[0], low, high
+def shares_of(values: np.ndarray, seed: int) -> list[np.ndarray]:
+    """Return the mean size of each input's values (rows, inputs) as a share of all, and both ends of its 95 % interval
+    over the rows, (inputs,) each."""
+    sums = np.concatenate([np.abs(values).sum(axis=0, keepdims=True), resampled(np.abs(values), seed)])
+    shares = sums / np.maximum(sums.sum(axis=1, keepdims=True), 1e-12)
+    return [shares[0], *np.quantile(shares[1:], [0.025, 0.975], axis=0)]
 
 
 def drawn(places: Places, found: Attribution, name: str) -> list[Figure]:
     """Draw the places of one input by its kind; a single number has nothing to draw."""
     alone = replace(places, shapes={name: places.shapes[name]}, valid=places.valid[:, places.spans[name]])
     part = replace(found, values=found.values[:, places.spans[name]])
-    kind = kind_of_array(places.scores.question.built, places.scores.symbols[name])
+    question = places.scores.question
+    kind = kind_of_array(question.config, question.built, places.scores.symbols[name])
     if kind == "maps":
         figures = [maps_beside(alone, [part]), *maps_by_class(alone, part)]
     elif kind == "tokens":
@@ -94,4 +88,6 @@ def drawn(places: Places, found: Attribution, name: str) -> list[Figure]:
         ranked = [f"{name} {at + 1}" for at in order.tolist()]
         figures = [sizes_figure("numbers", title, ranked, sizes[order], label)] if ranked else []
     word = f"{found.name}_{file_word(name)}"
-    return [replace(each, name=f"{each.name}_{word}", title=f"{each.title}, {name}") for each in figures]
+    return [
+        replace(each, name=f"{word}_{index}", title=f"{each.title}, {name}") for index, each in enumerate(figures, 1)
+    ]

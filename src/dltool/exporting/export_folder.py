@@ -33,11 +33,12 @@ DISTRIBUTIONS = {"ai_edge_litert": "ai-edge-litert"}
 
 @dataclass(frozen=True)
 class ExportSource:
-    """What exports are made from: the identity of the run, the model as it is evaluated, the models whose mean it is,
-    rows to check with, and the data, if it is there. `ranges` are those of arrays in training. `is_in_float32`: the run
-    evaluates the model with 16 bits, and the check with 32."""
+    """What exports are made from: the identity of the run and the digest of its weights, the model as it is evaluated,
+    the models whose mean it is, rows to check with, and the data, if it is there. `ranges` are those of arrays in
+    training. `is_in_float32`: the run evaluates the model with 16 bits, and the check with 32."""
 
     run: str
+    weights: str
     predictor: RawPredictor
     parts: list[BuiltModel]
     rows: CheckRows
@@ -80,6 +81,7 @@ def export_files(
         }
     record = {
         "run": source.run,
+        "weights": source.weights,
         "format": form,
         "precision": options.precision,
         "compared_with": precision,
@@ -182,10 +184,8 @@ def triton_files(signature: Mapping[str, Any], name: str, model: bytes) -> dict[
     def entry(each: Mapping[str, Any]) -> str:
         sizes = ", ".join(str(-1 if size is None else size) for size in each["shape"]) or "1"
         reshape = "" if each["shape"] else "\n    reshape: { shape: [ ] }"
-        dtype = TRITON_TYPES[each["dtype"]]
-        return (
-            f"  {{\n    name: {json.dumps(each['name'])}\n    data_type: {dtype}\n    dims: [ {sizes} ]{reshape}\n  }}"
-        )
+        text, dtype = json.dumps(each["name"], ensure_ascii=False), TRITON_TYPES[each["dtype"]]
+        return f"  {{\n    name: {text}\n    data_type: {dtype}\n    dims: [ {sizes} ]{reshape}\n  }}"
 
     inputs, outputs = (",\n".join(map(entry, signature[key])) for key in ("inputs", "outputs"))
     text = f"""\

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from dltool.errors import ConfigError
 from dltool.text import did_you_mean, joined, near
@@ -10,6 +11,8 @@ PRECISIONS = ("float32", "float16", "dynamic_int8", "int8")
 EXACT, COARSE = 1e-5, 5e-3
 """Tolerances of float32 and of 16 bits, as shares of an output's range."""
 ALLOWED_LOSS = 0.01
+Engine = Literal["auto", "tensorflow", "onnx"]
+"""What computes the model of a run; "auto" is its verified ONNX export, if it has one."""
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from dltool.data.facts import Facts
 from dltool.experiment.opening import best_model, recorded_kind
 from dltool.exporting.safe_names import safe_names
 from dltool.model.build import BuiltModel
-from dltool.model.columns import ColumnState
+from dltool.model.column_states import ColumnState
 from dltool.runs.files import Run
 
 
@@ -37,6 +37,11 @@ class Exportable:
     model: keras.Model
     inputs: tuple[ExportInput, ...]
     outputs: Mapping[str, str]
+
+    def __call__(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the outputs for tensors. No state changes: some random layers draw seeds that they do not use."""
+        with keras.StatelessScope():
+            return self.model(dict(inputs), training=False)  # type: ignore[no-any-return]
 
 
 def parts_of(run: Run, config: Config, facts: Facts) -> list[BuiltModel]:

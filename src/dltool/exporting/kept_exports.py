@@ -13,7 +13,7 @@ from dltool.exporting.export_options import PRECISIONS, ExportOptions
 from dltool.exporting.foreseen import CHECK, FILES
 from dltool.report.sections import ReportSection
 from dltool.runs.files import Run
-from dltool.runs.records import Count, Lenient, Number, read
+from dltool.runs.records import Count, Lenient, Number, Words, read
 
 SENTENCE = (
     "Each file was compared with the model on rows of the data and on rows made to be difficult. The largest "
@@ -42,6 +42,10 @@ class CheckRecord(Lenient):
     outputs: dict[str, CheckedOutput] = Field(default_factory=dict)
     bytes: Count | None = None
     latency: dict[str, CheckedLatency] = Field(default_factory=dict)
+    weights: str | None = None
+    sha256: dict[str, str] = Field(default_factory=dict)
+    tolerance: Number | None = None
+    compared_with: Words = ""
 
     @property
     def cells(self) -> dict[str, Any]:

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 from dltool.data.arrays.rows import Rows, text_array
-from dltool.evaluation.predictor import InputSchema, Predictor
+from dltool.evaluation.model_interface import InputSchema
+from dltool.evaluation.predictor import Predictor
 
 MISSING: Mapping[str, Any] = {"float32": "nan", "float64": "nan", "string": "", "int64": -(2**63)}
 """What stands for a missing value, by the type of a raw input."""

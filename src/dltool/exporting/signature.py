@@ -8,8 +8,9 @@ import numpy as np
 from dltool.config.outputs import heads_of
 from dltool.data.arrays.rows import Rows
 from dltool.data.dataset import Dataset
+from dltool.evaluation.model_interface import InputSchema, OutputSchema
 from dltool.evaluation.predictions import records
-from dltool.evaluation.predictor import InputSchema, OutputSchema, Predictor
+from dltool.evaluation.predictor import Predictor
 from dltool.evaluation.tasks import evaluators
 from dltool.exporting.exportable import Exportable
 from dltool.exporting.made_rows import MISSING
@@ -30,7 +31,7 @@ RULES = {
 def training_ranges(predictor: Predictor, dataset: Dataset | None) -> dict[str, list[float]]:
     """Return the least and the largest finite value of each array of numbers, in training rows that are spread evenly,
     all of them if they are at most MOST_READ values."""
-    found = {}
+    found: dict[str, list[float]] = {}
     for name, facts in predictor.facts.inputs.items():
         if dataset is not None and facts.column is None and facts.dtype != "string":
             rows = dataset.examples("train").inputs[name]

@@ -3,6 +3,7 @@
 A column becomes numbers in two steps. Its preprocessing (fill, scale, look up) is fixed once fitted and can be computed
 once for all rows. Its encoding (one-hot vectors, embeddings) is part of the trained model."""
 
+import base64
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,16 +16,17 @@ from dltool.data.arrays.window_rows import values_once
 from dltool.data.dates import DATE_PARTS, SECONDS_A_DAY
 from dltool.data.facts import InputFacts
 from dltool.data.scales import scale_of, signed_log
-
-ColumnState = Mapping[str, Any]
-"""The fitted state of a column as JSON: numbers by name; for texts and categories a list of words."""
+from dltool.errors import ConfigPath
+from dltool.model.column_states import ColumnState, counted
+from dltool.model.hub import tokenizer_files
+from dltool.model.tokenizers import make_tokenizer, tokens_of
 
 BEFORE_ALL_DATES = -(10**9)
 """Days; fits into int32, which Keras requires. A missing date is the smallest int64, which lies before."""
 
 
-def learn(column: ColumnType, rows: Rows) -> ColumnState:
-    """Return the state of `column`, fitted on the training `rows` alone."""
+def learn(column: ColumnType, rows: Rows, place: ConfigPath = ()) -> ColumnState:
+    """Return the state of `column`, whose config path is `place`, fitted on the training `rows` alone."""
     options = column.options
     if isinstance(options, NumberColumn):
         return learn_number(options, values_once(rows))
@@ -36,6 +38,9 @@ def learn(column: ColumnType, rows: Rows) -> ColumnState:
         return learn_category(options, rows)
     if isinstance(options, DateColumn):
         return learn_date(options, values_once(rows))
+    if isinstance(options, TextColumn) and options.preset is not None:
+        files = tokenizer_files(options.preset, (*place, column.name, "preset"))
+        return {name: base64.b64encode(content).decode() for name, content in files.items()}
     if isinstance(options, TextColumn):
         return learn_text(options, rows)
     return {}
@@ -92,14 +97,6 @@ def category_state(options: CategoryColumn, counts: Mapping[str, int]) -> Column
     return state
 
 
-def counted(rows: Rows) -> dict[str, int]:
-    if isinstance(rows, Coded):
-        counts = np.bincount(values_once(rows.codes).ravel(), minlength=len(rows.values))
-        return {str(text): int(count) for text, count in zip(rows.values, counts, strict=True) if count}
-    texts, numbers = np.unique(values_once(rows).astype(str), return_counts=True)
-    return dict(zip(map(str, texts), map(int, numbers), strict=True))
-
-
 def learn_date(options: DateColumn, seconds: np.ndarray) -> ColumnState:
     present = seconds[seconds // SECONDS_A_DAY > BEFORE_ALL_DATES]
     fill = int(np.median(present)) if len(present) else 0
@@ -144,6 +141,9 @@ def prepare(column: ColumnType, state: ColumnState, raw: Any, title: str) -> Any
         return preprocess_category(options, state, raw, title)
     if isinstance(options, DateColumn):
         return preprocess_date(options, state, raw)
+    if isinstance(options, TextColumn) and options.preset is not None:
+        files = {name: base64.b64decode(content) for name, content in state.items()}
+        return tokens_of(make_tokenizer(files, (), f"{title}_tokens"), raw, options.length or 0)
     if isinstance(options, TextColumn):
         layer = vectorization(options, f"{title}_words")
         words, weights = list(state["vocabulary"]), state.get("weights")

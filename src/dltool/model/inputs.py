@@ -16,7 +16,8 @@ from dltool.data.arrays.rows import Rows
 from dltool.data.facts import Facts
 from dltool.errors import ConfigError, ConfigPath, Problem, RunError
 from dltool.model.apply import Applied, Names, Placed, apply_layer
-from dltool.model.columns import ColumnState, encode, is_vector, learn, prepare
+from dltool.model.column_states import ColumnState
+from dltool.model.columns import encode, is_vector, learn, prepare
 from dltool.model.keras_objects import KERAS_ERRORS, TooManyParametersError, plain_message
 from dltool.model.preprocessing import PreprocessingState, build_preprocessing, layer_state, learns
 from dltool.text import shape_text
@@ -107,7 +108,7 @@ def preprocess_several(
             continue
         if fitted is None:
             assert training is not None
-            states[name] = learn(found.column, training[name])
+            states[name] = learn(found.column, training[name], place)
         elif name in fitted.columns:
             states[name] = fitted.columns[name]
         else:

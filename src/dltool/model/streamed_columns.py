@@ -12,7 +12,8 @@ from dltool.data.arrays.rows import Coded, Rows
 from dltool.data.dataset import Dataset
 from dltool.data.dates import DATE_PARTS, SECONDS_A_DAY
 from dltool.data.scales import signed_log, spread_or_one
-from dltool.model.columns import BEFORE_ALL_DATES, ColumnState, category_state
+from dltool.model.column_states import ColumnState
+from dltool.model.columns import BEFORE_ALL_DATES, category_state
 from dltool.model.inputs import Fitted
 
 BITS = 16

@@ -8,7 +8,7 @@ from dltool.config.columns import CategoryColumn, ColumnType, NumberColumn
 from dltool.data.arrays.rows import Coded, Rows
 from dltool.data.arrays.window_rows import values_once
 from dltool.data.split.by_column import is_missing
-from dltool.model.columns import ColumnState, counted
+from dltool.model.column_states import ColumnState, counted
 from dltool.text import and_more, number, plural, quoted
 
 SHOWN = 5

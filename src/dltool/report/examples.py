@@ -17,7 +17,8 @@ from dltool.data.dataset import Dataset
 from dltool.data.facts import Facts, InputFacts
 from dltool.data.split.at_random import first_of_each_class
 from dltool.model.build import BuiltModel
-from dltool.model.columns import ColumnState, categories
+from dltool.model.column_states import ColumnState
+from dltool.model.columns import categories
 from dltool.report.mask_views import mask_views
 from dltool.text import data_number, shape, shortened
 from dltool.text import numbers as numbers_text

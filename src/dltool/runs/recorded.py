@@ -1,6 +1,7 @@
 """The config, the data and the machine of a run as it recorded them: verified, and compared with those of today."""
 
 import glob
+import hashlib
 import math
 import os
 import re
@@ -25,7 +26,7 @@ from dltool.errors import ConfigError, DataError, DltoolError, Position, Problem
 from dltool.machine import describe_machine
 from dltool.runs.files import Run, digest
 from dltool.runs.records import DataRecord, InputRecord, RecordedPart, RunRecord, TargetRecord, in_sentence, read_record
-from dltool.text import listed, plural
+from dltool.text import listed, os_words, plural
 
 LOCATION = r"data\.(source|validation|test)\.([a-z0-9_]+\.path(\[\d+\])?|sql\.url|arrays\.[xy])"
 SOURCE_PATH = re.compile(LOCATION)
@@ -115,6 +116,19 @@ def recorded_config(
     )
     # A run trained on a DataFrame holds it, wherever the run has moved.
     return config if run.own_table is None else with_table_at(config, str(run.own_table))
+
+
+def weights_digest(run: Run, config: Config) -> str:
+    """Return the SHA-256 of the best weights of a run, or of those of all models whose mean it is. Raises RunError:
+    weights are missing."""
+    digests = []
+    for each in run.parts if config.data.final == "ensemble" else [run]:
+        try:
+            with each.best_weights.open("rb") as file:
+                digests.append(hashlib.file_digest(file, "sha256").hexdigest())
+        except OSError as error:
+            raise RunError(f"{each.best_weights} cannot be read: {os_words(error)}") from None
+    return hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
 def are_paths(*values: Any) -> bool:

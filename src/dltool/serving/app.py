@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 
 from dltool import __version__
 from dltool.errors import DltoolError
+from dltool.exporting.export_options import Engine
 from dltool.runs.files import encode_json
 from dltool.serving import protocol_v1, protocol_v2, uploads
 from dltool.serving.counters import Counters
@@ -70,10 +71,18 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
 class Service:
     """The models that a server hosts, by name, and whether it takes requests."""
 
-    def __init__(self, paths: Sequence[Path], limits: Limits, *, follows: bool, note: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        limits: Limits,
+        engine: Engine = "auto",
+        *,
+        follows: bool,
+        note: Callable[[str], None],
+    ) -> None:
         """Load the models, whose names differ. Raises as :class:`Host`."""
         self.limits, self.follows, self.note, self.counters = limits, follows, note, Counters()
-        hosts = [Host(path, limits, self.counters) for path in paths]
+        hosts = [Host(path, limits, self.counters, engine, is_beside=path != paths[0]) for path in paths]
         self.hosts: Mapping[str, Host] = {host.model.name: host for host in hosts}
         self.is_ready = False
         self.when_ready: Callable[[], None] = lambda: None
@@ -103,6 +112,7 @@ class Service:
             {
                 "name": host.model.name,
                 "version": host.model.version,
+                "engine": host.model.predictor.engine,
                 "rows": request_schema(host.model)["properties"]["rows"],
                 "files": uploads.kind_of(host.model),
                 "outputs": [
@@ -176,7 +186,9 @@ def add_page(app: FastAPI, service: Service) -> None:
     @app.get("/health")
     async def health() -> Response:
         models = {name: host.model.version for name, host in service.hosts.items()}
-        return readiness(service, {"status": "ready" if service.is_ready else "ending", "models": models})
+        engines = {name: host.model.predictor.engine for name, host in service.hosts.items()}
+        status = "ready" if service.is_ready else "ending"
+        return readiness(service, {"status": status, "models": models, "engines": engines})
 
     @app.get("/models")
     async def models() -> Response:

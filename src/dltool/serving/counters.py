@@ -1,8 +1,12 @@
 """What a server counts, in the form that Prometheus reads."""
 
 import os
+from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
+
+if TYPE_CHECKING:
+    from dltool.serving.served import Served
 
 SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)
 ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 1024, 10_000)
@@ -16,7 +20,7 @@ def forget(process: int | None) -> None:
 
 
 class Counters:
-    """Requests by route and status, and their seconds; rows and sizes of batches by model and run."""
+    """Requests by route and status, and their seconds; rows by model, run and engine; sizes of batches by model."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -26,7 +30,7 @@ class Counters:
         self.seconds = Histogram(
             "dltool_request_seconds", "Seconds of a request", ["route"], buckets=SECONDS, registry=self.registry
         )
-        self.rows = Counter("dltool_rows", "Predicted rows", ["model", "run"], registry=self.registry)
+        self.rows = Counter("dltool_rows", "Predicted rows", ["model", "run", "engine"], registry=self.registry)
         self.batches = Histogram(
             "dltool_batch_rows", "Rows of a batch", ["model"], buckets=ROWS, registry=self.registry
         )
@@ -42,9 +46,9 @@ class Counters:
         self.requests.labels(route, str(status)).inc()
         self.seconds.labels(route).observe(seconds)
 
-    def count_batch(self, model: str, run: str, rows: int) -> None:
-        self.rows.labels(model, run).inc(rows)
-        self.batches.labels(model).observe(rows)
+    def count_batch(self, model: "Served", rows: int) -> None:
+        self.rows.labels(model.name, model.version, model.predictor.engine).inc(rows)
+        self.batches.labels(model.name).observe(rows)
 
     def text(self) -> bytes:
         """Return the counts in Prometheus's text format, those of all worker processes."""

@@ -10,7 +10,8 @@ import numpy as np
 
 from dltool.data.arrays.rows import Rows, coded
 from dltool.errors import DltoolError
-from dltool.evaluation.predictor import InputSchema
+from dltool.evaluation.model_interface import InputSchema
+from dltool.exporting.export_options import Engine
 from dltool.runs.directory import open_run
 from dltool.serving.batching import Batcher
 from dltool.serving.counters import Counters
@@ -26,16 +27,18 @@ EXPLAINING = threading.Lock()
 class Host:
     """One model by name. What it answers with may be replaced at any time between two batches."""
 
-    def __init__(self, path: Path, limits: Limits, counters: Counters) -> None:
-        """Load and warm the best model of the run at `path`. Raises as :func:`served`."""
-        self.path, self.limits, self.counters = path, limits, counters
-        self.model = warmed(served(path, limits))
+    def __init__(
+        self, path: Path, limits: Limits, counters: Counters, engine: Engine = "auto", *, is_beside: bool = False
+    ) -> None:
+        """Load and warm the best model of the run at `path`. Arguments and errors are those of :func:`served`."""
+        self.path, self.limits, self.counters, self.engine = path, limits, counters, engine
+        self.model = warmed(served(path, limits, engine, is_beside=is_beside))
         waiting = counters.waiting.labels(self.model.name)
         self.batcher: Batcher[Query, Answer] = Batcher(self.answers, limits, waiting.set)
 
     def answers(self, questions: Sequence[Query]) -> Sequence[Answer | BaseException]:
         model = self.model
-        self.counters.count_batch(model.name, model.version, sum(each.rows for each in questions))
+        self.counters.count_batch(model, sum(each.rows for each in questions))
         return model.answers(questions)
 
     async def ask(self, question: Query) -> Answer:
@@ -68,7 +71,7 @@ class Host:
         run = open_run(self.path)
         if run.path.resolve() == self.model.run.path.resolve() or not run.is_complete():
             return None
-        found = warmed(served(run.path, self.limits))
+        found = warmed(served(run.path, self.limits, self.engine, is_beside=True))
         if interface(found) != interface(self.model):
             raise Refused(409, f"{run.path} takes or gives something else than {self.model.run.path}")
         return found
@@ -113,4 +116,4 @@ async def follow(hosts: Sequence[Host], note: Callable[[str], None]) -> None:
                 continue
             if found is not None:
                 host.model = found
-                note(f"{found.run.path} answers now")
+                note(f"{found.run.path} answers now, computed by {found.predictor.engine}")

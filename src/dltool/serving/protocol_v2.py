@@ -19,7 +19,7 @@ from dltool.serving.served import Answer, Query, Served
 from dltool.text import quoted
 
 if TYPE_CHECKING:
-    from dltool.evaluation.predictor import InputSchema
+    from dltool.evaluation.model_interface import InputSchema
 
 LENGTH = "inference-header-content-length"
 """The header with the bytes of JSON before the bytes of tensors."""
@@ -84,7 +84,7 @@ def metadata(model: Served) -> dict[str, Any]:
     return {
         "name": model.name,
         "versions": [model.version],
-        "platform": "dltool_keras",
+        "platform": f"dltool_{model.predictor.engine}",
         "inputs": inputs,
         "outputs": outputs,
     }

@@ -28,7 +28,7 @@ from dltool.serving.limits import Refused
 from dltool.text import counted, did_you_mean, listed, near
 
 if TYPE_CHECKING:
-    from dltool.evaluation.predictor import InputSchema
+    from dltool.evaluation.model_interface import InputSchema
 
 MOST_SHOWN = 50
 """Problems of one request, and names in a message."""

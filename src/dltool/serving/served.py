@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pydantic import TypeAdapter
@@ -17,17 +17,21 @@ from dltool.data.new_data import NewExamples
 from dltool.errors import ConfigError, DataError
 from dltool.evaluation.figures.figure import Figure
 from dltool.evaluation.kept_distributions import DISTRIBUTIONS, described_inputs, read_kept
+from dltool.evaluation.model_interface import ModelInterface
 from dltool.evaluation.predictions import records
-from dltool.evaluation.predictor import Predictor
 from dltool.experiment.opening import best_predictor, recorded_kind
 from dltool.experiment.refusals import require_code
-from dltool.model.build import BuiltModel
+from dltool.exporting.export_options import Engine
+from dltool.exporting.onnx_predictor import OnnxPredictor, export_for
 from dltool.model.unusual_values import FAR
 from dltool.runs.directory import open_run
 from dltool.runs.files import Run
 from dltool.serving.limits import Limits, Refused
 from dltool.serving.row_schema import request_type
 from dltool.text import data_number
+
+if TYPE_CHECKING:
+    from dltool.model.build import BuiltModel
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,7 @@ class Served:
     `ranges` are those of what describes its arrays, in training; `request` is the type of what it takes as JSON."""
 
     run: Run
-    predictor: Predictor
+    predictor: ModelInterface
     ranges: Mapping[str, tuple[float, float]]
     request: TypeAdapter[Any]
 
@@ -76,7 +80,7 @@ class Served:
         return data.windows is None and (bool(self.predictor.types) or data.source.name == "text")
 
     @cached_property
-    def explainable(self) -> BuiltModel:
+    def explainable(self) -> "BuiltModel":
         """The same model once more, for explanations: their proofs change its weights for a while."""
         built = best_predictor(self.run, self.predictor.config, self.predictor.facts).built
         return replace(built, heads=heads_of(self.predictor.config))
@@ -221,12 +225,19 @@ def unreadable(error: DataError) -> Refused:
     return Refused(422, "the request is not what the model takes", problems)
 
 
-def served(path: Path, limits: Limits) -> Served:
-    """Load the best model of the run at `path`. Raises RunError: it is damaged, or has no model."""
+def served(path: Path, limits: Limits, engine: Engine = "auto", *, is_beside: bool = False) -> Served:
+    """Load the best model of the run at `path`. The threads of TensorFlow are left as they are, if it `is_beside`
+    another model. Raises RunError: it is damaged, or has no model; and as
+    :func:`dltool.exporting.onnx_predictor.export_for`."""
     run = open_run(path)
     require_code(run, f"serve {run.path}")
     config, facts = recorded_kind(run)
-    predictor = best_predictor(run, config, facts)
+    files, _ = export_for(run, config, facts, engine)
+    predictor: ModelInterface
+    if files is None:
+        predictor = best_predictor(run, config, facts, is_beside)
+    else:
+        predictor = OnnxPredictor(run, config, facts, files)
     request = request_type(predictor.inputs, predictor.types, config.data, limits.rows)
     ranges = {} if predictor.types else ranges_of(run)
     return Served(run, predictor, ranges, request)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import uvicorn
 
 from dltool.errors import MachineError
+from dltool.exporting.export_options import Engine
 from dltool.serving.limits import Limits
 from dltool.text import os_words
 
@@ -34,13 +35,16 @@ Note = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Setup:
-    """What a server serves: runs by the name of their models. `key` is what requests must name, if anything."""
+    """What a server serves: runs by the name of their models. `key` is what requests must name, if anything. `notes`
+    say why TensorFlow computes some of them."""
 
     paths: Mapping[str, Path]
     limits: Limits
     follows: bool = False
     key: str | None = None
     allow_code: Sequence[Path] = ()
+    engine: Engine = "auto"
+    notes: Sequence[str] = ()
 
 
 class Server(uvicorn.Server):
@@ -116,7 +120,7 @@ def loaded(setup: Setup, note: Note) -> "Service":
     # The process that watches over workers needs no TensorFlow.
     from dltool.serving.app import Service
 
-    return Service([*setup.paths.values()], setup.limits, follows=setup.follows, note=note)
+    return Service([*setup.paths.values()], setup.limits, setup.engine, follows=setup.follows, note=note)
 
 
 def serve_here(setup: Setup, service: "Service", door: socket.socket, ready: Callable[[], None]) -> None:
