@@ -30,7 +30,7 @@ def tried(cluster: Cluster) -> tuple[list[Any], list[float]]:
 
     Raises MachineError: some have not come, a port is closed, or the workers differ; ConfigError: the addresses differ;
     WorkerLost: another worker failed."""
-    with meeting_of(cluster, WAIT) as meeting:
+    with meeting_of(cluster, WAIT, "try the network") as meeting:
         refuse_closed_ports(meeting)
         import_keras()
         from dltool.training.numerics import pin
