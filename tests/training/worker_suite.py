@@ -184,9 +184,9 @@ def counted_sums() -> list[int]:
 def once(make: Any) -> Any:
     made: list[Any] = []
 
-    def strategy(**options: Any) -> Any:
+    def strategy(*arguments: Any, **options: Any) -> Any:
         if not made:
-            made.append(make(**options))
+            made.append(make(*arguments, **options))
         return made[0]
 
     return strategy
