@@ -6,6 +6,7 @@ writes `FOLDER/RANK.json`: of each case its history, digests of what all workers
 one. The chief also writes the weights."""
 
 import json
+import socket
 import sys
 from pathlib import Path
 from typing import Any
@@ -140,7 +141,10 @@ def trained(meeting: Any, name: str, pace: int, start: Any = None) -> tuple[dict
 def main(folder: Path, addresses: str, rank: int) -> None:
     import tensorflow as tf
 
-    # A process joins once.
+    from dltool.training import team
+
+    # A process joins once; then TensorFlow has its port.
+    team.listener = lambda *_: socket.socket()
     tf.distribute.MultiWorkerMirroredStrategy = once(tf.distribute.MultiWorkerMirroredStrategy)
     sizes = counted_sums()
     cluster = cluster_of(addresses, rank, {})
