@@ -1,25 +1,34 @@
 """What the tests share: the command line in this process, and golden files."""
 
+import functools
 import gc
 import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pytest
+import typer.main
 from hypothesis import HealthCheck, settings
+from tests.in_process import without_drawing
 
 from dltool import cli
 from dltool.environment import EXPRESSIONS
 from dltool.imports import SELDOM, prefer_onednn
+from dltool.runs.files import digest
+
+if TYPE_CHECKING:
+    import keras
 
 # As in every process of dltool. TensorFlow reads the first when it is imported.
 prefer_onednn()
 gc.set_threshold(*SELDOM)
 # This process is not dltool's own: it trains many models, all with the same number of threads.
 vars(cli)["begin_own_process"] = prefer_onednn
+# It makes the command line anew for each command, which takes as long as most of them.
+vars(typer.main)["get_command"] = functools.cache(typer.main.get_command)
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -46,6 +55,25 @@ def pinned_threads() -> None:
         pin(0)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_weights() -> None:
+    """Let a process of its own check only weights that this process has not written: it takes 0.2 seconds to start."""
+    if "tensorflow" in sys.modules:
+        from dltool.model import saving
+
+        save, check, known = saving.save_weights, saving.refuse_damaged, set[str]()
+
+        def saved(core: "keras.Model", path: Path) -> None:
+            save(core, path)
+            known.add(digest(path.read_bytes()))
+
+        def checked(path: Path, *, is_signed: bool = True) -> None:
+            if digest(path.read_bytes()) not in known:
+                check(path, is_signed=is_signed)
+
+        vars(saving).update(save_weights=saved, refuse_damaged=checked)
+
+
 @pytest.fixture(autouse=True)
 def forgotten_environment() -> None:
     """Let no test conceal what another one has read from the environment: a process has one command."""
@@ -64,20 +92,6 @@ class Outcome:
 @pytest.fixture
 def draws() -> None:
     """Tests that ask for it get figures, baselines and reports, which take a second."""
-
-
-def without_drawing(monkeypatch: pytest.MonkeyPatch) -> None:
-    from dltool.commands import evaluate
-    from dltool.experiment import finishing, new_training, resuming
-    from dltool.experiment.assessing import assessed
-
-    def undrawn(config: Any, dataset: Any, built: Any, examples: Any, warn: Any, *parts: Any) -> Any:
-        return assessed(config, dataset, built, examples, None, *parts)
-
-    for module in (finishing, evaluate):
-        monkeypatch.setattr(module, "assessed", undrawn)
-    for module in (new_training, resuming):
-        monkeypatch.setattr(module, "report_of_training", lambda *_: None)
 
 
 @pytest.fixture

@@ -43,6 +43,7 @@ TIGHT = [
 `compose(PoissonSampledDpEvent(rate, GaussianDpEvent(noise)), steps)`; at rate 1 the Gaussian event alone."""
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize(("rate", "noise", "steps", "tight"), TIGHT)
 def test_epsilon_is_never_below_the_tight_one_and_not_far_above_where_it_is_of_use(rate, noise, steps, tight):
     found = epsilon_of(rate, noise, steps, 1e-5)

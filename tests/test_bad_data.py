@@ -107,13 +107,17 @@ def test_the_same_data_for_training_and_test_is_warned_about(name, text, files, 
 @pytest.mark.parametrize(
     ("text", "files", "changes"),
     [
-        (TABLE, PEOPLE, {"people.csv": with_row(4, "70,clerk,yes")}),
-        (TABLE, PEOPLE, {"people.csv": table([*PEOPLE["people.csv"].decode().splitlines()[1:], "70,clerk,yes"])}),
-        (PICTURES, FOLDERS, {"images/a/3.png": encoded(pixels(4, 5, seed=999))}),
-        (SOUNDS, tones(), {"sounds/low/3.wav": sound(np.zeros(80))}),
-        (TEXTS, WORDS, {"texts/good/3.txt": b"another word"}),
+        pytest.param(TABLE, PEOPLE, {"people.csv": with_row(4, "70,clerk,yes")}, id="cell"),
+        pytest.param(
+            *(TABLE, PEOPLE),
+            {"people.csv": table([*PEOPLE["people.csv"].decode().splitlines()[1:], "70,clerk,yes"])},
+            id="row",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(PICTURES, FOLDERS, {"images/a/3.png": encoded(pixels(4, 5, seed=999))}, id="image"),
+        pytest.param(SOUNDS, tones(), {"sounds/low/3.wav": sound(np.zeros(80))}, id="sound", marks=pytest.mark.slow),
+        pytest.param(TEXTS, WORDS, {"texts/good/3.txt": b"another word"}, id="text", marks=pytest.mark.slow),
     ],
-    ids=["cell", "row", "image", "sound", "text"],
 )
 def test_data_that_has_changed_since_the_run_is_refused(text, files, changes, folder, dltool) -> None:
     write(folder, text, files)

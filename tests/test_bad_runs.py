@@ -35,7 +35,7 @@ def trained(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("trained")
     write_data(folder)
     (folder / "example.yaml").write_text(CONFIG, encoding="utf-8")
-    assert command("train", folder / "example.yaml", "--runs", folder / "runs", "--quiet") == 0
+    assert command("train", folder / "example.yaml", "--runs", folder / "runs", "--quiet", draws=True) == 0
     return folder
 
 
@@ -359,7 +359,7 @@ def test_a_full_disk_keeps_the_old_checkpoints(ending, run, dltool, check_messag
     assert dltool("resume", run, "--epochs", "4").code == 0
 
 
-@pytest.mark.parametrize("error", [errno.EROFS, errno.EACCES])
+@pytest.mark.parametrize("error", [errno.EROFS, pytest.param(errno.EACCES, marks=pytest.mark.slow)])
 def test_a_folder_that_cannot_be_written_is_found_before_training(error, run, dltool, monkeypatch) -> None:
     open_, mkdir = os.open, os.mkdir
 
@@ -407,7 +407,7 @@ def test_a_completed_run_that_cannot_be_written_is_complete_all_the_same(complet
     assert "is complete: nothing to do" in outcome.stdout
 
 
-@pytest.mark.parametrize("options", [(), ("--json",)])
+@pytest.mark.parametrize("options", [pytest.param((), marks=pytest.mark.slow), ("--json",)])
 def test_a_run_that_cannot_be_written_is_evaluated_with_a_warning(completed, dltool, monkeypatch, options) -> None:
     expected = json.loads((completed / "results.json").read_text("utf-8"))["test"]
     refuse_writing(monkeypatch)

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from _pytest.mark import ParameterSet
 from tests.small_configs import TINY
 
 from dltool import __version__
@@ -18,12 +19,17 @@ DLTOOL = [sys.executable, "-m", "dltool"]
 CONFIGS = Path(__file__).parents[1] / "configs"
 
 
+def slow(*values: object) -> ParameterSet:
+    return pytest.param(*values, marks=pytest.mark.slow)
+
+
 def run(*arguments: str, **options) -> subprocess.CompletedProcess[str]:
     return subprocess.run([*DLTOOL, *arguments], capture_output=True, text=True, timeout=120, check=False, **options)
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["check", str(CONFIGS / "mnist.yaml")], ["describe", "Dense"], ["schema"]]
+    "arguments",
+    [slow(["--help"]), ["check", str(CONFIGS / "mnist.yaml")], slow(["describe", "Dense"]), slow(["schema"])],
 )
 def test_light_commands_do_not_import_tensorflow(arguments) -> None:
     outcome = subprocess.run(
@@ -62,7 +68,10 @@ def test_a_wrong_command_line_is_exit_code_2(arguments, dltool) -> None:
     assert "Usage:" in outcome.stderr
 
 
-@pytest.mark.parametrize("command", ["--help", "train --help", "--version", "init digits", "schema", "describe Dense"])
+@pytest.mark.parametrize(
+    "command",
+    ["--help", slow("train --help"), slow("--version"), slow("init digits"), "schema", slow("describe Dense")],
+)
 def test_a_pipe_that_nobody_reads_is_no_failure(command) -> None:
     reader, writer = os.pipe()
     os.close(reader)
@@ -76,7 +85,7 @@ def test_the_version_is_that_of_the_package(dltool) -> None:
     assert (outcome.code, outcome.stdout) == (0, f"dltool {__version__}\n")
 
 
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+@pytest.mark.parametrize("shell", ["bash", slow("zsh"), slow("fish")])
 def test_a_shell_completes_commands(shell) -> None:
     code = "import sys; sys.argv[0] = 'dltool'; from dltool.__main__ import main; main()"
 
@@ -106,7 +115,7 @@ def test_data_in_place_of_a_config_is_told_how_to_become_one(dltool, tmp_path, m
     assert "no such file" in dltool("train", "absent.csv").stderr
 
 
-@pytest.mark.parametrize("command", ["schema", "describe Dense"])
+@pytest.mark.parametrize("command", ["schema", slow("describe Dense")])
 def test_a_reader_that_has_enough_is_no_failure(command) -> None:
     script = f"{sys.executable} -m dltool {command} | true; exit ${{PIPESTATUS[0]}}"
     outcome = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
@@ -121,10 +130,16 @@ def test_results_that_cannot_be_written_are_exit_code_5(stdout) -> None:
     assert "Traceback" not in outcome.stderr
 
 
-@pytest.mark.parametrize("stderr", ["2>&-", "2> /dev/full"])
 @pytest.mark.parametrize(
-    ("arguments", "code"),
-    [(["check", "example.yaml"], 0), (["check", "example.yaml", "--set", "seed=x"], 2), (["chekc"], 2)],
+    ("stderr", "arguments", "code"),
+    [
+        slow("2>&-", ["check", "example.yaml"], 0),
+        slow("2> /dev/full", ["check", "example.yaml"], 0),
+        ("2>&-", ["check", "example.yaml", "--set", "seed=x"], 2),
+        ("2> /dev/full", ["check", "example.yaml", "--set", "seed=x"], 2),
+        slow("2>&-", ["chekc"], 2),
+        slow("2> /dev/full", ["chekc"], 2),
+    ],
 )
 def test_messages_that_cannot_be_written_change_nothing(arguments, code, stderr, tmp_path) -> None:
     (tmp_path / "example.yaml").write_text(TINY, encoding="utf-8")
@@ -135,7 +150,8 @@ def test_messages_that_cannot_be_written_change_nothing(arguments, code, stderr,
     assert "seed" not in outcome.stdout
 
 
-@pytest.mark.parametrize("stderr", ["2>&-", pytest.param("2> /dev/full", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("stderr", ["2>&-", "2> /dev/full"])
 def test_a_training_whose_messages_cannot_be_written_is_completed(stderr, tmp_path) -> None:
     (tmp_path / "example.yaml").write_text(TINY, encoding="utf-8")
     script = f"{sys.executable} -m dltool train example.yaml {stderr}"
@@ -167,7 +183,8 @@ def test_an_encoding_that_lacks_characters_is_no_trouble(encoding, tmp_path) -> 
 
 
 @pytest.mark.parametrize(
-    "variables", [{"LANG": "C", "LC_ALL": "C"}, {"NO_COLOR": "1"}, {"TERM": "dumb"}, {"COLUMNS": "40"}]
+    "variables",
+    [{"LANG": "C", "LC_ALL": "C", "COLUMNS": "40"}, slow({"NO_COLOR": "1"}), slow({"TERM": "dumb"})],
 )
 def test_unusual_environments_are_no_trouble(variables, tmp_path) -> None:
     (tmp_path / "größe.yaml").write_text(TINY, encoding="utf-8")
@@ -183,7 +200,7 @@ def test_hostile_text_is_shown_and_not_obeyed(dltool, tmp_path, monkeypatch) -> 
     assert 'unknown activation "[/foo]\\x1b[31m\\x202e"' in outcome.stderr
 
 
-@pytest.mark.parametrize("terminal", ["xterm-256color", pytest.param("dumb", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("terminal", ["xterm-256color", slow("dumb")])
 def test_a_terminal_gets_a_live_line_and_a_dumb_one_does_not(terminal, tmp_path) -> None:
     (tmp_path / "example.yaml").write_text(TINY, encoding="utf-8")
     main, other = pty.openpty()

@@ -140,7 +140,7 @@ def build(name: str, folder: Path) -> Any:
     return new_experiment(dataset.in_force(checked_with(document, dataset.facts)), dataset).built
 
 
-LARGE = ("lite0", "transfer")
+LARGE = ("lite0", "transfer", "cifar10-resnet20")
 
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow) if n in LARGE else n for n in CASES])

@@ -3,10 +3,20 @@ import os
 import socket
 import stat
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
-from dltool.durable_files import TEMPORARY_PREFIX, atomic_path, atomic_write, open_file, read_file, remove_temporaries
+from dltool.durable_files import (
+    TEMPORARY_PREFIX,
+    atomic_path,
+    atomic_write,
+    only_writer,
+    open_file,
+    read_file,
+    remove_temporaries,
+    replace_folder,
+)
 from dltool.errors import MachineError, RunError
 
 
@@ -147,3 +157,23 @@ def test_a_folder_that_is_a_link_is_not_followed(tmp_path):
 def test_a_path_out_of_the_root_is_refused(tmp_path, relative):
     with pytest.raises(RunError, match="not a path inside it"):
         open_file(tmp_path, relative)
+
+
+def test_what_a_killed_writer_of_a_folder_left_is_removed_by_the_next(tmp_path):
+    for name in (".tmp-0123abcd-onnx", ".tmp-0123abcd-litert", "onnx"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "half").write_bytes(b"old")
+    replace_folder(tmp_path / "onnx", {"a/b": b"new"}, tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".tmp-0123abcd-litert", "onnx"]
+    assert [path.name for path in (tmp_path / "onnx").rglob("*")] == ["a", "b"]
+
+
+def test_a_folder_is_replaced_when_no_other_writer_is_at_work_beside_it(tmp_path):
+    with only_writer(tmp_path) as is_only:
+        waiting = Thread(target=replace_folder, args=(tmp_path / "onnx", {"a": b"new"}, tmp_path))
+        waiting.start()
+        waiting.join(0.1)
+        assert is_only
+        assert not list(tmp_path.iterdir())
+    waiting.join(10)
+    assert (tmp_path / "onnx" / "a").read_bytes() == b"new"

@@ -1,6 +1,7 @@
 """How the workers of a cluster come together, agree, and notice who is gone."""
 
 import contextlib
+import os
 import socket
 import threading
 import time
@@ -11,6 +12,7 @@ import pytest
 
 from dltool import meeting
 from dltool.config.cluster import Cluster
+from dltool.console.capture import captured_chatter
 from dltool.console.local_workers import free_ports
 from dltool.errors import ConfigError, DataError, DltoolError, MachineError, WorkerLost
 from dltool.meeting import Meeting, meeting_of
@@ -175,3 +177,15 @@ def test_a_silent_worker_is_lost(frozen: None):
     found = all_of(clusters(2), [waiting, waiting])
     assert any("has been silent for" in str(each) for each in found)
     assert all(isinstance(each, WorkerLost) for each in found)
+
+
+def test_a_process_that_does_not_end_by_itself_says_why_on_the_terminal(monkeypatch: pytest.MonkeyPatch, capfd):
+    codes: list[int] = []
+    monkeypatch.setattr(os, "_exit", codes.append)
+    met = Meeting(Cluster(("a:1", "b:1"), 0), {})
+    met.reason = "worker 1 of 2 was lost"
+    with captured_chatter():
+        met.give_up()
+        assert codes == [8]
+        assert "error: worker 1 of 2 was lost\n  start all workers again" in capfd.readouterr().err
+    met.is_over = True

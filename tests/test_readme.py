@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import pytest
 from tests.docs.pages import ROOT, Block, blocks
 from tests.docs.shell import segments, shape_of
 
@@ -15,6 +16,7 @@ def shown(after: str, language: str) -> Block:
     return next(block for block in blocks(README) if block.language == language and block.start > position)
 
 
+@pytest.mark.slow
 def test_the_training_prints_what_the_readme_shows(draws, dltool, monkeypatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "configs").symlink_to(ROOT / "configs")

@@ -2,8 +2,8 @@
 
     python tests/worker_process.py EVENT STEP ARGUMENT…
 
-runs `dltool ARGUMENT…`. After STEP steps of the run, EVENT happens: a signal to this process by name, `error` for an
-exception, `nan` for weights that are not finite, `busy` for a call that lets no thread run, `impatient` to
+runs `dltool ARGUMENT…`. After STEP steps of this process, EVENT happens: a signal to this process by name, `error` for
+an exception, `nan` for weights that are not finite, `busy` for a call that lets no thread run, `impatient` to
 notice silence soon, `slow` for a pause before each further call, `nothing`."""
 
 import ctypes
@@ -18,23 +18,31 @@ from dltool.experiment import following, new_training, resuming
 
 
 def prepared(event: str, step: int, prepare: Any) -> Any:
+    fittings, happened = list[Any](), list[str]()
+
     def wrapped(*arguments: Any, **named: Any) -> Any:
         fitting = prepare(*arguments, **named)
         fitting.steps.train.pace.steps, fitting.steps.train.pace.is_fixed = PACE, True
-        if event == "nothing":
-            return fitting
-        agreed = fitting.agreed_stop
-        happened: list[str] = []
+        run = fitting.run
+        fittings.append(fitting)
 
-        def stop() -> Any:
-            if event == "slow" and fitting.position.steps >= step:
-                time.sleep(2)
-            elif fitting.position.steps >= step and not happened:
-                happened.append(event)
-                happen(event, fitting)
-            return agreed()
+        def running(start: Any) -> Any:
+            asked = fitting.should_stop
 
-        fitting.agreed_stop = stop
+            def stop() -> Any:
+                is_time = sum(each.position.steps for each in fittings) >= step
+                if event == "slow" and is_time:
+                    time.sleep(2)
+                elif is_time and not happened:
+                    happened.append(event)
+                    happen(event, fitting)
+                return asked()
+
+            fitting.should_stop = stop
+            return run(start)
+
+        if event != "nothing":
+            fitting.run = running
         return fitting
 
     return wrapped
@@ -61,6 +69,7 @@ PACE = int(os.environ.get("PACE", "3"))
 
 if __name__ == "__main__":
     event, step = sys.argv[1], int(sys.argv[2])
+    # One for each module, of which a process uses one.
     for module in (new_training, following, resuming):
         vars(module)["prepared_steps"] = prepared(event, step, vars(module)["prepared_steps"])
     sys.argv = ["dltool", *sys.argv[3:]]

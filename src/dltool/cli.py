@@ -14,6 +14,7 @@ import typer
 from typer import Argument, Option
 
 from dltool import __version__
+from dltool.console.cluster_place import ClusterAddresses, WorkerNumber, follows, place_of_run
 from dltool.console.curve_app import curve
 from dltool.console.drift_app import drift
 from dltool.console.eject_app import eject
@@ -72,15 +73,21 @@ def reproduce(
     run: RunFolder,
     into: Annotated[Path | None, Option(metavar="DIR", help="Keep the second run below this folder.")] = None,
     moved: MovedData = None,
+    cluster: ClusterAddresses = None,
+    worker: WorkerNumber = None,
     allow_code: AllowedCode = None,
     as_json: Json = False,
     quiet: Annotated[bool, Option("--quiet", help="Print only warnings, errors and the result.")] = False,
 ) -> None:
-    """Train a completed run again from its record; report whether it is bit-identical."""
+    """Train a completed run again from its record; report whether it is bit-identical.
+
+    A run of several workers has as many again: on this machine, or in a cluster that starts each."""
     with frame(as_json, allow_code) as within:
         from dltool.commands.reproduce import reproduce as run_reproduce
 
-        within.carry_out(partial(run_reproduce, run, into=into, settings=moved or ()), is_silent=quiet or as_json)
+        place = place_of_run(run, cluster, worker)
+        work = partial(run_reproduce, run, into=into, settings=moved or (), cluster=place)
+        within.carry_out(work, is_silent=quiet or as_json or follows(place))
 
 
 @app.command()

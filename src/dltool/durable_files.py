@@ -5,6 +5,8 @@ Writing: a temporary file in the same folder, fsync, rename, fsync of the folder
 :class:`~dltool.errors.RunError`."""
 
 import errno
+import fcntl
+import glob
 import os
 import secrets
 import shutil
@@ -29,6 +31,13 @@ def disk_errors(path: Path, doing: str = "write") -> Iterator[None]:
     except OSError as error:
         hint = "free some space, then try again" if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
         raise DiskError(f"{os_words(error)}: cannot {doing} {path}", hint) from error
+
+
+def refuse_full_disk(message: str) -> None:
+    """Raise OSError if the message of another program says that it could write no more."""
+    for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        if os.strerror(number) in message:
+            raise OSError(number, os.strerror(number))
 
 
 def temporary_beside(path: Path) -> Path:
@@ -108,9 +117,11 @@ def write_tree(root: Path, files: Mapping[str, bytes]) -> None:
 
 def replace_folder(path: Path, files: Mapping[str, bytes], root: Path) -> None:
     """Replace a folder, and all that is in it, by one with these files. Raises as :func:`atomic_path`. A process that
-    dies meanwhile leaves the old, the new or none, and what :func:`remove_temporaries` removes."""
-    with disk_errors(path), held_folder(path.parent, root) as folder:
+    dies meanwhile leaves the old, the new or none, and temporary folders, which the next call for `path` removes."""
+    with disk_errors(path), held_folder(path.parent, root) as folder, only_writer(folder) as is_only:
         new = folder / path.name
+        for left in folder.glob(f"{TEMPORARY_PREFIX}????????-{glob.escape(path.name)}") if is_only else ():
+            shutil.rmtree(left, ignore_errors=True)
         built, old = temporary_beside(new), temporary_beside(new)
         try:
             built.mkdir()
@@ -124,6 +135,21 @@ def replace_folder(path: Path, files: Mapping[str, bytes], root: Path) -> None:
             raise
         if old.exists():
             shutil.rmtree(old)
+
+
+@contextmanager
+def only_writer(folder: Path) -> Iterator[bool]:
+    """Wait until no other process is in this block with `folder`. Yield whether its file system has such locks."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        except OSError:
+            yield False
+        else:
+            yield True
+    finally:
+        os.close(descriptor)
 
 
 def remove_temporaries(directory: Path) -> None:

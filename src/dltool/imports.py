@@ -82,7 +82,9 @@ def refuse_small_address_space(program: str = "dltool") -> None:
 def import_keras() -> None:
     """Import Keras with TensorFlow. Raises MachineError: the address space is too small, or the import fails."""
     refuse_small_address_space("TensorFlow")
-    if is_own_process():
+    # A later call would freeze what lives now, as well.
+    freezes = is_own_process() and "keras" not in sys.modules
+    if freezes:
         gc.disable()
     try:
         import_module("keras")
@@ -96,7 +98,7 @@ def import_keras() -> None:
         hint = "dltool doctor checks the installation"
         raise MachineError(f"TensorFlow cannot be imported: {causes[-1].strip()}", hint) from error
     finally:
-        if is_own_process():
+        if freezes:
             # Module contents live as long as the process, so garbage collection can skip them.
             gc.freeze()
             gc.enable()

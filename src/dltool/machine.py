@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from dltool import __version__
+from dltool.imports import is_own_process
 
 PACKAGES = ("tensorflow", "keras", "numpy", "pillow")
 VARIABLES: Mapping[str, str] = {
@@ -160,6 +161,11 @@ def forget_models() -> None:
     if keras is not None:
         # It would collect garbage, too.
         keras.backend.clear_session(free_memory=False)
+        if is_own_process():
+            # TensorFlow registers the gradient of each step of an optimizer, with its graph, for a graph that is gone.
+            registered = sys.modules["tensorflow.python.framework.ops"].gradient_registry._registry
+            for name in [name for name in registered if name.startswith("CustomGradient-")]:
+                del registered[name]
     gc.collect()
 
 

@@ -15,7 +15,8 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from pathlib import Path
+from typing import Any, TextIO
 
 from dltool.config.cluster import Cluster, host_and_port
 from dltool.environment import concealed
@@ -33,12 +34,15 @@ BEAT = 2.0
 """Seconds between signs of life."""
 GRACE = 30.0
 """Seconds that the process has to end by itself after a worker is lost: a call of TensorFlow might never return."""
+RESUME = "start all workers again with dltool resume, or with --run-or-resume"
 RETRY = 0.2
 HEADER = struct.Struct("!4sQQ")
 MARK = b"DLT1"
 MOST_JSON, MOST_BEFORE = 2**28, 2**20
 """Most bytes of a JSON value, and of all that a stranger may send."""
 Message = tuple[Any, bytes]
+TERMINALS: list[TextIO] = []
+"""Where a process says why it ends while its standard error leads to a file."""
 
 
 class Peer:
@@ -166,8 +170,10 @@ class Meeting:
 
     def give_up(self) -> None:
         if not self.is_over:
-            sys.stderr.write(f"error: {self.reason}\n")
-            sys.stderr.flush()
+            for stream in (sys.stderr, *TERMINALS):
+                with contextlib.suppress(OSError, ValueError):
+                    stream.write(f"\nerror: {self.reason}\n  {RESUME}\n")
+                    stream.flush()
             os._exit(WorkerLost.exit_code)
 
     def send(self, rank: int, value: Any, data: bytes = b"") -> None:
@@ -198,6 +204,14 @@ class Meeting:
         for rank in self.peers:
             self.send(rank, value, data)
         return value, data
+
+    def folder_of_chief(self, path: Path | None, file: str) -> Path:
+        """Return the folder that the chief gives, which has this file. Raises MachineError: it is not seen here."""
+        folder = Path(str(self.of_chief(None if path is None else str(path.absolute()))[0]))
+        if not (folder / file).is_file():
+            message = f"{self.cluster.name_of(self.cluster.rank)} does not see {folder}"
+            raise MachineError(message, "all workers share the folder of runs: --runs /shared/runs")
+        return folder
 
     def decide(self, value: Any, decision: Callable[[list[Any]], Any]) -> Any:
         """Return on every worker what the chief decides from what all of them give. Raises WorkerLost."""
@@ -293,7 +307,8 @@ def refuse(peers: dict[int, Peer], message: str) -> None:
 
 
 def listener(host: str, port: int) -> socket.socket:
-    """Return a socket that listens at the chief's port: on this machine only if the cluster is only here."""
+    """Return a socket that listens at a worker's port: on this machine only if the cluster is only here. Raises
+    MachineError: the port is in use."""
     is_local = host in ("localhost", "127.0.0.1", "::1")
     has_both = not is_local and socket.has_dualstack_ipv6()
     family = socket.AF_INET6 if has_both or host == "::1" else socket.AF_INET
@@ -301,8 +316,8 @@ def listener(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server(address, family=family, backlog=1024, dualstack_ipv6=has_both)
     except OSError as error:
-        message = f"port {port} of this machine cannot be used: {error.strerror}"
-        raise MachineError(message, "choose another port for worker 0, for all workers") from error
+        message = f"port {port} of this machine cannot be used: {os_words(error)}"
+        raise MachineError(message, "end what uses it, or give all workers a list with another port") from error
 
 
 def arrive(cluster: Cluster, wait: float) -> Peer:
@@ -325,7 +340,7 @@ def arrive(cluster: Cluster, wait: float) -> Peer:
         if value == "welcome":
             return peer
         if isinstance(value, dict) and "refused" in value:
-            raise MachineError(str(value["refused"])[:1000], "start all workers with the same addresses")
+            raise MachineError(str(value["refused"])[:1000], "start each worker once, all with the same addresses")
         # Something else listens there, such as the last run that is ending.
         peer.end()
         time.sleep(RETRY)

@@ -429,6 +429,7 @@ def test_the_console_and_json_say_the_same(dltool, tmp_path):
     assert "█▁" in shown
 
 
+@pytest.mark.slow
 def test_comparing_imports_no_tensorflow(tmp_path):
     runs = [created(tmp_path), created(tmp_path)]
     command = [sys.executable, "-X", "importtime", "-m", "dltool", "compare", *(str(run.path) for run in runs)]

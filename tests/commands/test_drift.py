@@ -49,7 +49,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("census")
     people(1500).to_csv(folder / "people.csv", index=False)
     (folder / "census.yaml").write_text(CENSUS, encoding="utf-8")
-    assert command("train", folder / "census.yaml", "--runs", folder / "runs", "--quiet") == 0
+    assert command("train", folder / "census.yaml", "--runs", folder / "runs", "--quiet", draws=True) == 0
     return folder / "runs/census/0001"
 
 
@@ -57,6 +57,7 @@ def written(file: Path) -> Any:
     return json.loads(file.read_text("utf-8"))
 
 
+@pytest.mark.proof
 @pytest.mark.slow
 def test_the_report_shows_the_group_that_is_worse_than_its_base(trained: Path) -> None:
     """The model does not know the sex, and is wrong about all men."""
@@ -92,8 +93,12 @@ def test_any_columns_can_be_compared_later(trained: Path, dltool, draws) -> None
     bounded = dltool("evaluate", trained, "--slices", "[{occupation: [3]}]")
     assert bounded.code == 2
     assert '--slices: "occupation" has no numbers to bound' in bounded.stderr
+    alone = dltool("evaluate", trained, "--slices", "[{age: [0]}]")
+    assert alone.code == 0
+    assert "there are no two groups among these examples" in alone.stderr
 
 
+@pytest.mark.proof
 @pytest.mark.slow
 def test_data_of_the_same_kind_has_not_drifted_and_other_data_has(trained: Path, dltool, tmp_path: Path) -> None:
     same, moved = people(700, seed=1), people(1000, seed=2)

@@ -136,7 +136,7 @@ def test_data_that_was_moved_is_found_where_the_config_says(finished, dltool, tm
     assert "30 fewer rows in training" in outcome.stderr
 
 
-@pytest.mark.parametrize("cache", ["4 GB", "off"])
+@pytest.mark.parametrize("cache", ["4 GB", pytest.param("off", marks=pytest.mark.slow)])
 def test_pictures_are_told_by_their_contents_and_not_by_their_times(
     train, dltool, tmp_path, monkeypatch, cache
 ) -> None:

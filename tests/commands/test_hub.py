@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 from tests.commands.test_resume import final_arrays, killed, metrics, results
-from tests.presets import write_preset
+from tests.presets import write_preset, write_text_preset
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (60, 16, 16, 3)).astype(np.uint8)
 CONFIG = """\
@@ -62,4 +62,60 @@ def test_a_run_resumes_to_the_same_bits_and_needs_no_preset(train, dltool, tmp_p
     monkeypatch.setitem(sys.modules, "keras_hub", None)
     outcome = dltool("evaluate", run)
     assert outcome.code == 5
-    assert "networks of KerasHub need a package that is not installed" in outcome.stderr
+    assert "networks and tokenizers of KerasHub need a package that is not installed" in outcome.stderr
+
+
+TEXTS = """\
+name: example
+data:
+  source: {csv: reviews.csv}
+  target: label
+  split: {validation: 0.2, test: 0.2}
+  inputs: {stars: number, review: {text: {preset: ./bert, length: 12}}}
+model:
+  layers:
+    - backbone: {KerasHub: {preset: ./bert, output: pooled_output, from: review, name: read}}
+    - Concatenate: {from: [read, stars]}
+    - Dense: {units: 1, activation: sigmoid}
+training: {optimizer: {Adam: 0.02}, loss: binary_crossentropy, metrics: [accuracy], batch_size: 12, epochs: 25}
+"""
+
+
+def write_reviews(folder) -> None:
+    """Write texts and numbers that say nothing, but for one word: good or bad."""
+    draws, rows = np.random.default_rng(0), ["review,stars,label"]
+    for index in range(80):
+        words = [str(word) for word in draws.choice(["the", "a", "film", "films"], draws.integers(1, 7))]
+        label = ("good", "bad")[index % 2]
+        rows.append(f"{' '.join([*words, label, *words[::-1][:2]])},{draws.integers(1, 6)},{label}")
+    (folder / "reviews.csv").write_text("\n".join(rows), "utf-8")
+
+
+@pytest.mark.slow
+def test_a_network_for_texts_learns_a_word_and_its_run_needs_no_preset(train, dltool, tmp_path, monkeypatch) -> None:
+    from dltool.training.numerics import pin
+
+    pin(0)
+    write_reviews(tmp_path)
+    write_text_preset(tmp_path / "bert")
+    outcome, run = train(TEXTS)
+    assert outcome.code == 0, outcome.stderr
+    expected, arrays, lines = results(run), final_arrays(run), metrics(run)
+    assert expected["test"] == {"loss": pytest.approx(0, abs=0.3), "accuracy": 1.0}
+
+    shutil.rmtree(tmp_path / "bert")
+    assert dltool("evaluate", run).code == 0
+    (tmp_path / "new.csv").write_text("review,stars\na good film,3\nthe bad film,3\n", "utf-8")
+    assert dltool("predict", run, tmp_path / "new.csv", "--out", tmp_path / "predicted.csv").code == 0
+    predicted = (tmp_path / "predicted.csv").read_text("utf-8").splitlines()
+    assert [line.split(",")[2] for line in predicted] == ["class", "good", "bad"]
+    assert "would need the tokenizer of KerasHub" in dltool("export", run, "saved_model").stderr
+    assert "whose tokens KerasHub makes cannot be explained" in dltool("explain", run).stderr
+    killed(run)
+    assert dltool("resume", run).code == 0
+    assert (results(run), final_arrays(run), metrics(run)) == (expected, arrays, lines)
+
+    monkeypatch.setitem(sys.modules, "keras_hub", None)
+    outcome = dltool("predict", run, tmp_path / "new.csv")
+    assert outcome.code == 5
+    assert "tokenizers of KerasHub need a package that is not installed" in outcome.stderr

@@ -20,20 +20,6 @@ HERE, THERE = "dltool-here", "dltool-there"
 ADDRESSES = "10.213.7.1:2222,10.213.7.2:2222"
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    found = tmp_path_factory.mktemp("launching")
-    (found / "small.yaml").write_text(CONFIG, encoding="utf-8")
-    return found
-
-
-@pytest.fixture(scope="module")
-def undisturbed(folder: Path) -> Any:
-    command = [sys.executable, "-m", "dltool", "train", "small.yaml", "--workers", "2", "--json"]
-    subprocess.run(command, cwd=folder, capture_output=True, timeout=200, check=True)
-    return content(folder / "runs" / "small" / "0001")
-
-
 def ended(processes: Sequence["subprocess.Popen[str]"], seconds: float = 200) -> list[tuple[int, str]]:
     try:
         outputs = [process.communicate(timeout=seconds)[0] for process in processes]
@@ -126,6 +112,30 @@ def apart(program: Sequence[Any], arguments: Sequence[Any], folder: Path) -> "li
     inside = [("ip", "netns", "exec", name, sys.executable) for name in (HERE, THERE)]
     place = ("--cluster", ADDRESSES, "--worker")
     return [started([*each, *program, *arguments, *place, n], folder) for n, each in enumerate(inside)]
+
+
+def sent_by_chief() -> int:
+    counter = ("ip", "netns", "exec", HERE, "cat", "/sys/class/net/dl0/statistics/tx_bytes")
+    return int(subprocess.run(counter, capture_output=True, check=True).stdout)
+
+
+def test_a_step_sends_the_bytes_of_a_ring(folder: Path, namespaces: None):
+    layers = "[Flatten, {Dense: {units: 2000, activation: relu}}, {Dense: {units: $classes, activation: softmax}}]"
+    data = "data: {source: digits, split: {validation: 0.15, test: 0.2}}"
+    training = (
+        "training: {optimizer: sgd, loss: sparse_categorical_crossentropy, batch_size: 48, epochs: 4, threads: 1}"
+    )
+    text = f"name: ring\n{data}\nmodel: {{layers: {layers}}}\n{training}\n"
+    (folder / "ring.yaml").write_text(text, encoding="utf-8")
+    before = sent_by_chief()
+    found = ended(apart(["-m", "dltool"], ["train", "ring.yaml"], folder))
+    assert [code for code, _ in found] == [0, 0], found
+    assert "each computes 24 examples of a batch, and a step sums 600 KB" in found[0][1]
+    # Of each number in float32, the gradients and the loss, a ring of N workers sends 2 (N - 1) / N; 1168 rows are
+    # 25 steps. Headers, and what the workers agree on, come on top.
+    numbers = 64 * 2000 + 2000 + 2000 * 10 + 10 + 1
+    expected = 2 * 4 * numbers * (2 - 1) / 2
+    assert 1 <= (sent_by_chief() - before) / (4 * 25) / expected < 1.1
 
 
 def test_workers_whose_network_is_cut_end_and_resume_to_the_bit(folder: Path, undisturbed: Any, namespaces: None):

@@ -52,7 +52,8 @@ def test_too_little_address_space_to_begin_says_what_is_needed(config, size):
     assert f"the address space is limited to {size} MB; dltool needs at least 500 MB to start" in message
 
 
-@pytest.mark.parametrize("command", [("train",), pytest.param(("check", "--build"), marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("command", [("train",), ("check", "--build")])
 def test_too_little_address_space_for_tensorflow_says_what_is_needed(config, command):
     code, message = under("RLIMIT_AS", 1500 * MEGABYTE, *command, config)
     assert code == 5

@@ -435,7 +435,7 @@ def test_an_edited_config_is_refused(run, dltool, layer) -> None:
     assert dltool("predict", run, "new.csv").code == 4
 
 
-@pytest.mark.parametrize("are_dates", [False, True])
+@pytest.mark.parametrize("are_dates", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_the_column_that_orders_windows_may_be_ignored_as_an_input(are_dates, train, dltool, tmp_path) -> None:
     moments = np.datetime64("2020-01-20") + np.arange(60) if are_dates else 2000 + np.arange(60)
     lines = [f"{moment},{i % 7}.5" for i, moment in enumerate(moments)]

@@ -96,7 +96,7 @@ def killed(run: Path) -> None:
     (run / "results.json").unlink()
 
 
-@pytest.mark.parametrize("found", ["of a later epoch", "missing", "damaged"])
+@pytest.mark.parametrize("found", ["of a later epoch", pytest.param("missing", marks=pytest.mark.slow), "damaged"])
 def test_the_best_weights_are_those_of_the_checkpoint_whatever_their_file_holds(finished, dltool, found) -> None:
     run = finished(EVERYTHING_RANDOM)
     file = run / "checkpoints/best.weights.h5"
@@ -197,7 +197,7 @@ def test_a_lost_last_line_of_metrics_is_written_again(finished, dltool) -> None:
     assert metrics(run) == expected
 
 
-@pytest.mark.parametrize("into", [True, False])
+@pytest.mark.parametrize("into", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_a_run_comes_out_the_same_again(finished, dltool, tmp_path, into) -> None:
     run = finished(EVERYTHING_RANDOM)
     outcome = dltool("reproduce", run, "--json", *(["--into", tmp_path / "again"] if into else []))
@@ -217,7 +217,7 @@ def test_the_first_difference_is_named(finished, dltool) -> None:
     assert f"different  epoch 2: val_loss was {lines[1]['val_loss']} and is" in outcome.stdout
 
 
-@pytest.mark.parametrize("into", [True, False])
+@pytest.mark.parametrize("into", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_a_second_run_that_was_stopped_is_named_only_where_it_is_kept(
     finished, dltool, monkeypatch, tmp_path, into
 ) -> None:
@@ -233,7 +233,11 @@ def test_a_second_run_that_was_stopped_is_named_only_where_it_is_kept(
 
 @pytest.mark.parametrize(
     "place",
-    ["dltool.model.build.build_model", "dltool.evaluation.measure.measure", "dltool.training.fit.prepare_fit"],
+    [
+        pytest.param("dltool.model.build.build_model", marks=pytest.mark.slow),
+        "dltool.evaluation.measure.measure",
+        pytest.param("dltool.training.fit.prepare_fit", marks=pytest.mark.slow),
+    ],
 )
 def test_a_signal_of_which_a_library_makes_an_error_of_its_own_is_still_a_signal(
     finished, dltool, monkeypatch, place

@@ -105,14 +105,6 @@ def test_another_process_gives_the_same_bits(finished, tmp_path) -> None:
     assert final_state(first) == final_state(other)
 
 
-def test_another_seed_gives_other_weights_and_another_split(train, finished) -> None:
-    first = finished(TINY)
-    _, second = train(TINY, "--seed", "5")
-    assert final_state(first) != final_state(second)
-    with np.load(first / "split.npz") as one, np.load(second / "split.npz") as other:
-        assert list(one["test"]) != list(other["test"])
-
-
 def test_the_saved_model_is_plain_keras_and_takes_raw_inputs(finished) -> None:
     run = finished(EVERYTHING_RANDOM)
     model = keras.models.load_model(run / "model.keras")
@@ -139,6 +131,7 @@ def test_what_preprocessing_learnt_comes_from_the_training_rows_alone(finished) 
     np.testing.assert_allclose(np.ravel(layer.variance), rows.var(axis=0), rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_half_precision_without_a_gpu_is_warned_of(train) -> None:
     outcome, _ = train(TINY.replace("training:", "training:\n  precision: mixed_float16", 1))
     assert outcome.code == 0, outcome.stderr
@@ -207,11 +200,6 @@ def test_json_is_the_only_thing_on_stdout(train) -> None:
     assert outcome.stderr == ""
 
 
-def test_quiet_says_nothing(train) -> None:
-    outcome, _ = train(TINY, "--quiet")
-    assert (outcome.stdout, outcome.stderr) == ("", "")
-
-
 def test_a_pipe_gets_one_plain_line_an_epoch_and_the_log_the_same(train) -> None:
     outcome, run = train(TINY)
     lines = [line for line in outcome.stderr.splitlines() if line.startswith("epoch ")]
@@ -221,14 +209,19 @@ def test_a_pipe_gets_one_plain_line_an_epoch_and_the_log_the_same(train) -> None
     assert all(line in (run / "log.txt").read_text("utf-8") for line in lines)
 
 
-def test_name_and_runs_folder_may_be_given(train, tmp_path) -> None:
-    _, run = train(TINY, "--name", "other", folder="elsewhere")
+def test_quiet_says_nothing_and_name_folder_and_seed_may_be_given(train, finished, tmp_path) -> None:
+    first = finished(TINY)
+    outcome, run = train(TINY, "--quiet", "--name", "other", "--seed", "5", folder="elsewhere")
+    assert (outcome.stdout, outcome.stderr) == ("", "")
     assert run == tmp_path / "elsewhere/other/0001"
+    assert final_state(first) != final_state(run)
+    with np.load(first / "split.npz") as one, np.load(run / "split.npz") as other:
+        assert list(one["test"]) != list(other["test"])
     assert train(TINY, "--name", "../other")[0].code == 2
 
 
 def test_runs_are_numbered(train, finished) -> None:
-    assert [finished(TINY).name, train(TINY)[1].name, train(TINY)[1].name] == ["0001", "0002", "0003"]
+    assert [finished(TINY).name, train(TINY)[1].name] == ["0001", "0002"]
 
 
 def test_arrays_of_the_users_own_with_text_labels(train, tmp_path) -> None:

@@ -16,24 +16,6 @@ from dltool.runs.directory import open_run
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    found = tmp_path_factory.mktemp("workers")
-    (found / "small.yaml").write_text(CONFIG, encoding="utf-8")
-    return found
-
-
-@pytest.fixture(scope="module")
-def undisturbed(folder: Path) -> Any:
-    """The last state of a run of two local workers."""
-    command = [sys.executable, "-m", "dltool", "train", "small.yaml", "--workers", "2", "--json"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=200)
-    assert done.returncode == 0, done.stderr
-    assert not done.stderr
-    assert '"epochs": 3' in done.stdout
-    return content(folder / "runs" / "small" / "0001")
-
-
 @pytest.fixture(autouse=True)
 def inside(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
@@ -64,15 +46,26 @@ def test_a_run_disturbed_in_every_way_ends_with_the_bits_of_one_that_was_not(und
     assert "is complete: nothing to do" in again[0].output
 
 
+def test_a_run_of_two_workers_is_reproduced_by_two(undisturbed: Any):
+    command = [sys.executable, "-m", "dltool", "reproduce", "runs/small/0001"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stderr
+    assert "identical  3 epochs, all weights and metrics" in done.stdout
+    ended = workers(["reproduce", "runs/small/0001"], size=3)
+    assert [each.code for each in ended] == [2, 8, 8]
+    assert "was trained by 2 workers, and this cluster has 3" in ended[0].output
+    assert "dltool starts as many on this machine" in ended[0].output
+
+
 def test_an_error_on_one_worker_ends_all_and_is_told(undisturbed: Any):
     chief, worker = workers(["train", "small.yaml", "--name", "failed"], {1: ("error", 20)})
     assert (chief.code, worker.code) == (8, 5)
     assert "out of memory at batch size 48" in worker.output
     assert "ended: out of memory at batch size 48; this was in epoch 1 of 3" in chief.output
     assert "Traceback" not in chief.output + worker.output
-    wrong = workers(["resume", "runs/failed/0001"], size=3)
-    assert [each.code for each in wrong] == [5, 8, 8]
-    assert "workers was 2 and is 3" in wrong[0].output
+    wrong = workers(["resume", "runs/failed/0001"], size=1)
+    assert wrong[0].code == 5
+    assert "workers was 2 and is 1" in wrong[0].output
     alone = workers(["resume", "runs/failed/0001", "--allow-change"], size=1)
     assert alone[0].code == 0
     assert "workers was 2 and is 1" in alone[0].output

@@ -139,14 +139,16 @@ def test_a_batch_is_shared_in_equal_parts():
     assert problems(batch_size=3)[0][2] == "batch_size: 5"
 
 
+def test_folds_and_seeds_are_trained_by_one_worker_each():
+    assert problems(batch_size=48, seeds=3) == problems(batch_size=48, data={"split": {"folds": 3}}) == []
+
+
 @pytest.mark.parametrize(
     ("changes", "place", "words"),
     [
         ({"layers": [{"BatchNormalization": {"synchronized": True}}]}, "synchronized", "each worker normalizes"),
         ({"callbacks": [{"CSVLogger": "x.csv"}]}, "CSVLogger", "would write from every worker"),
         ({"jit_compile": True}, "jit_compile", "XLA does not reach"),
-        ({"seeds": 3}, "seeds", "several seeds"),
-        ({"data": {"split": {"folds": 3}}}, "folds", "folds"),
         ({"privacy": {"epsilon": 2.0, "delta": 1e-5}}, "privacy", "private training has one process"),
         ({"loss": "dice"}, "loss", "compares all examples of a batch"),
         ({"loss": {"SparseCategoricalCrossentropy": {"reduction": "sum"}}}, "reduction", "take the mean"),

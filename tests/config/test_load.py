@@ -343,6 +343,11 @@ def test_defaults_differ_with_the_data(tmp_path, facts, stratify, monitor) -> No
     assert (config.data.split.stratify, config.training.checkpoint.monitor) == (stratify, monitor)
 
 
+def test_windows_of_classes_are_not_stratified_as_they_are_split_by_time(load) -> None:
+    source = "source: {csv: /a.csv}\n  windows: {length: 3, target: y}\n  target: category"
+    assert load(GOOD.replace("source: iris", source)).data.split.stratify is False
+
+
 def test_sections_that_nobody_wrote_are_not_shown_empty(tmp_path) -> None:
     (tmp_path / "example.yaml").write_text(GOOD, encoding="utf-8")
     plain = plain_config(build_config(read_document(tmp_path / "example.yaml")))

@@ -76,6 +76,12 @@ LAYER = ("model", "layers", 0)
             "monitor: val_loss",
         ),
         (
+            {"callbacks": ["EarlyStopping"]},
+            ("training", "callbacks", 0),
+            "there is no validation split",
+            "remove it, or data.split.validation: 0.1",
+        ),
+        (
             {"data": {"split": {"folds": 3}, "final": "ensemble"}},
             ("data", "final"),
             "publishes a model of each fold",

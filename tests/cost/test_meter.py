@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.conftest import without_drawing
 from tests.in_process import command
 
 from dltool.config.schema import CostFactors
@@ -60,7 +59,6 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, fl
     folder = tmp_path_factory.mktemp("spent")
     write(folder)
     with pytest.MonkeyPatch.context() as patch:
-        without_drawing(patch)
         patch.chdir(folder)
         # Whatever the machine has.
         patch.setattr(meter, "POWERCAP", folder)

@@ -1,13 +1,18 @@
 """Runs to eject: small data with much that a config can say."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import soundfile
+from PIL import Image
+from tests.data.pictures import encoded, pixels
 
 from dltool.config.load import read_document
+from dltool.config.sources import FOLDER_SOURCES
 from dltool.data.checked import checked_config, checked_with
-from dltool.data.dataset import load_data
+from dltool.data.dataset import load_data, load_sources
 from dltool.ejecting.ejected_run import EjectedRun
 from dltool.ejecting.script import example_targets
 from dltool.experiment.opening import new_experiment
@@ -182,6 +187,87 @@ model:
 training: {optimizer: adam, loss: mse, metrics: [mae], epochs: 2, precision: mixed_bfloat16, rewrites: false}
 """
 
+PICTURES = """\
+name: pictures
+data:
+  source: {images: {path: pictures/train, size: [12, 14], resize: crop}}
+  test: {images: {path: pictures/test, resize: crop}}
+  split: {validation: 0.2}
+  preprocessing: [Normalization]
+model: {layers: [Conv2D: {filters: 4, kernel_size: 3}, GlobalAveragePooling2D, Dense: {units: 3, activation: softmax}]}
+training: {optimizer: adam, loss: sparse_categorical_crossentropy, metrics: [accuracy], epochs: 2, rewrites: false}
+"""
+
+MASKS = """\
+name: masks
+data:
+  source: {images: {path: masked.zip, masks: masks, resize: pad, size: [14, 12], channels: 1, background: white}}
+  split: {validation: 0.2, test: 0.2}
+  preprocessing: [Rescaling: {scale: 0.004}]
+model: {layers: [Conv2D: {filters: $classes, kernel_size: 1, activation: softmax}]}
+training: {optimizer: adam, loss: sparse_categorical_crossentropy, metrics: [accuracy], epochs: 2, rewrites: false}
+"""
+
+PHOTOS = """\
+name: photos
+data:
+  source: {csv: photos.csv}
+  target: {y: number}
+  inputs: {photo: {image: {size: [12, 14], channels: 4, folder: pictures, remove: old/}}, age: number}
+  split: {validation: 0.2, test: 0.2}
+model:
+  layers:
+    - Rescaling: {scale: 0.004, from: photo}
+    - GlobalAveragePooling2D: {name: seen}
+    - Concatenate: {from: [seen, age]}
+    - Dense: 1
+training: {optimizer: adam, loss: mse, metrics: [mae], epochs: 2}
+"""
+
+CLIPS = """\
+name: clips
+data:
+  source: {audio: {path: clips.tar.gz, pattern: "{class}/{speaker}_{number}"}}
+  split: {validation: 0.2, test: 0.2, group: speaker}
+  preprocessing: [Reshape: {target_shape: [-1, 1]}]
+model:
+  layers: [Conv1D: {filters: 4, kernel_size: 9, strides: 4}, GlobalMaxPooling1D, Dense: {units: 2, activation: softmax}]
+training: {optimizer: adam, loss: sparse_categorical_crossentropy, metrics: [accuracy], epochs: 2, rewrites: false}
+"""
+
+LINES = """\
+name: lines
+data:
+  source: {text: lines}
+  split: {validation: 0.2, test: 0.2}
+  preprocessing: [TextVectorization: {max_tokens: 20, output_sequence_length: 6}]
+model:
+  layers: [Embedding: {input_dim: 20, output_dim: 4}, GlobalAveragePooling1D, Dense: {units: 1, activation: sigmoid}]
+training: {optimizer: adam, loss: binary_crossentropy, metrics: [accuracy], epochs: 2}
+"""
+
+SERIES = """\
+name: series
+data:
+  source: {csv: series.csv}
+  windows: {length: 5, target: [load, trend], horizon: [1, 3], key: site, order: when, stride: 2}
+  inputs: {wind: {category: {embedding: 2}}, when: {date: {parts: [hour, weekday]}}}
+  split: {validation: 0.2, test: 0.2}
+model: {layers: [GRU: 4, Dense: 4]}
+training: {optimizer: adam, loss: mse, metrics: [mae], epochs: 2}
+"""
+
+WINDS = """\
+name: winds
+data:
+  source: {csv: series.csv}
+  windows: {length: 5, target: wind, key: site, order: when}
+  inputs: {when: ignore, site: ignore}
+  split: {validation: 0.2, test: 0.2}
+model: {layers: [Flatten, Dense: {units: 2, activation: softmax}]}
+training: {optimizer: adam, loss: sparse_categorical_crossentropy, metrics: [accuracy], epochs: 2}
+"""
+
 CASES = {
     "digits": DIGITS,
     "table": TABLE,
@@ -192,6 +278,13 @@ CASES = {
     "augmented": AUGMENTED,
     "phases": PHASES,
     "denoising": DENOISING,
+    "pictures": PICTURES,
+    "masks": MASKS,
+    "photos": PHOTOS,
+    "clips": CLIPS,
+    "lines": LINES,
+    "series": SERIES,
+    "winds": WINDS,
 }
 
 
@@ -231,6 +324,58 @@ def write_data(folder: Path, rows: int = 200) -> None:
     np.savez(folder / "halves.npz", left=left, right=right, digit=digit, even=digit % 2)
 
 
+NAMES = ('"""', "line\nevil()", "a, 'b'", "back\\slash")
+"""Names of images that a script must not take for code."""
+
+
+def write_files(folder: Path) -> None:
+    """Write the images, audio clips, texts and series of the cases."""
+    names = []
+    for name in NAMES:
+        (folder / "pictures/train/a").mkdir(parents=True, exist_ok=True)
+        (folder / f"pictures/train/a/{name}.png").write_bytes(encoded(pixels(16, 20, seed=len(name))))
+    for number in range(30):
+        values = pixels(15 + number % 2, 20, 3, seed=number)
+        deep, palette = values[..., 0].astype(np.uint16) * 257, Image.fromarray(values).convert("P")
+        large, turned = Image.fromarray(values).resize((90, 80)), Image.Exif()
+        turned[274] = 6
+        kinds = [encoded(values), encoded(np.dstack([values, values[..., :1]])), encoded(deep), encoded(palette)]
+        kinds += [encoded(large, "JPEG"), encoded(Image.fromarray(values).convert("CMYK"), "JPEG", exif=turned)]
+        kind = number % len(kinds)
+        names.append(
+            f"{'train' if number < 24 else 'test'}/{'abc'[number % 3]}/{number}.{'jpg' if kind > 3 else 'png'}"
+        )
+        path, content = folder / "pictures" / names[-1], kinds[kind]
+        for each, written in ((path, content), (folder / f"masked/images/{number}.png", encoded(values))):
+            each.parent.mkdir(parents=True, exist_ok=True)
+            each.write_bytes(written)
+        (folder / "masked/masks").mkdir(exist_ok=True)
+        classes = (values[..., 0] > 128) * 2 + (values[..., 1] > 128) * 5
+        (folder / f"masked/masks/{number}.png").write_bytes(encoded(classes.astype(np.uint8)))
+        wave = np.sin(np.arange(600 + number) * (1 + number % 2) / 5)
+        clip = folder / f"clips/{'lr'[number % 2]}/{'uvwxyz'[number % 6]}_{number}.wav"
+        clip.parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(clip, np.stack([wave, wave / 2], axis=1), 8000 if number % 5 else 11025)
+    shutil.make_archive(str(folder / "masked"), "zip", folder / "masked")
+    shutil.make_archive(str(folder / "clips"), "gztar", folder / "clips")
+    rows = ["photo,age,y", *(f"old/{name},{row % 9},{row % 4}" for row, name in enumerate(names))]
+    (folder / "photos.csv").write_text("\n".join(rows))
+    (folder / "lines").mkdir()
+    for name in ("neg", "pos"):
+        texts = "\r\n".join(
+            "" if row % 9 == 0 else f"a {name if row % 4 else 'plain'} film\x0b{row}" for row in range(40)
+        )
+        (folder / f"lines/rt-polarity.{name}").write_text("\ufeff" + texts, encoding="utf-8", newline="")
+    random = np.random.default_rng(0)
+    hours = [(site, hour) for site in "ba" for hour in range(90) if site == "b" or hour not in (40, 41)]
+    lines = [
+        f"{site},2024-01-{1 + hour // 24:02} {hour % 24:02}:00,{'' if hour % 31 == 7 else f'{np.sin(hour / 4):.3f}'},"
+        f"{'NS'[hour % 3 % 2]},{hour / 10}"
+        for site, hour in random.permutation(np.array(hours, object))
+    ]
+    (folder / "series.csv").write_text("\n".join(["site,when,load,wind,trend", *lines]))
+
+
 def ejected_run(folder: Path, name: str) -> EjectedRun:
     """Return a run of a case that has not been trained."""
     (folder / f"{name}.yaml").write_text(CASES[name], encoding="utf-8")
@@ -243,4 +388,9 @@ def ejected_run(folder: Path, name: str) -> EjectedRun:
     strategy = StrategyRecord(jit_compile=False, rewrites=False, why={})
     pinned = {"intra_op_threads": 2, "inter_op_threads": 2, "onednn": True}
     record = RunRecord(strategy=strategy, pinned=pinned)
-    return EjectedRun(Run(folder / "runs" / name / "0001"), record, config, dataset.facts, built)
+    run = Run(folder / "runs" / name / "0001")
+    run.path.mkdir(parents=True, exist_ok=True)
+    np.savez(run.split, train=dataset.split.train, validation=dataset.split.validation, test=dataset.split.test)
+    is_listed = config.data.windows is not None or config.data.source.name in FOLDER_SOURCES
+    parts = load_sources(config.data).parts if is_listed else {}
+    return EjectedRun(run, record, config, dataset.facts, built, parts)

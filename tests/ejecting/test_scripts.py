@@ -2,40 +2,48 @@
 
 import ast
 import csv
+import io
 import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
-from tests.ejecting.script_cases import CASES, DIGITS, ejected_run, write_data
+from tests.ejecting.script_cases import CASES, DIGITS, NAMES, ejected_run, write_data, write_files
 from tests.test_configs import CASES as CONFIG_CASES
 from tests.test_configs import CONFIGS
 
-from dltool.ejecting.script import script_of
+from dltool.config.keras.objects import KerasObject
+from dltool.ejecting.ejected_run import EjectedRun
+from dltool.ejecting.file_code import files_csv
+from dltool.ejecting.script import script_of, split_file
+from dltool.ejecting.trial import EXACT, REWRITTEN, ROUNDED, limit_of
+from dltool.runs.files import Run
+from dltool.runs.records import StrategyRecord
 
 GUIDE = Path(__file__).parents[2] / "docs" / "guides" / "eject.md"
 CANNOT = {
     "adult-private": "training.privacy",
     "mnist-private": "training.privacy",
-    "pollution": "data.windows",
-    "reviews": "data.source.text",
-    "reviews-lstm": "data.source.text",
-    "reviews-transformer": "data.source.text",
-    "spoken-digits": "data.source.audio",
-    "spoken-digits-speakers": "data.source.audio",
-    "transfer": "data.source.images",
-    "lite0": "data.source.images",
 }
 """The configs that no script can repeat, each with a key that is refused."""
 
 
 @pytest.fixture(scope="module")
-def scripts(tmp_path_factory) -> dict[str, str]:
+def runs(tmp_path_factory) -> dict[str, EjectedRun]:
     folder = tmp_path_factory.mktemp("scripts")
     write_data(folder)
-    return {name: script_of(ejected_run(folder, name), "") for name in ("digits", "table")}
+    write_files(folder)
+    return {name: ejected_run(folder, name) for name in ("digits", "table", "pictures", "series")}
+
+
+@pytest.fixture(scope="module")
+def scripts(runs) -> dict[str, str]:
+    return {name: script_of(run, "") for name, run in runs.items()}
 
 
 def ruff(folder: Path, *arguments: str) -> str:
@@ -59,6 +67,17 @@ def imported(script: str) -> set[str]:
 def test_a_script_is_formatted_and_imports_no_dltool(scripts, tmp_path):
     refuse_ill_formed(scripts, tmp_path)
     assert imported(scripts["digits"]) == {"math", "os", "pathlib", "keras", "numpy", "sklearn", "tensorflow"}
+    assert imported(scripts["pictures"]) == {
+        "io",
+        "math",
+        "os",
+        "pathlib",
+        "keras",
+        "numpy",
+        "pandas",
+        "PIL",
+        "tensorflow",
+    }
     assert imported(scripts["table"]) == {"math", "os", "pathlib", "keras", "numpy", "pandas", "tensorflow"}
 
 
@@ -69,12 +88,31 @@ def test_a_script_has_the_functions_alone_that_its_columns_need(scripts):
     assert re.findall(r"^def (\w+)", scripts["digits"], re.MULTILINE) == ["examples", "build_model"]
 
 
-def test_names_of_a_run_cannot_end_the_docstring(tmp_path):
-    run = ejected_run(tmp_path, "digits")
-    object.__setattr__(run.run, "path", tmp_path / '"""\nimport evil' / "0001")
+def test_names_of_a_run_cannot_end_the_docstring(runs, tmp_path):
+    run = replace(runs["digits"], run=Run(tmp_path / '"""\nimport evil' / "0001"))
     tree = ast.parse(script_of(run, ""))
     assert "import evil" in (ast.get_docstring(tree) or "")
     assert "evil" not in imported(ast.unparse(tree))
+
+
+def test_names_of_files_stand_in_a_table_alone(runs, scripts):
+    rows = [*csv.DictReader(io.StringIO(files_csv(runs["pictures"]).decode(), newline=""))]
+    assert {f"a/{name}.png" for name in NAMES} < {row["file"] for row in rows if row["label"] == "a"}
+    assert [row["file"] for row in rows][-1] == "../test/c/29.jpg"
+    assert not any(name in scripts["pictures"] for name in ("evil", "a, 'b'", "slash"))
+
+
+def test_windows_begin_where_rows_of_one_series_follow_each_other(runs):
+    run = runs["series"]
+    file = np.load(io.BytesIO(split_file(run)))
+    table = pd.read_csv(run.config.data.source.options.path, parse_dates=["when"]).iloc[file["order"]]
+    for name in ("train", "validation", "test"):
+        assert len(file[name]) == len(np.load(run.run.split)[name])
+        for start in file[name]:
+            rows = table.iloc[start : start + 5 + 3]
+            assert rows["site"].nunique() == 1
+            assert (rows["when"].diff().dropna() == pd.Timedelta(hours=1)).all()
+            assert rows["load"].iloc[[5, 7]].notna().all()
 
 
 def test_names_of_inputs_are_those_that_keras_takes(scripts):
@@ -89,10 +127,26 @@ def test_the_guide_shows_a_script_as_it_is(scripts):
     assert shown[1].split(body)[1] == scripts["digits"].split(body)[1]
 
 
+def test_a_script_must_be_the_closer_the_fewer_reasons_it_has_to_differ(runs):
+    digits = runs["digits"]
+    cheaper = digits.record.model_copy(update={"strategy": StrategyRecord(jit_compile=False, rewrites=True, why={})})
+    dense = KerasObject("layer", "Dense", {"units": 3, "kernel_regularizer": "l2"})
+    penalized = digits.config.model_copy(update={"model": digits.config.model.model_copy(update={"layers": (dense,)})})
+    found = [
+        limit_of(digits),
+        limit_of(runs["pictures"]),
+        limit_of(runs["table"]),
+        limit_of(replace(digits, config=penalized)),
+        limit_of(replace(digits, record=cheaper)),
+    ]
+    assert found == [EXACT, EXACT, ROUNDED, ROUNDED, REWRITTEN]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_every_script_is_formatted(tmp_path, name):
     write_data(tmp_path)
+    write_files(tmp_path)
     refuse_ill_formed({name: script_of(ejected_run(tmp_path, name), "")}, tmp_path)
 
 
@@ -111,6 +165,7 @@ def history_of(folder: Path) -> list[dict[str, float]]:
 def test_a_script_gives_the_losses_of_its_run(tmp_path, monkeypatch, dltool, name):
     monkeypatch.chdir(tmp_path)
     write_data(tmp_path)
+    write_files(tmp_path)
     (tmp_path / "config.yaml").write_text(CASES[name], encoding="utf-8")
     trained = dltool("train", "config.yaml", "--json")
     assert trained.code == 0, trained.stderr
@@ -139,7 +194,23 @@ def test_every_config_is_ejected_or_refused_by_name(tmp_path, monkeypatch, dltoo
         assert not (tmp_path / "script").exists()
     else:
         assert ejected.code == 0, ejected.stderr
-        assert "gave the losses of the run" in (tmp_path / "script" / "train.py").read_text().replace("\n", " ")
+        script = (tmp_path / "script" / "train.py").read_text()
+        assert "gave the losses of the run" in script.replace("\n", " ")
+        refuse_ill_formed({name: script}, tmp_path)
+
+
+@pytest.mark.slow
+def test_a_script_starts_with_the_weights_that_its_run_started_with(tmp_path, monkeypatch, dltool):
+    monkeypatch.chdir(tmp_path)
+    started = DIGITS.replace("model:\n", "model:\n  start: {run: runs/digits}\n").replace(
+        "name: digits", "name: started"
+    )
+    for name, text in (("digits", DIGITS), ("started", started)):
+        (tmp_path / f"{name}.yaml").write_text(text, encoding="utf-8")
+        assert dltool("train", f"{name}.yaml").code == 0
+    ejected = dltool("eject", "runs/started", "--out", "script", "--json")
+    assert (ejected.code, json.loads(ejected.stdout)["loss_difference"]) == (0, 0), ejected.stderr
+    assert losses_of(tmp_path / "runs/started/0001")[0]["loss"] < losses_of(tmp_path / "runs/digits/0001")[0]["loss"]
 
 
 @pytest.mark.slow

@@ -116,6 +116,7 @@ def test_a_restored_input_has_the_interval_of_its_loss() -> None:
     assert [interval.low is not None for interval in found.values()] == [True, True]
 
 
+@pytest.mark.slow
 def test_one_example_has_no_interval(measured) -> None:
     built, config, examples, _ = measured
     one = examples.take(np.arange(1))

@@ -20,6 +20,7 @@ def letters(rows: int, random: np.random.Generator) -> Coded:
     return coded(random.choice(LETTERS, rows, p=SHARES))
 
 
+@pytest.mark.proof
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["numbers", "counts", "letters"])
 def test_p_values_are_uniform_without_drift(kind: str) -> None:
@@ -34,6 +35,7 @@ def test_p_values_are_uniform_without_drift(kind: str) -> None:
     assert sum(p < 0.05 for p in found) <= 9
 
 
+@pytest.mark.proof
 def test_a_shift_of_a_third_of_a_deviation_in_a_thousand_rows_is_found_and_named() -> None:
     random = np.random.default_rng(0)
     names = [f"column {number}" for number in range(20)]

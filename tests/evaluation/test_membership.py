@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from dltool.config.schema import Config
 from dltool.evaluation.bootstrap import Interval
 from dltool.evaluation.figures.group_figures import membership_figure
-from dltool.evaluation.findings import Audit
+from dltool.evaluation.findings import Assessment, Audit
 from dltool.evaluation.membership import audit, privacy_bound
-from dltool.report.evaluation_sections import membership_section
+from dltool.report.evaluation_sections import evaluation_sections, membership_section
 
 
 def losses(members: int, others: int, memorized: float = 0.0, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -30,6 +31,7 @@ def ends(interval: Interval) -> tuple[float, float]:
     return interval.low, interval.high
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize(("members", "others"), [(300, 200), (3000, 5000)])
 def test_the_area_is_that_of_scikit_learn_and_the_hits_are_counted(members: int, others: int) -> None:
     inside, outside = losses(members, others, 0.1)
@@ -87,3 +89,15 @@ def test_losses_that_are_no_numbers_are_not_audited() -> None:
     inside, outside = losses(100, 100)
     assert audit(inside, np.full(100, np.nan), 0) is None
     assert audit(inside[:1], outside, 0) is None
+
+
+@pytest.mark.parametrize(("loss", "words"), [("dice", ["dice has one loss for all examples"]), ("hinge", [])])
+def test_the_report_says_why_a_loss_of_all_examples_together_is_not_audited(loss: str, words: list[str]) -> None:
+    training = {"optimizer": "sgd", "loss": loss, "epochs": 1}
+    config = Config.model_validate(
+        {"name": "x", "data": {"source": "digits"}, "model": {"layers": [{"Dense": 1}]}, "training": training}
+    )
+    found = Assessment("test", 10, {}, (), (), (), None)
+    sections = list(evaluation_sections(config, found, {}))
+    assert [each.name for each in sections] == ["membership"] * len(words)
+    assert all(word in section.paragraphs[0] for word, section in zip(words, sections, strict=True))

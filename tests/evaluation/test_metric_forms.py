@@ -327,7 +327,10 @@ def test_of_two_classes_they_are_those_of_the_second_with_two_outputs_too() -> N
     assert of_first == pytest.approx(sk.recall_score(targets == 0, shares.ravel() <= 0.5))
 
 
-@pytest.mark.parametrize(("units", "loss"), [(2, "CategoricalCrossentropy"), (1, "BinaryCrossentropy")])
+@pytest.mark.parametrize(
+    ("units", "loss"),
+    [(2, "CategoricalCrossentropy"), pytest.param(1, "BinaryCrossentropy", marks=pytest.mark.slow)],
+)
 def test_masked_steps_count_in_no_metric(units: int, loss: str) -> None:
     generator = np.random.default_rng(4)
     steps = generator.integers(1, 9, (60, 10)).astype(np.int32) * (np.arange(10) < generator.integers(1, 9, (60, 1)))
@@ -373,7 +376,11 @@ def test_metrics_may_be_written_as_strings_too() -> None:
 
 
 @pytest.mark.parametrize(
-    "pair", [Pair(THREE, "categorical_crossentropy", 3, "softmax"), Pair(TWO, "bce", 1, "sigmoid")]
+    "pair",
+    [
+        pytest.param(Pair(THREE, "categorical_crossentropy", 3, "softmax"), marks=pytest.mark.slow),
+        Pair(TWO, "bce", 1, "sigmoid"),
+    ],
 )
 def test_masked_steps_of_one_sigmoid_or_a_softmax_are_left_out(pair) -> None:
     """Keras leaves them out of the loss and of means over examples, but not of metrics from counts."""

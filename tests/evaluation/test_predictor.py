@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.commands.prediction_kinds import KINDS, TEST
-from tests.conftest import without_drawing
+from tests.in_process import without_drawing
 
 import dltool
 from dltool.config.schema import Config

@@ -66,6 +66,7 @@ def result(frame: pd.DataFrame, slices: object = None):
     return compared(scored(frame), groups, config, None, 0)
 
 
+@pytest.mark.proof
 def test_the_numbers_of_each_group_are_those_of_pandas() -> None:
     frame = people()
     found = result(frame, ["occupation", "married", {"age": [30, 50]}])
@@ -100,6 +101,7 @@ def test_the_numbers_of_each_group_are_those_of_pandas() -> None:
         assert width == pytest.approx(2 * 1.96 * spread, rel=0.15)
 
 
+@pytest.mark.proof
 def test_groups_are_ordered_by_the_lift_and_not_by_the_accuracy() -> None:
     found = result(people(), ["married", "occupation"])
     lifts = [each.numbers["lift"].value for each in found.groups]
@@ -190,6 +192,7 @@ def test_p_values_are_those_of_scipy(rate: float) -> None:
     assert below_zero_p(numbers) == pytest.approx(stats.ttest_1samp(numbers, 0, alternative="less").pvalue, abs=0.02)
 
 
+@pytest.mark.proof
 def test_holms_correction() -> None:
     assert holm(np.array([0.01, 0.04, 0.03, 0.005])).tolist() == pytest.approx([0.03, 0.06, 0.06, 0.02])
 

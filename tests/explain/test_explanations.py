@@ -14,8 +14,10 @@ from tests.in_process import command
 
 from dltool import notebook
 from dltool.config.tasks import TargetFacts
+from dltool.explain.asking import kind_of_array
 from dltool.explain.attributions import attribution
 from dltool.explain.gradients import MOST_STEPS, complete_gradients, completeness
+from dltool.explain.maps import as_image, axes_of
 from dltool.explain.occlusion import parts_of
 from dltool.explain.proofs import Places, correlation, order_proofs, shuffled_weights
 from dltool.explain.scores import Scores
@@ -24,7 +26,13 @@ EXPLAIN = "explain: {methods: [IntegratedGradients, Occlusion], examples: 20}"
 SMALL = SQUARE.replace("epochs: 30", "epochs: 1").replace(", GradCAM], examples: 60", "], examples: 20")
 
 
-def scores_of(layers: list[Any], shape: tuple[int, ...], classes: tuple[str, ...], dtype: str = "float32") -> Scores:
+def scores_of(
+    layers: list[Any],
+    shape: tuple[int, ...],
+    classes: tuple[str, ...],
+    dtype: str = "float32",
+    places: tuple[int, ...] = (),
+) -> Scores:
     """Return the scores of a model of these layers, as those of a run."""
     given = keras.Input(shape, dtype=dtype)
     output = given
@@ -35,7 +43,7 @@ def scores_of(layers: list[Any], shape: tuple[int, ...], classes: tuple[str, ...
     built = SimpleNamespace(core=core, compared={}, layers=(), preprocessors={})
     head = SimpleNamespace(name="output", thresholds=lambda _: None)
     facts = SimpleNamespace(inputs={"input": None})
-    target = TargetFacts("category" if classes else "number", class_names=classes)
+    target = TargetFacts("category" if classes else "number", places, classes)
     question: Any = SimpleNamespace(config=config, built=built, head=head, facts=facts, target=target, label=None)
     return Scores(question)
 
@@ -45,8 +53,14 @@ def linear(units: int, activation: str, classes: tuple[str, ...]) -> tuple[Score
     return scores, scores.core.get_weights()[0].reshape(4, 4, 1, units)
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize(
-    ("units", "activation", "classes"), [(3, "softmax", ("a", "b", "c")), (1, "sigmoid", ("a", "b")), (1, "linear", ())]
+    ("units", "activation", "classes"),
+    [
+        (3, "softmax", ("a", "b", "c")),
+        pytest.param(1, "sigmoid", ("a", "b"), marks=pytest.mark.slow),
+        pytest.param(1, "linear", (), marks=pytest.mark.slow),
+    ],
 )
 def test_of_a_linear_model_integrated_gradients_are_the_weights_times_the_difference(units, activation, classes):
     scores, kernel = linear(units, activation, classes)
@@ -59,10 +73,46 @@ def test_of_a_linear_model_integrated_gradients_are_the_weights_times_the_differ
     np.testing.assert_allclose(found["input"], signs * weights * (values - 0.25), atol=1e-5)
     assert proof.holds
     outputs = np.asarray(scores.core(values))
-    np.testing.assert_allclose(scores.all_of(given, given, labels)[2], outputs, atol=1e-6)
+    np.testing.assert_allclose(scores.in_batches("outputs_of", given, given)[1][:, 0], outputs, atol=1e-6)
     assert (labels == (outputs.argmax(1) if units > 1 else (outputs[:, 0] > 0.5) & bool(classes))).all()
 
 
+@pytest.mark.proof
+@pytest.mark.parametrize("units", [3, pytest.param(1, marks=pytest.mark.slow)])
+def test_the_score_of_a_class_for_each_place_is_the_mean_over_the_places_predicted_as_it(units: int) -> None:
+    classes = ("none", "a", "b") if units == 3 else ("none", "a")
+    last = keras.layers.Conv2D(units, 1, activation="softmax" if units == 3 else "sigmoid")
+    scores = scores_of([last], (4, 4, 1), classes, places=(4, 4))
+    kernel, bias = ([[-1.0, 1.5, 0.5]], [1.0, -0.5, 0.0]) if units == 3 else ([[2.0]], [-1.0])
+    last.set_weights([np.array(kernel)[None, None], np.array(bias)])
+    values = np.random.default_rng(0).normal(0.3, 1, size=(8, 4, 4, 1)).astype(np.float32)
+    values[7] = -5  # "none" everywhere
+    given = {"input": values}
+    logits = values @ np.array(kernel) + np.array(bias)
+    if units == 1:
+        logits = np.concatenate([-logits, logits], axis=-1)
+    predicted = logits.argmax(-1).reshape(8, 16)
+    counts = np.stack([(predicted == each).sum(1) for each in range(len(classes))], axis=1)
+    others = np.where(counts[:, 1:].any(1), counts[:, 1:].argmax(1) + 1, 0)
+    labels = scores.labels(given)
+    assert counts.sum(0).argmax() == 0
+    np.testing.assert_array_equal(labels, others)
+    picked = np.take_along_axis(logits.reshape(8, 16, -1), labels[:, None, None], axis=2)[..., 0]
+    are_places = predicted == labels[:, None]
+    expected = (picked * are_places).sum(1) / are_places.sum(1)
+    np.testing.assert_allclose(scores.scores(given, given, labels), expected, atol=1e-5)
+    # Blank places keep their part in the mean, and places of other classes add nothing.
+    blank = {"input": np.zeros_like(values)}
+    found, proof = complete_gradients(scores, given, given, blank, labels)
+    assert proof.holds
+    assert not found["input"].reshape(8, 16)[~are_places].any()
+    # A class that no place has counts in all of them.
+    nobody = np.full(8, len(classes) - 1, np.int32)
+    alone = scores.scores({"input": values[7:]}, {"input": values[7:]}, nobody[7:])
+    np.testing.assert_allclose(alone, logits.reshape(8, 16, -1)[7, :, -1].mean(), atol=1e-5)
+
+
+@pytest.mark.proof
 def test_a_broken_gradient_is_called_incomplete():
     rounding = [keras.layers.Flatten(), keras.layers.Lambda(lambda x: keras.ops.round(4 * x)), keras.layers.Dense(1)]
     scores = scores_of(rounding, (4, 4, 1), ())
@@ -97,7 +147,8 @@ def test_outputs_with_the_vectors_of_indices_are_those_of_the_model(name: str) -
     tokens = np.array([[1, 2, 3, 0, 0], [4, 5, 6, 7, 8], [8, 8, 1, 0, 0]], np.int32)
     given = {"input": tokens}
     entrances, labels = scores.entrances(given), scores.labels(given)
-    score, sure, outputs = scores.all_of(given, entrances, labels)
+    score, sure, _ = scores.all_of(given, entrances, labels)
+    outputs = scores.in_batches("outputs_of", given, entrances)[1][:, 0]
     expected = np.asarray(scores.core(tokens, training=False))
     np.testing.assert_allclose(outputs, expected, atol=1e-6)
     np.testing.assert_allclose(sure, expected.max(1), atol=1e-6)
@@ -115,9 +166,10 @@ def places_of(scores: Scores, values: np.ndarray) -> Places:
     def blank(_: Any, entrances: Any) -> Any:
         return {name: np.zeros_like(each) for name, each in entrances.items()}
 
-    return Places(scores, given, scores.labels(given), valid, 2, "places", blank)
+    return Places(scores, given, scores.labels(given), valid, {"input": (4, 4)}, "places", blank)
 
 
+@pytest.mark.proof
 def test_a_random_order_is_no_better_than_chance_and_the_right_one_is():
     scores, kernel = linear(1, "linear", ())
     values = np.random.default_rng(0).normal(size=(30, 4, 4, 1)).astype(np.float32)
@@ -129,6 +181,7 @@ def test_a_random_order_is_no_better_than_chance_and_the_right_one_is():
     assert all("No better than chance" in proof.sentence for proof in chance)
 
 
+@pytest.mark.proof
 def test_maps_that_do_not_depend_on_the_weights_fail_the_randomisation_test(monkeypatch):
     scores, _ = linear(3, "softmax", ("a", "b", "c"))
     values = np.random.default_rng(0).normal(size=(12, 4, 4, 1)).astype(np.float32)
@@ -202,11 +255,36 @@ def test_every_place_is_in_one_part_of_an_occlusion(shape):
     assert len(parts) <= 64
 
 
+@pytest.mark.parametrize(("layers", "rows"), [([], [[3, 4, 5], [0, 1, 2]]), (["Permute"], [[1, 3, 5], [0, 2, 4]])])
+def test_a_spectrogram_has_time_to_the_right_and_low_frequencies_at_the_bottom(layers, rows) -> None:
+    data = SimpleNamespace(
+        source=SimpleNamespace(name="audio"), preprocessing=[SimpleNamespace(name=each) for each in layers]
+    )
+    places: Any = SimpleNamespace(
+        shapes={"input": (3, 2) if layers else (2, 3)},
+        scores=SimpleNamespace(question=SimpleNamespace(config=SimpleNamespace(data=data))),
+    )
+    assert as_image(places, np.arange(6)).tolist() == rows
+    assert axes_of(places) == ("time", "frequency")
+
+
+@pytest.mark.parametrize(
+    ("source", "shapes", "kind"),
+    [("audio", [], "maps"), ("audio", [((80,), (40,))], "tabular"), ("arrays", [], "tabular")],
+)
+def test_a_clip_without_preprocessing_has_its_moments_as_places(source, shapes, kind) -> None:
+    scores = scores_of([keras.layers.Dense(1)], (40,), ())
+    config: Any = SimpleNamespace(data=SimpleNamespace(source=SimpleNamespace(name=source)))
+    models = {str(at): SimpleNamespace(input_shape=a, output_shape=b) for at, (a, b) in enumerate(shapes)}
+    built: Any = SimpleNamespace(core=scores.core, preprocessors=models)
+    assert kind_of_array(config, built, scores.core.inputs[0]) == kind
+
+
 @pytest.fixture(scope="module")
 def small_run(tmp_path_factory) -> Run:
     folder = tmp_path_factory.mktemp("small")
     squares(folder, 120)
-    return trained(folder, SMALL)
+    return trained(folder, SMALL, draws=True)
 
 
 @pytest.mark.slow
@@ -231,7 +309,8 @@ def test_the_command_gives_the_bits_of_the_run_and_takes_a_class(small_run: Run,
     assert "explanation-occlusion" in page.read_text("utf-8")
     for name, values in before.items():
         np.testing.assert_array_equal(values, small_run.arrays()[name])
-    assert command("explain", small_run.path, *methods, "--examples", "20", "--class", "0") == 0
+    assert command("explain", small_run.path, *methods, "--examples", "20", "--class", "0", "--out", page) == 0
+    assert f"page  {page}" in capfd.readouterr().out
     np.testing.assert_array_equal(small_run.arrays()["labels"], 0)
 
 
@@ -293,10 +372,11 @@ def test_a_damaged_explanation_is_left_out_of_the_report(small_run: Run, tmp_pat
     shutil.copytree(small_run.path, copy)
     (copy / "explanation" / "test" / "explanation.json").write_text("{", encoding="utf-8")
     moved = f"data.source.arrays.path={small_run.path.parents[2] / 'squares.npz'}"
-    assert command("report", copy, "--set", moved) == 0
+    assert command("report", copy, "--set", moved, draws=True) == 0
     assert "What the model looks at" not in (copy / "report.html").read_text("utf-8")
 
 
+@pytest.mark.proof
 @pytest.mark.slow
 def test_the_explanation_of_a_resumed_run_has_the_bits_of_the_unbroken_one(tmp_path: Path) -> None:
     squares(tmp_path, 120)
@@ -309,6 +389,7 @@ def test_the_explanation_of_a_resumed_run_has_the_bits_of_the_unbroken_one(tmp_p
         np.testing.assert_array_equal(values, half.arrays()[name])
 
 
+@pytest.mark.proof
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["binary", "convolution", "dense", "folds", "regression", "sequence"])
 def test_integrated_gradients_are_complete_on_every_smoke_config(name: str, tmp_path: Path) -> None:

@@ -17,11 +17,11 @@ from dltool.evaluation.measure import measure
 from dltool.explain import permutation
 from dltool.explain.asking import explained_head
 from dltool.explain.attributions import attribution
-from dltool.explain.contributions import column_places
 from dltool.explain.dependence import Dependence, dependence_on
 from dltool.explain.explained import Explained, Question
 from dltool.explain.mixing import Columns, MixedModel
 from dltool.explain.permutation import Importance, agreement, importances, partners, randomisation
+from dltool.explain.placing import places_of
 from dltool.explain.related_columns import related_groups
 from dltool.explain.tabular import ExplainedTable, explain_columns
 from dltool.model.build import build_model
@@ -118,6 +118,7 @@ def standardised(question: Question) -> tuple[np.ndarray, np.ndarray]:
     return (raw[1] - raw[0].mean(axis=0)) / raw[0].std(axis=0), np.asarray(test.targets["target"], float)
 
 
+@pytest.mark.proof
 def test_the_importance_of_a_column_of_a_linear_model_is_its_closed_form(linear):
     z, y = standardised(linear)
     errors = y - z @ WEIGHTS - 0.3
@@ -131,8 +132,9 @@ def test_the_importance_of_a_column_of_a_linear_model_is_its_closed_form(linear)
         assert found.metrics["mean_absolute_error"] == pytest.approx(absolute, rel=1e-4)
 
 
+@pytest.mark.proof
 def test_the_contribution_of_a_column_of_a_linear_model_is_its_weight_times_its_distance_from_the_mean(linear):
-    places = column_places(linear)
+    places = places_of(linear, "columns")
     found = attribution(places, "IntegratedGradients")
     z, _ = standardised(linear)
     np.testing.assert_allclose(found.values, z * WEIGHTS, atol=1e-5)
@@ -179,6 +181,7 @@ def decided(tmp_path_factory) -> Question:
     return question_of(tmp_path_factory.mktemp("decided"), columns, weights, layers=layers, kind="category")
 
 
+@pytest.mark.proof
 def test_a_column_that_decides_alone_is_first_and_its_shuffled_copy_is_within_the_noise(decided):
     found = importances_of(decided)
     assert max(found, key=lambda name: found[name].loss.value) == "signal"
@@ -272,6 +275,7 @@ def test_importances_that_shuffled_weights_give_too_are_no_explanation(tmp_path,
     assert "does not depend on what the model has learned" in found.proofs[-1].sentence
 
 
+@pytest.mark.proof
 def test_shuffled_weights_rank_the_columns_of_a_trained_model_otherwise(linear):
     table = ExplainedTable(linear)
     weights = [variable.numpy() for variable in linear.built.core.weights]

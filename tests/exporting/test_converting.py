@@ -65,6 +65,7 @@ def test_operations_that_tf2onnx_lacks_or_gets_wrong_are_exact() -> None:
 
     whole = keras.Input((4,), dtype="int64", name="whole")
     number = keras.Input((16,), name="number")
+    image = keras.Input((2, 2, 3), name="image")
     exact = keras.ops.cast(number, "float64")
     real, imaginary = keras.ops.stft(number, 8, 4, 8, window=None, center=False)
     outputs = {
@@ -78,14 +79,19 @@ def test_operations_that_tf2onnx_lacks_or_gets_wrong_are_exact() -> None:
         "floor": keras.ops.floor_divide(number, 0.3),
         "real": real,
         "imaginary": imaginary,
+        # It draws seeds for predictions too, which no file can.
+        "pale": keras.layers.RandomColorDegeneration(0.5)(image),
     }
-    model = keras.Model({"whole": whole, "number": number}, outputs)
-    inputs = tuple(ExportInput(each.name, each.name, each) for each in (whole, number))
+    model = keras.Model({"whole": whole, "number": number, "image": image}, outputs)
+    inputs = tuple(ExportInput(each.name, each.name, each) for each in (whole, number, image))
     found = converted(Exportable(model, inputs, {name: name for name in outputs}))
     session = onnxruntime.InferenceSession(found.SerializeToString())
     random = np.random.default_rng(0)
     a, x = random.integers(-100, 100, (33, 4)), random.normal(size=(33, 16)).astype(np.float32)
-    result = dict(zip(outputs, session.run(list(outputs), {"whole": a, "number": x}), strict=True))
+    pixels = random.uniform(0, 255, (33, 2, 2, 3)).astype(np.float32)
+    given = {"whole": a, "number": x, "image": pixels}
+    result = dict(zip(outputs, session.run(list(outputs), given), strict=True))
+    np.testing.assert_array_equal(result["pale"], pixels)
     np.testing.assert_array_equal(result["quotient"], a // 7)
     np.testing.assert_array_equal(result["rest"], a % 7)
     np.testing.assert_array_equal(result["negative"], a // -7)
@@ -96,7 +102,7 @@ def test_operations_that_tf2onnx_lacks_or_gets_wrong_are_exact() -> None:
     frames = np.fft.rfft(np.stack([x[:, first : first + 8] for first in (0, 4, 8)], axis=1))
     np.testing.assert_allclose(result["real"], frames.real, atol=1e-5)
     np.testing.assert_allclose(result["imaginary"], frames.imag, atol=1e-5)
-    np.testing.assert_allclose(result["gelu"], np.asarray(model({"whole": a, "number": x})["gelu"]), atol=1e-6)
+    np.testing.assert_allclose(result["gelu"], np.asarray(model(given)["gelu"]), atol=1e-6)
 
 
 def test_columns_that_differ_in_case_alone_keep_their_names_in_onnx(tmp_path) -> None:

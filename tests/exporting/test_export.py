@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.commands.prediction_kinds import CONFIG, TEST, people, write_rows
-from tests.conftest import without_drawing
+from tests.commands.prediction_kinds import CONFIG, FLAT, TEST, people, write_rows
+from tests.in_process import without_drawing
 
 import dltool as package
 from dltool.experiment.opening import best_predictor, recorded_kind
@@ -93,7 +93,7 @@ def test_onnx_takes_raw_columns_and_gives_what_the_run_predicts(trained, export)
     )[0]
     np.testing.assert_allclose(found, predictor(inputs)["output"], atol=1e-6)
     record = json.loads((folder / "check.json").read_text("utf-8"))
-    assert record["rows"]["test"] == 27
+    assert (record["rows"]["test"], record["split"]) == (27, "test")
     assert record["outputs"]["output"]["max_difference"] < 1e-6
     assert record["outputs"]["output"]["same_class"] == 27
     example = json.loads((folder / "example.json").read_text("utf-8"))
@@ -157,17 +157,26 @@ def test_exports_before_one_that_fails_are_kept_and_said(export, tmp_path, monke
 
 
 def test_a_full_disk_is_no_disagreement(export, tmp_path, monkeypatch) -> None:
-    from dltool.exporting import checking, export_folder
+    from tensorflow.errors import ResourceExhaustedError
+
+    from dltool.exporting import export_folder
 
     def full(*_: Any) -> Any:
-        (tmp_path / "full.py").write_text("import errno; raise OSError(errno.ENOSPC, 'full')", "utf-8")
-        checking.run_alone(tmp_path, [str(tmp_path / "full.py")], "saved_model")
+        raise ResourceExhaustedError(None, None, "/tmp/1/saved_model.pb; No space left on device")
 
     monkeypatch.setattr(export_folder, "write_model", full)
     outcome = export("saved_model", "--out", tmp_path / "out")
     assert outcome.code == 5
     assert "no space left on device: cannot write" in outcome.stderr
     assert not (tmp_path / "out").exists()
+
+
+def test_a_program_that_meets_a_full_disk_does_not_disagree_either(tmp_path) -> None:
+    from dltool.exporting.checking import run_alone
+
+    (tmp_path / "use.py").write_text("import errno, os; raise OSError(errno.EDQUOT, os.strerror(errno.EDQUOT))")
+    with pytest.raises(OSError, match="quota"):
+        run_alone(tmp_path, [str(tmp_path / "use.py")], "saved_model")
 
 
 def spoiled(module: Any, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -253,6 +262,8 @@ def test_other_formats_are_verified_with_the_same_columns(form, trained, export,
     assert outcome.code == 0, outcome.stderr
     record = json.loads((tmp_path / form / "check.json").read_text("utf-8"))
     assert record["outputs"]["output"]["max_difference_made"] < 1e-5
+    # From another folder, and without its own on the path.
+    subprocess.run([sys.executable, "-I", tmp_path / form / "use.py"], cwd="/", check=True)
     if form == "saved_model":
         import tensorflow as tf
 
@@ -375,6 +386,8 @@ def test_int8_with_the_ranges_of_other_rows_is_refused(dltool, tmp_path, monkeyp
     scores = record["outputs"]["output"]
     assert scores["of_model"] - scores["of_export"] <= 0.01
     assert record["allowed_loss"] == 0.01
+    signature = json.loads((run / "exports/litert-int8/signature.json").read_text("utf-8"))
+    assert [each["training_range"] for each in signature["inputs"]] == [[0, 16]]
     rows = export_folder.calibration_rows
 
     def dark(*given: Any) -> Any:
@@ -385,3 +398,53 @@ def test_int8_with_the_ranges_of_other_rows_is_refused(dltool, tmp_path, monkeyp
     assert outcome.code == 7
     assert "loses" in outcome.stderr
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+def test_an_export_of_a_private_run_holds_no_training_rows(dltool, tmp_path) -> None:
+    text = CONFIG.format(
+        data="  source: digits\n  split: {validation: 0, test: 0}",
+        layers=FLAT,
+        loss="sparse_categorical_crossentropy",
+    )
+    (tmp_path / "private.yaml").write_text(text, "utf-8")
+    settings = ["--set", "training.privacy={epsilon: 3, delta: 1e-5}", "--runs", tmp_path / "runs"]
+    assert dltool("train", tmp_path / "private.yaml", *settings, "--quiet").code == 0
+    assert dltool("export", tmp_path / "runs/example/0001", "onnx", "--out", tmp_path).code == 0
+    assert json.loads((tmp_path / "onnx/check.json").read_text("utf-8"))["rows"]["test"] == 0
+    assert "training_range" not in (tmp_path / "onnx/signature.json").read_text("utf-8")
+    outcome = dltool("export", tmp_path / "runs/example/0001", "litert", "--precision", "int8")
+    assert outcome.code == 2
+    assert "would follow from the training rows of a private run" in " ".join(outcome.stderr.split())
+
+
+@pytest.mark.slow
+def test_an_operation_that_litert_lacks_is_named_if_it_is_not_foreseen(dltool, tmp_path, monkeypatch) -> None:
+    pytest.importorskip("ai_edge_litert")
+    from dltool.exporting import foreseen
+
+    np.savez(tmp_path / "cubes.npz", x=np.random.default_rng(0).normal(size=(30, 4, 4, 4, 2)), y=np.arange(30) % 2)
+    text = CONFIG.format(
+        data=f"  source: {{arrays: {tmp_path / 'cubes.npz'}}}\n  split: {{validation: 0.2, test: 0.2}}",
+        layers=f"[{{MaxPool3D: 2}}, {FLAT[1:]}",
+        loss="sparse_categorical_crossentropy",
+    )
+    (tmp_path / "cubes.yaml").write_text(text, "utf-8")
+    assert dltool("train", tmp_path / "cubes.yaml", "--runs", tmp_path / "runs", "--quiet").code == 0
+    refused = dltool("export", tmp_path / "runs/example/0001", "litert")
+    assert (refused.code, "LiteRT has no MaxPool3D" in refused.stderr) == (2, True)
+    monkeypatch.setattr(foreseen, "REFUSED", {**foreseen.REFUSED, "litert": ()})
+    outcome = dltool("export", tmp_path / "runs/example/0001", "litert")
+    assert outcome.code == 7
+    assert "MaxPool3D" in outcome.stderr
+
+
+@pytest.mark.slow
+def test_another_split_that_checks_an_export_is_named(dltool, tmp_path) -> None:
+    data, loss = "  source: iris\n  split: {validation: 0.2, test: 0}", "sparse_categorical_crossentropy"
+    (tmp_path / "iris.yaml").write_text(CONFIG.format(data=data, layers=FLAT, loss=loss), "utf-8")
+    assert dltool("train", tmp_path / "iris.yaml", "--runs", tmp_path / "runs", "--quiet").code == 0
+    outcome = dltool("export", tmp_path / "runs/example/0001", "onnx", "--out", tmp_path)
+    assert "the run has no test split: its validation split checks the exports" in " ".join(outcome.stderr.split())
+    record = json.loads((tmp_path / "onnx/check.json").read_text("utf-8"))
+    assert (record["split"], record["rows"]["test"]) == ("validation", 30)

@@ -11,6 +11,8 @@ from tests.test_configs import CASES, CONFIGS
 from dltool.exporting.foreseen import PACKAGES, Forecast, chosen, forecasts
 
 GUIDE = Path(__file__).parents[2] / "docs" / "guides" / "export.md"
+PHASES = "training.phases=[{epochs: 1, trainable: [classifier], optimizer: adam}]"
+SHORT = {"lite0": PHASES, "transfer": PHASES}
 SETTINGS = {"mnist-99": ["training.epochs=2"], "cifar10-fast": ["training.epochs=2"], "unet": ["data.split.use=0.1"]}
 
 
@@ -41,7 +43,8 @@ def test_the_table_has_every_config() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_every_config_is_verified_or_refused_as_foreseen(name, dltool, tmp_path) -> None:
-    settings = [*CASES[name][0](tmp_path), "training.epochs=1", *SETTINGS.get(name, [])]
+    short = SHORT.get(name, "training.epochs=1")
+    settings = [*CASES[name][0](tmp_path), short, *SETTINGS.get(name, [])]
     words = [word for setting in settings for word in ("--set", setting)]
     # One epoch on made data reaches no bound.
     assert dltool("train", CONFIGS / f"{name}.yaml", "--runs", tmp_path / "runs", *words).code in (0, 7)

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.conftest import without_drawing
 from tests.in_process import command
 
 from dltool.config.schema import Data
@@ -55,7 +54,6 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     write_rows(folder)
     (folder / "tiny.yaml").write_text(CONFIG)
     with pytest.MonkeyPatch.context() as patch:
-        without_drawing(patch)
         patch.chdir(folder)
         assert command("train", "tiny.yaml", "--set", "data.inputs={person: ignore, hour: ignore}", "--quiet") == 0
         yield folder / "runs" / "tiny" / "0001"

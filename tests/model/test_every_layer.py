@@ -109,7 +109,13 @@ def is_built(name: str, make_config: Any, make_facts: Any) -> bool:
     return False
 
 
-@pytest.mark.parametrize("name", keras_names.names("layer"))
+COSTLY = ("AugMix", "RandAugment")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=pytest.mark.slow) if n in COSTLY else n for n in keras_names.names("layer")],
+)
 def test_a_layer_is_built_from_a_config(name, make_config, make_facts) -> None:
     assert is_built(name, make_config, make_facts)
 

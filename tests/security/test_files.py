@@ -63,7 +63,7 @@ WEIGHTS: dict[str, Callable[[h5py.File, Path], object]] = {
 }
 
 
-@pytest.mark.parametrize("command", ["evaluate", "predict"])
+@pytest.mark.parametrize("command", [pytest.param("evaluate", marks=pytest.mark.slow), "predict"])
 @pytest.mark.parametrize("name", WEIGHTS)
 def test_hostile_weights_are_refused(name, command, attack, refused) -> None:
     with h5py.File(attack.outside / "other.h5", "w") as other:

@@ -83,10 +83,8 @@ def write_pictures_without_cache(folder: Path) -> dict[str, Any]:
 
 
 KINDS = [write_table_of_numbers, write_table_of_files, write_series, write_pictures, write_pictures_without_cache]
-FEW_KINDS = [
-    pytest.param(each, marks=pytest.mark.slow if each in (write_table_of_files, write_table_of_numbers) else ())
-    for each in KINDS
-]
+FEW = (write_series, write_pictures_without_cache)
+FEW_KINDS = [each if each in FEW else pytest.param(each, marks=pytest.mark.slow) for each in KINDS]
 Experiment = tuple[Config, Dataset]
 
 

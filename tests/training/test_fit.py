@@ -123,7 +123,7 @@ def test_the_steps_of_a_call_change_no_bit(make_config, images, train, whole):
     assert many.recorder.steps[:2] == [6, 6]
 
 
-@pytest.mark.parametrize("at", [1, "middle"])
+@pytest.mark.parametrize("at", [pytest.param(1, marks=pytest.mark.slow), "middle"])
 def test_going_on_from_a_saved_state_ends_with_the_same_bits(make_config, images, train, whole, at):
     config = make_config(**EVERYTHING)
     if at == "middle":
@@ -190,6 +190,7 @@ def test_best_weights_are_those_of_the_best_epoch(make_config, dataset, train):
     assert core.evaluate(inputs[:], targets, verbose=0)[1] == pytest.approx(max(values))
 
 
+@pytest.mark.slow
 def test_going_on_saves_the_best_weights_of_the_state_again(make_config, images, train, whole):
     recorder = type(whole.recorder)()
     train(make_config(**EVERYTHING), images, start=whole.recorder.states[1], recorder=recorder)
@@ -250,7 +251,13 @@ def test_the_logged_learning_rate_is_that_of_the_last_step(make_config, dataset,
     assert [record.learning_rate for record in result.history] == [0.5**steps, 0.5 ** (2 * steps)]
 
 
-@pytest.mark.parametrize("precision", ["float32", "float64", "mixed_bfloat16", "mixed_float16"])
+@pytest.mark.parametrize(
+    "precision",
+    [
+        *(pytest.param(each, marks=pytest.mark.slow) for each in ("float32", "float64", "mixed_bfloat16")),
+        "mixed_float16",
+    ],
+)
 def test_every_precision_trains_and_leaks_nothing(make_config, dataset, train, precision):
     before = keras.config.dtype_policy().name
     trained = train(make_config(training={"precision": precision, "epochs": 3}), dataset)

@@ -94,9 +94,9 @@ def test_a_mixed_example_has_the_weight_of_its_shares():
 @pytest.mark.parametrize(
     "loss",
     [
-        {"CategoricalCrossentropy": {"label_smoothing": 0.1}},
+        pytest.param({"CategoricalCrossentropy": {"label_smoothing": 0.1}}, marks=pytest.mark.slow),
         "CategoricalFocalCrossentropy",
-        {"CategoricalCrossentropy": {"from_logits": True}},
+        pytest.param({"CategoricalCrossentropy": {"from_logits": True}}, marks=pytest.mark.slow),
     ],
 )
 def test_losses_for_one_hot_vectors_train(loss, make_config, dataset, train):

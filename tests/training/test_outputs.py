@@ -111,6 +111,7 @@ def test_a_single_output_with_a_name_is_trained_like_one_without(make_config, da
         np.testing.assert_array_equal(left, right)
 
 
+@pytest.mark.slow
 def test_training_goes_on_from_a_state_to_the_same_bits(config, two, train):
     whole = train(config, two)
     start = whole.recorder.states[2]

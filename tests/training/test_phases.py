@@ -10,7 +10,7 @@ from tests.training.test_fit import EVERYTHING, assert_same, numbers, without_ti
 from dltool.config.schema import Phase
 from dltool.errors import ConfigError, Interrupted, RunError, TrainingDiverged
 from dltool.model.build import build_model
-from dltool.model.trainable import set_trainable, trainable_layers
+from dltool.model.trainable import adaptable, set_trainable, trainable_layers
 from dltool.training.fit import prepare_fit
 from dltool.training.state import TrainingState
 from dltool.training.steps import epoch_order
@@ -129,6 +129,15 @@ def test_lora_is_refused_where_layers_lack_it_or_have_another_rank(phased, datas
     ]
 
 
+def test_lora_names_a_layer_for_all_inside_it_or_some_of_those():
+    inputs = keras.Input((3, 4))
+    outputs = keras.layers.MultiHeadAttention(1, 2, name="attention")(inputs, inputs)
+    (entry,) = trainable_layers(keras.Model(inputs, outputs))
+    assert [layer.name for layer in adaptable(entry, "attention")] == ["query", "key", "value", "attention_output"]
+    assert [layer.name for layer in adaptable(entry, "que*")] == ["query"]
+    assert adaptable(entry, "dense") == []
+
+
 def test_what_no_pattern_means_does_not_change(phased, dataset, train):
     config = phased([{**PHASES[0], "epochs": 2}])
     before = [np.asarray(weight) for weight in build_model(config, dataset.facts).core.get_weights()]
@@ -206,6 +215,7 @@ def test_an_average_is_final_where_its_phase_ends(phased, dataset, train):
     assert_same(both.weights[2:], alone.weights[2:])
 
 
+@pytest.mark.slow
 def test_diverging_in_the_first_step_of_a_phase_keeps_its_beginning(phased, dataset, train):
     second = {"epochs": 1, "optimizer": {"SGD": 1e38}}
     with pytest.raises(TrainingDiverged) as diverged:

@@ -96,6 +96,7 @@ def assert_sums_are_clipped(name: str, rows: int, clip: float, seed: int) -> Non
     assert np.sqrt(sum((each.numpy() ** 2).sum() for each in alone)) <= clip * (1 + 1e-5)
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=[] if name in FAST else [pytest.mark.slow]) for name in NETWORKS]
 )
@@ -149,6 +150,7 @@ def test_dropout_inside_a_recurrent_layer_is_refused(private, dataset):
     assert found.value.problems[0].place == ("model", "layers", 1)
 
 
+@pytest.mark.proof
 @pytest.mark.slow
 @settings(max_examples=20, phases=[Phase.generate])
 @given(
@@ -165,6 +167,7 @@ def noise(examples: int = 1000, expected: float = 50.0, deviation: float = 1.0, 
     return Noise(examples, expected, 1.0, deviation, keras.Variable([seed, 4, 0], trainable=False, dtype="int64"))
 
 
+@pytest.mark.proof
 def test_the_noise_has_its_deviation_and_is_another_one_each_step():
     made = noise(expected=2.0, deviation=3.0)
     first, second = (made.noisy([tf.zeros([60_000]), tf.zeros([200, 200])]) for _ in range(2))
@@ -284,6 +287,7 @@ def test_the_loss_of_an_example_is_that_of_keras_for_a_batch_of_it_alone(make_co
     np.testing.assert_allclose(ours, alone, rtol=1e-5)
 
 
+@pytest.mark.proof
 @pytest.mark.slow
 def test_a_resumed_run_has_the_bits_of_the_unbroken_one_and_no_other_run_has_them(private, dataset, train):
     config = private(training={"checkpoint": {"every": "1 steps"}, "optimizer": {"SGD": {"momentum": 0.9}}})
@@ -377,6 +381,7 @@ def test_layers_whose_examples_cannot_be_told_are_refused(private, layers, place
     assert error.value.problems[0].place == (("model", "layers", place) if place else ("training", "privacy"))
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize("deviation", [2.0, pytest.param(0.01, marks=pytest.mark.slow)])
 def test_canaries_do_not_tell_more_than_epsilon(private, train, deviation):
     """Steinke, Nasr and Jagielski, Privacy Auditing with One Training Run, 2023: half of the canaries are trained on,

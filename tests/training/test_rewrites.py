@@ -1,3 +1,5 @@
+from typing import Any
+
 import keras
 import numpy as np
 import pytest
@@ -44,18 +46,30 @@ def assert_rewritten_alike(make):
         np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-5)
 
 
+def slow(name: str, *values: Any) -> Any:
+    return pytest.param(*values, id=name, marks=pytest.mark.slow)
+
+
 @pytest.mark.parametrize(
     "make",
     [
-        lambda: "sgd",
-        lambda: keras.optimizers.Adam(beta_1=0.8, beta_2=0.9, epsilon=1e-3, gradient_accumulation_steps=2),
-        lambda: keras.optimizers.Adam(
-            keras.optimizers.schedules.ExponentialDecay(0.01, 2, 0.5), clipnorm=0.1, weight_decay=0.01
+        slow("sgd", lambda: "sgd"),
+        slow(
+            "accumulating",
+            lambda: keras.optimizers.Adam(beta_1=0.8, beta_2=0.9, epsilon=1e-3, gradient_accumulation_steps=2),
         ),
-        lambda: keras.optimizers.AdamW(use_ema=True, ema_overwrite_frequency=2, global_clipnorm=0.5),
-        lambda: keras.optimizers.LossScaleOptimizer(keras.optimizers.Adam()),
+        pytest.param(
+            lambda: keras.optimizers.Adam(
+                keras.optimizers.schedules.ExponentialDecay(0.01, 2, 0.5), clipnorm=0.1, weight_decay=0.01
+            ),
+            id="clipping, decay",
+        ),
+        slow(
+            "average",
+            lambda: keras.optimizers.AdamW(use_ema=True, ema_overwrite_frequency=2, global_clipnorm=0.5),
+        ),
+        pytest.param(lambda: keras.optimizers.LossScaleOptimizer(keras.optimizers.Adam()), id="loss scale"),
     ],
-    ids=["sgd", "accumulating", "clipping, decay", "average", "loss scale"],
 )
 def test_rewritten_steps_learn_what_keras_would(monkeypatch, make):
     monkeypatch.setattr(rewrites, "LEAST_FUSED", 100)
@@ -65,12 +79,18 @@ def test_rewritten_steps_learn_what_keras_would(monkeypatch, make):
 @pytest.mark.parametrize(
     ("shape", "convolution", "options", "pooling", "how"),
     [
-        (SHAPE, layers.Conv2D, {"dilation_rate": 2, "groups": 3, "padding": "same"}, layers.MaxPooling2D, (3, 2)),
-        (SHAPE, layers.Conv2D, {"strides": 2, "use_bias": False}, layers.MaxPooling2D, (2, None)),
-        ((12, 3), layers.Conv1D, {"kernel_constraint": "max_norm"}, layers.MaxPooling1D, (3, 1)),
-        ((6, 6, 6, 3), layers.Conv3D, {"kernel_regularizer": "l2"}, layers.MaxPooling3D, (2, None)),
+        pytest.param(
+            *(SHAPE, layers.Conv2D, {"dilation_rate": 2, "groups": 3, "padding": "same"}),
+            *(layers.MaxPooling2D, (3, 2)),
+            id="2D",
+        ),
+        slow(
+            *("2D without bias", SHAPE, layers.Conv2D, {"strides": 2, "use_bias": False}),
+            *(layers.MaxPooling2D, (2, None)),
+        ),
+        slow("1D", (12, 3), layers.Conv1D, {"kernel_constraint": "max_norm"}, layers.MaxPooling1D, (3, 1)),
+        slow("3D", (6, 6, 6, 3), layers.Conv3D, {"kernel_regularizer": "l2"}, layers.MaxPooling3D, (2, None)),
     ],
-    ids=["2D", "2D without bias", "1D", "3D"],
 )
 def test_convolutions_of_all_kinds_learn_what_keras_would(shape, convolution, options, pooling, how):
     def make():

@@ -16,10 +16,12 @@ from dltool.config.schema import Config
 from dltool.data.dataset import Dataset, load_data
 from dltool.data.sources import sharded
 from dltool.errors import ConfigError, DataError, MachineError
+from dltool.experiment.assessing import assessed
 from dltool.model.build import build_model
 from dltool.model.columns import learn
 from dltool.model.streamed_columns import fitted_to
 from dltool.training import batches
+from dltool.training.worker_steps import WorkerOrder
 
 IGNORED = {"part": "ignore", "weight": "ignore"}
 
@@ -79,9 +81,10 @@ def test_the_rows_in_shards_are_those_in_memory(in_memory, in_shards) -> None:
     assert shards.stream.class_counts["target"].tolist() == np.bincount(memory.targets["target"][train]).tolist()
     for name in ("validation", "test"):
         ours, theirs = shards.examples(name), memory.examples(name)
+        np.testing.assert_array_equal(ours.places["row"], getattr(shards.split, name))
         np.testing.assert_array_equal(ours.targets["target"], theirs.targets["target"])
         np.testing.assert_array_equal(ours.inputs["gaps"][:], theirs.inputs["gaps"][:])
-    assert shards.place_of(95) == "file part-1.parquet, row 6"
+    assert shards.place_of(95) == "file part-1.parquet, file row 6"
 
 
 def test_columns_are_fitted_in_shards_as_in_memory(in_memory, in_shards) -> None:
@@ -130,7 +133,7 @@ def test_narrow_windows_feed_the_rows_of_their_order_whatever_is_read_at_once(
         monkeypatch.setattr(batches, "CHUNK_BYTES", chunk)
         tables = batches.Streamed(batches.Layout(replace(built, preprocessors={}), only, {}, None))
         for epoch in (0, 1):
-            order, found = stream.order(config.seed, epoch), []
+            order, found = stream.order(config.seed, epoch, 16), []
             for first in range(0, len(order), 16):
                 tensors, rows = tables.feed(order, first, min(first + 16, len(order)), 16)
                 found.append(tensors[0].numpy()[rows.numpy()])
@@ -160,6 +163,16 @@ def test_a_sample_stands_for_the_training_rows_and_knows_every_class(folder, mon
     assert {*places["file"]} <= {f"part-{number}.parquet" for number in range(4)}
 
 
+@pytest.mark.slow
+def test_a_model_is_tested_on_the_rows_of_the_test_split(folder) -> None:
+    config, dataset = loaded(made(folder, 2, split={"test": 0.2}))
+    test = dataset.examples("test")
+    built = build_model(config, dataset.facts, fitted=fitted_to(dataset))
+    alone, audited = (assessed(config, dataset, built, test, warn)[0] for warn in (None, lambda _: None))
+    assert audited.audit is not None
+    assert audited.metrics["loss"].value == pytest.approx(alone.metrics["loss"].value, rel=1e-6)
+
+
 def test_the_sample_has_the_range_of_a_target_and_few_of_its_values(monkeypatch) -> None:
     monkeypatch.setattr(sharded, "MOST_VALUES", 3)
     seen: set[float] = set()
@@ -176,13 +189,35 @@ def test_memory_holds_two_windows_and_not_the_table(tmp_path) -> None:
     assert stream is not None
     whole = sum(rows.dtype.itemsize for rows in stream.inputs.values() if rows.dtype != object) * len(stream)
     tracemalloc.start()
-    order = stream.order(1, 0)
+    order = stream.order(1, 0, 500)
     for first in range(0, len(order), 500):
         rows = order[first : first + 500]
         assert len(stream.inputs["small"][rows]) == len(rows)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < whole / 4
+
+
+def test_a_worker_reads_the_row_groups_of_its_rows_alone(tmp_path, monkeypatch) -> None:
+    write_shards(tmp_path / "t", files=5, rows=400, group=20)
+    _, dataset = loaded(made(tmp_path / "t", 8, split={"test": 0.05}))
+    stream = dataset.stream
+    assert stream is not None
+    read = stream.shard
+    found = []
+    for rank in (0, 1):
+        numbers: list[int] = []
+        monkeypatch.setattr(
+            stream, "shard", lambda number, keys, to=numbers: (to.append(number), read(number, keys))[1]
+        )
+        order = WorkerOrder(stream.order(1, 0, 16), 16, rank, 2)
+        for first in range(0, len(order), 8):
+            rows = order[first : first + 8]
+            assert len(stream.inputs["small"][rows]) == len(rows)
+        stream.announce([])
+        assert len({*numbers}) == len(numbers) <= 53
+        found.append({*numbers})
+    assert found[0] | found[1] == {*range(100)}
 
 
 def damage(folder: Path) -> None:

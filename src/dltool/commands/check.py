@@ -15,7 +15,7 @@ from dltool.config.text.tree import format_path
 from dltool.data.checked import checked_config, checked_with
 from dltool.data.facts import Facts
 from dltool.durable_files import refuse_no_file
-from dltool.folds.part_configs import asks_for_parts, part_configs
+from dltool.folds.part_configs import part_configs
 from dltool.imports import import_keras
 from dltool.machine import usable_memory
 from dltool.runs.teacher_run import teacher_run
@@ -122,7 +122,7 @@ def check(
         facts, warnings = dataset.facts, (*dataset.warnings, *warnings)
         config = dataset.in_force(checked_with(document, facts))
         found = {"columns": tuple(column_rows(config, dataset)), "classes": class_counts(dataset)}
-        if asks_for_parts(config):
+        if config.has_parts:
             found["folds"] = checked_folds(document, config, dataset)
     teacher_run(config, facts)
     if build and facts:

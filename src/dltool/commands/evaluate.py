@@ -85,10 +85,7 @@ def evaluate(
     run = open_run(path)
     require_code(run, f"evaluate {run.path}")
     with Stages(progress).reading():
-        config, dataset = sliced_data(run, settings, choice.slices)
-        if file is not None and choice.slices is None:
-            # The file need not have the columns that the config names.
-            config = config.model_copy(update={"data": config.data.model_copy(update={"slices": None})})
+        config, dataset = sliced_data(run, settings, choice.slices, is_own=file is None)
         changed = with_metrics(config, dataset.facts.targets, choice.metrics) if choice.metrics else config
         examples = new_examples(config, file) if file is not None else examples_of(dataset, split)
     from dltool.evaluation.thresholds import recorded_decision
@@ -102,6 +99,8 @@ def evaluate(
         assessment, files = assessed(decided, dataset, built, examples, progress.warn if choice.draws else None)
     except ConfigError as error:
         raise error if changed is config else as_option(error) from None
+    if choice.slices is not None and not assessment.groups:
+        progress.warn(f"--slices {choice.slices}: nothing to compare, as there are no two groups among these examples")
     folder, warning = run.evaluation / examples.name, ""
     try:
         run.replace_folder(folder, files)
@@ -110,10 +109,13 @@ def evaluate(
     return EvaluationOutcome(run.path, assessment, folder, warning, thresholds)
 
 
-def sliced_data(run: Run, settings: Sequence[str], slices: str | None) -> tuple[Config, Dataset]:
-    """Return the config and the data of the run, with the columns of the `slices`."""
+def sliced_data(run: Run, settings: Sequence[str], slices: str | None, is_own: bool) -> tuple[Config, Dataset]:
+    """Return the config and the data of the run, with the columns of the `slices`. New data, which are not the run's
+    `own`, need not have those that the config names."""
     if slices is None:
-        return recorded_data(run, settings=settings)
+        config, dataset = recorded_data(run, settings=settings)
+        others = config.model_copy(update={"data": config.data.model_copy(update={"slices": None})})
+        return config if is_own else others, dataset
     config = recorded_config(run, settings=settings)
     chosen = with_slices(config, slices)
     both = {"slices": (*(config.data.slices or ()), *(chosen.data.slices or ()))}

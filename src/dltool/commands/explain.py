@@ -32,12 +32,14 @@ Load = Callable[[Data, Facts], NewExamples]
 
 @dataclass(frozen=True)
 class ExplanationOutcome:
-    """Explanations and their `folder`. `warning` says why nothing could be written to the run; empty if it was."""
+    """Explanations and their `folder`. `warning` says why nothing could be written to the run; empty if it was. `page`
+    is a page that was written, too."""
 
     run: Path
     found: "tuple[Explained, ...]"
     folder: Path
     warning: str = ""
+    page: Path | None = None
 
     def record(self) -> dict[str, Any]:
         folder = None if self.warning else str(self.folder)
@@ -73,7 +75,7 @@ def explain(
         warning = f"the explanation could not be saved: {error}"
     if out is not None:
         atomic_write(out, explanation_page(str(run.path), found).encode())
-    return ExplanationOutcome(run.path, found, folder, warning)
+    return ExplanationOutcome(run.path, found, folder, warning, out)
 
 
 def explained_run(

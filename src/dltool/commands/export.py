@@ -113,6 +113,7 @@ def read_source(run: Run, settings: Sequence[str], options: ExportOptions, progr
     from dltool.exporting.checking import RawPredictor, check_rows
     from dltool.exporting.export_folder import ExportSource
     from dltool.exporting.exportable import parts_of
+    from dltool.exporting.signature import training_ranges
 
     if not run.is_complete():
         progress.warn(f"{run.path} is not complete: its best weights so far are exported")
@@ -121,11 +122,18 @@ def read_source(run: Run, settings: Sequence[str], options: ExportOptions, progr
     # What computes with 16 bits is exported in float32, and then compared with the same computation.
     is_mixed = config.training.precision.startswith("mixed_") and config.data.final != "ensemble"
     predictor = RawPredictor(parts[0] if is_mixed else found.built, found.config, facts)
-    split = next((name for name in SPLITS if dataset and len(getattr(dataset.split, name))), None)
+    # Whoever gets an export of a private run, sees no training rows.
+    is_private = config.training.privacy is not None
+    splits = SPLITS[:2] if is_private else SPLITS
+    split = next((name for name in splits if dataset and len(getattr(dataset.split, name))), None)
     examples = None if dataset is None or split is None else dataset.examples(split)
+    if split not in (None, "test"):
+        name = "training" if split == "train" else split
+        progress.warn(f"the run has no test split: its {name} split checks the exports")
     rows = check_rows(predictor, examples)
+    ranges = {} if is_private else training_ranges(predictor, dataset)
     identity = str(read_record(run).id), weights_digest(run, config)
-    return ExportSource(*identity, predictor, parts, rows, dataset, is_mixed)
+    return ExportSource(*identity, predictor, parts, rows, split, dataset, ranges, is_mixed)
 
 
 def refuse_existing(folders: Sequence[Path]) -> None:

@@ -4,28 +4,34 @@ import contextlib
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dltool.config.cluster import MOST_WORKERS, Cluster
 from dltool.config.load import read_document
 from dltool.durable_files import read_file
-from dltool.errors import MachineError, RunError
+from dltool.errors import ConfigError, MachineError, RunError
 from dltool.experiment.finishing import complete
+from dltool.experiment.joining import Met
 from dltool.experiment.new_run import new_run, temporary_runs
-from dltool.experiment.opening import new_experiment, recorded_data, recorded_strategy
+from dltool.experiment.opening import recorded_data, recorded_strategy
 from dltool.experiment.refusals import refuse_files, refuse_other_weights, require_code
+from dltool.experiment.resuming import repeated_experiment
 from dltool.experiment.signals import StopRequests, stop_requests
 from dltool.experiment.stages import Stages
 from dltool.experiment.teaching import prepared_steps
 from dltool.folds.part_runs import parts_of
+from dltool.meeting import meeting_of
 from dltool.runs.checkpoint_file import Checkpoint, newest_checkpoint
 from dltool.runs.directory import open_run, refuse_unwritable
 from dltool.runs.files import Run
 from dltool.runs.recorded import chosen, differences, machine_changes, recorded_config, refuse_unset
-from dltool.runs.records import read_record, recorded_threads
-from dltool.runs.start_record import kept_start
+from dltool.runs.records import read_record
+from dltool.text import counted
 
 if TYPE_CHECKING:
+    from dltool.experiment.following import Followed
     from dltool.experiment.listener import Progress
 
 COMPARED_RESULTS = ("test", "validation", "best", "epochs", "parameters", "thresholds", "folds", "seeds", "ensemble")
@@ -46,12 +52,35 @@ class Reproduction:
         return {**found, "first_difference": self.difference or None}
 
 
-def reproduce(path: Path, *, into: Path | None, settings: Sequence[str] = (), progress: "Progress") -> Reproduction:
+def reproduce(
+    path: Path,
+    *,
+    into: Path | None,
+    settings: Sequence[str] = (),
+    cluster: Cluster | None = None,
+    progress: "Progress",
+) -> "Reproduction | Followed":
     """Train the completed run at `path` again, below `into` or in a temporary folder, and compare.
-    `settings` are `--set` arguments with locations of the data.
+    `settings` are `--set` arguments with locations of the data. In a `cluster`, only the chief needs the run.
 
-    Raises ConfigError: `into` cannot hold runs; MachineError: it is not writable; DataError: the data has changed;
-    RunError: the run is not complete, or damaged; DltoolError: training fails."""
+    Raises ConfigError: `into` cannot hold runs, or the run had another number of workers; MachineError: it is not
+    writable; DataError: the data has changed; RunError: the run is not complete, or damaged; DltoolError: training
+    fails."""
+    with stop_requests() as stops:
+        if cluster is None:
+            return reproduced(path, into, settings, progress, stops, None)
+        with meeting_of(cluster) as meeting:
+            if cluster.is_chief:
+                return reproduced(path, into, settings, progress, stops, meeting)
+            from dltool.experiment.following import follow
+
+            return follow(None, settings, Stages(progress, stops), meeting, partial(parts_of, meeting=meeting))
+
+
+def reproduced(
+    path: Path, into: Path | None, settings: Sequence[str], progress: "Progress", stops: StopRequests, meeting: Met
+) -> Reproduction:
+    """Train and compare as :func:`reproduce`, with the workers of the `meeting`, if given."""
     if into is not None:
         refuse_unwritable(into)
         there = next(parent for parent in (into, *into.absolute().parents) if parent.exists())
@@ -61,7 +90,11 @@ def reproduce(path: Path, *, into: Path | None, settings: Sequence[str] = (), pr
     if not run.is_complete():
         raise RunError(f"{run.path} is not complete", f"dltool resume {(run.whole or run).path}")
     require_code(run, f"reproduce {run.path}")
-    privacy = recorded_config(run, settings=settings).training.privacy
+    config = recorded_config(run, settings=settings)
+    privacy, count = config.training.privacy, workers_of(run)
+    if meeting is not None and not config.has_parts and meeting.cluster.size != count:
+        message = f"{run.path} was trained by {counted(count, 'worker')}, and this cluster has {meeting.cluster.size}"
+        raise ConfigError(message, "leave out --cluster and TF_CONFIG: dltool starts as many on this machine")
     if privacy is not None and privacy.seed is None:
         message = f"{run.path} is a private run, whose noise no record holds"
         raise RunError(message, "a run with training.privacy.seed can be reproduced; it is for tests, and not private")
@@ -70,12 +103,20 @@ def reproduce(path: Path, *, into: Path | None, settings: Sequence[str] = (), pr
     run.read_json(run.results)
     last_checkpoint(run)
     kept = temporary_runs("dltool-reproduce-") if into is None else contextlib.nullcontext(into)
-    with stop_requests() as stops, kept as folder:
-        again = train_again(run, folder, into is not None, settings, progress, stops)
+    with kept as folder:
+        again = train_again(run, folder, into is not None, settings, Stages(progress, stops), meeting)
         progress.stage("comparing")
         difference = next(found_differences(run, again), "")
         epochs = sum(len(each.read_metrics()) for each in (run, *run.parts))
     return Reproduction(run.path, again.path if into else None, epochs, difference)
+
+
+def workers_of(run: Run) -> int:
+    """Return how many workers trained a run together. Raises RunError: their number is invalid."""
+    count = read_record(run).pinned.get("workers", 1)
+    if type(count) is not int or not 0 < count <= MOST_WORKERS:
+        raise RunError(f"{run.record}: pinned.workers is not a number of workers", "train a new run")
+    return count
 
 
 def last_checkpoint(run: Run) -> Checkpoint | None:
@@ -94,20 +135,20 @@ def weights_of(run: Run) -> bytes:
     return run.read(run.best_weights, run.best_weights.stat().st_size)
 
 
-def train_again(
-    run: Run, folder: Path, is_kept: bool, settings: Sequence[str], progress: "Progress", stops: StopRequests
-) -> Run:
-    stages = Stages(progress, stops)
-    parts = parts_of(recorded_config(run, settings=settings))
+def train_again(run: Run, folder: Path, is_kept: bool, settings: Sequence[str], stages: Stages, meeting: Met) -> Run:
+    progress = stages.progress
+    parts = parts_of(recorded_config(run, settings=settings), meeting=meeting)
+    if meeting is not None:
+        from dltool.experiment.following import packed_run
+
+        meeting.of_chief(["reproduce", None], packed_run(run))
     with stages.reading(trains=True):
         config, dataset = recorded_data(run, settings=settings, read=None if parts is None else parts.read)
         refuse_unset(config, RunError, "training.callbacks", "model.layers")
-        config = config.model_copy(update={"track": (), "explain": False})
         refuse_files(run, config)
     old = read_record(run)
     with stages.building():
-        experiment = new_experiment(config, dataset, recorded_threads(run, old), kept_start(run))
-        experiment = replace(experiment, is_kept=is_kept)
+        experiment = replace(repeated_experiment(run, config, dataset, meeting), is_kept=is_kept)
         refuse_other_weights(old, experiment.built)
         fitting = prepared_steps(experiment, recorded_strategy(run), old.teacher)
     for change in machine_changes(old, experiment.pinned):

@@ -68,7 +68,11 @@ def resume(
         with meeting_of(cluster) as meeting:
             if cluster.is_chief:
                 return resume_run(path, *options, meeting)
-            return follow(None, settings, progress, stops, meeting)
+            from dltool.experiment.stages import Stages
+            from dltool.folds.part_runs import parts_of
+
+            parts = partial(parts_of, allow_change=allow_change, settings=settings, meeting=meeting)
+            return follow(None, settings, Stages(progress, stops), meeting, parts)
 
 
 def resume_run(
@@ -105,7 +109,8 @@ def resume_run(
             from dltool.experiment.stages import Stages
             from dltool.folds.part_runs import parts_of
 
-            terms = Terms(parts=partial(parts_of, allow_change=allow_change, settings=settings), meeting=meeting)
+            parts = partial(parts_of, allow_change=allow_change, settings=settings, meeting=meeting)
+            terms = Terms(parts=parts, meeting=meeting)
             stages = Stages(progress, stops, is_whole=True)
             return resume_locked(run, epochs, allow_change, settings, stages, terms)
         except StopNow as stop:

@@ -1,6 +1,6 @@
 """`dltool train`: one training from a config file, or a short one that tries everything."""
 
-from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,17 +62,19 @@ def train_together(
 
     Raises DltoolError: as :func:`train`; WorkerLost: another worker ended before."""
     with stop_requests() as stops:
-        terms = Terms(is_profiled=is_profiled, parts=parts_of)
         if cluster is None:
+            terms = Terms(is_profiled=is_profiled, parts=parts_of)
             return train_or_resume(document, runs, progress, stops, terms, resumes)
         from dltool.experiment.following import follow, refuse_unfit
         from dltool.meeting import meeting_of
 
         refuse_unfit(document, cluster)
         with meeting_of(cluster) as meeting:
+            parts = partial(parts_of, meeting=meeting)
             if cluster.is_chief:
-                return train_or_resume(document, runs, progress, stops, replace(terms, meeting=meeting), resumes)
-            return follow(document, (), progress, stops, meeting)
+                terms = Terms(is_profiled=is_profiled, parts=parts, meeting=meeting)
+                return train_or_resume(document, runs, progress, stops, terms, resumes)
+            return follow(document, (), Stages(progress, stops), meeting, parts)
 
 
 def train_or_resume(

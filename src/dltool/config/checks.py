@@ -262,14 +262,14 @@ def name_problems(heads: Sequence[OutputSpec]) -> list[Problem]:
 
 def monitor_problems(config: Config, known: Sequence[str]) -> list[Problem]:
     """Find monitors that are not among the logs."""
-    monitor = config.training.checkpoint.monitor
-    problems = monitor_problem(("training", "checkpoint", "monitor"), monitor, known)
+    monitor, hint = config.training.checkpoint.monitor, "remove it" if config.training.privacy else ""
+    problems = monitor_problem(("training", "checkpoint", "monitor"), monitor, known, hint)
     for index, callback in enumerate(config.training.callbacks):
         given, place = callback.arguments.get("monitor"), ("training", "callbacks", index)
         if callback.name in MONITORING and given is None:
-            problems += monitor_problem(place, "val_loss", known, callback.name)
+            problems += monitor_problem(place, "val_loss", known, hint, callback.name)
         elif callback.name in MONITORING:
-            problems += monitor_problem((*place, callback.name, "monitor"), given, known)
+            problems += monitor_problem((*place, callback.name, "monitor"), given, known, hint)
         if callback.name == "ReduceLROnPlateau":
             problems += schedule_problems(config, place)
     return problems
@@ -334,13 +334,13 @@ def schedule_problems(config: Config, place: ConfigPath) -> list[Problem]:
     ]
 
 
-def monitor_problem(place: ConfigPath, monitor: Any, known: Sequence[str], by_default_of: str = "") -> list[Problem]:
+def monitor_problem(place: ConfigPath, monitor: Any, known: Sequence[str], hint: str, of: str = "") -> list[Problem]:
     if not isinstance(monitor, str) or monitor in known:
         return []
     measured = monitor.removeprefix("val_")
     if measured != monitor and measured in known:
-        subject = f"{by_default_of} monitors val_loss, and there" if by_default_of else f"no {monitor}: there"
-        hint = f"monitor: {measured}, or data.split.validation: 0.1"
+        subject = f"{of} monitors val_loss, and there" if of else f"no {monitor}: there"
+        hint = f"{hint or f'monitor: {measured}'}, or data.split.validation: 0.1"
         return [Problem(place, f"{subject} is no validation split", hint)]
     return [unmeasured(place, monitor, known)]
 

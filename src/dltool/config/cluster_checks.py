@@ -18,7 +18,10 @@ WRITING = ("BackupAndRestore", "CSVLogger", "ModelCheckpoint", "RemoteMonitor", 
 
 
 def cluster_problems(config: Config, workers: int) -> list[Problem]:
-    """Return what keeps so many workers from training the config. `batch_size` is that of all of them together."""
+    """Return what keeps so many workers from training the config. `batch_size` is that of all of them together. Each
+    fold and seed is trained by one of them alone."""
+    if config.has_parts:
+        return []
     return [*training_refusals(config, workers), *object_refusals(config), *loss_refusals(config)]
 
 
@@ -34,8 +37,6 @@ def training_refusals(config: Config, workers: int) -> Iterator[Problem]:
         (("training", "privacy"), training.privacy is not None, "private training has one process"),
         (("training", "teacher"), training.teacher is not None, "a teacher teaches in one process"),
         (("training", "jit_compile"), training.jit_compile is True, "XLA does not reach other workers"),
-        (("training", "seeds"), training.seeds is not None, "the runs of several seeds have one process each"),
-        (("data", "split", "folds"), config.data.split.has_folds, "the runs of folds have one process each"),
     ]
     for place, is_there, message in alone:
         if is_there:

@@ -22,6 +22,8 @@ from dltool.config.wording import named
 from dltool.errors import Problem
 from dltool.text import quoted
 
+LEAST_TOKENS = 3
+"""Of a text by a tokenizer: the start, a token and the end."""
 MOST_NGRAMS = 100
 """The number of n-grams of a text is proportional to it."""
 MOST_WORDS = 100_000
@@ -137,8 +139,10 @@ Standardization = Literal["lower_and_strip_punctuation", "lower", "strip_punctua
 
 
 class TextColumn(Section):
-    """Text, encoded by Keras's TextVectorization with a vocabulary fitted to the training rows."""
+    """Text, encoded by Keras's TextVectorization with a vocabulary fitted to the training rows, or by a preset."""
 
+    preset: str | None = None
+    """Make the tokens of a preset of KerasHub, `length` of them for each text, as the layer KerasHubTokenizer does."""
     max_tokens: Count | None = 5000
     """The size of the vocabulary, which holds the most frequent words."""
     length: Annotated[int, Field(ge=1, le=MOST_WORDS)] | None = None
@@ -151,6 +155,18 @@ class TextColumn(Section):
     """The standardization of the text before it is split into words."""
     split: Literal["whitespace", "character"] = "whitespace"
     """Whether tokens are separated by whitespace or are single characters."""
+
+    @model_validator(mode="after")
+    def preset_decides_all_but_the_length(self) -> Self:
+        # A run records the defaults.
+        fields = {name: field.default for name, field in type(self).model_fields.items()}
+        others = [name for name in fields if name not in ("preset", "length") and getattr(self, name) != fields[name]]
+        if self.is_known and self.preset is not None and others:
+            raise refusal(Problem((others[0],), f"the preset decides {others[0]}", "remove it", at_key=True))
+        if self.is_known and self.preset is not None and (self.length or 0) < LEAST_TOKENS:
+            message = f"tokens of a preset need a length of at least {LEAST_TOKENS}"
+            raise refusal(Problem(("preset",), message, "for example length: 128", at_key=True))
+        return self
 
 
 class IgnoredColumn(Section):

@@ -25,8 +25,8 @@ class ExplainOptions(Section):
     """How the predictions for test examples are explained at the end of a run."""
 
     methods: Annotated[tuple[Method, ...], Field(strict=False, min_length=1)] | None = None
-    """The methods. Default: those that suit the data. `IntegratedGradients` and `Occlusion` for images, audio and text,
-    also `GradCAM` for images; `Permutation`, `PartialDependence` and `IntegratedGradients` for tables."""
+    """The methods. Default: those that suit the data. `IntegratedGradients` and `Occlusion` for images, audio, text and
+    several arrays, also `GradCAM` for images; `Permutation`, `PartialDependence`, `IntegratedGradients` for tables."""
     examples: Annotated[int, Field(ge=1, le=MOST_EXAMPLES)] = USUAL_EXAMPLES
     """The most examples to explain."""
 

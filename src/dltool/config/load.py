@@ -259,7 +259,8 @@ def in_force(config: Config, facts: Mapping[str, Any] | None) -> Config:
         split = split.model_copy(update={"seed": config.seed})
     if facts is not None and split.stratify is None:
         targets = (name.removeprefix("classes") for name in facts if name.startswith("classes"))
-        has_classes = not config.data.is_streamed and any(facts.get(f"target_shape{each}") == [] for each in targets)
+        is_divided = config.data.is_streamed or config.data.windows is not None
+        has_classes = not is_divided and any(facts.get(f"target_shape{each}") == [] for each in targets)
         split = split.model_copy(update={"stratify": split.may_be_stratified and has_classes})
     # Of a fold and of private training without validation, the last epoch is the best.
     is_chosen = split.folds is None and config.training.privacy is None

@@ -313,6 +313,11 @@ class Config(Section):
     # Values that depend on the environment, with their expressions, by path in the resolved text.
 
     @property
+    def has_parts(self) -> bool:
+        """Return whether a run of this config has runs of folds or of further seeds inside it."""
+        return self.data.split.has_folds or self.training.seeds is not None
+
+    @property
     def keeps_last_epoch(self) -> bool:
         """Return whether, without validation examples, the last epoch is the best: nothing that a fold is tested on may
         choose another, and the training loss of private training has no noise."""

@@ -30,6 +30,8 @@ def shuffle_problems(data: "Data") -> Iterator[Problem]:
     """Yield what contradicts `shuffle`, which is set; the paths are those within `data`."""
     if data.source.name not in SHARDED:
         hint = "write Parquet files; or remove it, and all rows are shuffled together"
+        if data.source.name == "text":
+            hint = "remove it: texts are in memory, and all rows are shuffled together"
         yield Problem(("shuffle",), f"{data.source.name} cannot be read in shards", hint, at_key=True)
     split = data.split
     excluded: dict[str, object] = {"split.folds": split.folds, "windows": data.windows}

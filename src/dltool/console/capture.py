@@ -16,6 +16,7 @@ from dltool.console.safe_streams import message_stream
 from dltool.durable_files import disk_errors, open_in_place
 from dltool.environment import EXPRESSIONS, concealed
 from dltool.errors import MachineError
+from dltool.meeting import TERMINALS
 
 
 @dataclass
@@ -70,6 +71,7 @@ def captured_chatter(notebook: TextIO | None = None) -> Iterator[Capture]:
         hint = "free some space, or set TMPDIR to a folder with room"
         raise MachineError(f"no temporary file can be written: {error.strerror}", hint) from error
     capture = Capture(notebook or before, file)
+    TERMINALS.append(capture.terminal)
     os.dup2(file.fileno(), 2)
     # Not the file itself: the stream stays open if somebody keeps it.
     sys.stdout = message_stream(2, "utf-8", closefd=False)
@@ -79,6 +81,7 @@ def captured_chatter(notebook: TextIO | None = None) -> Iterator[Capture]:
         sys.stderr.flush()
         sys.stdout.flush()
         sys.stdout = stdout
+        TERMINALS.remove(capture.terminal)
         os.dup2(before.fileno(), 2)
         capture.conceal()
         with contextlib.suppress(OSError):

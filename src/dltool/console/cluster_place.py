@@ -1,6 +1,7 @@
 """The options that make a process one of several workers, and the place among them that they give it."""
 
 import os
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -38,6 +39,21 @@ def place_of(workers: str | None, addresses: str | None, worker: int | None) -> 
     if code is not None:
         raise typer.Exit(code)
     return None
+
+
+def place_of_run(path: Path, addresses: str | None, worker: int | None) -> Cluster | None:
+    """Return the place of this process in a cluster that reproduces the run at `path`, or None. If it had several
+    workers, and no cluster is given, run as many on this machine, and exit with their code."""
+    cluster = cluster_of(addresses, worker, os.environ)
+    if cluster is not None:
+        return cluster
+    from dltool.commands.reproduce import workers_of
+    from dltool.runs.directory import open_run
+    from dltool.runs.records import read_record
+
+    run = open_run(path)
+    count = workers_of(run)
+    return place_of(None if count == 1 else "gpus" if read_record(run).pinned.get("gpus") else str(count), None, None)
 
 
 def follows(cluster: Cluster | None) -> bool:

@@ -22,6 +22,8 @@ def show_explanation(outcome: "ExplanationOutcome", console: StreamConsole) -> N
                 Text("proof  " if proof.holds else "fails  ", "dim" if proof.holds else "red")
                 + data_text(proof.sentence)
             )
+    if outcome.page is not None:
+        console.print(Text("page  ", "bold") + data_text(outcome.page))
     if not outcome.warning:
         console.print(Text("in    ", "bold") + data_text(outcome.folder))
         # The report shows no explanations of new data.

@@ -24,9 +24,13 @@ class PartTable:
     count: int
     began: float
     longest: float = 0.0
-    """The seconds of the slowest part so far: those that were complete already took none."""
+    """The seconds of the slowest part so far."""
     names: list[str] = field(default_factory=list)
     widths: dict[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        # The chief of N workers trains every N-th part.
+        self.workers = self.number
 
     def begins(self, words: str, number: int, now: float) -> None:
         self.words, self.number, self.began = words, number, now
@@ -34,10 +38,9 @@ class PartTable:
     def name(self) -> str:
         return f"{self.words} ({self.number}/{self.count})"
 
-    def ends(self, test: Mapping[str, float], now: float, room: int | None) -> list[str]:
-        """Return the row of the part that is complete: a line, or if there is `room`, a row of as many columns as fit,
-        below a header if it is the first."""
-        seconds = now - self.began
+    def ends(self, test: Mapping[str, float], seconds: float, room: int | None) -> list[str]:
+        """Return the row of the part that is complete, after so many seconds: a line, or if there is `room`, a row of
+        as many columns as fit, below a header if it is the first."""
         self.longest = max(self.longest, seconds)
         if not self.names:
             hidden = repeats([test])
@@ -62,7 +65,8 @@ class PartTable:
         """Return the time left for all parts, empty before the first is complete."""
         if not self.longest:
             return ""
-        seconds = self.longest * (self.count - self.number) + max(0.0, self.longest - (now - self.began))
+        further = (self.count - self.number) // self.workers
+        seconds = self.longest * further + max(0.0, self.longest - (now - self.began))
         return f"about {duration(seconds)} left for all {self.count}"
 
     def line(self, inside: str, room: int, now: float) -> str:

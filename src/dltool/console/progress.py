@@ -127,11 +127,11 @@ class TrainingProgress:
             self.parts.begins(words, number, self.clock())
         self.capture.write(f"{words} …")
 
-    def part_ends(self, test: Mapping[str, float]) -> None:
+    def part_ends(self, test: Mapping[str, float], seconds: float) -> None:
         with self.lock:
             self.is_part, self.running = False, None
             assert self.parts is not None
-            for line in self.parts.ends(test, self.clock(), self.room() if self.is_live else None):
+            for line in self.parts.ends(test, seconds, self.room() if self.is_live else None):
                 self.say(line)
 
     def ended_early(self, status: str) -> None:

@@ -56,10 +56,10 @@ class Law:
         inside = self.at(rows)
         for _ in range(HALVINGS):
             middle = (inside + outside) / 2
-            inside, outside = (middle, outside) if self.misfit(rows, middle) <= self.limit else (inside, middle)
+            inside, outside = (middle, outside) if self.least_squares(rows, middle) <= self.limit else (inside, middle)
         return inside
 
-    def misfit(self, rows: float, value: float) -> float:
+    def least_squares(self, rows: float, value: float) -> float:
         """Return the least weighted sum of squares of the laws whose error at `rows` is `value`."""
         there = (rows / self.unit) ** -EXPONENTS[:, np.newaxis]
         # With c = value - a · there, the law is value + a · slope.
@@ -91,12 +91,12 @@ def fitted_law(sizes: Sequence[Size]) -> Law | None:
         np.var(size.values) * len(size.values) / error**2 for size, error in zip(sizes, expected, strict=True)
     )
     weights = seeds / (max(scatter / free, LEAST_SPREAD**2) * expected**2)
-    law, misfit = best_law(rows, means, weights)
+    law, residual = best_law(rows, means, weights)
     beyond = len(sizes) - PARAMETERS
-    if misfit / beyond > f.ppf(LEVEL, beyond, free) and len(sizes) > LEAST_SIZES:
+    if residual / beyond > f.ppf(LEVEL, beyond, free) and len(sizes) > LEAST_SIZES:
         return fitted_law(sizes[1:])
-    excess = f.ppf(LEVEL, 1, free) * max(1.0, misfit / beyond)
-    return Law(*law, float(rows.max()), rows, means, weights, float(misfit + excess))
+    excess = f.ppf(LEVEL, 1, free) * max(1.0, residual / beyond)
+    return Law(*law, float(rows.max()), rows, means, weights, float(residual + excess))
 
 
 def best_law(rows: np.ndarray, means: np.ndarray, weights: np.ndarray) -> tuple[tuple[float, float, float], float]:
@@ -109,6 +109,6 @@ def best_law(rows: np.ndarray, means: np.ndarray, weights: np.ndarray) -> tuple[
     through_zero = (weights * shape * means).sum(axis=1) / (weights * shape**2).sum(axis=1)
     a = np.where(mean < a * mean_shape, through_zero, a)
     c = np.maximum(mean - a * mean_shape, 0)
-    misfits = (weights * (means - a[:, np.newaxis] * shape - c[:, np.newaxis]) ** 2).sum(axis=1)
-    best = int(np.argmin(misfits))
-    return (float(a[best]), float(EXPONENTS[best]), float(c[best])), float(misfits[best])
+    squares = (weights * (means - a[:, np.newaxis] * shape - c[:, np.newaxis]) ** 2).sum(axis=1)
+    best = int(np.argmin(squares))
+    return (float(a[best]), float(EXPONENTS[best]), float(c[best])), float(squares[best])

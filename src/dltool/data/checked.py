@@ -23,6 +23,6 @@ def checked_with(document: Document, facts: Facts) -> Config:
 
 def without_problems(config: Config, facts: Facts | None) -> Config:
     # Files of weights are not among the static checks: a run needs them no more.
-    files = (*weight_file_problems(config), *preset_problems(config.model.layers))
+    files = (*weight_file_problems(config), *preset_problems(config))
     ConfigError.refuse([*static_checks(config, facts), *files])
     return config

@@ -10,11 +10,13 @@ import numpy as np
 from dltool.config.columns import ColumnType, parse_target
 from dltool.config.folder_sources import AudioSource, ImagesSource, TextSource
 from dltool.config.schema import Config, Data
+from dltool.config.shuffle_options import Shuffle
 from dltool.config.sources import TABLE_SOURCES, ArraysSource, BuiltinSource, Source
 from dltool.config.tasks import TargetFacts
 from dltool.data.arrays.fingerprint import PartDigests, contents_of, fingerprint_of
 from dltool.data.arrays.row_keys import duplicate_warnings
 from dltool.data.arrays.rows import Rows, is_text, take
+from dltool.data.arrays.shard_order import equal_shards, width_of
 from dltool.data.arrays.window_rows import values_once
 from dltool.data.examples import Examples, SourceExamples, check_alike, stacked, with_known_slices
 from dltool.data.facts import Facts, InputFacts
@@ -89,6 +91,7 @@ class Dataset:
         """Return the examples of one split, in ascending order of rows, which is the first of their `places`."""
         rows: np.ndarray = getattr(self.split, name)
         found = self.all.take(rows)
+        assert "row" not in found.places
         return replace(found, name=name, places={"row": rows, **found.places})
 
 
@@ -133,7 +136,7 @@ def load_data(data: Data, seed: int, most_rows: int | None = None, read: Read | 
         described[each.name] = replace(described[each.name], scale=scale)
     weights = {} if examples.weights is None else {f"{data.weights} (weights)": examples.weights}
     contents = contents_of({**examples.inputs, **examples.digests, **weights}, examples.targets, ranges)
-    facts = facts_of(examples.inputs, types, described, split)
+    facts = facts_of(examples.inputs, types, described, split, data.shuffle)
     dataset = Dataset(examples, split, facts, contents, (), inferred, source.columns, starts, source.season)
     if source.sharded is not None and most_rows is None:
         dataset = TrainingStream(data, source.sharded, labels, dataset).dataset
@@ -219,7 +222,12 @@ def dtype_name(rows: Rows) -> str:
 
 
 def facts_of(
-    inputs: Mapping[str, Rows], types: Mapping[str, ColumnType], targets: Mapping[str, TargetFacts], split: Split
+    inputs: Mapping[str, Rows],
+    types: Mapping[str, ColumnType],
+    targets: Mapping[str, TargetFacts],
+    split: Split,
+    shuffle: Shuffle | None,
 ) -> Facts:
     found = {name: InputFacts(rows.shape[1:], dtype_name(rows), types.get(name)) for name, rows in inputs.items()}
-    return Facts(found, targets, len(split.train), len(split.validation), len(split.test))
+    width = None if shuffle is None else width_of(equal_shards(len(split.train)), shuffle.window)
+    return Facts(found, targets, len(split.train), len(split.validation), len(split.test), shuffled=width)

@@ -58,8 +58,8 @@ class StreamColumn(Rows):
 class TrainingStream:
     """The training rows of a table in shards, numbered in its order from 0 on. `sample` has some of its examples.
 
-    An epoch's :meth:`order` announces the shards of the windows that it needs: a thread reads these and those of the
-    next window, and others are dropped. What is returned never depends on when it was read."""
+    An epoch's :meth:`order` announces the shards that are needed now and next: a thread reads them, and others are
+    dropped. What is returned never depends on when it was read."""
 
     def __init__(self, data: Data, table: ShardedTable, labels: Sequence[Labels], sample: "Dataset") -> None:
         assert data.shuffle is not None
@@ -95,8 +95,8 @@ class TrainingStream:
     def targets(self) -> dict[str, StreamColumn]:
         return {name: StreamColumn(self, ("target", name)) for name in self.sample.targets}
 
-    def order(self, seed: int, epoch: int) -> ShardOrder:
-        return ShardOrder(self.table.counts, self.window, seed, epoch, self.announce)
+    def order(self, seed: int, epoch: int, batch: int) -> ShardOrder:
+        return ShardOrder(self.table.counts, self.window, batch, seed, epoch, self.announce)
 
     def announce(self, numbers: Sequence[int]) -> None:
         """Read these shards, and drop others."""

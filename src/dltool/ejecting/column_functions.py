@@ -57,7 +57,8 @@ def changed(kind: str, options: Any) -> dict[str, Any]:
 
 def column_functions(kind: str, options: Sequence[Any], flags: set[str]) -> Iterator[Block]:
     """Yield the functions for columns of a type with these options. `flags` may hold "typed": the cells of the table
-    are not all text, and "wide": some numbers need float64 until they are scaled."""
+    are not all text, "wide": some numbers need float64 until they are scaled, and "windows": the training split has
+    windows, and not rows."""
     arguments = [(name, own) for each in options for name, own in changed(kind, each).items()]
     flags = flags | {name for name, _ in arguments} | {own for _, own in arguments if isinstance(own, str)}
     if kind == "number":
@@ -69,4 +70,5 @@ def column_functions(kind: str, options: Sequence[Any], flags: set[str]) -> Iter
         formats = [each.format for each in options if each.format is not None]
         flags |= {"unit" if each in UNIX else "format" for each in formats}
         flags |= {part for each in options for part in each.parts}
-    yield function(kind, flags)
+    lines = function(kind, flags)
+    yield [line.replace("[train]", "[seen]") for line in lines] if "windows" in flags else lines

@@ -6,37 +6,72 @@ from typing import Any
 
 import numpy as np
 
+from dltool.config.file_columns import FileColumn
 from dltool.config.outputs import OutputSpec
-from dltool.config.sources import ArraysSource, BuiltinSource, TokenSource, kind_of
+from dltool.config.sources import FOLDER_SOURCES, ArraysSource, BuiltinSource, TokenSource, kind_of
+from dltool.config.wording import snake_case
 from dltool.data.arrays.npz import npz_headers
+from dltool.data.arrays.window_rows import Windowed
 from dltool.data.sources.arrays import ENDINGS, wanted_arrays
 from dltool.ejecting.column_functions import function
-from dltool.ejecting.ejected_run import Block, EjectedRun, identifier
+from dltool.ejecting.ejected_run import Block, EjectedRun, identifier, is_reordered
+from dltool.ejecting.file_code import file_blocks
 from dltool.ejecting.python_text import Code, call, flat, keras_object, laid_out, mapping, sequence, text, value
-from dltool.ejecting.table_code import column_blocks, read_blocks, target_values
+from dltool.ejecting.table_code import column_blocks, column_file_blocks, files_of_column, read_blocks, target_values
 from dltool.errors import ConfigError
 from dltool.model.preprocessing import learns
 
 
 def data_blocks(ejected: EjectedRun) -> list[Block]:
     """Return the code up to `features`, `targets` and the function `examples` of rows."""
-    if kind_of(ejected.config.data.source) == "table":
-        blocks = [*read_blocks(ejected), function("split"), targets_block(ejected, {})]
+    kind, windows = kind_of(ejected.config.data.source), window_flags(ejected)
+    if kind == "table":
+        split = [function("split")] if ejected.windowed is None else window_blocks(ejected, ejected.windowed)
+        blocks = [*read_blocks(ejected), *split, targets_block(ejected, {})]
         if ejected.facts.has_columns:
             blocks += column_blocks(ejected)
         else:
-            (name,) = ejected.facts.inputs
-            blocks += [[f'features = table[{text(name)}].fillna("").to_numpy(object)'], *preprocessed_first(ejected)]
+            blocks += [*only_column(ejected), *preprocessed_first(ejected)]
     else:
-        lines, labels = source_lines(ejected)
-        blocks = [[*lines, *targets_block(ejected, labels)], function("split"), *preprocessed_first(ejected)]
+        before, lines, labels = file_blocks(ejected) if kind in FOLDER_SOURCES else ([], *source_lines(ejected))
+        blocks = [*before, [*lines, *targets_block(ejected, labels)], function("split"), *preprocessed_first(ejected)]
     are_so = {
         "several": ejected.are_several,
         "named": bool(ejected.config.model.outputs),
         "weighted": ejected.config.data.weights is not None,
     }
-    examples = function("examples", [flag for flag, is_so in are_so.items() if is_so])
+    examples = function("examples", {*windows, *(flag for flag, is_so in are_so.items() if is_so)})
     return [*blocks, *weight_blocks(ejected), *form_blocks(ejected), examples]
+
+
+def only_column(ejected: EjectedRun) -> list[Block]:
+    """Return the code that makes the only column of a table `features`: texts, or files that it names."""
+    (name,) = ejected.facts.inputs
+    options = (ejected.config.data.inputs or {})[name].options
+    if isinstance(options, FileColumn):
+        lines = laid_out(files_of_column(name, options), "features = ")
+        return [*column_file_blocks(ejected.config.data, [options]), lines]
+    return [[f'features = table[{text(name)}].fillna("").to_numpy(object)']]
+
+
+def window_flags(ejected: EjectedRun) -> set[str]:
+    """Return the flags of the function of examples that are windows."""
+    windows = ejected.config.data.windows
+    if windows is None:
+        return set()
+    return {"windows", *["steps"] * (len(windows.steps) > 1), *["columns"] * (len(windows.targets) > 1)}
+
+
+def window_blocks(ejected: EjectedRun, windowed: Windowed) -> list[Block]:
+    """Return the numbers of the windows, and the code that reads where they begin."""
+    windows = ejected.config.data.windows
+    assert windows is not None
+    first, last = windows.steps[0], windows.steps[-1]
+    horizon: Code = f"np.arange({first}, {last + 1})" if len(windows.steps) > 1 else str(first)
+    if len(windows.steps) <= last - first:
+        horizon = call("np.array", sequence(map(str, windows.steps)))
+    lines = [f"LENGTH = {windows.length}  # rows of a window", "# Rows from the end of a window to its target."]
+    return [[*lines, *laid_out(horizon, "HORIZON = ")], function("split_windows", ["sorted"] * is_reordered(windowed))]
 
 
 def source_lines(ejected: EjectedRun) -> tuple[Block, dict[str, str]]:
@@ -112,8 +147,10 @@ def preprocessed_first(ejected: EjectedRun) -> list[Block]:
         lines = ["# Preprocessing, fitted to the training rows alone."]
         is_text = any(found.dtype == "string" for found in ejected.facts.inputs.values())
         lines += ["features = tf.constant(features.astype(object))"] if is_text else []
-        for number, entry in enumerate(ejected.config.data.preprocessing):
-            name = f"{identifier(entry.name)}_{number}"
+        entries = ejected.config.data.preprocessing
+        for number, entry in enumerate(entries):
+            is_one = [each.name for each in entries].count(entry.name) == 1
+            name = snake_case(entry.name) if is_one else f"{snake_case(entry.name)}_{number}"
             lines += laid_out(keras_object(entry), f"{name} = ")
             lines += [f"{name}.adapt(tf.gather(features, train))"] if learns(entry) else []
             lines.append(f"features = {name}(features)")
@@ -132,10 +169,12 @@ def targets_block(ejected: EjectedRun, labels: Mapping[str, str]) -> Block:
         names = facts.targets[name].class_names
         classes = "CLASSES" if len(facts.targets) == 1 else f"{identifier(name).upper()}_CLASSES"
         options = target.type and target.type.options
-        is_own = facts.has_columns or isinstance(data.source.options, ArraysSource)
+        is_own = isinstance(data.source.options, ArraysSource)
         is_index = names == tuple(map(str, range(len(names)))) if is_own else not getattr(options, "positive", None)
-        if facts.has_columns:
-            codes[name] = target_values(ejected, name, target, classes)
+        if getattr(data.source.options, "masks", None) is not None:
+            codes[name] = labels[name]
+        elif kind_of(data.source) != "arrays":
+            codes[name] = target_values(ejected, name, target, labels.get(name), classes)
         else:
             codes[name] = label_values(facts.targets[name], labels[name], classes, is_index)
         if classes in flat(codes[name]):
@@ -149,11 +188,12 @@ def label_values(found: Any, labels: str, classes: str, is_index: bool) -> Code:
     """Return the targets of arrays: numbers, or class indices."""
     if found.kind == "number":
         return f'{labels}.astype("float32")'
-    shape = f".reshape(-1, {', '.join(map(str, found.shape))})" if found.shape else ""
-    if found.kind == "index" or is_index:
-        return f'{labels}{shape}.astype("int32")'
     if found.shape:
-        return f'np.unique({labels}, return_inverse=True)[1]{shape}.astype("int32")'
+        own = labels if found.kind == "index" or is_index else f"np.unique({labels}, return_inverse=True)[1]"
+        shaped = call("np.reshape", own, f"(-1, {', '.join(map(str, found.shape))})")
+        return call("np.asarray", shaped, dtype='"int32"')
+    if found.kind == "index" or is_index:
+        return f'{labels}.astype("int32")'
     return call("np.array", f"[{classes}.index(str(label)) for label in {labels}]", dtype='"int32"')
 
 

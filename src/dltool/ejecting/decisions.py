@@ -41,13 +41,16 @@ def decisions() -> Mapping[str, tuple[str, str]]:
 def decision(key: str) -> tuple[str, str, str]:
     """Return the decision for a key such as "training.epochs", and the nearest key at or above it that has one."""
     parts = key.split(".")
-    above = (".".join(parts[:depth]) for depth in range(len(parts), 0, -1))
-    found = next((each for each in above if each in decisions()), None)
+    above = [".".join(parts[:depth]) for depth in range(len(parts), 0, -1)]
+    # What is faithful is so by its own name: options may be added to a section.
+    kinds = {each: decisions()[each][0] for each in above if each in decisions()}
+    found = next((each for each, kind in kinds.items() if each == key or kind != "faithful"), None)
     return ("refused", "it is not known how", key) if found is None else (*decisions()[found], found)
 
 
-def used_keys(value: Any, key: str = "") -> Iterator[str]:
-    """Yield the keys at and below `key` whose values are not the defaults, such as "data.source.csv.path"."""
+def used_keys(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the keys at and below `key` whose values are not the defaults, such as "data.source.csv.path", and these
+    values."""
     if isinstance(value, Section):
         for name, field in zip(type(value).model_fields, keys_of(type(value)).items(), strict=True):
             own = getattr(value, name)
@@ -56,25 +59,32 @@ def used_keys(value: Any, key: str = "") -> Iterator[str]:
     elif isinstance(value, Choice):
         # All splits have the keys of the source.
         place = f"{'data.source' if key in ('data.validation', 'data.test') else key}.{value.name}"
-        yield place
+        yield place, None
         yield from used_keys(value.options, place)
     elif isinstance(value, Target):
         yield from () if value.type is None else used_keys(value.type, key)
     else:
         inner = value.values() if isinstance(value, Mapping) else value if isinstance(value, tuple) else ()
         sections = [each for each in inner if isinstance(each, Section | Choice | Target)]
-        yield from [each for section in sections for each in used_keys(section, key)] if sections else [key]
+        yield from [each for section in sections for each in used_keys(section, key)] if sections else [(key, value)]
 
 
 def refuse_unfaithful(run: Run, record: RunRecord, config: Config) -> None:
     """Raise ConfigError with everything in a run that no script could do faithfully. Imports no TensorFlow."""
-    found = dict.fromkeys(map(decision, used_keys(config)))
+    used = [*used_keys(config)]
+    found = dict.fromkeys(decision(key) for key, _ in used)
     messages = [f"{key} cannot be ejected: {why}" for kind, why, key in found if kind == "refused"]
+    for key, each in used:
+        words = [word for word in (each if isinstance(each, tuple) else (each,)) if isinstance(word, str)]
+        unknown = {*words}.difference(tables()["values"].get(key, words))
+        messages += [f"{key} {word} cannot be ejected: it is not known how" for word in sorted(unknown)]
     messages += dict.fromkeys([*object_messages(config), *data_messages(config)])
     if run.whole is not None:
         messages.append(f"a fold or a further seed cannot be ejected: eject {run.whole.path}")
     elif not config.data.is_refit:
         messages.append(f"{run.path} has no model of its own to eject: data.final is {config.data.final}")
+    if record.pinned.get("workers", 1) != 1:
+        messages.append(f"{run.path} cannot be ejected: one script draws other random numbers than several workers")
     if record.most_rows is not None:
         messages.append(f"{run.path} cannot be ejected: it was trained on some rows alone")
     ConfigError.refuse(Problem(None, message) for message in messages)
@@ -113,6 +123,8 @@ def data_messages(config: Config) -> Iterator[str]:
             yield f"strip of {quoted(name)} cannot be ejected: it marks negative numbers"
         if "%q" in (getattr(kind.options, "format", None) or ""):
             yield f"format of {quoted(name)} cannot be ejected: pandas knows no quarters"
+    if config.data.windows is not None and (config.training.class_weights or config.data.weights):
+        yield "weights of windows cannot be ejected: a script weights the rows of a table"
     first = config.data.source
     for source in filter(None, (first, config.data.validation, config.data.test)):
         delimiter, same = getattr(source.options, "delimiter", ","), {"path": getattr(source.options, "path", None)}
@@ -125,6 +137,6 @@ def data_messages(config: Config) -> Iterator[str]:
 def left_out(config: Config) -> list[str]:
     """Return what the header of the script says is not in it."""
     found = dict.fromkeys(
-        words for key in used_keys(config) for kind, words, _ in [decision(key)] if kind == "left out"
+        words for key, _ in used_keys(config) for kind, words, _ in [decision(key)] if kind == "left out"
     )
     return [words for words in found if words]

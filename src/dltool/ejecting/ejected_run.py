@@ -2,14 +2,20 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from keyword import iskeyword
+
+import numpy as np
 
 from dltool.config.columns import CategoryColumn
 from dltool.config.schema import Config
 from dltool.config.text.blocks import INPUT
+from dltool.data.arrays.rows import Coded
+from dltool.data.arrays.window_rows import Windowed
+from dltool.data.examples import Examples
 from dltool.data.facts import Facts
+from dltool.data.files.class_folders import PartName
 from dltool.model.build import BuiltModel
 from dltool.model.columns import is_vector
 from dltool.model.preprocessing import learns
@@ -22,13 +28,28 @@ Block = list[str]
 
 @dataclass(frozen=True)
 class EjectedRun:
-    """A run with its built model. A script has its inputs as one array, or as several by name (`are_several`)."""
+    """A run with its built model. A script has its inputs as one array, or as several by name (`are_several`).
+
+    `parts` are the splits of the source in the order of their rows, of data whose files or windows a script lists."""
 
     run: Run
     record: RunRecord
     config: Config
     facts: Facts
     built: BuiltModel
+    parts: Mapping[PartName, Examples] = field(default_factory=dict)
+
+    @cached_property
+    def start(self) -> list[np.ndarray] | None:
+        """Return the weights that the training started with, if some came from another run or file."""
+        return None if self.config.model.start is None else self.built.core.get_weights()
+
+    @cached_property
+    def windowed(self) -> Windowed | None:
+        """Return the windows of the data: the rows of the table in their order, and where windows begin."""
+        inputs = [rows for part in self.parts.values() for rows in part.inputs.values()]
+        found = (rows.codes if isinstance(rows, Coded) else rows for rows in inputs)
+        return next((rows for rows in found if isinstance(rows, Windowed)), None)
 
     @cached_property
     def taken_by_name(self) -> set[str]:
@@ -64,6 +85,11 @@ class EjectedRun:
             return False
         is_target = any(head.target is None for head in self.built.heads)
         return only.dtype == "string" or is_target or any(map(learns, layers[1:]))
+
+
+def is_reordered(windowed: Windowed) -> bool:
+    """Return whether the rows of the table are in another order than that of the file."""
+    return bool((np.diff(windowed.rows) != 1).any())
 
 
 def identifier(name: str, taken: Iterable[str] = ()) -> str:

@@ -1,6 +1,6 @@
 """The part of an ejected script that builds its model: the function `build_model`."""
 
-from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import keras
@@ -8,21 +8,25 @@ import keras
 from dltool.config.keras.objects import PUBLISHED, KerasObject
 from dltool.config.last_layer import LAYERS
 from dltool.config.text.blocks import INPUT
+from dltool.ejecting import python_text
+from dltool.ejecting.column_functions import function
 from dltool.ejecting.ejected_run import Block, EjectedRun, identifier
-from dltool.ejecting.python_text import Code, call, flat, keras_object, laid_out, mapping, sequence, text, value
+from dltool.ejecting.python_text import INNER_WIDTH, Code, applied, call, keras_object, mapping, sequence, text, value
 from dltool.keras_names import arguments
 from dltool.model.apply import Applied, taken_by
 from dltool.model.columns import categories
 from dltool.model.keras_objects import keras_class
 from dltool.model.preprocessing import learns
 
-RESERVED = ("x", "layers", "keras", "np", "pd", "tf", "os", "features", "targets", "inputs", "start", "network")
+laid_out = partial(python_text.laid_out, width=INNER_WIDTH)
+RESERVED = "x layers keras np pd tf os features targets inputs start network train images pixels preprocessed backbone"
 SEED = "keras.utils.set_random_seed(SEED)  # decides the initial weights"
 
 
 def model_blocks(ejected: EjectedRun) -> list[Block]:
     """Return the function `build_model`, and the model made by it."""
-    return [ModelFunction(ejected).lines(), ["model = build_model()"]]
+    lines = [] if ejected.start is None else function("start")
+    return [ModelFunction(ejected).lines(), ["model = build_model()", *lines]]
 
 
 class ModelFunction:
@@ -59,14 +63,18 @@ class ModelFunction:
         if self.ejected.are_several:
             # Keras allows no "/" in the name of an input.
             name = 'name.replace("/", "_")' if any("/" in each for each in self.ejected.facts.inputs) else "name"
-            made = call("keras.Input", "values.shape[1:]", dtype="values.dtype.name", name=name)
+            made = call("keras.Input", self.shape_of("values"), dtype="values.dtype.name", name=name)
             line = laid_out(made, "name: ", indent=8)
             return ["inputs = {", *(each[4:] for each in line), "    for name, values in features.items()", "}"]
         self.variables = dict.fromkeys((INPUT, *self.ejected.facts.inputs), "inputs")
         only = self.ejected.facts.only_input
         if only is None or self.ejected.is_preprocessed_first:
-            return ["inputs = keras.Input(features.shape[1:], dtype=features.dtype.name)"]
+            return [f"inputs = keras.Input({self.shape_of('features')}, dtype=features.dtype.name)"]
         return laid_out(call("keras.Input", value(only.shape), dtype=text(only.dtype)), "inputs = ")
+
+    def shape_of(self, values: str) -> str:
+        """Return the shape of an example whose values are in an array; windows have rows of it."""
+        return f"(LENGTH, *{values}.shape[1:])" if self.ejected.windowed else f"{values}.shape[1:]"
 
     def preprocessing(self) -> Block:
         """Return the layers of `data.preprocessing`, and the cast of bytes, which would overflow in other layers."""
@@ -94,7 +102,7 @@ class ModelFunction:
             return self.kept_start()
         for name, found in self.ejected.facts.inputs.items():
             tensor = self.variables[name] = f"inputs[{text(name)}]"
-            code: Code = "layers.Rescaling(1.0)" if found.dtype == "uint8" and found.column is None else ""
+            code: Code = "layers.Rescaling(1.0)" if found.dtype == "uint8" else ""
             if name in self.ejected.embedded:
                 assert found.column is not None
                 size: Any = categories(found.column.options, self.built.fitted.columns[name])  # type: ignore[arg-type]
@@ -123,7 +131,7 @@ class ModelFunction:
     # --- the layers of the model ---
 
     def variable(self, name: str) -> str:
-        return identifier(name, (*RESERVED, *self.variables.values(), *self.layer_variables.values()))
+        return identifier(name, (*RESERVED.split(), *self.variables.values(), *self.layer_variables.values()))
 
     def layers(self) -> Block:
         """Return the lines of each layer, with those that bring outputs into the units of their targets."""
@@ -149,7 +157,10 @@ class ModelFunction:
                 self.layer_variables[name] = own = self.variable(f"{name}_layer")
                 lines, layer = laid_out(layer, f"{own} = "), own
         self.previous = self.variable(name) if name in self.referenced else "x"
-        lines += laid_out(layer, f"{self.previous} = ", f"({self.taken(row, sources, entry)})")
+        # Merging layers take one list.
+        takes_each = len(taken_by(row.layer)) > 1 or len(sources) == 1
+        named = {argument: value(each) for argument, each in entry.call_arguments.items()}
+        lines += applied(layer, f"{self.previous} = ", *(sources if takes_each else [sequence(sources)]), **named)
         if name in self.referenced:
             self.variables[name] = self.previous
         return lines
@@ -160,12 +171,6 @@ class ModelFunction:
         is_end = is_end or (not self.config.model.outputs and row.path[2] == len(self.config.model.layers) - 1)
         is_mixed = self.config.training.precision.startswith("mixed_") and "dtype" in arguments("layer", entry.name)
         return {"dtype": entry.arguments.get("dtype", "float32")} if is_end and is_mixed else {}
-
-    def taken(self, row: Applied, sources: Sequence[str], entry: KerasObject) -> str:
-        """Return the arguments of the call of a layer: merging layers take one list."""
-        takes_each = len(taken_by(row.layer)) > 1 or len(sources) == 1
-        items = list(sources) if takes_each else [f"[{', '.join(sources)}]"]
-        return ", ".join([*items, *(f"{name}={flat(value(each))}" for name, each in entry.call_arguments.items())])
 
     def in_units(self, row: Applied) -> Block:
         """Return the line of a layer that undoes the scale of the targets."""
@@ -182,15 +187,15 @@ class ModelFunction:
         module, shape = keras_class(entry, row.path).__module__.rsplit(".", 1)[-1], row.layer.input_shape[1:]
         more: dict[str, Code] = {
             "include_top": "False",
-            "input_tensor": f"keras.applications.{module}.preprocess_input(images)",
+            "input_tensor": f"keras.applications.{module}.preprocess_input(pixels)",
             "input_shape": value(shape),
         }
         network = call(f"keras.applications.{entry.name}", **more, **{key: value(each) for key, each in given.items()})
         own: dict[str, Code] = {"name": text(str(name))} if name is not None and self.keeps_names else {}
         lines = [
-            *laid_out(call("keras.Input", value(shape)), "images = "),
+            *laid_out(call("keras.Input", value(shape)), "pixels = "),
             *laid_out(network, "network = "),
-            *laid_out(call("keras.Model", "images", "network.output", **own), "backbone = "),
+            *laid_out(call("keras.Model", "pixels", "network.output", **own), "backbone = "),
         ]
         return [*lines, *([] if is_trainable else ["backbone.trainable = False"])], "backbone"
 

@@ -1,5 +1,6 @@
 """The whole script of a run, `train.py`, and the files beside it."""
 
+import io
 import re
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -11,11 +12,13 @@ from typing import Any
 
 import numpy as np
 
+from dltool.config.sources import FOLDER_SOURCES
 from dltool.data.facts import Facts
 from dltool.durable_files import read_file
 from dltool.ejecting.data_code import data_blocks
 from dltool.ejecting.decisions import left_out
-from dltool.ejecting.ejected_run import Block, EjectedRun
+from dltool.ejecting.ejected_run import Block, EjectedRun, is_reordered
+from dltool.ejecting.file_code import files_csv
 from dltool.ejecting.model_code import model_blocks
 from dltool.ejecting.python_text import WIDTH, flat, value
 from dltool.ejecting.training_code import converted_metrics, training_blocks
@@ -29,20 +32,27 @@ from dltool.training.batches import model_targets
 LARGEST_SPLIT = 2**31
 
 IMPORTS: Mapping[str, str] = {
+    "io.": "import io",
     "math.": "import math",
     "": "import os",
+    "re.": "import re",
+    "tarfile.": "import tarfile",
+    "zipfile.": "import zipfile",
     "fnmatch(": "from fnmatch import fnmatch",
     "Path(": "from pathlib import Path",
     "keras.": "import keras",
     "np.": "import numpy as np",
     "pd.": "import pandas as pd",
+    "soundfile.": "import soundfile",
     "tf.": "import tensorflow as tf",
     "layers.": "from keras import layers",
+    "Image.": "from PIL import Image, ImageOps",
+    "resample_poly(": "from scipy.signal import resample_poly",
     "datasets.load": "from sklearn import datasets",
 }
 """Imports in order, by the text in a script that needs them."""
-RESERVED_MODULES = ("train", "keras", "tensorflow", "numpy", "pandas", "sklearn", "math", "os", "fnmatch", "pathlib")
-STANDARD = tuple(IMPORTS.values())[:4]
+RESERVED_MODULES = ("train", *dict.fromkeys(line.split()[1].split(".")[0] for line in IMPORTS.values()))
+STANDARD = tuple(IMPORTS.values())[:8]
 
 
 def script_of(ejected: EjectedRun, checked: str) -> str:
@@ -155,6 +165,7 @@ def constants(ejected: EjectedRun) -> Block:
 KERAS_SETTINGS: Mapping[str, Any] = {"floatx": "float32", "epsilon": 1e-07, "image_data_format": "channels_last"}
 PACKAGES = {"import pandas": "pandas", "from sklearn": "scikit-learn", "read_parquet": "pyarrow"}
 PACKAGES |= {"read_feather": "pyarrow", "read_orc": "pyarrow"}
+PACKAGES |= {"from PIL": "pillow", "import soundfile": "soundfile", "from scipy": "scipy"}
 """Packages that a script needs besides Keras, TensorFlow and NumPy, by the text in it."""
 
 
@@ -174,15 +185,35 @@ def version_of(ejected: EjectedRun, package: str) -> str:
 def files_of(ejected: EjectedRun, checked: str) -> dict[str, bytes]:
     """Return the files of the folder by name."""
     script = script_of(ejected, checked)
-    run, own = ejected.run, ejected.run.own_table
+    own = ejected.run.own_table
     table = {} if own is None else {"data.parquet": read_file(own.parent, own.name, own.stat().st_size)}
     return {
         "train.py": script.encode(),
-        "split.npz": run.read(run.split, LARGEST_SPLIT),
+        "split.npz": split_file(ejected),
+        **({"files.csv": files_csv(ejected)} if ejected.config.data.source.name in FOLDER_SOURCES else {}),
+        **({} if ejected.start is None else {"start.npz": archived(*ejected.start)}),
         "requirements.txt": requirements(ejected, script).encode(),
         **{f"{module_of(each)}.py": each.source for each in ALLOWED},
         **table,
     }
+
+
+def split_file(ejected: EjectedRun) -> bytes:
+    """Return the row numbers of each split. Those of windows are where they begin in the rows of the table, whose order
+    is added if it is not that of the file."""
+    content, windowed = ejected.run.read(ejected.run.split, LARGEST_SPLIT), ejected.windowed
+    if windowed is None:
+        return content
+    with np.load(io.BytesIO(content)) as file:
+        arrays = {name: windowed.starts[file[name]] for name in file.files}
+    return archived(**arrays, **({"order": windowed.rows} if is_reordered(windowed) else {}))
+
+
+def archived(*arrays: np.ndarray, **named: np.ndarray) -> bytes:
+    """Return an `.npz` file."""
+    buffer = io.BytesIO()
+    np.savez(buffer, *arrays, **named)  # type: ignore[arg-type]
+    return buffer.getvalue()
 
 
 def example_targets(built: BuiltModel, facts: Facts) -> dict[str, np.ndarray]:

@@ -1,14 +1,16 @@
 """The part of an ejected script that reads a table and preprocesses its columns."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from dltool.config.columns import UNIX, CategoryColumn, CategoryTarget, MultiLabelTarget, Target, WrittenNumber
+from dltool.config.file_columns import FileColumn, ImageColumn
 from dltool.config.schema import Data
 from dltool.config.table_sources import WHITESPACE, CsvSource, JsonLinesSource
-from dltool.ejecting.column_functions import changed, column_functions, function
+from dltool.ejecting.column_functions import OPTIONS, changed, column_functions, function
 from dltool.ejecting.ejected_run import Block, EjectedRun
+from dltool.ejecting.file_code import media_blocks
 from dltool.ejecting.python_text import Code, call, flat, laid_out, mapping, sequence, text, value
 from dltool.errors import ConfigError
 
@@ -87,9 +89,9 @@ def csv_function(options: CsvSource) -> Block:
 def tidy_lines(data: Data) -> Block:
     """Return the code that cleans the values of categories and classes, and the marks of numbers."""
     lines: list[str] = []
-    written = [(name, kind.options) for name, kind in (data.inputs or {}).items()]
-    written += [(name, each.type.options) for each in data.targets.values() if each.type for name in each.columns]
-    for name, options in written:
+    written = {name: kind.options for name, kind in (data.inputs or {}).items()}
+    written |= {name: each.type.options for each in data.targets.values() if each.type for name in each.columns}
+    for name, options in written.items():
         column, methods = f"table[{text(name)}]", []
         strip = getattr(options, "strip", "")
         methods += [f"str.strip({text(strip + ' ')})"] if strip else []
@@ -108,8 +110,8 @@ def tidy_lines(data: Data) -> Block:
 
 
 def dropped_lines(data: Data) -> Block:
-    """Return the code that leaves out rows without a target."""
-    targets = data.targets.values()
+    """Return the code that leaves out rows without a target, unless they are rows of windows."""
+    targets = data.targets.values() if data.windows is None else ()
     dropped = [
         name
         for each in targets
@@ -119,14 +121,18 @@ def dropped_lines(data: Data) -> Block:
     return [f"table = table.dropna(subset={flat(value(dropped))}).reset_index(drop=True)"] if dropped else []
 
 
-def target_values(ejected: EjectedRun, name: str, target: Target, classes: str) -> Code:
-    """Return the targets in columns of the table; `classes` is the variable with the names of classes."""
-    kind, column = ejected.facts.targets[name].kind, f"table[{text(target.columns[0])}]"
-    cells = f"{column}.map(as_text)" if is_typed(ejected) else column
+def target_values(ejected: EjectedRun, name: str, target: Target, labels: str | None, classes: str) -> Code:
+    """Return the targets in columns of the table, or in a column of `labels`; `classes` is the variable with the names
+    of classes."""
+    kind, column = ejected.facts.targets[name].kind, labels or f"table[{text(target.columns[0])}]"
+    cells = f"{column}.map(as_text)" if labels is None and is_typed(ejected) else column
     if kind == "multi_label":
         options = target.type and target.type.options
         separator = options.separator if isinstance(options, MultiLabelTarget) else ","
         return call("multi_hot", f'{cells}.fillna("")', classes, text(separator))
+    if kind == "category" and ejected.windowed is not None:
+        # Rows without a class may lie inside a window.
+        return f'pd.Categorical({cells}, {classes}).codes.astype("int32")'
     if kind == "category":
         return f'{cells}.map({classes}.index).to_numpy("int32")'
     several = f"table[{flat(value(target.columns))}]" if len(target.columns) > 1 else column
@@ -141,8 +147,13 @@ def column_blocks(ejected: EjectedRun) -> list[Block]:
     kinds: dict[str, list[Any]] = {}
     for column in columns.values():
         kinds.setdefault(column.name, []).append(column.options)
-    flags = {flag for flag, is_so in (("typed", is_typed(ejected)), ("wide", bool(wide))) if is_so}
-    blocks = [block for kind, options in kinds.items() for block in column_functions(kind, options, flags)]
+    are_so = {"typed": is_typed(ejected), "wide": bool(wide), "windows": ejected.windowed is not None}
+    flags = {flag for flag, is_so in are_so.items() if is_so}
+    files = [column.options for column in columns.values() if isinstance(column.options, FileColumn)]
+    blocks = column_file_blocks(ejected.config.data, files) if files else []
+    blocks += [
+        block for kind, options in kinds.items() if kind in OPTIONS for block in column_functions(kind, options, flags)
+    ]
     more: dict[str, dict[str, Code]] = {name: {"dtype": '"float64"'} for name in wide if columns[name].name == "number"}
     if len(ejected.embedded) < len(kinds.get("category", ())):
         more |= {name: {"is_embedded": "True"} for name in ejected.embedded}
@@ -152,8 +163,29 @@ def column_blocks(ejected: EjectedRun) -> list[Block]:
     return [*blocks, laid_out(call("np.concatenate", sequence(codes.values()), axis="1"), "features = ")]
 
 
+def column_file_blocks(data: Data, columns: Sequence[FileColumn]) -> list[Block]:
+    """Return the code that reads the files that columns name. Raises ConfigError: it would be several."""
+    tables = [Path(file) for role in ("source", "validation", "test") for file in files_of(data, role)]
+    folders = {str(table.parent / each.folder) for table in tables for each in columns}
+    kinds = {repr(each.model_copy(update={"ending": "", "remove": ""})): each for each in columns}
+    if len(folders) > 1 or len({*map(type, kinds.values())}) < len(kinds):
+        raise ConfigError("columns of files cannot be ejected: they are read in several ways, or from several folders")
+    blocks = [block for each in kinds.values() for block in media_blocks(each, ())]
+    return [[f"FOLDER = Path({text(*folders)})"], function("read_folder"), *blocks]
+
+
+def files_of_column(name: str, options: FileColumn) -> Code:
+    """Return the code that reads the files of a column."""
+    removed = f".removeprefix({text(options.remove)})" if options.remove else ""
+    path = f"name{removed}" + (f" + {text(options.ending)}" if options.ending else "")
+    made = "image" if isinstance(options, ImageColumn) else "clip"
+    return call("np.stack", f"[{made}(read({path})) for name in table[{text(name)}]]")
+
+
 def column_call(name: str, kind: str, options: Any, more: Mapping[str, Code]) -> Code:
     """Return the call that makes a column an input, with the options that are not the defaults, and `more`."""
+    if isinstance(options, FileColumn):
+        return files_of_column(name, options)
     given = {
         "fill" if key == "missing" and kind != "category" else key: value(own)
         for key, own in changed(kind, options).items()

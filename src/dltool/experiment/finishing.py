@@ -65,7 +65,8 @@ def complete(
     progress, stops = stages.progress, stages.stops
     tracking = Tracking(experiment.config.track, run, progress.warn)
     stages.meter.continue_from(run)
-    with recorded_status(run, stages, tracking), stops.unmasked():
+    shared = contextlib.nullcontext() if parts is None else parts.shared(run, stages)
+    with recorded_status(run, stages, tracking), stops.unmasked(), shared:
         for folder in (run.preprocessing, run.checkpoints):
             run.directory(folder)
         with disk_errors(run.path):

@@ -16,22 +16,28 @@ from dltool.data.dataset import load_data
 from dltool.errors import ConfigError, DltoolError
 from dltool.experiment.new_training import Terms
 from dltool.experiment.opening import Experiment, new_experiment, recorded_data, recorded_strategy
-from dltool.experiment.resuming import finish_new_config, recorded_experiment, with_epochs
-from dltool.experiment.signals import StopNow, StopRequests
+from dltool.experiment.parts import Parts, PartsOf
+from dltool.experiment.resuming import (
+    finish_new_config,
+    recorded_experiment,
+    repeated_experiment,
+    with_epochs,
+)
+from dltool.experiment.signals import StopNow
 from dltool.experiment.silent import Silent
 from dltool.experiment.stages import Stages
 from dltool.experiment.teaching import prepared_steps
 from dltool.meeting import Meeting
 from dltool.runs.files import Run
+from dltool.runs.recorded import recorded_config
 from dltool.runs.records import read_record
 
 if TYPE_CHECKING:
-    from dltool.experiment.listener import Progress
     from dltool.training.fit import Fitting
 
 SENT = ("config.yaml", "resolved.yaml", "run.json", "split.npz", "origins.json")
 SENT_FOLDERS = ("preprocessing", "start")
-"""What other workers need of a run to resume it."""
+"""What other workers need of a run to train it."""
 
 
 @dataclass(frozen=True)
@@ -51,53 +57,62 @@ def refuse_unfit(document: Document, cluster: Cluster) -> None:
 
 
 def follow(
-    document: Document | None, settings: Sequence[str], progress: "Progress", stops: StopRequests, meeting: Meeting
+    document: Document | None, settings: Sequence[str], stages: Stages, meeting: Meeting, parts_of: PartsOf
 ) -> Followed:
-    """Do what the chief says: train the config of the `document`, or the run that it resumes, or nothing.
+    """Do what the chief says: train the config of the `document`, or the run that it resumes or reproduces, or nothing.
+    `parts_of` returns the parts of a run, of which this worker trains some.
 
     Raises ConfigError: the chief trains a config, and this worker has none; else as the chief, or WorkerLost."""
     told, content = meeting.of_chief()
-    stages = Stages(progress, stops)
     if told == "done":
         return Followed(meeting.cluster.rank, meeting.cluster.size)
     command, epochs = told
-    if command == "resume":
-        return follow_resumed_run(epochs, content, settings, stages, meeting)
+    if command != "train":
+        terms = Terms(meeting=meeting, parts=parts_of)
+        return follow_recorded_run(epochs, content, settings, stages, terms, is_again=command == "reproduce")
     if document is None:
-        raise ConfigError("the chief trains a new run, and this worker resumes one", "start all with the same command")
-    return follow_new_run(document, stages, meeting)
+        raise ConfigError("the chief trains a new run, and this worker an old one", "start all with the same command")
+    return follow_new_run(document, stages, meeting, parts_of)
 
 
-def follow_new_run(document: Document, stages: Stages, meeting: Meeting) -> Followed:
+def follow_new_run(document: Document, stages: Stages, meeting: Meeting, parts_of: PartsOf) -> Followed:
     """Train along with the chief's new run. Raises DltoolError: as the chief, or WorkerLost."""
     config, _ = checked_config(document)
+    parts = parts_of(config)
     with stages.reading(trains=True):
-        dataset = load_data(config.data, config.seed)
+        dataset = load_data(config.data, config.seed, read=None if parts is None else parts.read)
         config = dataset.in_force(checked_with(document, dataset.facts))
     with stages.building():
         experiment = new_experiment(config, dataset, meeting=meeting)
-        fitting = prepared_steps(experiment)
-    return followed(experiment, fitting, stages, meeting)
+        work = parts or prepared_steps(experiment)
+    return followed(experiment, work, stages, meeting)
 
 
-def follow_resumed_run(
-    epochs: int | None, content: bytes, settings: Sequence[str], stages: Stages, meeting: Meeting
+def follow_recorded_run(
+    epochs: int | None, content: bytes, settings: Sequence[str], stages: Stages, terms: Terms, *, is_again: bool
 ) -> Followed:
-    """Train along with the run that the chief resumes, whose files `content` holds, see :func:`packed_run`. `settings`
-    are the location of the data here. Raises DltoolError: as the chief, or WorkerLost."""
+    """Train along with the run that the chief resumes, or reproduces if it trains `is_again`. `content` has its files,
+    see :func:`packed_run`, and `settings` the location of the data here.
+
+    Raises DltoolError: as the chief, or WorkerLost."""
+    assert terms.meeting is not None
     with tempfile.TemporaryDirectory(prefix="dltool-worker-") as folder:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             archive.extractall(folder)
         run = Run(Path(folder))
         finish_new_config(run, read_record(run))
         may_differ = () if epochs is None else ("training.epochs",)
+        parts = terms.parts(recorded_config(run, may_differ, settings))
         with stages.reading(trains=True):
-            config, dataset = recorded_data(run, may_differ, settings)
+            config, dataset = recorded_data(run, may_differ, settings, None if parts is None else parts.read)
             config = config if epochs is None else with_epochs(config, epochs, 0)
         with stages.building():
-            experiment = recorded_experiment(run, config, dataset, False, Terms(meeting=meeting))
-            fitting = prepared_steps(experiment, recorded_strategy(run))
-        return followed(experiment, fitting, stages, meeting)
+            if is_again:
+                experiment = repeated_experiment(run, config, dataset, terms.meeting)
+            else:
+                experiment = recorded_experiment(run, config, dataset, False, terms)
+            work = parts or prepared_steps(experiment, recorded_strategy(run))
+        return followed(experiment, work, stages, terms.meeting)
 
 
 def packed_run(run: Run) -> bytes:
@@ -111,13 +126,18 @@ def packed_run(run: Run) -> bytes:
     return buffer.getvalue()
 
 
-def followed(experiment: Experiment, fitting: "Fitting", stages: Stages, meeting: Meeting) -> Followed:
-    from dltool.training.fit import fit
+def followed(experiment: Experiment, work: "Parts | Fitting", stages: Stages, meeting: Meeting) -> Followed:
+    """Train this worker's parts of the run, or its share of each batch, and wait for the chief."""
+    from dltool.training.fit import Fitting, fit
 
     nothing = Silent().nothing
     try:
+        if not isinstance(work, Fitting):
+            work.follow(experiment, stages)
+            meeting.wait_for_end()
+            return Followed(meeting.cluster.rank, meeting.cluster.size)
         with stages.stops.patient():
-            fit(fitting, observer=Silent(), save_state=nothing, save_best=nothing, should_stop=stages.stops.asked)
+            fit(work, observer=Silent(), save_state=nothing, save_best=nothing, should_stop=stages.stops.asked)
             meeting.wait_for_end()
     except (DltoolError, StopNow) as error:
         error.kept = "the run of worker 0"

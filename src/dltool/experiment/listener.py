@@ -34,8 +34,8 @@ class Progress(Observer, Protocol):
     def part_begins(self, words: str, number: int, count: int) -> None:
         """Report that a part of the run begins: "fold 3", the `number` of `count`. Further events are its own."""
 
-    def part_ends(self, test: Mapping[str, float]) -> None:
-        """Report that the part is complete, with its test metrics."""
+    def part_ends(self, test: Mapping[str, float], seconds: float) -> None:
+        """Report that the part is complete, with its test metrics and the time that it took."""
 
     def ended_early(self, status: str) -> None:
         """Report that the run stops before its end."""

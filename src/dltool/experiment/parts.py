@@ -1,6 +1,7 @@
 """Further runs inside a run, such as those of folds: what trains them, whatever they are."""
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Protocol
 
 from dltool.config.load import Document
@@ -25,6 +26,14 @@ class Parts(Protocol):
 
     def files(self, document: Document, config: Config, dataset: Dataset) -> Mapping[str, bytes]:
         """Return files of the new run that describe its parts. Raises ConfigError: the config does not fit a part."""
+
+    def shared(self, run: Run, stages: Stages) -> AbstractContextManager[None]:
+        """Let the other workers of a cluster, if any, train their parts of the new run during the block. Raises
+        WorkerLost: one is lost."""
+
+    def follow(self, experiment: Experiment, stages: Stages) -> None:
+        """Train the parts of this worker, which is not the chief. Raises MachineError: it does not see the run;
+        WorkerLost; and as :meth:`carry_out`."""
 
     def carry_out(
         self, run: Run, experiment: Experiment, stages: Stages, results: Mapping[str, Any]

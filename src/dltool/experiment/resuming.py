@@ -11,10 +11,11 @@ from dltool.data.dataset import Dataset
 from dltool.durable_files import disk_errors
 from dltool.errors import ConfigError, MachineError, Problem, RunError
 from dltool.experiment.finishing import TrainingOutcome, complete, metrics_line, report_of_training
-from dltool.experiment.joining import joined
+from dltool.experiment.joining import Met, joined
 from dltool.experiment.new_training import PLAIN, Terms
 from dltool.experiment.opening import (
     Experiment,
+    new_experiment,
     recorded_data,
     recorded_model,
     recorded_strategy,
@@ -28,6 +29,7 @@ from dltool.runs.checkpoint_state import check_saved_state
 from dltool.runs.files import Run, digest
 from dltool.runs.recorded import Change, machine_changes, recorded_config, refuse_unset
 from dltool.runs.records import RunRecord, in_sentence, read_record, recorded_threads
+from dltool.runs.start_record import kept_start
 from dltool.tracking import refuse_missing_extras
 
 if TYPE_CHECKING:
@@ -90,9 +92,16 @@ def recorded_experiment(run: Run, config: Config, dataset: Dataset, starts_over:
         starts_over = terms.meeting.of_chief(starts_over)[0]
         pinned = pin(config.seed, recorded_threads(run, read_record(run)))
         prepare = joined(terms.meeting, config, dataset, pinned)
-        size = {"workers": terms.meeting.cluster.size}
+        size = {} if prepare is None else {"workers": terms.meeting.cluster.size}
     built, found = recorded_model(run, config, dataset.facts, starts_over)
     return Experiment(config, dataset, built, {**found, **size}, terms.is_kept, terms.is_tested, prepare)
+
+
+def repeated_experiment(run: Run, config: Config, dataset: Dataset, meeting: Met) -> Experiment:
+    """Build the model of a run anew, with the other workers of the meeting, if any, to train it again from the start:
+    it is neither tracked nor explained. Raises as :func:`dltool.experiment.opening.new_experiment`."""
+    config = config.model_copy(update={"track": (), "explain": False})
+    return new_experiment(config, dataset, recorded_threads(run, read_record(run)), kept_start(run), meeting)
 
 
 def refuse_extension(run: Run, config: Config, has_parts: bool) -> None:

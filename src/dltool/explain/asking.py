@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from dltool.config.checks import target_of
 from dltool.config.explain_options import Asked, asked_of
 from dltool.config.outputs import OutputSpec, heads_of
+from dltool.config.presets import tokenizers
 from dltool.config.schema import Config
 from dltool.config.tasks import TargetFacts
 from dltool.data.dataset import Dataset, SplitName
@@ -19,7 +21,9 @@ from dltool.explain.scores import indexing
 from dltool.model.build import BuiltModel
 from dltool.text import did_you_mean, joined, near, shape_text
 
+MOST_AXES = 2
 METHODS: Mapping[str, tuple[str, ...]] = {
+    "arrays": ("IntegratedGradients", "Occlusion"),
     "maps": ("IntegratedGradients", "Occlusion", "GradCAM"),
     "tokens": ("IntegratedGradients", "Occlusion"),
     "tabular": ("Permutation", "PartialDependence", "IntegratedGradients"),
@@ -54,7 +58,8 @@ def held_out(facts: Facts) -> tuple[SplitName, int]:
 
 
 def explained_head(config: Config, facts: Facts, built: BuiltModel) -> tuple[OutputSpec, TargetFacts]:
-    """Return the first output with one score for each example, and its target. Raises ConfigError: there is none."""
+    """Return the first output with one score for each example, or of arrays a class for each place, and its target.
+    Raises ConfigError: there is none."""
     if not config.data.is_refit:
         raise ConfigError("only the models of the folds can be explained", "explain a fold: dltool explain RUN/folds/1")
     reasons = []
@@ -62,7 +67,7 @@ def explained_head(config: Config, facts: Facts, built: BuiltModel) -> tuple[Out
         target, shape = target_of(head, facts.targets), built.outputs[head.name].output_shape
         if target is None or not target.task.has_labels:
             reasons.append(f"the output {head.name} reconstructs its input")
-        elif len(shape) > 1:
+        elif len(shape) > 1 and (not target.task.is_index or kind_of_input(config, facts, built) == "tabular"):
             reasons.append(f"the output {head.name} of shape {shape_text(shape)} has no single score for each example")
         else:
             return head, target
@@ -91,16 +96,32 @@ def methods_of(config: Config, facts: Facts, built: BuiltModel, asked: Asked) ->
 
 def kind_of_input(config: Config, facts: Facts, built: BuiltModel) -> str:
     """Return "tabular" for columns, windows and vectors of numbers, "tokens" for indices of words, "maps" for all with
-    places: images, audio, sequences of numbers. Raises ConfigError: none of these."""
+    places: images, audio, sequences of numbers; "arrays" for several of them. Raises ConfigError: none of these."""
+    if any(tokenizers(config)):
+        message = "texts whose tokens KerasHub makes cannot be explained"
+        raise ConfigError(message, "explain a model of words: TextVectorization and Embedding")
     if facts.has_columns or config.data.windows is not None:
         return "tabular"
-    if facts.only_input is None:
-        names = joined(list(facts.inputs), "and")
-        raise ConfigError(f"the model takes several arrays, {names}", "explain a model of one array, or of a table")
-    (symbol,) = built.core.inputs
-    if indexing(built.core, symbol) and len(symbol.shape) == 2:
+    kinds = {symbol.name: kind_of_array(config, built, symbol) for symbol in built.core.inputs}
+    return next(iter(kinds.values())) if len(kinds) == 1 else "arrays"
+
+
+def kind_of_array(config: Config, built: BuiltModel, symbol: Any) -> str:
+    """Return "tabular", "tokens" or "maps" for one input. Raises ConfigError: it has too many axes."""
+    if indexing(built.core, symbol) and len(symbol.shape) == 2 and symbol.shape[1] != 1:
         return "tokens"
-    return "tabular" if len(symbol.shape) == 2 else "maps"
+    if len(symbol.shape) <= 2:
+        are_moments = all(each.input_shape == each.output_shape for each in built.preprocessors.values())
+        return "maps" if config.data.source.name == "audio" and are_moments else "tabular"
+    if len(places_shape(symbol.shape[1:])) > MOST_AXES:
+        words = f"examples of shape {shape_text(symbol.shape[1:])} have too many axes"
+        raise ConfigError(f"nothing to explain: {words}", "explain a model of images or sequences")
+    return "maps"
+
+
+def places_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the axes of an array that are places: all but that of channels."""
+    return shape[: len(shape) - (len(shape) > 2 or shape[-1] == 1)]
 
 
 def refuse_unexplainable(config: Config, facts: Facts, built: BuiltModel) -> None:

@@ -46,12 +46,15 @@ class Attribution:
     def arrays_of(self, places: Places) -> Arrays:
         """Return the arrays to keep: attributions in the shape of the preprocessed inputs, and the class of each
         example, int32."""
-        shape = next(iter(places.inputs.values())).shape
-        found = next((each for each in self.arrays.values() if each.shape == shape), None)
-        if found is None:
-            channels = math.prod(shape) // self.values.size
-            found = np.broadcast_to((self.values / channels)[..., np.newaxis], (*self.values.shape, channels))
-        return {self.name: found.reshape(shape), "labels": places.labels}
+        kept: dict[str, np.ndarray] = {"labels": places.labels}
+        for name, span in places.spans.items():
+            shape, values = places.inputs[name].shape, self.values[:, span]
+            found = self.arrays.get(name)
+            if found is None or found.shape != shape:
+                channels = math.prod(shape) // values.size
+                found = np.broadcast_to((values / channels)[..., np.newaxis], (*values.shape, channels))
+            kept[self.name if len(places.spans) == 1 else f"{self.name}_{name}"] = found.reshape(shape)
+        return kept
 
     def explained(self, places: Places, how: Mapping[str, str], **shown: Any) -> Explained:
         """Return the explanation: `how` describes each method, and `shown` are the rows and figures."""
@@ -70,7 +73,7 @@ def attribution(places: Places, name: str) -> Attribution:
         proofs = [complete, *order_proofs(places, values), randomisation(places, values, coarse_gradients)]
         return Attribution(name, values, proofs, arrays)
     if name == "GradCAM":
-        at = last_maps(places.scores.core) if places.axes == 2 else None
+        at = last_maps(places.scores.core) if [len(shape) for shape in places.shapes.values()] == [2] else None
         if at is None:
             raise ConfigError("GradCAM: no layer of the model gives maps of features", "use Occlusion")
         attribute = partial(grad_cam, scores=Scores(places.scores.question, at))

@@ -57,10 +57,27 @@ def importance_figure(name: str, title: str, found: Sequence[Importance], groups
 
 
 def bars(axes: Axes, names: Sequence[str], label: str) -> None:
-    """Name the bars of a figure from top to bottom, and its axis."""
+    """Name the bars of a figure from top to bottom, and its axis. Beside long names there is room for few numbers."""
     axes.set_yticks(range(len(names)), [fitting(name, LONGEST) for name in names])
     axes.set(ylim=(len(names) - 0.4, -0.6), xlabel=label)
+    axes.locator_params(axis="x", nbins=4)
     axes.grid(axis="y", visible=False)
+
+
+def sizes_figure(
+    name: str, title: str, names: Sequence[str], sizes: np.ndarray, label: str, ends: Sequence[np.ndarray] = ()
+) -> Figure:
+    """Draw sizes (names,) from top to bottom, with the lower and upper `ends` of their intervals, if given."""
+    words = [f"{fitting(each, LONGEST)} {number(float(size))}" for each, size in zip(names, sizes, strict=True)]
+
+    def draw(axes: list[Axes]) -> None:
+        axes[0].barh(range(len(names)), sizes, height=0.5, color=BLUE, alpha=0.85)
+        for place, (low, high) in enumerate(zip(*ends, strict=True)):
+            axes[0].plot([low, high], [place, place], color=INK, linewidth=1.4)
+        bars(axes[0], names, label)
+
+    description = f"{label.capitalize()}: {joined(words[:5], 'and')}."
+    return drawn(name, title, description, draw, size=(6.4, TOP + BAR * len(names)))
 
 
 def dependence_figure(found: Dependence) -> Figure:
@@ -123,12 +140,14 @@ def waterfall_figure(
             style: Any = {"color": BLUE} if value >= 0 else {"color": ORANGE, "hatch": HATCH}
             axes[0].barh(place, value, left=start, height=0.6, alpha=0.85, **style)
             axes[0].plot([end, end], [place, place + 1], color=INK, linewidth=0.8)
-            where: Any = {"xytext": (3, 0), "textcoords": "offset points", "va": "center", "fontsize": 8}
-            axes[0].annotate(f"{value:+.3g}", (max(start, end), place), **where)
+            # In the margin, which no line crosses.
+            where: Any = {"transform": axes[0].get_yaxis_transform(), "ha": "right", "va": "center", "fontsize": 8}
+            axes[0].text(1, place, f"{value:+.3g}", **where)
         axes[0].axvline(before, color=INK, linewidth=1.4, linestyle=":", zorder=0)
         axes[0].axvline(after, color=INK, linewidth=1, zorder=0)
         axes[0].use_sticky_edges = False
         axes[0].margins(x=0.2)
+        axes[0].grid(visible=False)
         bars(axes[0], [label for label, _ in steps], f"{score}: dotted the baseline, solid this example")
 
     return drawn(name, title, description, draw, size=(6.4, TOP + BAR * len(steps)))

@@ -37,8 +37,11 @@ class View:
     values: np.ndarray | None = None
 
 
-def map_figure(name: str, title: str, description: str, rows: Sequence[Sequence[View]]) -> Figure:
-    """Draw rows of views of one size. The strongest places of each map have the full colour."""
+def map_figure(
+    name: str, title: str, description: str, rows: Sequence[Sequence[View]], names: Sequence[str] = ()
+) -> Figure:
+    """Draw rows of views of one size. The strongest places of each map have the full colour. `names` are those of the
+    axes: to the right, and upwards."""
     height, width = np.asarray(rows[0][-1].values).shape
     # Long sounds would be lines.
     ratio = min(max(height / width, 0.25), 2.0)
@@ -57,7 +60,12 @@ def map_figure(name: str, title: str, description: str, rows: Sequence[Sequence[
                     ax.imshow(thinned(grey), "gray", vmin=0, vmax=1, alpha=alpha, extent=box, interpolation="none")
                 if view.values is not None:
                     ax.imshow(coloured(thinned(view.values)), extent=box, interpolation="none")
-        ax.set(xlim=(0, columns * 1.08), ylim=(-len(rows) * (ratio + 0.25) + 0.2, 0.25), aspect="auto")
+        bottom = -len(rows) * (ratio + 0.25) + 0.2
+        for label, place in zip(names, ((0.5, bottom - 0.02), (-0.02, bottom + 0.05 + ratio / 2)), strict=False):
+            sides = {"ha": "right", "va": "center", "rotation": 90} if place[0] < 0 else {"ha": "center", "va": "top"}
+            ax.text(*place, f"{label} →", fontsize=8.5, **sides)
+        edge = -0.2 if len(names) > 1 else 0
+        ax.set(xlim=(edge, columns * 1.08), ylim=(bottom - 0.2 * bool(names), 0.25), aspect="auto")
         ax.set_axis_off()
 
     return drawn(name, title, description, draw, size=(SIDE * columns * 1.08, SIDE * len(rows) * (ratio + 0.25)))

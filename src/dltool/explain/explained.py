@@ -44,8 +44,12 @@ class Question:
     @property
     def scored(self) -> str:
         """Return the words for what is explained: `the class "cat"`."""
+        is_each = self.target.task.is_index and bool(self.target.shape)
+        where = " (the mean over the places predicted as it)" if is_each else ""
         if self.label is not None:
-            return f'the class "{self.target.class_names[self.label]}"'
+            return f'the class "{self.target.class_names[self.label]}"{where}'
+        if is_each:
+            return f"the most frequent predicted class but the background{where}"
         return "the predicted class" if self.target.class_names else "the predicted number"
 
     def place_of(self, position: int) -> str:

@@ -10,11 +10,13 @@ from dltool.data.facts import Facts
 from dltool.explain.asking import kind_of_input, question
 from dltool.explain.explained import Explained, Question
 from dltool.explain.maps import explain_maps
+from dltool.explain.several_inputs import explain_arrays
 from dltool.explain.tabular import explain_columns
 from dltool.explain.tokens import explain_tokens
 from dltool.model.build import BuiltModel
 
 EXPLAINERS: Mapping[str, Callable[[Question], tuple[Explained, ...]]] = {
+    "arrays": explain_arrays,
     "maps": explain_maps,
     "tokens": explain_tokens,
     "tabular": explain_columns,

@@ -20,10 +20,13 @@ LARGE = 32
 
 def occlusion(places: Places) -> np.ndarray:
     """Return how much the score falls without each part, spread evenly over its places, (rows, places)."""
-    shape = next(iter(places.entrances.values())).shape[1 : places.axes + 1]
     whole = places.ends[1]
     values = np.zeros(places.valid.shape, np.float32)
-    parts, rows = parts_of(shape), len(places.valid)
+    parts, rows = [], len(places.valid)
+    for name, shape in places.shapes.items():
+        for part in parts_of(shape or (1,)):
+            parts.append(np.zeros(places.valid.shape[1], bool))
+            parts[-1][places.spans[name]] = part
     # Of few examples, a batch holds several parts.
     size = max(1, places.scores.size // rows)
     for first in range(0, len(parts), size):
@@ -49,7 +52,7 @@ def parts_of(shape: tuple[int, ...]) -> list[np.ndarray]:
 def grad_cam(places: Places, scores: Scores) -> np.ndarray:
     """Return the last maps of features, weighted by the mean gradients of the score by them, (rows, places): what
     counts in favour of the class. `scores` are those at these maps."""
-    shape = next(iter(places.entrances.values())).shape[1 : places.axes + 1]
+    (shape,) = places.shapes.values()
     maps = scores.entrances(places.inputs)
     ((name, features),) = maps.items()
     weights = scores.gradients(places.inputs, maps, places.labels)[name].mean((1, 2), keepdims=True)

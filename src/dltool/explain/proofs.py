@@ -3,7 +3,8 @@
 Sources: deletion and insertion after Petsiuk, Das and Saenko, "RISE", 2018, https://arxiv.org/abs/1806.07421; the
 randomisation test after Adebayo et al., "Sanity Checks for Saliency Maps", 2018, https://arxiv.org/abs/1810.03292."""
 
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -25,6 +26,9 @@ SHUFFLES, RANDOM_ORDERS = 5, 40
 """Models with shuffled weights; random orders of the places, of all examples together."""
 FEW = 10
 """Below this number of examples, intervals are those of random orders."""
+MANY, UNRELATED_MANY, UNRELATED_FEW = 50, 0.2, 0.5
+"""Largest mean rank correlation of explanations that have nothing to do with each other: few places have a larger one
+by chance."""
 SHARES = np.linspace(0, 1, 11)
 
 
@@ -32,22 +36,28 @@ SHARES = np.linspace(0, 1, 11)
 class Places:
     """Examples whose places can be blanked: pixels of an image, moments of a sound, words of a text.
 
-    The first `axes` axes of each entrance, after that of the examples, are the places. A blank one has the values of
-    the `baseline`, which `blank` makes of inputs and entrances. `valid` (rows, places) of bool is False for padding.
-    `noun` names several places. Everything else depends on the weights of the model, and is computed once."""
+    `shapes` are those of the places of each input, which follow each other: the first axes of its entrances, after
+    that of the examples. A blank place has the values of the `baseline`, which `blank` makes of inputs and entrances.
+    `valid` (rows, places) of bool is False for padding. `noun` names several places. Everything else depends on the
+    weights of the model, and is computed once."""
 
     scores: Scores
     inputs: Arrays
     labels: np.ndarray
     valid: np.ndarray
-    axes: int
+    shapes: Mapping[str, tuple[int, ...]]
     noun: str
     blank: Callable[[Arrays, Arrays], Arrays]
 
     @property
     def unrelated(self) -> float:
-        """Return the largest mean rank correlation of explanations that have nothing to do with each other."""
-        return 0.2
+        return UNRELATED_MANY if self.valid.shape[1] >= MANY else UNRELATED_FEW
+
+    @cached_property
+    def spans(self) -> dict[str, slice]:
+        """Return where the places of each input are among all places."""
+        ends = np.cumsum([math.prod(shape) for shape in self.shapes.values()]).tolist()
+        return {name: slice(*each) for name, each in zip(self.shapes, zip([0, *ends], ends, strict=False), strict=True)}
 
     def take(self, rows: Any) -> "Places":
         """Return the places of these rows, a slice or their positions."""
@@ -66,8 +76,10 @@ class Places:
         """Return the entrances with all places blanked but the `kept`, (rows, places) of bool."""
         found = {}
         for name, each in self.entrances.items():
-            shape = each.shape[: self.axes + 1]
-            found[name] = np.where(kept.reshape(*shape, *[1] * (each.ndim - len(shape))), each, self.baseline[name])
+            source = self.scores.input_of[name]
+            shape = each.shape[: len(self.shapes[source]) + 1]
+            chosen = kept[:, self.spans[source]].reshape(*shape, *[1] * (each.ndim - len(shape)))
+            found[name] = np.where(chosen, each, self.baseline[name])
         return found
 
     def score(self, kept: np.ndarray) -> np.ndarray:
@@ -120,7 +132,11 @@ class Places:
 
     def of_places(self, attributions: Arrays) -> np.ndarray:
         """Return the sum at each place, (rows, places)."""
-        return np.asarray(sum(each.reshape(*self.valid.shape, -1).sum(-1) for each in attributions.values()))
+        sums = np.zeros(self.valid.shape, np.float32)
+        for name, each in attributions.items():
+            span = self.spans[self.scores.input_of[name]]
+            sums[:, span] += each.reshape(len(each), span.stop - span.start, -1).sum(-1)
+        return sums
 
 
 def order_proofs(places: Places, values: np.ndarray) -> tuple[Proof, Proof]:

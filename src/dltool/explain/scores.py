@@ -1,6 +1,9 @@
 """The score of a prediction, and its gradients: what every explanation is made of.
 
-The score is the number before the softmax or sigmoid of the class in question; for numbers it is their mean."""
+The score is the number before the softmax or sigmoid of the class in question; for numbers it is their mean. Of models
+that give each place a class, it is the mean over the places that are predicted as the class, after Vinogradova, Dibrov
+and Myers, "Towards Interpretable Semantic Segmentation via Gradient-Weighted Class Activation Mapping", 2020,
+https://arxiv.org/abs/2002.11434."""
 
 import math
 from collections.abc import Mapping
@@ -33,7 +36,8 @@ class Scores:
 
     def __init__(self, question: Question, at: Any = None) -> None:
         self.question, self.core = question, question.built.core
-        self.nodes = nodes_of(self.core)
+        self.nodes, target = nodes_of(self.core), question.target
+        self.places = math.prod(target.shape) if target.task.is_index else 1
         # Keras sorts the inputs of a dict.
         given = self.core.input
         self.symbols = given if isinstance(given, dict) else {next(iter(question.facts.inputs)): self.core.inputs[0]}
@@ -81,21 +85,45 @@ class Scores:
         return self.run(inputs, None)[1]
 
     def scores_of(self, inputs: Tensors, entrances: Tensors, labels: Any) -> tuple[Any, Any, Any]:
-        """Return scores (rows,), how sure the model is of the labels (rows,), and all outputs (rows, numbers)."""
+        """Return scores (rows,), how sure the model is of the labels (rows,), and the share of the places of each class
+        (rows, classes), or all numbers (rows, numbers)."""
+        score, outputs = self.outputs_of(inputs, entrances)
+        names = self.question.target.class_names
+        if not names:
+            return tf.reduce_mean(score, (1, 2)), tf.reduce_mean(outputs, (1, 2)), outputs[:, 0]
+        pairs = (score, outputs)
+        if score.shape[-1] == 1:
+            pairs = (tf.concat([-score, score], 2), tf.concat([1 - outputs, outputs], 2))
+        weights = self.weights_of(inputs, labels)
+        picked = [tf.reduce_sum(weights * tf.gather(each, labels, axis=2, batch_dims=1), 1) for each in pairs]
+        shares = tf.reduce_mean(tf.one_hot(self.predicted(outputs), len(names)), 1)
+        return picked[0], picked[1], shares
+
+    def outputs_of(self, inputs: Tensors, entrances: Tensors | None) -> tuple[Any, Any]:
+        """Return scores and outputs, (rows, places, numbers) of float32 each."""
         output, _ = self.run(inputs, entrances)
-        shape = (-1, math.prod(output.shape[1:]))
-        score = tf.cast(before_squashing(output), tf.float32)
-        flat, outputs = (tf.reshape(each, shape) for each in (score, tf.cast(output, tf.float32)))
-        compared = self.question.built.compared.get(self.question.head.name)
+        shape = (-1, self.places, math.prod(output.shape[1:]) // self.places)
+        score, compared = before_squashing(output), self.question.built.compared.get(self.question.head.name)
         if compared is not None and compared.outputs == "logits":
-            outputs = tf.reshape(keras.activations.get(compared.activation)(output), shape)
-        if not self.question.target.class_names:
-            return tf.reduce_mean(flat, 1), tf.reduce_mean(outputs, 1), outputs
-        if flat.shape[-1] == 1:
-            sign = tf.cast(2 * labels - 1, tf.float32)
-            sure = tf.where(labels > 0, outputs[:, 0], 1 - outputs[:, 0])
-            return sign * flat[:, 0], sure, outputs
-        return *(tf.gather(each, labels, axis=1, batch_dims=1) for each in (flat, outputs)), outputs
+            output = keras.activations.get(compared.activation)(output)
+        score, output = (tf.reshape(tf.cast(each, tf.float32), shape) for each in (score, output))
+        return score, output
+
+    def weights_of(self, inputs: Tensors, labels: Any) -> Any:
+        """Return how much each place counts in the score, (rows, places): alike those that the unchanged example has of
+        the class, or all if there are none."""
+        if self.places == 1:
+            return 1.0
+        are_chosen = self.predicted(self.outputs_of(inputs, None)[1]) == labels[:, tf.newaxis]
+        weights = tf.cast(are_chosen | ~tf.reduce_any(are_chosen, 1, keepdims=True), tf.float32)
+        return weights / tf.reduce_sum(weights, 1, keepdims=True)
+
+    def predicted(self, outputs: Any) -> Any:
+        """Return the class of each place, (rows, places) of int32, by outputs (rows, places, numbers)."""
+        if outputs.shape[-1] > 1:
+            return tf.argmax(outputs, 2, tf.int32)
+        (threshold,) = self.question.head.thresholds([]) or [0.5]
+        return tf.cast(outputs[..., 0] > threshold, tf.int32)
 
     def gradients_of(self, inputs: Tensors, entrances: Tensors, labels: Any) -> Tensors:
         with tf.GradientTape() as tape:
@@ -143,16 +171,15 @@ class Scores:
 
     def labels(self, inputs: Arrays) -> np.ndarray:
         """Return the class of each example whose score is explained, (rows,) of int32: the one asked for, or the one
-        predicted. It is 0 if numbers are predicted."""
+        predicted; of several places, the one with most of them, apart from the most common class of all examples, the
+        background. It is 0 if numbers are predicted."""
         count, target = len(next(iter(inputs.values()))), self.question.target
         asked = np.full(count, self.question.label or 0, np.int32)
         if not target.class_names or self.question.label is not None:
             return asked
-        outputs = self.all_of(inputs, self.entrances(inputs), asked)[2]
-        if outputs.shape[1] == 1:
-            (threshold,) = self.question.head.thresholds([]) or [0.5]
-            return (outputs[:, 0] > threshold).astype(np.int32)
-        return np.asarray(outputs.argmax(1), np.int32)
+        shares = self.all_of(inputs, self.entrances(inputs), asked)[2]
+        others = shares * (np.arange(shares.shape[1]) != shares.sum(0).argmax())
+        return np.asarray(np.where(others.any(1, keepdims=True), others, shares).argmax(1), np.int32)
 
     def function(self, what: str, arrays: Any) -> Any:
         """Return a method of this class as a compiled function, traced once for batches of any size if the model has

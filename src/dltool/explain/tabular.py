@@ -16,11 +16,12 @@ from dltool.errors import ConfigError
 from dltool.evaluation.figures.figure import Figure
 from dltool.explain import column_figures as figures
 from dltool.explain.attributions import TITLES, attribution
-from dltool.explain.contributions import TRAINING, ZEROS, ColumnPlaces, column_places
 from dltool.explain.dependence import Dependence, dependence_on, raw_text
 from dltool.explain.explained import Explained, Question
 from dltool.explain.mixing import Columns, MixedModel
 from dltool.explain.permutation import REPEATS, Importance, agreement, importances, randomisation
+from dltool.explain.placing import TRAINING, ZEROS, places_of
+from dltool.explain.proofs import Places
 from dltool.explain.related_columns import related_groups
 from dltool.text import joined, listed, number, shape_text
 
@@ -189,8 +190,12 @@ def depended(table: ExplainedTable) -> Explained:
 
 def contributed(table: ExplainedTable) -> Explained:
     """Explain single predictions by integrated gradients."""
-    question, places = table.question, column_places(table.question)
-    found, names = attribution(places, "IntegratedGradients"), table.columns.names
+    question, places, names = table.question, places_of(table.question, "columns"), table.columns.names
+    made = places.valid.shape[1]
+    if made != len(names):
+        message = f"preprocessing makes {made} numbers of {len(names)}: none belongs to one column"
+        raise ConfigError(message, "use the methods Permutation and PartialDependence")
+    found = attribution(places, "IntegratedGradients")
     sizes = np.abs(found.values).mean(axis=0)
     order = np.argsort(-sizes, kind="stable")
     largest = [f"{names[at]} ({number(float(sizes[at]))})" for at in order[:5]]
@@ -199,7 +204,11 @@ def contributed(table: ExplainedTable) -> Explained:
         f"What each column adds to the score of {question.scored}, compared with {start}.",
         f"Mean size of the contributions: {joined(largest, 'and')}.",
     ]
-    arrays = {"contributions": places.by_position(found.arrays).astype(np.float32), "columns": np.array(names)}
+    by_position = np.zeros((len(found.values), table.columns.size), np.float32)
+    for name, each in found.arrays.items():
+        first, last = table.columns.inputs[places.scores.input_of[name]]
+        by_position[:, first:last] += each.reshape(len(each), last - first, -1).sum(axis=2)
+    arrays = {"contributions": by_position, "columns": np.array(names)}
     ends = {"baseline": places.ends[0].astype(float), "score": places.ends[1].astype(float)}
     arrays |= {**ends, "labels": places.labels}
     rows = []
@@ -210,15 +219,14 @@ def contributed(table: ExplainedTable) -> Explained:
         others = {"by other columns": float(values[rest].sum())} if len(rest) else {}
         rows.append({"example": places.label_words(at), **numbers, **shown, **others})
     chosen = places.some_of_each(MOST_WATERFALLS) if found.holds else []
-    drawn = [
-        waterfall(question, places, f"example_{index}", at, found.values[at]) for index, at in enumerate(chosen, 1)
-    ]
+    drawn = [waterfall(table, places, f"example_{index}", at, found.values[at]) for index, at in enumerate(chosen, 1)]
     caption = "What the columns add to the scores of single predictions"
     return Explained(found.title, question.about, sentences, found.proofs, caption, rows, drawn, arrays)
 
 
-def waterfall(question: Question, places: ColumnPlaces, name: str, at: int, contributions: np.ndarray) -> Figure:
-    columns, labels, classes = places.columns, [], question.target.class_names
+def waterfall(table: ExplainedTable, places: Places, name: str, at: int, contributions: np.ndarray) -> Figure:
+    columns, question, labels = table.columns, table.question, []
+    classes = question.target.class_names
     for column in columns.names:
         (value,) = columns.values(column, question.examples.inputs, np.array([at]))
         last = " in the last row" if columns.lags_of(column) else ""

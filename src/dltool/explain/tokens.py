@@ -9,8 +9,8 @@ import numpy as np
 from dltool.explain.attributions import Attribution, attribution
 from dltool.explain.drawings import text_figure
 from dltool.explain.explained import Explained, Question
+from dltool.explain.placing import places_of
 from dltool.explain.proofs import Places
-from dltool.explain.scores import Scores
 from dltool.report.examples import vocabulary_of
 from dltool.text import counted
 
@@ -26,15 +26,8 @@ HOW = {
 
 def explain_tokens(question: Question) -> tuple[Explained, ...]:
     """Explain the examples by each method."""
-    scores = Scores(question)
-    inputs = scores.prepared(question.examples.inputs)
-    ((name, tokens),) = inputs.items()
-    places = Places(
-        *(scores, inputs, scores.labels(inputs), tokens != 0, 1, "words"),
-        lambda given, _: scores.entrances({name: np.zeros_like(each) for name, each in given.items()}),
-    )
-    known = vocabulary_of(question.built, name) or ()
-    words = [[known[token] if token < len(known) else f"#{token}" for token in row] for row in tokens.tolist()]
+    places = places_of(question, "words")
+    words = words_of(places)
     found = [attribution(places, method) for method in question.methods or USUAL]
     return tuple(
         each.explained(
@@ -45,6 +38,12 @@ def explain_tokens(question: Question) -> tuple[Explained, ...]:
         )
         for each in found
     )
+
+
+def words_of(places: Places) -> list[list[str]]:
+    (name,) = places.shapes
+    known, tokens = vocabulary_of(places.scores.question.built, name) or (), places.inputs[name]
+    return [[known[token] if token < len(known) else f"#{token}" for token in row] for row in tokens.tolist()]
 
 
 def words_by_class(places: Places, words: Sequence[Sequence[str]], found: Attribution) -> list[dict[str, Any]]:

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from dltool.data.arrays.rows import Rows
-from dltool.data.dataset import Dataset
-from dltool.durable_files import disk_errors
-from dltool.errors import ExpectationMissed
+from dltool.data.dataset import Dataset, SplitName
+from dltool.durable_files import disk_errors, refuse_full_disk
+from dltool.errors import ConfigError, ExpectationMissed
 from dltool.exporting.checking import CheckRows, RawPredictor, checked
 from dltool.exporting.export_options import ExportOptions
 from dltool.exporting.exportable import Exportable, exportable
@@ -34,15 +34,17 @@ DISTRIBUTIONS = {"ai_edge_litert": "ai-edge-litert"}
 @dataclass(frozen=True)
 class ExportSource:
     """What exports are made from: the identity of the run and the digest of its weights, the model as it is evaluated,
-    the models whose mean it is, rows to check with, and the data, if it is there. `is_in_float32`: the run evaluates
-    the model with 16 bits, and the check with 32."""
+    the models whose mean it is, rows to check with, the name of their split, and the data, if it is there. `ranges` are
+    those of arrays in training. `is_in_float32`: the run evaluates the model with 16 bits, and the check with 32."""
 
     run: str
     weights: str
     predictor: RawPredictor
     parts: list[BuiltModel]
     rows: CheckRows
+    split: SplitName | None
     dataset: Dataset | None
+    ranges: Mapping[str, list[float]]
     is_in_float32: bool = False
 
 
@@ -62,9 +64,10 @@ def export_files(
         try:
             names = write_model(source, given, forecast, folder, options)
         except KERAS_ERRORS as error:
+            refuse_full_disk(str(error))
             raise ExpectationMissed(f"{form}: the model cannot be converted: {plain_message(error)}") from error
         states = {each.name: each.values for each in given.inputs if each.values and not (looks_up and each.is_lookup)}
-        signature = signature_of(source.predictor, given, names, looks_up, options.batch)
+        signature = signature_of(source.predictor, given, names, looks_up, options.batch, source.ranges)
         example = example_of(source.predictor, source.rows.inputs, source.rows.outputs, given.outputs)
         write_json(folder / SIGNATURE, signature)
         write_json(folder / "example.json", example)
@@ -83,6 +86,7 @@ def export_files(
         "format": form,
         "precision": options.precision,
         "compared_with": precision,
+        "split": source.split,
         **record,
         **surroundings(form, files),
     }
@@ -122,9 +126,13 @@ def write_model(
 
 
 def calibration_rows(source: ExportSource, given: Exportable, options: ExportOptions) -> dict[str, np.ndarray]:
-    """Return training rows as the model takes them, drawn by the run's seed, of each class in its share."""
+    """Return training rows as the model takes them, drawn by the run's seed, of each class in its share. Those of a
+    private run are rows of another split. Raises ConfigError: it has none."""
     assert source.dataset is not None, "int8 is refused without the data"
-    examples = source.dataset.examples("train")
+    split = "train" if source.predictor.config.training.privacy is None else source.split
+    if split is None:
+        raise ConfigError("--precision int8: the ranges of values would follow from the training rows of a private run")
+    examples = source.dataset.examples(split)
     generator = np.random.Generator(np.random.Philox(source.predictor.config.seed))
     order = generator.permutation(len(examples))
     classes = [each for each in examples.targets.values() if each.ndim == 1 and each.dtype.kind == "i"]
@@ -179,15 +187,13 @@ TRITON_TYPES = {
 def triton_files(signature: Mapping[str, Any], name: str, model: bytes) -> dict[str, bytes]:
     """Return the model repository of Triton's ONNX Runtime backend, below triton/."""
 
-    def entry(each: Mapping[str, Any], dtype: str) -> str:
+    def entry(each: Mapping[str, Any]) -> str:
         sizes = ", ".join(str(-1 if size is None else size) for size in each["shape"]) or "1"
         reshape = "" if each["shape"] else "\n    reshape: { shape: [ ] }"
-        return (
-            f"  {{\n    name: {json.dumps(each['name'])}\n    data_type: {dtype}\n    dims: [ {sizes} ]{reshape}\n  }}"
-        )
+        text, dtype = json.dumps(each["name"], ensure_ascii=False), TRITON_TYPES[each["dtype"]]
+        return f"  {{\n    name: {text}\n    data_type: {dtype}\n    dims: [ {sizes} ]{reshape}\n  }}"
 
-    inputs = ",\n".join(entry(each, TRITON_TYPES[each["dtype"]]) for each in signature["inputs"])
-    outputs = ",\n".join(entry(each, "TYPE_FP32") for each in signature["outputs"])
+    inputs, outputs = (",\n".join(map(entry, signature[key])) for key in ("inputs", "outputs"))
     text = f"""\
 name: {json.dumps(name)}
 backend: "onnxruntime"

@@ -38,6 +38,11 @@ class Exportable:
     inputs: tuple[ExportInput, ...]
     outputs: Mapping[str, str]
 
+    def __call__(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the outputs for tensors. No state changes: some random layers draw seeds that they do not use."""
+        with keras.StatelessScope():
+            return self.model(dict(inputs), training=False)  # type: ignore[no-any-return]
+
 
 def parts_of(run: Run, config: Config, facts: Facts) -> list[BuiltModel]:
     """Return the best model of a run, or those of the folds whose mean it is, in float32 if it computes with 16 bits.

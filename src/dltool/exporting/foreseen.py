@@ -1,11 +1,12 @@
 """What a run can become, foreseen from its config and the facts of its data. Imports nothing heavy."""
 
 import importlib.util
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from dltool.config.columns import CategoryColumn, DateColumn, NumberColumn, TextColumn
 from dltool.config.keras.objects import keras_objects_in
+from dltool.config.presets import tokenizers
 from dltool.config.schema import Config
 from dltool.data.facts import Facts, InputFacts
 from dltool.errors import ConfigError, MachineError
@@ -29,9 +30,36 @@ CHECK = "check.json"
 """The record of the check, beside the file."""
 RECURRENT = ("LSTM", "GRU", "SimpleRNN", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D", "RNN")
 MASKED = "a mask"
-STRINGS = ("Hashing", "HashedCrossing", "StringLookup")
+STRINGS = (("Hashing", "HashedCrossing", "StringLookup"), "{} has no form there")
 """Layers that take strings, besides TextVectorization."""
-TABLES = ("IntegerLookup", "CategoryEncoding")
+LOOKUP = (("IntegerLookup",), "tf2onnx cannot convert {}")
+LOOPED = "OpenVINO cannot convert {} layers, which are loops in ONNX"
+LOOPS = ("GRU", "SimpleRNN", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D", "GRUCell", "SimpleRNNCell", "StackedRNNCells")
+"""Layers that are loops in ONNX. LSTM, and RNN with LSTMCell, are so behind a mask alone."""
+POOLS = (
+    "AveragePooling3D",
+    "AvgPool3D",
+    "MaxPooling3D",
+    "MaxPool3D",
+    "AdaptiveAveragePooling3D",
+    "AdaptiveMaxPooling3D",
+)
+REFUSED: Mapping[str, tuple[tuple[Sequence[str], str], ...]] = {
+    "onnx": (STRINGS, LOOKUP),
+    "litert": (
+        STRINGS,
+        (("IntegerLookup",), "LiteRT has no lookup tables: {}"),
+        ((*POOLS, "CategoryEncoding"), "LiteRT has no {}"),
+        (("UnitNormalization",), "LiteRT gives NaN for {} of zeros"),
+    ),
+    "openvino": (
+        STRINGS,
+        LOOKUP,
+        (LOOPS, LOOPED),
+        (("AutoContrast",), "OpenVINO gives other values for {} of images of one colour"),
+    ),
+}
+"""Layers that a format lacks, and why."""
 
 
 @dataclass(frozen=True)
@@ -94,22 +122,18 @@ def is_outside(name: str, config: Config, found: InputFacts) -> bool:
 
 def why_not(name: str, config: Config, layers: set[str], batch: int | None) -> str:
     """Return why there is no such export; empty if there is."""
+    if any(tokenizers(config)):
+        return "the program of an export would need the tokenizer of KerasHub"
     if name == "saved_model":
         return ""
-    reasons: list[tuple[Sequence[str], Callable[[str], str]]] = [(STRINGS, "{} has no form there".format)]
-    if name in ("onnx", "openvino"):
-        reasons.append((TABLES, "tf2onnx cannot convert {}".format))
-    if name == "openvino":
-        # They are loops in ONNX, as is an LSTM with a mask.
-        loops = RECURRENT if MASKED in layers else [each for each in RECURRENT if each != "LSTM"]
-        reasons.append((loops, "OpenVINO cannot convert {} layers, which are loops in ONNX".format))
+    reasons = [*REFUSED[name]]
+    if name == "openvino" and MASKED in layers:
+        reasons.append((RECURRENT, LOOPED))
     if name == "litert" and batch is None:
-        reasons.append((RECURRENT, "LiteRT has {} layers for batches of a fixed size only: --batch 1".format))
-    if name == "litert":
-        reasons.append((TABLES, "LiteRT has no lookup tables: {}".format))
+        reasons.append((RECURRENT, "LiteRT has {} layers for batches of a fixed size only: --batch 1"))
     for names, reason in reasons:
         if found := [each for each in names if each in layers]:
-            return reason(joined(found, "and"))
+            return reason.format(joined(found, "and"))
     first, *others = [entry.name for entry in config.data.preprocessing] or [""]
     if "TextVectorization" in layers and (first != "TextVectorization" or others):
         return "TextVectorization is not the only layer of data.preprocessing"

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
+from tensorflow.lite.python.convert_phase import ConverterError
 
 from dltool.errors import ExpectationMissed
 from dltool.exporting.exportable import Exportable
@@ -34,7 +35,7 @@ def write_litert(
             each.name: tf.TensorSpec((batch, *each.tensor.shape[1:]), each.tensor.dtype, each.name)
             for each in given.inputs
         }
-        function = tf.function(lambda **inputs: given.model(inputs, training=False), autograph=False)
+        function = tf.function(lambda **inputs: given(inputs), autograph=False)
         function.get_concrete_function(**specs)
         archive.add_endpoint(SIGNATURE, function)
         archive.write_out(folder, verbose=False)
@@ -48,7 +49,7 @@ def write_litert(
             converter.representative_dataset = rows
         try:
             content = converter.convert()
-        except (RuntimeError, ValueError) as error:
+        except (ConverterError, RuntimeError, ValueError) as error:
             raise ExpectationMissed(f"litert: TensorFlow cannot convert the model: {reason(error)}") from None
     path.write_bytes(content)
     if precision == "int8" and not computes_with_bytes(content):

@@ -59,7 +59,7 @@ def converted(given: Exportable) -> Any:
     names = [each.name for each in given.inputs]
 
     def call(*tensors: Any) -> dict[str, Any]:
-        found = given.model(dict(zip(names, tensors, strict=True)), training=False)
+        found = given(dict(zip(names, tensors, strict=True)))
         return {name: tf.identity(value, name=f"result_{index}") for index, (name, value) in enumerate(found.items())}
 
     with tf.device("/CPU:0"), quiet():

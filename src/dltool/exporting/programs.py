@@ -60,6 +60,12 @@ MODEL = openvino.Core().compile_model(FOLDER / "model.xml", "CPU", EXACT)""",
     return {each["name"]: found[each["name"]] for each in SIGNATURE["outputs"]}""",
     ),
 }
+PREPROCESS = """\
+sys.path.insert(0, str(FOLDER))
+from preprocess import preprocessed, read_states
+
+STATES = read_states()
+"""
 PREPROCESSING = """\
     if "preprocessing" in entry:
         values = preprocessed(STATES[entry["preprocessing"]], values)
@@ -70,16 +76,16 @@ PREPROCESSING = """\
 def use_program(name: str, is_preprocessed: bool) -> bytes:
     """Return use.py for a format."""
     runtime = RUNTIMES[name]
-    own = "\nfrom preprocess import preprocessed, read_states" if is_preprocessed else ""
-    states = "STATES = read_states()\n" if is_preprocessed else ""
+    modules = "import sys\n" if is_preprocessed else ""
+    states = PREPROCESS if is_preprocessed else ""
     first = PREPROCESSING if is_preprocessed else "    if isinstance(values, list):\n"
     return f'''\
 """Predict with this export: `python use.py` repeats example.json. It needs NumPy and {runtime.needs}."""
 
 import json
-from pathlib import Path
+{modules}from pathlib import Path
 
-{runtime.imports}{own}
+{runtime.imports}
 
 FOLDER = Path(__file__).parent
 SIGNATURE = json.loads((FOLDER / "signature.json").read_text("utf-8"))

@@ -23,14 +23,10 @@ def write_saved_model(given: Exportable, path: Path, predictor: Predictor) -> No
     specs = {
         each.name: tf.TensorSpec((None, *each.tensor.shape[1:]), each.tensor.dtype, each.name) for each in given.inputs
     }
-
-    def serve(**inputs: Any) -> Any:
-        return given.model(inputs, training=False)
-
-    endpoints: dict[str, Callable[..., Any]] = {DEFAULT: serve}
+    endpoints: dict[str, Callable[..., Any]] = {DEFAULT: lambda **inputs: given(inputs)}
     outputs = evaluators(predictor.config, predictor.facts)
     if all(isinstance(each, ClassEvaluator) and not each.unclear for each in outputs):
-        endpoints[CLASSIFY] = lambda **inputs: classified(given, outputs, serve(**inputs))
+        endpoints[CLASSIFY] = lambda **inputs: classified(given, outputs, given(inputs))
     with tf.device("/CPU:0"):
         for name, call in endpoints.items():
             function = tf.function(call, autograph=False)

@@ -7,6 +7,7 @@ import numpy as np
 
 from dltool.config.outputs import heads_of
 from dltool.data.arrays.rows import Rows
+from dltool.data.dataset import Dataset
 from dltool.evaluation.model_interface import InputSchema, OutputSchema
 from dltool.evaluation.predictions import records
 from dltool.evaluation.predictor import Predictor
@@ -16,6 +17,8 @@ from dltool.exporting.made_rows import MISSING
 
 MOST_VALUES = 100_000
 """Values of the example."""
+MOST_READ = 2**26
+"""Values of an array that its range is found from."""
 EXAMPLES = 5
 RULES = {
     "category": {"strip", "case", "replace"},
@@ -25,8 +28,27 @@ RULES = {
 """Options of columns by which dltool reads a file: a caller applies them before."""
 
 
+def training_ranges(predictor: Predictor, dataset: Dataset | None) -> dict[str, list[float]]:
+    """Return the least and the largest finite value of each array of numbers, in training rows that are spread evenly,
+    all of them if they are at most MOST_READ values."""
+    found: dict[str, list[float]] = {}
+    for name, facts in predictor.facts.inputs.items():
+        if dataset is not None and facts.column is None and facts.dtype != "string":
+            rows = dataset.examples("train").inputs[name]
+            most = max(1, MOST_READ // max(1, int(np.prod(facts.shape))))
+            values = np.asarray(rows[np.arange(0, len(rows), -(-len(rows) // most))])
+            finite = values[np.isfinite(values)]
+            found |= {name: [finite.min().item(), finite.max().item()]} if finite.size else {}
+    return found
+
+
 def signature_of(
-    predictor: Predictor, given: Exportable, names: Mapping[str, str], looks_up: bool, batch: int | None
+    predictor: Predictor,
+    given: Exportable,
+    names: Mapping[str, str],
+    looks_up: bool,
+    batch: int | None,
+    ranges: Mapping[str, list[float]],
 ) -> dict[str, Any]:
     """Return the signature. `names` are those of the inputs in the file, by their names in `given`."""
     schemas = {each.name: each for each in predictor.inputs}
@@ -35,12 +57,15 @@ def signature_of(
         is_outside = each.values is not None and not (looks_up and each.is_lookup)
         shape = [None if size is None else int(size) for size in each.tensor.shape[1:]]
         found = described(schemas[each.column], predictor)
+        if each.column in ranges:
+            found["training_range"] = ranges[each.column]
         if is_outside:
             found |= {"dtype": str(each.tensor.dtype), "shape": shape, "preprocessing": each.name}
         inputs[names[each.name]] = {"name": names[each.name], **found}
     heads = {head.name: head for head in heads_of(predictor.config)}
     outputs = [
-        {"name": given.outputs[each.name], "output": each.name, **meaning(each, heads[each.name])}
+        {"name": (safe := given.outputs[each.name]), "output": each.name, "dtype": str(given.model.output[safe].dtype)}
+        | meaning(each, heads[each.name])
         for each in predictor.outputs
     ]
     return {"batch": batch, "inputs": list(inputs.values()), "outputs": outputs}

@@ -28,11 +28,6 @@ class PartConfig:
     text: str
 
 
-def asks_for_parts(config: Config) -> bool:
-    """Return whether a run of this config has folds or further seeds."""
-    return config.data.split.has_folds or config.training.seeds is not None
-
-
 def part_configs(document: Document, config: Config, dataset: Dataset) -> Iterator[PartConfig]:
     """Yield the parts that `config`, with the facts of the data, asks for. Raises ConfigError: the config does not fit
     the number of examples of a fold."""

@@ -72,15 +72,27 @@ OWN: Mapping[str, Mapping[str, Any]] = {
             ],
         }
     },
+    "layer": {
+        "KerasHubTokenizer": {
+            "doc": "Turns texts into the tokens of a preset of KerasHub, between a start and an end; needs keras-hub.",
+            "documented": {
+                "preset": "The name of a published one, or with a slash, a folder that save_to_preset has written.",
+                "sequence_length": "The number of tokens of a text: longer ones are cut, shorter ones are padded.",
+            },
+            "arguments": [["preset", "text"], ["sequence_length", "int"]],
+        }
+    },
     "backbone": {
         "KerasHub": {
-            "doc": "A network of KerasHub for images of 0 to 255, without its classifier, by preset; needs keras-hub.",
+            "doc": "A network of KerasHub for images of 0 to 255 or texts, without its classifier; needs keras-hub.",
             "documented": {
                 "preset": "The name of a published one, or with a slash, a folder that save_to_preset has written.",
                 "network": "Written by dltool: what the preset describes, so that a run does not need the preset.",
+                "output": "Of texts: a vector for each token, or with pooled_output, one for the text.",
             },
             "arguments": [
                 ["preset", "text"],
+                ["output", '"sequence_output"|"pooled_output"|null', None],
                 ["network", "mapping|null", None],
                 ["trainable", "bool", True],
                 ["name", "text|null", None],

@@ -22,6 +22,7 @@ from dltool.model.saving import refuse_damaged
 from dltool.text import Shape, shape_text
 
 CHANNELS = 3
+COLOURS = "channels: 3 in the source; of grey images `Concatenate: {from: [input, input, input]}` makes three"
 MODELS = "models"
 """The folder for published weights in Keras's cache."""
 
@@ -83,10 +84,13 @@ def make_backbone(
 
 def refuse_unreadable(path: Path, place: ConfigPath) -> None:
     """Raise ConfigError unless HDF5 can read all of a file of weights, which holds nothing but arrays."""
+    expected = "a .weights.h5 or .h5 that Keras has written"
+    if not path.is_file():
+        raise ConfigError(Problem(place, f"no such file: {path}", expected))
     try:
         refuse_damaged(path, is_signed=False)
     except RunError as error:
-        raise ConfigError(Problem(place, str(error), "a .weights.h5 or .h5 that Keras has written")) from None
+        raise ConfigError(Problem(place, str(error), expected)) from None
 
 
 def infer_while_frozen(network: keras.Model) -> None:
@@ -111,7 +115,7 @@ def refuse_other_shapes(name: str, shape: Shape, place: ConfigPath, made_here: R
     if len(shape) != 3:
         hint = "a backbone stands before Flatten and the like"
     elif shape[-1] != CHANNELS:
-        hint = "channels: 3 in the source; of grey images `Concatenate: {from: [input, input, input]}` makes three"
+        hint = COLOURS
     elif any(size is not None and size < least for size in shape[:2]):
         hint = f"add `Resizing: {{height: {least}, width: {least}}}` before it, or more"
     if hint:

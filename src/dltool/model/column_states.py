@@ -15,7 +15,7 @@ from dltool.durable_files import read_file
 from dltool.errors import RunError
 
 ColumnState = Mapping[str, Any]
-"""The fitted state of a column as JSON: numbers by name; for texts and categories a list of words."""
+"""The fitted state of a column as JSON: numbers by name; for texts and categories a list of words, or files."""
 COLUMNS = "columns.json"
 LARGEST_FILE = 2**28
 """Bytes of a file of fitted preprocessing."""

@@ -3,6 +3,7 @@
 A column becomes numbers in two steps. Its preprocessing (fill, scale, look up) is fixed once fitted and can be computed
 once for all rows. Its encoding (one-hot vectors, embeddings) is part of the trained model."""
 
+import base64
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,14 +16,17 @@ from dltool.data.arrays.window_rows import values_once
 from dltool.data.dates import DATE_PARTS, SECONDS_A_DAY
 from dltool.data.facts import InputFacts
 from dltool.data.scales import scale_of, signed_log
+from dltool.errors import ConfigPath
 from dltool.model.column_states import ColumnState, counted
+from dltool.model.hub import tokenizer_files
+from dltool.model.tokenizers import make_tokenizer, tokens_of
 
 BEFORE_ALL_DATES = -(10**9)
 """Days; fits into int32, which Keras requires. A missing date is the smallest int64, which lies before."""
 
 
-def learn(column: ColumnType, rows: Rows) -> ColumnState:
-    """Return the state of `column`, fitted on the training `rows` alone."""
+def learn(column: ColumnType, rows: Rows, place: ConfigPath = ()) -> ColumnState:
+    """Return the state of `column`, whose config path is `place`, fitted on the training `rows` alone."""
     options = column.options
     if isinstance(options, NumberColumn):
         return learn_number(options, values_once(rows))
@@ -34,6 +38,9 @@ def learn(column: ColumnType, rows: Rows) -> ColumnState:
         return learn_category(options, rows)
     if isinstance(options, DateColumn):
         return learn_date(options, values_once(rows))
+    if isinstance(options, TextColumn) and options.preset is not None:
+        files = tokenizer_files(options.preset, (*place, column.name, "preset"))
+        return {name: base64.b64encode(content).decode() for name, content in files.items()}
     if isinstance(options, TextColumn):
         return learn_text(options, rows)
     return {}
@@ -59,7 +66,8 @@ def learn_number(options: NumberColumn, values: np.ndarray) -> ColumnState:
 
 def edges_of(pieces: int, values: np.ndarray) -> list[float]:
     """Return at most `pieces` + 1 rising edges of intervals, float32 that differ: half of them quantiles of the values,
-    so that crowded ranges are told apart, and half of the distinct values, where most rows have the same one."""
+    so that values in crowded ranges fall into different intervals, and half of the distinct values, where most rows
+    have the same one."""
     shares = np.linspace(0, 1, pieces // 2 + 1)
     values = values if len(values) else np.zeros(1)
     edges = np.unique([np.quantile(values, shares), np.quantile(np.unique(values), shares)]).astype(np.float32)
@@ -133,6 +141,9 @@ def prepare(column: ColumnType, state: ColumnState, raw: Any, title: str) -> Any
         return preprocess_category(options, state, raw, title)
     if isinstance(options, DateColumn):
         return preprocess_date(options, state, raw)
+    if isinstance(options, TextColumn) and options.preset is not None:
+        files = {name: base64.b64decode(content) for name, content in state.items()}
+        return tokens_of(make_tokenizer(files, (), f"{title}_tokens"), raw, options.length or 0)
     if isinstance(options, TextColumn):
         layer = vectorization(options, f"{title}_words")
         words, weights = list(state["vocabulary"]), state.get("weights")

@@ -1,4 +1,4 @@
-"""Networks of KerasHub used as a layer: images with values 0 to 255 in, a feature map or tokens out."""
+"""Networks of KerasHub used as a layer: images of 0 to 255 or tokens of texts in, features out."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -7,21 +7,29 @@ from typing import Any
 
 import keras
 
-from dltool.config.keras.objects import HUB, PUBLISHED, KerasObject
+from dltool.config.keras.objects import PUBLISHED, KerasObject
 from dltool.config.last_layer import LAYERS
 from dltool.config.presets import (
+    ASSETS,
     CONVERTER,
     DESCRIPTION,
     EXPECTED,
+    TOKENIZER_FILE,
+    VOCABULARIES,
     WEIGHTS,
     is_folder,
+    is_for_texts,
+    is_unread,
     read_preset,
+    read_tokenizer,
     refuse_other_networks,
+    refuse_untokenized,
 )
 from dltool.config.schema import Config
 from dltool.errors import ConfigError, ConfigPath, MachineError, Problem
-from dltool.installation import install_extra
 from dltool.model.backbones import (
+    CHANNELS,
+    COLOURS,
     Related,
     WeightsFile,
     digest,
@@ -31,6 +39,7 @@ from dltool.model.backbones import (
     weights_problem,
 )
 from dltool.model.keras_objects import KERAS_ERRORS, OUT_OF_MEMORY, TooManyParametersError, plain_message
+from dltool.model.tokenizers import import_hub, make_tokenizer
 from dltool.text import Shape, did_you_mean, near, quoted, shape_text
 
 
@@ -40,21 +49,20 @@ def with_networks(config: Config) -> Config:
     Raises ConfigError: a preset is unknown or damaged; MachineError: it cannot be downloaded."""
     layers = list(config.model.layers)
     for index, entry in enumerate(layers):
-        if entry.name == HUB and not entry.arguments.get("network"):
+        if is_unread(entry):
             place = (*LAYERS, index, *entry.steps, "preset")
-            network = read_preset(folder_of(entry.arguments["preset"], place), place)
+            preset = entry.arguments["preset"]
+            network = read_preset(folder_of(preset, place), place)
+            if is_for_texts(network):
+                refuse_untokenized(config, network, preset, place)
+                network["pad"] = make_tokenizer(tokenizer_files(preset, place), place).pad_token_id
             layers[index] = replace(entry, arguments={**entry.arguments, "network": network})
     return config.model_copy(update={"model": config.model.model_copy(update={"layers": tuple(layers)})})
 
 
-def import_hub(place: ConfigPath) -> Any:
-    """Return the module of KerasHub. Raises MachineError: it is not installed."""
-    try:
-        import keras_hub
-    except ImportError:
-        message = "networks of KerasHub need a package that is not installed"
-        raise MachineError(Problem(place, message, install_extra("hub"))) from None
-    return keras_hub
+def tokenizer_files(preset: str, place: ConfigPath) -> dict[str, bytes]:
+    """Return the files of the tokenizer of a preset. Raises as :func:`folder_of` and `read_tokenizer`."""
+    return read_tokenizer(folder_of(preset, place), place)
 
 
 def folder_of(preset: str, place: ConfigPath) -> Path:
@@ -70,12 +78,13 @@ def folder_of(preset: str, place: ConfigPath) -> Path:
     # KerasHub has no public name for this.
     from keras_hub.src.utils.preset_utils import get_file
 
+    others = (CONVERTER, TOKENIZER_FILE, *(f"{ASSETS}/{name}" for name in VOCABULARIES))
     found: list[Path] = []
-    for name in (DESCRIPTION, WEIGHTS, CONVERTER):
+    for name in (DESCRIPTION, WEIGHTS, *others):
         try:
             found.append(Path(get_file(preset, name)))
         except (OSError, ValueError, ImportError) as error:
-            if name == CONVERTER and isinstance(error, FileNotFoundError):
+            if name in others and isinstance(error, FileNotFoundError):
                 continue
             message = f"{name} of the preset {preset} cannot be downloaded from {known[preset]['kaggle_handle']}"
             hint = "with a network, or name a folder that save_to_preset has written: preset: ./folder"
@@ -86,15 +95,18 @@ def folder_of(preset: str, place: ConfigPath) -> Path:
 def make_preset(
     entry: KerasObject, shape: Shape, place: ConfigPath, name: str, made_here: Related
 ) -> tuple[keras.Model, WeightsFile | None]:
-    """Return the network that a preset describes, for images of `shape`, (height, width, channels), and the file of its
-    weights. The layers are those of KerasHub behind the preset's own range of values. Arguments and errors are as those
-    of :func:`dltool.model.backbones.make_backbone`; MachineError also without KerasHub."""
+    """Return the network that a preset describes, for images of `shape`, (height, width, channels), or so many tokens,
+    (tokens,), and the file of its weights. The layers are those of KerasHub behind the preset's own range of values.
+    Arguments and errors are as those of :func:`dltool.model.backbones.make_backbone`; MachineError also without
+    KerasHub."""
     inside = (*place, *entry.steps)
     arguments = {"weights": PUBLISHED, "trainable": True, "name": name, **entry.arguments}
     described: Mapping[str, Any] = arguments["network"]
     refuse_other_networks(described, (*inside, "network"))
     title = described["class"]
-    refuse_other_shape(title, described["config"]["image_shape"], shape, place, made_here)
+    refuse_other_shape(title, described, shape, place, made_here)
+    if arguments.get("output") and not is_for_texts(described):
+        raise ConfigError(Problem((*inside, "output"), "only networks for texts have it", "remove it", at_key=True))
     models = import_hub(inside).models
     network_class = getattr(models, title, None)
     if not (isinstance(network_class, type) and issubclass(network_class, models.Backbone)):
@@ -104,11 +116,10 @@ def make_preset(
         refuse_unreadable(path, (*inside, "preset"))
     try:
         with own_names():
-            images = keras.Input(shape, name="images")
             made = network_class(**described["config"])
-            inputs = rescaled(images, described)
+            apply = encoded if is_for_texts(described) else mapped
             # The layers themselves: phases can name them, and loading a model of Keras's own layers needs no KerasHub.
-            network = keras.Model(images, made.call(inputs), name=arguments["name"])
+            network = keras.Model(*apply(made, described, shape, arguments.get("output")), name=arguments["name"])
     except TooManyParametersError as error:
         raise ConfigError(Problem(place, f"{title} makes the model too large: {error}")) from error
     except OUT_OF_MEMORY as error:
@@ -125,24 +136,56 @@ def make_preset(
     return network, None if path is None else WeightsFile(path, digest(path))
 
 
-def rescaled(images: Any, described: Mapping[str, Any]) -> Any:
-    """Return the images in the network's own range, if the preset has one."""
+def mapped(made: Any, described: Mapping[str, Any], shape: Shape, _: str | None) -> tuple[Any, Any]:
+    """Return images, and what the network makes of them in its own range, if the preset has one."""
+    images = inputs = keras.Input(shape, name="images")
     scale, offset = described.get("scale"), described.get("offset")
-    if scale is None and offset is None:
-        return images
-    # As float32: half of its digits would be lost to mixed precision.
-    values = 1.0 if scale is None else scale, 0.0 if offset is None else offset
-    return keras.layers.Rescaling(*values, dtype="float32", name="rescaling")(images)
+    if scale is not None or offset is not None:
+        # As float32: half of its digits would be lost to mixed precision.
+        values = 1.0 if scale is None else scale, 0.0 if offset is None else offset
+        inputs = keras.layers.Rescaling(*values, dtype="float32", name="rescaling")(images)
+    return images, made.call(inputs)
 
 
-def refuse_other_shape(title: str, needed: Any, shape: Shape, place: ConfigPath, made_here: Related) -> None:
-    """Raise ConfigError unless images of `shape` have the sizes that the network needs, None for any."""
-    if len(shape) == 3 and all(size in (None, other) for size, other in zip(needed, shape, strict=True)):
-        return
-    message = f"{title} takes images {shape_text(tuple(needed))}, and {shape_text(shape)} arrives"
-    hint = "a backbone stands before Flatten and the like"
-    if len(shape) == 3:
-        is_channels = needed[2] not in (None, shape[2])
-        sizes = f"add `Resizing: {{height: {needed[0]}, width: {needed[1]}}}` before it"
-        hint = "set channels in the source" if is_channels else sizes
+def encoded(made: Any, described: Mapping[str, Any], shape: Shape, kind: str | None) -> tuple[Any, Any]:
+    """Return tokens, and what the network makes of them: of each a vector (tokens, features), with a mask that leaves
+    out padding; or as `pooled_output`, one (features,): the network's own, or else that of the first token.
+
+    Raises ValueError: the network takes something else."""
+    tokens = keras.Input(shape, dtype="int32", name="tokens")
+    mask = keras.ops.not_equal(tokens, described.get("pad") or 0)
+    known = {"token_ids": tokens, "padding_mask": keras.ops.cast(mask, "int32")}
+    known["segment_ids"] = keras.ops.zeros_like(tokens)
+    if not isinstance(made.input, dict) or not made.input.keys() <= known.keys():
+        raise ValueError("it takes more than the tokens of one text")
+    found = made.call({name: known[name] for name in made.input})
+    found = found if isinstance(found, dict) else {"sequence_output": found}
+    if kind == "pooled_output":
+        return tokens, found.get(kind, found["sequence_output"][:, 0])
+    is_token = keras.ops.cast(mask, found["sequence_output"].dtype)[:, :, None]
+    return tokens, keras.layers.Masking(name="padding")(found["sequence_output"] * is_token)
+
+
+def refuse_other_shape(
+    title: str, described: Mapping[str, Any], shape: Shape, place: ConfigPath, made_here: Related
+) -> None:
+    """Raise ConfigError unless images of `shape` have the sizes that the network needs, None for any; or so many tokens
+    arrive as it takes."""
+    needed, most = described["config"].get("image_shape"), described["config"].get("max_sequence_length")
+    if is_for_texts(described):
+        if len(shape) == 1 and not (isinstance(most, int) and (shape[0] or 0) > most):
+            return
+        takes, hint = (
+            f"at most {most} tokens" if len(shape) == 1 else "tokens",
+            "its tokenizer makes them, and no layer before it",
+        )
+    else:
+        if len(shape) == 3 and all(size in (None, other) for size, other in zip(needed, shape, strict=True)):
+            return
+        takes, hint = f"images {shape_text(tuple(needed))}", "a backbone stands before Flatten and the like"
+        if len(shape) == 3 and needed[2] in (None, shape[2]):
+            hint = f"add `Resizing: {{height: {needed[0]}, width: {needed[1]}}}` before it"
+        elif len(shape) == 3:
+            hint = COLOURS if needed[2] == CHANNELS else "set channels in the source"
+    message = f"{title} takes {takes}, and {shape_text(shape)} arrives"
     raise ConfigError(Problem(place, message, hint, related=made_here))

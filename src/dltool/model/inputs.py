@@ -108,7 +108,7 @@ def preprocess_several(
             continue
         if fitted is None:
             assert training is not None
-            states[name] = learn(found.column, training[name])
+            states[name] = learn(found.column, training[name], place)
         elif name in fitted.columns:
             states[name] = fitted.columns[name]
         else:

@@ -14,7 +14,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from dltool.config.keras.objects import KerasObject
+from dltool.config.columns import LEAST_TOKENS
+from dltool.config.keras.objects import TOKENIZER, KerasObject
 from dltool.data.arrays.npz_header import header_of_npz
 from dltool.data.arrays.rows import Rows, is_text
 from dltool.data.files.archives import DAMAGED
@@ -22,7 +23,9 @@ from dltool.durable_files import read_file
 from dltool.errors import ConfigError, ConfigPath, Problem, RunError
 from dltool.model.apply import Applied, Names, Placed, apply_layer
 from dltool.model.column_states import COLUMNS, LARGEST_FILE, ColumnState
+from dltool.model.hub import tokenizer_files
 from dltool.model.keras_objects import KERAS_ERRORS, make, plain_message
+from dltool.model.tokenizers import make_tokenizer, tokens_of
 
 GIVEN_STATE: Mapping[str, str] = {
     "Normalization": "mean",
@@ -30,8 +33,9 @@ GIVEN_STATE: Mapping[str, str] = {
     "StringLookup": "vocabulary",
     "IntegerLookup": "vocabulary",
     "TextVectorization": "vocabulary",
+    TOKENIZER: "vocabulary",
 }
-"""The layers that are fitted on data, and the argument that sets their state instead."""
+"""The layers that are fitted on data or read from a preset, and the argument that sets their state instead."""
 
 ARRAYS, VOCABULARY = "arrays.npz", "vocabulary.txt"
 BATCH_BYTES = 2**28
@@ -75,20 +79,23 @@ def build_preprocessing(
     applied: list[Applied] = []
     raw = source.tensor
     for index, entry in enumerate(layers):
-        layer_place = (*place, index)
-        given = entry
-        if state is not None and learns(entry):
-            # The state holds it, and its file may have changed.
-            own = {name: value for name, value in entry.arguments.items() if name != "vocabulary"}
-            given = replace(entry, arguments=own)
-        layer = make(given, layer_place, name=names.next(entry.name))
-        if state is not None and learns(entry):
-            if (key := f"{index}-{entry.name}") not in state:
-                raise RunError(f"the saved preprocessing has no state for {key}")
-            restore_layer(layer, state[key], source)
-        elif training is not None and learns(entry) and not reads_file(entry):
-            adapt(layer, layer_place, keras.Model(raw, source.tensor) if applied else None, training)
-        applied.append(with_true_shape(entry, apply_layer(layer, [source], layer_place)))
+        layer_place, key = (*place, index), f"{index}-{entry.name}"
+        if state is not None and learns(entry) and key not in state:
+            raise RunError(f"the saved preprocessing has no state for {key}")
+        kept = None if state is None else state.get(key)
+        name = names.next(entry.name)
+        if entry.name == TOKENIZER:
+            applied.append(apply_tokenizer(entry, kept, source, layer_place, name))
+        else:
+            # The state holds the vocabulary, and its file may have changed.
+            own = {name: value for name, value in entry.arguments.items() if kept is None or name != "vocabulary"}
+            layer = make(replace(entry, arguments=own), layer_place, name=name)
+            if kept is not None:
+                restore_layer(layer, kept, source)
+            elif training is not None and learns(entry) and not reads_file(entry):
+                adapt(layer, layer_place, keras.Model(raw, source.tensor) if applied else None, training)
+            applied.append(with_true_shape(entry, apply_layer(layer, [source], layer_place)))
+        layer = applied[-1].layer
         source = Placed(applied[-1].output, layer_place)
         reason = "learns by gradients" if layer.trainable_weights or entry.name == "BatchNormalization" else ""
         if reason := reason or "makes a mask" * (getattr(source.tensor, "_keras_mask", None) is not None):
@@ -97,6 +104,23 @@ def build_preprocessing(
         if getattr(source.tensor, "sparse", False) or getattr(source.tensor, "ragged", False):
             raise ConfigError(Problem(layer_place, "sparse and ragged outputs are not supported here"))
     return applied
+
+
+def apply_tokenizer(
+    entry: KerasObject, kept: LayerState | None, source: Placed, place: ConfigPath, name: str
+) -> Applied:
+    """Apply the tokenizer of a preset to texts, by its `kept` files or those of the preset.
+
+    Raises ConfigError: the source has no texts, the length is too short, or the files are damaged."""
+    inside, length = (*place, entry.name, "preset"), entry.arguments["sequence_length"]
+    if length < LEAST_TOKENS:
+        message = f"expected at least {LEAST_TOKENS} tokens: the start, one of the text, and the end"
+        raise ConfigError(Problem((*place, entry.name, "sequence_length"), message))
+    if source.tensor.dtype != "string" or source.shape:
+        raise ConfigError(Problem(place, f"{entry.name} takes one text of each example, and here are other values"))
+    files = {file: array.tobytes() for file, array in kept.arrays.items()} if kept is not None else None
+    layer = make_tokenizer(files or tokenizer_files(entry.arguments["preset"], inside), inside, name)
+    return Applied(place, entry.name, layer, tokens_of(layer, source.tensor, length), (length,), 0)
 
 
 def with_true_shape(entry: KerasObject, applied: Applied) -> Applied:
@@ -133,6 +157,8 @@ def adapt(layer: Any, place: ConfigPath, before: keras.Model | None, inputs: Row
 
 
 def layer_state(layer: Any) -> LayerState:
+    if hasattr(layer, "preset_files"):
+        return LayerState({name: np.frombuffer(content, np.uint8) for name, content in layer.preset_files.items()})
     if isinstance(layer, keras.layers.Normalization):
         mean, variance, count = layer.get_weights()
         return LayerState({"mean": mean, "variance": variance, "count": count})

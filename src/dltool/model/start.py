@@ -65,11 +65,11 @@ def start_with(core: keras.Model, options: StartOptions) -> StartedWeights:
         chosen = chosen_layers(core, own, options)
         try:
             with opened_source(options, own) as (path, found):
-                misfits = {name: misfit(own[name], found.get(name)) for name in chosen}
+                mismatches = {name: mismatch(own[name], found.get(name)) for name in chosen}
                 if path.suffix == SAFETENSORS:
-                    misfits |= {name: FLATTENED for name in flattened_inputs(core) if misfits.get(name) == ""}
-                refuse_misfits(own, found, misfits, options)
-                taken = [name for name, reason in misfits.items() if not reason]
+                    mismatches |= {name: FLATTENED for name in flattened_inputs(core) if mismatches.get(name) == ""}
+                refuse_mismatches(own, found, mismatches, options)
+                taken = [name for name, reason in mismatches.items() if not reason]
                 arrays = {
                     f"{name}/{inner}": put(target, found[name].arrays[inner])
                     for name in taken
@@ -81,7 +81,7 @@ def start_with(core: keras.Model, options: StartOptions) -> StartedWeights:
         except RunError as error:
             raise ConfigError(Problem(place, each.message, each.hint) for each in error.problems) from None
     restore_weights(core, content)
-    new = {name: misfits.get(name) or "is not named in layers" for name in own if name not in taken}
+    new = {name: mismatches.get(name) or "is not named in layers" for name in own if name not in taken}
     return StartedWeights(arrays, {**origin, "taken": taken, "new": new, "unused": unused})
 
 
@@ -160,7 +160,7 @@ def chosen_layers(core: keras.Model, own: Mapping[str, Any], options: StartOptio
     return [name for name, parts in names.items() if any(is_meant(parts, each) for each in options.layers)]
 
 
-def misfit(own: LayerWeights, theirs: LayerWeights | None) -> str:
+def mismatch(own: LayerWeights, theirs: LayerWeights | None) -> str:
     """Return why a layer cannot take the weights of the same name; empty if it can."""
     if theirs is None:
         return "is not in the source"
@@ -176,21 +176,21 @@ def in_words(found: Mapping[str, tuple[int, ...]]) -> str:
     return joined([shape_text(shape) for _, shape in sorted(found.items())][:MOST_NAMES], "and") or "none"
 
 
-def refuse_misfits(
+def refuse_mismatches(
     own: Mapping[str, LayerWeights],
     found: Mapping[str, LayerWeights],
-    misfits: Mapping[str, str],
+    mismatches: Mapping[str, str],
     options: StartOptions,
 ) -> None:
     """Raise ConfigError if no layer fits, or one that a pattern names does not."""
     hint = f"its layers with weights: {and_more(sorted(found), MOST_NAMES)}" if found else "it has no weights of layers"
     for index, pattern in enumerate(options.layers or ()):
-        wrong = [name for name, reason in misfits.items() if reason and is_meant(name.split("/"), pattern)]
+        wrong = [name for name, reason in mismatches.items() if reason and is_meant(name.split("/"), pattern)]
         if wrong:
             more = f", and {len(wrong) - 1} more do not fit" if len(wrong) > 1 else ""
-            message = f"{wrong[0]} {misfits[wrong[0]]}{more}"
+            message = f"{wrong[0]} {mismatches[wrong[0]]}{more}"
             raise ConfigError(Problem((*START, "layers", index), message, hint))
-    if all(misfits.values()):
-        named = [f": {name} {misfits[name]}" for name in own if name in found]
+    if all(mismatches.values()):
+        named = [f": {name} {mismatches[name]}" for name in own if name in found]
         message = f"no layer of the source has the name and shapes of one of the model{named[0] if named else ''}"
         raise ConfigError(Problem((*START, "weights" if options.run is None else "run"), message, hint))

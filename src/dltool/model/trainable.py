@@ -51,16 +51,20 @@ def set_trainable(core: keras.Model, layers: Iterable[TrainableLayer], phase: Ph
                 layer.trainable = flag
         else:
             entry.layer.trainable = any(map(entry.is_meant_by, phase.trainable))
-        is_adapted = phase.lora is not None and any(map(entry.is_meant_by, phase.lora.layers))
+        patterns = phase.lora.layers if phase.lora is not None else ()
+        adapted = [layer for pattern in patterns for layer in adaptable(entry, pattern)]
         for layer in adaptable(entry):
+            is_adapted = any(layer is each for each in adapted)
             layer.trainable = layer.trainable or is_adapted
             for weight in layer._trainable_variables if layer.lora_enabled else ():
                 weight.trainable = layer.trainable and weight.name.startswith(ADDED) == is_adapted
 
 
-def adaptable(entry: TrainableLayer) -> list[Any]:
-    """Return the layer, or the layers inside it, that LoRA can train."""
-    return [layer for layer, _ in entry.flags if hasattr(layer, "enable_lora") and layer._trainable_variables]
+def adaptable(entry: TrainableLayer, pattern: str = "*") -> list[Any]:
+    """Return the layer, or the layers inside it, that LoRA can train: all of them if `pattern` names the layer, else
+    those that have the name themselves, such as `query` inside a layer of attention."""
+    inside = [layer for layer, _ in entry.flags if hasattr(layer, "enable_lora") and layer._trainable_variables]
+    return [layer for layer in inside if is_meant((layer.name, *entry.names), pattern)]
 
 
 def add_lora(config: Config, core: keras.Model) -> None:
@@ -74,7 +78,7 @@ def add_lora(config: Config, core: keras.Model) -> None:
         if lora is None:
             continue
         for index, pattern in enumerate(lora.layers):
-            found = [layer for entry in layers if entry.is_meant_by(pattern) for layer in adaptable(entry)]
+            found = [layer for entry in layers for layer in adaptable(entry, pattern)]
             if not found:
                 message = f"no layer that LoRA can train is called {quoted(pattern)}"
                 problems.append(Problem((*place, "layers", index), message, ADAPTABLE))

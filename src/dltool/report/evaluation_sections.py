@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from dltool.config import losses
+from dltool.config.outputs import heads_of
 from dltool.config.schema import Config
 from dltool.evaluation.figures.group_figures import groups_figure, membership_figure
 from dltool.evaluation.findings import Assessment, Audit, GroupComparison, GroupResult
@@ -122,3 +124,7 @@ def evaluation_sections(
         yield group_section(each, index, len(found.groups) == 1)
     if found.audit is not None:
         yield membership_section(found.audit, privacy if is_bound else None)
+    elif names := [head.loss.name for head in heads_of(config) if losses.family_of(head.loss) is losses.OVERLAP]:
+        words = f"There is no audit: {names[0]} has one loss for all examples together"
+        words += ". With its argument axis, [1, 2, 3] for images, each example has its own."
+        yield ReportSection("membership", "Membership inference", [words], (), "", (), follows_results=True)

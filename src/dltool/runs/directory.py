@@ -67,7 +67,9 @@ def create(
         refuse_no_runs_folder(parent)
     contents = {**files, RECORD: first_record(name, record, files)}
     made = [folder for folder in (parent, *parent.parents) if not os.path.lexists(folder)]
-    built = parent / UNFINISHED / f"{UNFINISHED_PREFIX}{secrets.token_hex(4)}"
+    # Workers create parts at the same time.
+    unfinished = parent / (UNFINISHED if part is None else f"{UNFINISHED_PREFIX}{part.name}")
+    built = unfinished / f"{UNFINISHED_PREFIX}{secrets.token_hex(4)}"
     with ExitStack() as stack:
         try:
             with disk_errors(parent, "create a run in"):
@@ -85,7 +87,7 @@ def create(
                     update_latest(parent)
         except BaseException:
             shutil.rmtree(built, ignore_errors=True)
-            for folder in (parent / UNFINISHED, *made):
+            for folder in (unfinished, *made):
                 with suppress(OSError):
                     os.rmdir(folder)
             raise

@@ -24,7 +24,7 @@ Values = Mapping[str, Value]
 FIGURES = 4
 """Of numbers that are tried: more would change no result that matters, and make configs hard to read."""
 ON_A_STEP = 1e-8
-"""How far from a whole number of steps a value may be; the tolerance of Optuna."""
+"""How far from an integer number of steps a value may be; the tolerance of Optuna."""
 OTHER_EXAMPLES = ("source", "validation", "test", "split", "target", "weights")
 UNLIKE = {
     **dict.fromkeys(("seed", "training.seeds"), "search.seeds trains the best trials with other seeds"),

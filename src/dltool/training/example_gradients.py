@@ -58,7 +58,7 @@ def recorded(taps: Sequence[Tap], tape: tf.GradientTape) -> Iterator[None]:
     """Record the calls of the layers within the block, and watch their outputs on the tape."""
     for tap in taps:
         # An instance attribute, set past Keras's tracking, overrides the method of the class.
-        vars(tap.layer)["call"] = recording(tap, tap.layer.call, tape)
+        vars(tap.layer)["call"] = watched(tap, tap.layer.call, tape)
     try:
         yield
     finally:
@@ -66,8 +66,8 @@ def recorded(taps: Sequence[Tap], tape: tf.GradientTape) -> Iterator[None]:
             del vars(tap.layer)["call"]
 
 
-def recording(tap: Tap, call: Callable[..., Any], tape: tf.GradientTape) -> Callable[..., Any]:
-    def watched(*args: Any, **kwargs: Any) -> Any:
+def watched(tap: Tap, call: Callable[..., Any], tape: tf.GradientTape) -> Callable[..., Any]:
+    def call_watched(*args: Any, **kwargs: Any) -> Any:
         activation = tap.layer.activation if tap.is_linear else None
         if activation is not None:
             vars(tap.layer)["activation"] = None
@@ -80,7 +80,7 @@ def recording(tap: Tap, call: Callable[..., Any], tape: tf.GradientTape) -> Call
         tap.calls.append(((args, kwargs), outputs))
         return outputs if activation is None else activation(outputs)
 
-    return watched
+    return call_watched
 
 
 def clipped_sum(

@@ -152,11 +152,11 @@ class Steps:
 
     def order(self, epoch: int) -> Order:
         """Return the rows of the table that an epoch (from 0) trains on, in batches of the loop's size; -1 is none."""
-        seed, shuffle = self.config.seed, self.config.data.shuffle
+        seed, shuffle, size = self.config.seed, self.config.data.shuffle, self.config.training.batch_size
         if self.stream is not None:
-            return self.stream.order(seed, epoch)
+            return self.stream.order(seed, epoch, size)
         if self.noise is None and shuffle is not None:
-            shards = ShardOrder(equal_shards(len(self.rows)), shuffle.window, seed, epoch)
+            shards = ShardOrder(equal_shards(len(self.rows)), shuffle.window, size, seed, epoch)
             return np.asarray(self.rows[shards[:]])
         if self.noise is None:
             return np.asarray(self.rows[epoch_order(seed, epoch, len(self.rows))])

@@ -183,12 +183,12 @@ def worker_step(built: BuiltModel, team: Team, weighting: Weighting | None) -> A
             scaled = core.optimizer.scale_loss(loss * tf.cast(share, loss.dtype))
         variables = core.trainable_weights
         pairs = zip(tape.gradient(scaled, [variable.value for variable in variables]), variables, strict=True)
-        learnt = [(gradient, variable) for gradient, variable in pairs if gradient is not None]
+        trained = [(gradient, variable) for gradient, variable in pairs if gradient is not None]
         # Those of an embedding become dense, each row once.
-        gradients = [tf.reshape(tf.convert_to_tensor(gradient), variable.shape) for gradient, variable in learnt]
+        gradients = [tf.reshape(tf.convert_to_tensor(gradient), variable.shape) for gradient, variable in trained]
         changes = [(each.value - old) * tf.cast(share, old.dtype) for each, old in zip(statistics, before, strict=True)]
         sums = iter(team.total([*gradients, *changes, tf.reshape(loss, []) * tf.cast(share, loss.dtype)]))
-        core.optimizer.apply_gradients([(next(sums), variable) for _, variable in learnt])
+        core.optimizer.apply_gradients([(next(sums), variable) for _, variable in trained])
         for variable, old in zip(statistics, before, strict=True):
             variable.assign(old + next(sums))
         if counts:

@@ -50,6 +50,22 @@ def test_rows_are_those_of_the_array(cache, tmp_path, rows):
         np.testing.assert_array_equal(found[rows], ARRAY[rows])
 
 
+def test_an_archive_is_read_from_its_start_to_its_end(tmp_path, monkeypatch):
+    monkeypatch.setattr("dltool.data.media.rows.usable_cores", lambda: 1)
+    found, starts = decoded(tmp_path / "a.zip", ARRAY), []
+    read = found.files.reader.read
+
+    def noted(member):
+        starts.append(member.start)
+        return read(member)
+
+    monkeypatch.setattr(found.files.reader, "read", noted)
+    rows = np.random.default_rng(0).permutation(23)
+    np.testing.assert_array_equal(found[rows], ARRAY[rows])
+    assert len(starts) == 23
+    assert starts == sorted(starts)
+
+
 def test_a_part_is_those_rows(cache, tmp_path):
     for found in (cached(ARRAY), decoded(tmp_path / "a.zip", ARRAY)):
         part = take(take(found, np.arange(5, 20)), np.arange(1, 10))

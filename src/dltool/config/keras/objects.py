@@ -22,6 +22,8 @@ BACKBONE = "backbone"
 """The key of a whole keras.applications network used as a layer."""
 HUB = "KerasHub"
 """The backbone that is a network of KerasHub, by preset."""
+TOKENIZER = "KerasHubTokenizer"
+"""The layer of preprocessing that makes the tokens of such a network, by preset."""
 PUBLISHED = "imagenet"
 """The weights that Keras publishes for each backbone; any other string is the path of a file."""
 CLIPPING = ("clipnorm", "clipvalue", "global_clipnorm")

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from dltool.config.keras.objects import BACKBONE, FROM, HUB, PUBLISHED, UNKNOWN
+from dltool.config.keras.objects import BACKBONE, FROM, HUB, PUBLISHED, TOKENIZER, UNKNOWN
 from dltool.config.last_layer import LAYERS
 from dltool.config.schema import Training
 from dltool.config.sources import SOURCES, TABLE_SOURCES
@@ -229,7 +229,7 @@ def data_paths(root: Node) -> Iterator[tuple[ConfigPath, Node]]:
 
 def weight_paths(root: Node) -> Iterator[tuple[ConfigPath, Node]]:
     """Yield paths of weights: those of `model.start`, of `training.teacher`, and of `backbone: {NAME: {weights:
-    FILE}}`, in short `backbone: {NAME: FILE}`; and of presets with a slash, which are folders."""
+    FILE}}`, in short `backbone: {NAME: FILE}`; and of presets with a slash, which are folders, tokenizers as well."""
     for place in (("model", "start"), ("training", "teacher")):
         for key, entry in entries_of(find(root, place)).items():
             if key in ("run", "weights") and isinstance(entry.node.value, str):
@@ -240,6 +240,12 @@ def weight_paths(root: Node) -> Iterator[tuple[ConfigPath, Node]]:
         is_given = path[1:2] == (BACKBONE,) and (len(path) == 3 or path[3:] == ("preset" if is_hub else "weights",))
         if is_given and isinstance(node.value, str) and ("/" in node.value if is_hub else node.value != PUBLISHED):
             yield ("model", "layers", *path), node
+    data = find(root, ("data",))
+    for path, node in scalars(data) if data is not None else ():
+        is_layer = path[0] == "preprocessing" and path[2:] in ((TOKENIZER,), (TOKENIZER, "preset"))
+        is_preset = is_layer or (path[0] == "inputs" and path[2:] == ("text", "preset"))
+        if is_preset and isinstance(node.value, str) and "/" in node.value:
+            yield ("data", *path), node
 
 
 def replaced(node: Node, path: ConfigPath, new: Node) -> Node:

@@ -129,7 +129,9 @@ class DecodedRows(Rows, ABC):
                     faults += [] if size is None else [Fault(row, name, "", size)]
             return faults
 
-        filled = self.threads.map(fill, np.array_split(np.arange(len(members)), usable_cores() * 4))
+        # An archive is read from its start to its end.
+        by_place = np.argsort([member.start for member in members], kind="stable")
+        filled = self.threads.map(fill, np.array_split(by_place, usable_cores() * 4))
         DataError.refuse(self.problems([fault for found in filled for fault in found], len(members)))
         return result
 

@@ -10,7 +10,7 @@ from dltool.config.schema import Data
 from dltool.config.shuffle_options import STREAMABLE
 from dltool.config.sources import Source
 from dltool.data.arrays.rows import Coded
-from dltool.data.examples import SourceExamples, places_in
+from dltool.data.examples import SourceExamples
 from dltool.data.media.cache import cache_folder
 from dltool.data.sources.tables import MEMORY_SHARE, load_table_examples, table_in_reach
 from dltool.data.split.at_random import PART_NAMES, TRAINING, split_of
@@ -25,6 +25,8 @@ from dltool.text import counted
 
 SAMPLE = 2**16
 """About how many training rows are kept for baselines, figures and the report. Fewer rows are kept whole."""
+ROW = "file row"
+"""The place of an example in its file. Its "row" is that among the rows in memory, as in other datasets."""
 MOST_VALUES = 1_000
 """Distinct numbers of a target of which each has a row in the sample, so that every class is known."""
 
@@ -66,8 +68,11 @@ def load_sharded_examples(data: Data, seed: int) -> SourceExamples:
             message = f"no row of {kept.path} is for {PART_NAMES[number]}"
             raise DataError(Problem(SPLIT, message, "write another fraction, or another seed"))
     files, rows = zip(*kept.file.places_of(range(kept.rows)), strict=True)
-    places = {"file": np.array([path.name for path in files], object), "row": np.array(rows)}
-    named = {name: replace(part, places=places_in(part.name, len(part))) for name, part in examples.parts.items()}
+    named = {
+        name: replace(part, places={"file": np.full(len(part), part.name, object), ROW: np.arange(1, len(part) + 1)})
+        for name, part in examples.parts.items()
+    }
+    places = {"file": np.array([path.name for path in files], object), ROW: np.array(rows)}
     named["training"] = replace(examples.training, places=places)
     return replace(examples, parts=named, divided=split_of(parts), sharded=table)
 

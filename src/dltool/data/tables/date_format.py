@@ -108,7 +108,7 @@ class DateWriting(TextSurvey):
 
     def formats(self) -> list[str | None]:
         """Return the formats that read nearly all cells: several if the cells do not say what is the day and what the
-        month; those with points or hyphens begin with the day, others with the month. Days taken for years of two
+        month; those with points or hyphens begin with the day, others with the month. Days read as years of two
         digits would be many years: the format of the fewest comes first, of as many the one that ends with it."""
         most = max(self.read.values())
         if not most or most < USUAL_SHARE * self.cells or len(self.odd) > MOST_ODD:

@@ -169,7 +169,7 @@ class Writing(TextSurvey):
     def options(self) -> dict[str, str]:
         """Return how to declare the column: nothing if its numbers are plain, are of several units, or are none.
 
-        "1,234" is taken for 1234: a decimal comma would be that of the file, or show in another cell."""
+        "1,234" is read as 1234: a decimal comma would be that of the file, or show in another cell."""
         best = max(self.read, key=self.read.__getitem__)
         pairs = self.around - {("", "")}
         marks = {mark for pair in pairs for mark in pair if mark}
