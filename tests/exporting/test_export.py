@@ -93,7 +93,7 @@ def test_onnx_takes_raw_columns_and_gives_what_the_run_predicts(trained, export)
     )[0]
     np.testing.assert_allclose(found, predictor(inputs)["output"], atol=1e-6)
     record = json.loads((folder / "check.json").read_text("utf-8"))
-    assert record["rows"]["test"] == 27
+    assert (record["rows"]["test"], record["split"]) == (27, "test")
     assert record["outputs"]["output"]["max_difference"] < 1e-6
     assert record["outputs"]["output"]["same_class"] == 27
     example = json.loads((folder / "example.json").read_text("utf-8"))
@@ -413,6 +413,9 @@ def test_an_export_of_a_private_run_holds_no_training_rows(dltool, tmp_path) -> 
     assert dltool("export", tmp_path / "runs/example/0001", "onnx", "--out", tmp_path).code == 0
     assert json.loads((tmp_path / "onnx/check.json").read_text("utf-8"))["rows"]["test"] == 0
     assert "training_range" not in (tmp_path / "onnx/signature.json").read_text("utf-8")
+    outcome = dltool("export", tmp_path / "runs/example/0001", "litert", "--precision", "int8")
+    assert outcome.code == 2
+    assert "would follow from the training rows of a private run" in " ".join(outcome.stderr.split())
 
 
 @pytest.mark.slow
@@ -434,3 +437,14 @@ def test_an_operation_that_litert_lacks_is_named_if_it_is_not_foreseen(dltool, t
     outcome = dltool("export", tmp_path / "runs/example/0001", "litert")
     assert outcome.code == 7
     assert "MaxPool3D" in outcome.stderr
+
+
+@pytest.mark.slow
+def test_another_split_that_checks_an_export_is_named(dltool, tmp_path) -> None:
+    data, loss = "  source: iris\n  split: {validation: 0.2, test: 0}", "sparse_categorical_crossentropy"
+    (tmp_path / "iris.yaml").write_text(CONFIG.format(data=data, layers=FLAT, loss=loss), "utf-8")
+    assert dltool("train", tmp_path / "iris.yaml", "--runs", tmp_path / "runs", "--quiet").code == 0
+    outcome = dltool("export", tmp_path / "runs/example/0001", "onnx", "--out", tmp_path)
+    assert "the run has no test split: its validation split checks the exports" in " ".join(outcome.stderr.split())
+    record = json.loads((tmp_path / "onnx/check.json").read_text("utf-8"))
+    assert (record["split"], record["rows"]["test"]) == ("validation", 30)

@@ -127,10 +127,13 @@ def read_source(run: Run, settings: Sequence[str], options: ExportOptions, progr
     splits = SPLITS[:2] if is_private else SPLITS
     split = next((name for name in splits if dataset and len(getattr(dataset.split, name))), None)
     examples = None if dataset is None or split is None else dataset.examples(split)
+    if split not in (None, "test"):
+        name = "training" if split == "train" else split
+        progress.warn(f"the run has no test split: its {name} split checks the exports")
     rows = check_rows(predictor, examples)
     ranges = {} if is_private else training_ranges(predictor, dataset)
     identity = str(read_record(run).id), weights_digest(run, config)
-    return ExportSource(*identity, predictor, parts, rows, dataset, ranges, is_mixed)
+    return ExportSource(*identity, predictor, parts, rows, split, dataset, ranges, is_mixed)
 
 
 def refuse_existing(folders: Sequence[Path]) -> None:

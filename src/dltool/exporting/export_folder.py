@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from dltool.data.arrays.rows import Rows
-from dltool.data.dataset import Dataset
+from dltool.data.dataset import Dataset, SplitName
 from dltool.durable_files import disk_errors, refuse_full_disk
-from dltool.errors import ExpectationMissed
+from dltool.errors import ConfigError, ExpectationMissed
 from dltool.exporting.checking import CheckRows, RawPredictor, checked
 from dltool.exporting.export_options import ExportOptions
 from dltool.exporting.exportable import Exportable, exportable
@@ -34,14 +34,15 @@ DISTRIBUTIONS = {"ai_edge_litert": "ai-edge-litert"}
 @dataclass(frozen=True)
 class ExportSource:
     """What exports are made from: the identity of the run and the digest of its weights, the model as it is evaluated,
-    the models whose mean it is, rows to check with, and the data, if it is there. `ranges` are those of arrays in
-    training. `is_in_float32`: the run evaluates the model with 16 bits, and the check with 32."""
+    the models whose mean it is, rows to check with, the name of their split, and the data, if it is there. `ranges` are
+    those of arrays in training. `is_in_float32`: the run evaluates the model with 16 bits, and the check with 32."""
 
     run: str
     weights: str
     predictor: RawPredictor
     parts: list[BuiltModel]
     rows: CheckRows
+    split: SplitName | None
     dataset: Dataset | None
     ranges: Mapping[str, list[float]]
     is_in_float32: bool = False
@@ -85,6 +86,7 @@ def export_files(
         "format": form,
         "precision": options.precision,
         "compared_with": precision,
+        "split": source.split,
         **record,
         **surroundings(form, files),
     }
@@ -124,9 +126,13 @@ def write_model(
 
 
 def calibration_rows(source: ExportSource, given: Exportable, options: ExportOptions) -> dict[str, np.ndarray]:
-    """Return training rows as the model takes them, drawn by the run's seed, of each class in its share."""
+    """Return training rows as the model takes them, drawn by the run's seed, of each class in its share. Those of a
+    private run are rows of another split. Raises ConfigError: it has none."""
     assert source.dataset is not None, "int8 is refused without the data"
-    examples = source.dataset.examples("train")
+    split = "train" if source.predictor.config.training.privacy is None else source.split
+    if split is None:
+        raise ConfigError("--precision int8: the ranges of values would follow from the training rows of a private run")
+    examples = source.dataset.examples(split)
     generator = np.random.Generator(np.random.Philox(source.predictor.config.seed))
     order = generator.permutation(len(examples))
     classes = [each for each in examples.targets.values() if each.ndim == 1 and each.dtype.kind == "i"]
