@@ -4,11 +4,11 @@ FROM python:3.12-slim
 
 WORKDIR /dltool
 # The pinned packages are a layer of their own: a change of the code does not install them again.
-COPY requirements.lock ./
-RUN pip install --no-cache-dir --require-hashes -r requirements.lock
+COPY requirements-serve.lock ./
+RUN pip install --no-cache-dir --require-hashes -r requirements-serve.lock
 COPY pyproject.toml README.md LICENSE ./
 COPY src src
-RUN pip install --no-cache-dir --no-build-isolation ".[serve]"
+RUN pip install --no-cache-dir --no-build-isolation --no-deps .
 
 # Nothing is written but temporary files, so the container may be read-only.
 ENV HOME=/tmp PYTHONUNBUFFERED=1

@@ -54,9 +54,10 @@ keras-names: $(DEV) ## write the table of Keras's names again, from the installe
 
 UV_COMPILE := uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-annotate \
   --no-emit-index-url --custom-compile-command "make lock" --group build pyproject.toml
-lock: ## resolve both locks anew (needs uv on the path)
+lock: ## resolve all locks anew (needs uv on the path)
 	$(UV_COMPILE) --output-file requirements.lock
 	$(UV_COMPILE) --extra dev --extra docs --constraint requirements.lock --output-file requirements-dev.lock
+	$(UV_COMPILE) --extra serve --constraint requirements-dev.lock --output-file requirements-serve.lock
 
 clean: ## remove .venv, caches and what was built; runs stay
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis dist site

@@ -51,7 +51,14 @@ def sentence_pieces() -> bytes:
     """Return a SentencePiece model of a few words, with the special tokens of ALBERT."""
     from sentencepiece import SentencePieceTrainer
 
-    special = {"pad_id": 0, "unk_id": 1, "bos_id": 2, "eos_id": 3, "pad_piece": "<pad>", "unk_piece": "<unk>"}
+    special: dict[str, Any] = {
+        "pad_id": 0,
+        "unk_id": 1,
+        "bos_id": 2,
+        "eos_id": 3,
+        "pad_piece": "<pad>",
+        "unk_piece": "<unk>",
+    }
     special |= {"bos_piece": "[CLS]", "eos_piece": "[SEP]", "user_defined_symbols": "[MASK]"}
     texts, found = ["the good film", "a bad film", "films the a good bad"] * 5, io.BytesIO()
     SentencePieceTrainer.train(

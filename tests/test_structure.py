@@ -151,10 +151,12 @@ def test_the_version_is_the_one_of_the_project():
     assert dltool.__version__ == project["version"]
 
 
+LOCKS = {"requirements.lock": (), "requirements-serve.lock": ("serve",), "requirements-dev.lock": ("dev", "docs")}
+"""The lock files, with the extras in each."""
 PIN = re.compile(r"([a-z0-9-]+)==\S+( ; [\w.' <>=!]+)? \\")
 
 
-@pytest.mark.parametrize(("lock", "extras"), [("requirements.lock", ()), ("requirements-dev.lock", ("dev", "docs"))])
+@pytest.mark.parametrize(("lock", "extras"), LOCKS.items())
 def test_a_lock_pins_what_its_readers_need_by_hash_and_names_no_index(lock, extras):
     text = (PROJECT / lock).read_text(encoding="utf-8")
     assert "://" not in text
@@ -173,12 +175,13 @@ def test_a_lock_pins_what_its_readers_need_by_hash_and_names_no_index(lock, extr
     wanted += [requirement for extra in extras for requirement in optional[extra]]
     names = {re.split("[<>=]", requirement)[0].lower().replace("_", "-") for requirement in wanted}
     assert names <= pins
-    assert extras or not pins & {"mkdocs", "mypy", "pytest", "ruff"}
+    assert "dev" in extras or not pins & {"mkdocs", "mypy", "pytest", "ruff"}
 
 
-def test_both_locks_pin_the_same_versions_of_what_both_hold():
-    users, developers = (
+def test_all_locks_pin_the_same_versions_of_what_they_hold():
+    users, image, developers = (
         dict(re.findall(r"^([a-z0-9-]+)==(\S+)", (PROJECT / lock).read_text(encoding="utf-8"), re.MULTILINE))
-        for lock in ("requirements.lock", "requirements-dev.lock")
+        for lock in LOCKS
     )
-    assert {name: developers.get(name) for name in users} == users
+    assert {name: image.get(name) for name in users} == users
+    assert {name: developers.get(name) for name in image} == image

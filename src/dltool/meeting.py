@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, TextIO
 
 from dltool.config.cluster import Cluster, host_and_port
@@ -204,6 +205,14 @@ class Meeting:
             self.send(rank, value, data)
         return value, data
 
+    def folder_of_chief(self, path: Path | None, file: str) -> Path:
+        """Return the folder that the chief gives, which has this file. Raises MachineError: it is not seen here."""
+        folder = Path(str(self.of_chief(None if path is None else str(path.absolute()))[0]))
+        if not (folder / file).is_file():
+            message = f"{self.cluster.name_of(self.cluster.rank)} does not see {folder}"
+            raise MachineError(message, "all workers share the folder of runs: --runs /shared/runs")
+        return folder
+
     def decide(self, value: Any, decision: Callable[[list[Any]], Any]) -> Any:
         """Return on every worker what the chief decides from what all of them give. Raises WorkerLost."""
         values = [each for each, _ in self.gather(value)]
@@ -298,7 +307,8 @@ def refuse(peers: dict[int, Peer], message: str) -> None:
 
 
 def listener(host: str, port: int) -> socket.socket:
-    """Return a socket that listens at the chief's port: on this machine only if the cluster is only here."""
+    """Return a socket that listens at a worker's port: on this machine only if the cluster is only here. Raises
+    MachineError: the port is in use."""
     is_local = host in ("localhost", "127.0.0.1", "::1")
     has_both = not is_local and socket.has_dualstack_ipv6()
     family = socket.AF_INET6 if has_both or host == "::1" else socket.AF_INET
@@ -306,8 +316,8 @@ def listener(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server(address, family=family, backlog=1024, dualstack_ipv6=has_both)
     except OSError as error:
-        message = f"port {port} of this machine cannot be used: {error.strerror}"
-        raise MachineError(message, "choose another port for worker 0, for all workers") from error
+        message = f"port {port} of this machine cannot be used: {os_words(error)}"
+        raise MachineError(message, "end what uses it, or give all workers a list with another port") from error
 
 
 def arrive(cluster: Cluster, wait: float) -> Peer:
@@ -330,7 +340,7 @@ def arrive(cluster: Cluster, wait: float) -> Peer:
         if value == "welcome":
             return peer
         if isinstance(value, dict) and "refused" in value:
-            raise MachineError(str(value["refused"])[:1000], "start all workers with the same addresses")
+            raise MachineError(str(value["refused"])[:1000], "start each worker once, all with the same addresses")
         # Something else listens there, such as the last run that is ending.
         peer.end()
         time.sleep(RETRY)

@@ -130,13 +130,13 @@ class TrainedRun:
         folds are further levels of the index. Raises RunError: the run is not complete."""
         import pandas as pd
 
-        from dltool.runs.part_records import part_results
+        from dltool.runs.part_records import PartResults, part_results
 
-        found = part_results(self.read_results())
-        columns = {} if found is None else {name: each.each for name, each in found.metrics.items()}
-        levels = {"fold": range(0)} if found is None else found.levels
-        index = pd.MultiIndex.from_product(levels.values(), names=levels)
-        return pd.DataFrame(columns, dtype=float).set_axis(index if len(levels) > 1 else index.get_level_values(0))
+        found = part_results(self.read_results()) or PartResults()
+        with plain_errors():
+            values = found.values()
+        index = pd.MultiIndex.from_product(found.levels.values(), names=found.levels)
+        return pd.DataFrame(values, index if index.nlevels > 1 else index.get_level_values(0), dtype=float)
 
     @property
     def best_epoch(self) -> int | None:
@@ -144,12 +144,14 @@ class TrainedRun:
         return cast("int | None", self.read_results()["best"]["epoch"])
 
     def read_results(self) -> dict[str, Any]:
+        from dltool.runs.records import Results, read
+
         with plain_errors():
             run = Run(self.path)
             if not run.results.exists():
                 status = run.read_json(run.record).get("status")
                 raise RunError(f"{run.path} has no results: its status is {status}")
-            return run.read_json(run.results)
+            return read(run, run.results, Results).model_dump()
 
     def model(self) -> "keras.Model":
         """Return the model of model.keras, with its preprocessing: raw inputs in, outputs out. It is built from the

@@ -1,10 +1,14 @@
 """Small trainings that several tests look at."""
 
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from tests.worker_runs import CONFIG, content
 
 
 @pytest.fixture
@@ -52,3 +56,21 @@ def finished(train, tmp_path: Path, tmp_path_factory, trained_once, request) -> 
         return run
 
     return finish
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the config of a small run of several workers."""
+    found = tmp_path_factory.mktemp("workers")
+    (found / "small.yaml").write_text(CONFIG, encoding="utf-8")
+    return found
+
+
+@pytest.fixture(scope="module")
+def undisturbed(folder: Path) -> Any:
+    """The last state of a run of two local workers in that folder."""
+    command = [sys.executable, "-m", "dltool", "train", "small.yaml", "--workers", "2", "--json"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=200)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert '"epochs": 3' in done.stdout
+    return content(folder / "runs" / "small" / "0001")

@@ -49,7 +49,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("census")
     people(1500).to_csv(folder / "people.csv", index=False)
     (folder / "census.yaml").write_text(CENSUS, encoding="utf-8")
-    assert command("train", folder / "census.yaml", "--runs", folder / "runs", "--quiet") == 0
+    assert command("train", folder / "census.yaml", "--runs", folder / "runs", "--quiet", draws=True) == 0
     return folder / "runs/census/0001"
 
 

@@ -20,20 +20,6 @@ HERE, THERE = "dltool-here", "dltool-there"
 ADDRESSES = "10.213.7.1:2222,10.213.7.2:2222"
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    found = tmp_path_factory.mktemp("launching")
-    (found / "small.yaml").write_text(CONFIG, encoding="utf-8")
-    return found
-
-
-@pytest.fixture(scope="module")
-def undisturbed(folder: Path) -> Any:
-    command = [sys.executable, "-m", "dltool", "train", "small.yaml", "--workers", "2", "--json"]
-    subprocess.run(command, cwd=folder, capture_output=True, timeout=200, check=True)
-    return content(folder / "runs" / "small" / "0001")
-
-
 def ended(processes: Sequence["subprocess.Popen[str]"], seconds: float = 200) -> list[tuple[int, str]]:
     try:
         outputs = [process.communicate(timeout=seconds)[0] for process in processes]

@@ -16,24 +16,6 @@ from dltool.runs.directory import open_run
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    found = tmp_path_factory.mktemp("workers")
-    (found / "small.yaml").write_text(CONFIG, encoding="utf-8")
-    return found
-
-
-@pytest.fixture(scope="module")
-def undisturbed(folder: Path) -> Any:
-    """The last state of a run of two local workers."""
-    command = [sys.executable, "-m", "dltool", "train", "small.yaml", "--workers", "2", "--json"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=200)
-    assert done.returncode == 0, done.stderr
-    assert not done.stderr
-    assert '"epochs": 3' in done.stdout
-    return content(folder / "runs" / "small" / "0001")
-
-
 @pytest.fixture(autouse=True)
 def inside(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)

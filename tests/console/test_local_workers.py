@@ -24,7 +24,8 @@ rank = task["task"]["index"]
 place = os.environ["PLACE"] + f"/{rank}.json"
 json.dump([sys.argv[1:], task["cluster"], cores, os.environ.get("CUDA_VISIBLE_DEVICES")], open(place, "w"))
 print("said by", rank)
-sys.exit(int(os.environ["CODES"].split(",")[rank]))
+code = int(os.environ["CODES"].split(",")[rank])
+os.kill(os.getpid(), -code) if code < 0 else sys.exit(code)
 """
 
 
@@ -52,11 +53,23 @@ def test_workers_get_equal_parts_of_the_cores_and_their_place(started: Path, mon
     assert [each[2] for each in found] == [max(1, len(os.sched_getaffinity(0)) // 2)] * 2
 
 
-@pytest.mark.parametrize(("codes", "code"), [("8,3", 3), ("8,8", 8), ("0,8", 8), ("143,143", 143)])
+@pytest.mark.parametrize(
+    ("codes", "code"), [("8,3", 3), ("8,8", 8), ("0,8", 8), ("143,143", 143), ("-9,8", 8), ("8,-11", 8), ("-9,-9", 8)]
+)
 def test_the_exit_code_is_that_of_the_cause(codes: str, code: int, started: Path, monkeypatch, capfd):
     monkeypatch.setenv("CODES", codes)
     assert run_workers("2") == code
-    assert ("worker 1, exit code 3:" in capfd.readouterr().err) == (code == 3)
+    shown = capfd.readouterr().err
+    assert ("worker 1, exit code 3:" in shown) == (code == 3)
+    assert ("worker 0 of 2 was ended by SIGKILL" in shown) == codes.startswith("-9")
+    assert ("worker 1 of 2 was ended by SIGSEGV" in shown) == codes.endswith("-11")
+    assert ("start all workers again" in shown) == ("-" in codes)
+
+
+def test_an_error_of_all_workers_is_shown_once(started: Path, monkeypatch, capfd):
+    monkeypatch.setenv("CODES", "2,2")
+    assert run_workers("2") == 2
+    assert capfd.readouterr().err == ""
 
 
 def test_each_gpu_has_a_worker(started: Path, monkeypatch: pytest.MonkeyPatch):
@@ -116,7 +129,7 @@ def test_a_run_is_reproduced_by_as_many_workers(pinned: dict[str, Any], workers:
     assert found.rank == 1
 
 
-@pytest.mark.parametrize(("count", "error"), [(9_999, MachineError), (0, RunError), ("2", RunError)])
+@pytest.mark.parametrize(("count", "error"), [(9_999, ConfigError), (0, RunError), ("2", RunError)])
 def test_the_number_of_workers_in_a_record_is_not_trusted(count: Any, error: type[Exception], tmp_path):
     with create(tmp_path, "x", {"pinned": {"workers": count}}, {}) as run:
         pass

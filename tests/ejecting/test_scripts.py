@@ -17,10 +17,13 @@ from tests.ejecting.script_cases import CASES, DIGITS, NAMES, ejected_run, write
 from tests.test_configs import CASES as CONFIG_CASES
 from tests.test_configs import CONFIGS
 
+from dltool.config.keras.objects import KerasObject
 from dltool.ejecting.ejected_run import EjectedRun
 from dltool.ejecting.file_code import files_csv
 from dltool.ejecting.script import script_of, split_file
+from dltool.ejecting.trial import EXACT, REWRITTEN, ROUNDED, limit_of
 from dltool.runs.files import Run
+from dltool.runs.records import StrategyRecord
 
 GUIDE = Path(__file__).parents[2] / "docs" / "guides" / "eject.md"
 CANNOT = {
@@ -122,6 +125,21 @@ def test_the_guide_shows_a_script_as_it_is(scripts):
     assert shown is not None
     body = '"""\n\nimport math'
     assert shown[1].split(body)[1] == scripts["digits"].split(body)[1]
+
+
+def test_a_script_must_be_the_closer_the_fewer_reasons_it_has_to_differ(runs):
+    digits = runs["digits"]
+    cheaper = digits.record.model_copy(update={"strategy": StrategyRecord(jit_compile=False, rewrites=True, why={})})
+    dense = KerasObject("layer", "Dense", {"units": 3, "kernel_regularizer": "l2"})
+    penalized = digits.config.model_copy(update={"model": digits.config.model.model_copy(update={"layers": (dense,)})})
+    found = [
+        limit_of(digits),
+        limit_of(runs["pictures"]),
+        limit_of(runs["table"]),
+        limit_of(replace(digits, config=penalized)),
+        limit_of(replace(digits, record=cheaper)),
+    ]
+    assert found == [EXACT, EXACT, ROUNDED, ROUNDED, REWRITTEN]
 
 
 @pytest.mark.slow

@@ -70,11 +70,11 @@ class Run:
         return dict(np.load(io.BytesIO(content)))
 
 
-def trained(folder: Path, text: str, *arguments: str) -> Run:
+def trained(folder: Path, text: str, *arguments: str, draws: bool = False) -> Run:
     (folder / "planted.yaml").write_text(text, encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        assert command("train", "planted.yaml", "--runs", folder / "runs", "--quiet", *arguments) == 0
+        assert command("train", "planted.yaml", "--runs", folder / "runs", "--quiet", *arguments, draws=draws) == 0
     (run,) = (folder / "runs" / "planted").glob("[0-9]*")
     return Run(run)
 

@@ -284,7 +284,7 @@ def test_a_clip_without_preprocessing_has_its_moments_as_places(source, shapes, 
 def small_run(tmp_path_factory) -> Run:
     folder = tmp_path_factory.mktemp("small")
     squares(folder, 120)
-    return trained(folder, SMALL)
+    return trained(folder, SMALL, draws=True)
 
 
 @pytest.mark.slow
@@ -372,7 +372,7 @@ def test_a_damaged_explanation_is_left_out_of_the_report(small_run: Run, tmp_pat
     shutil.copytree(small_run.path, copy)
     (copy / "explanation" / "test" / "explanation.json").write_text("{", encoding="utf-8")
     moved = f"data.source.arrays.path={small_run.path.parents[2] / 'squares.npz'}"
-    assert command("report", copy, "--set", moved) == 0
+    assert command("report", copy, "--set", moved, draws=True) == 0
     assert "What the model looks at" not in (copy / "report.html").read_text("utf-8")
 
 

@@ -97,7 +97,7 @@ def linear() -> tuple[tuple[Explained, ...], dict[str, np.ndarray]]:
     config: Any = SimpleNamespace(
         seed=0,
         training=SimpleNamespace(batch_size=32),
-        data=SimpleNamespace(source=source, preprocessing=(), windows=None),
+        data=SimpleNamespace(source=source, preprocessing=(), windows=None, inputs=None),
     )
     built: Any = SimpleNamespace(core=core, compared={}, layers=(), preprocessors={})
     facts: Any = SimpleNamespace(inputs=dict.fromkeys(inputs), has_columns=False, only_input=None)

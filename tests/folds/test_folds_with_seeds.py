@@ -13,6 +13,7 @@ from tests.folds.test_folds import CONFIG, write_rows
 
 from dltool.config.load import build_config, read_document
 from dltool.data.dataset import load_data
+from dltool.errors import RunError
 from dltool.folds.part_configs import part_configs
 from dltool.folds.part_section import sentences
 from dltool.notebook import TrainedRun
@@ -162,3 +163,11 @@ def test_a_notebook_gets_the_seed_and_the_repeat_of_each_fold(repeats, seeds, na
     assert list(table.index.names) == names
     assert table.index.tolist() == index
     assert table["loss"].tolist() == each
+
+
+@pytest.mark.parametrize("metrics", [{}, {"loss": {"each": [0.5]}}, {"loss": {"each": [0.5] * 2}, "auc": {}}])
+def test_a_notebook_is_told_of_damaged_folds(metrics, tmp_path: Path) -> None:
+    found = {"count": 2, "division": "sha256:0", "metrics": metrics}
+    (tmp_path / "results.json").write_text(json.dumps({"folds": found}))
+    with pytest.raises(RunError, match=r"results.json is damaged: not all metrics have the values of 2 folds"):
+        _ = TrainedRun(tmp_path).folds

@@ -77,7 +77,7 @@ def test_a_process_alone_has_all_parts(run: Run):
 
 def test_a_worker_that_does_not_see_the_run_says_so(tmp_path: Path):
     meeting: Any = meeting_of_rank(1)
-    meeting.of_chief = lambda: (str(tmp_path / "elsewhere"), b"")
+    meeting.of_chief = lambda told: (str(tmp_path / "elsewhere"), b"")
     with pytest.raises(MachineError, match="worker 1 of 3 does not see"):
         TrainedParts(meeting=meeting).follow(None, Stages(Rows()))  # type: ignore[arg-type]
 

@@ -230,6 +230,18 @@ def test_only_the_same_search_that_is_not_finished_is_carried_on_with(tmp_path):
     assert found() is None
 
 
+def test_the_newest_search_is_that_of_the_highest_number(tmp_path):
+    fields: dict[str, Any] = {"config": "iris.yaml", "seed": 1, "metric": "val_loss", "trials": 8, "minutes": None}
+    fields |= {"factor": 3, "first": None, "seeds": 1, "workers": 1, "threads": None, "storage": None}
+    files, fields = {"config.yaml": b"name: iris\n"}, {**fields, "keep_all": False}
+    create_search(tmp_path, "iris", files, **fields).path.rename(tmp_path / "iris/search-9999")
+    newest = create_search(tmp_path, "iris", files, **fields)
+    assert newest.path.name == "search-10000"
+    found = unfinished_search(tmp_path, "iris", files, **fields)
+    assert found is not None
+    assert found.path == newest.path
+
+
 @pytest.mark.slow
 def test_a_killed_trial_that_cannot_resume_begins_again(tmp_path):
     """As its config names a file outside of its run."""

@@ -63,6 +63,12 @@ WRONG = {
         "z: {log: [a, .inf]}",
         "aa: {choice: [{Dense: {units: {log: [1, b]}}}, Flatten]}",
     ],
+    "variables": [
+        "a: {log: [$low, 1e-1]}",
+        "b: {range: [0, 1], step: $(1 / 4)}",
+        "c: $space",
+        "d: {choice: [{Dense: {units: {integer: [1, $most]}}}, Flatten]}",
+    ],
     "arguments-of-no-layer": [
         "model.layers[0].units: {integer: [2, 8]}",
         "model.layers[1].Dropot.rate: {range: [0, 0.5]}",

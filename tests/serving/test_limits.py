@@ -99,6 +99,11 @@ def test_an_error_of_the_server_s_own_ends_one_request_and_not_the_server(table_
     assert table.rows(ROW).status_code == 200
 
 
+def test_heads_are_answered_as_what_they_are_the_heads_of(table: Client) -> None:
+    for path, status in (("/health", 200), ("/v2/health/ready", 200), ("/", 200), ("/nowhere", 404), ("/predict", 405)):
+        assert table("HEAD", path).status_code == status
+
+
 def test_the_page_may_load_nothing_from_elsewhere(table: Client) -> None:
     page = table("GET", "/")
 

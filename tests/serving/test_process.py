@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from shutil import copytree
 
 import numpy as np
 import pytest
@@ -178,6 +179,20 @@ def test_requests_made_from_the_document_never_fail_the_server(table_run: Path, 
         found = subprocess.run([*command, *options], capture_output=True, text=True, timeout=500)
         assert found.returncode == 0, found.stdout[-3000:]
         assert ask(port, path="/models/flowers/predict")[0] == 200
+
+
+def test_models_that_were_trained_with_different_numbers_of_threads_are_served_together(
+    table_run: Path, picture_run: Path, tmp_path: Path
+) -> None:
+    other = copytree(picture_run, tmp_path / "0001")
+    record = json.loads((other / "run.json").read_text())
+    record["pinned"]["intra_op_threads"] += 1
+    (other / "run.json").write_text(json.dumps(record))
+    with server(table_run, other) as (_, port):
+        assert ask(port, path="/models/flowers/predict")[0] == 200
+        body = json.dumps({"rows": [[[0] * 8] * 8]}).encode()
+        assert ask(port, path="/models/pictures/predict", body=body)[0] == 200
+        assert ask(port, path="/models/pictures/predict/explain", body=body)[0] == 200
 
 
 def test_clients_that_send_slowly_or_never_end_do_not_stop_the_server(table_run: Path) -> None:

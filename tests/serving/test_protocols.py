@@ -51,7 +51,8 @@ def test_the_metadata_are_those_of_the_model(table: Client) -> None:
 
 def test_the_answer_of_a_reconstruction_is_its_error() -> None:
     output = OutputSchema("output", "input", (8, 8, 1))
-    model = SimpleNamespace(name="m", version="1", predictor=SimpleNamespace(inputs=(), outputs=(output,)))
+    predictor = SimpleNamespace(inputs=(), outputs=(output,), engine="tensorflow")
+    model = SimpleNamespace(name="m", version="1", predictor=predictor)
 
     assert metadata(cast("Served", model))["outputs"] == [{"name": "output", "datatype": "FP32", "shape": [-1]}]
 
@@ -121,6 +122,28 @@ def test_missing_inputs_and_unknown_outputs_and_models_are_named(table: Client) 
     assert table("GET", "/v2/models/trees").status_code == 404
     assert table("GET", "/v2/models/flowers/versions/0002").status_code == 404
     assert table("GET", "/v2/models/flowers/versions/0001/ready").json() == {"name": "flowers", "ready": True}
+
+
+def test_both_protocols_refuse_inputs_in_the_same_words(table: Client) -> None:
+    columns = {each["name"]: [0, 1] for each in tensors()} | {"place": ["north", "south"], "colour": ["red", "red"]}
+    for change in ({"sizes": [1.5, 2.5]}, {"size": None}, {"size": [1.5]}, {"place": ["moon", "north"]}):
+        given = {name: values for name, values in (columns | change).items() if values is not None}
+        inputs = [
+            {"name": name, "shape": [len(values)], "data": values, "datatype": INPUTS.get(name, ("FP32",))[0]}
+            for name, values in given.items()
+        ]
+        found = [
+            table("POST", INFER, json={"inputs": inputs}),
+            table("POST", "/v1/models/flowers:predict", json={"inputs": given}),
+        ]
+        assert [each.status_code for each in found] == [400, 400]
+        assert found[0].json() == found[1].json()
+
+
+def test_an_input_that_is_there_twice_is_refused(table: Client) -> None:
+    answer = table("POST", INFER, json={"inputs": [*tensors(), tensors()[4]]})
+
+    assert (answer.status_code, answer.json()) == (400, {"error": "the input size is there twice"})
 
 
 def test_tensorflow_serving_s_two_forms_give_the_same(table: Client) -> None:

@@ -1,6 +1,8 @@
 """Predictions by row: as `dltool predict` says them, and every problem by row and field."""
 
+import asyncio
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,8 @@ from tests.serving.conftest import ROW, Client, Problems, client_of
 
 import dltool
 from dltool.data.arrays.rows import Rows, coded
-from dltool.serving.hosting import EXPLAINING, Host, blank
+from dltool.serving import hosting
+from dltool.serving.hosting import EXPLAINING, Host, blank, follow
 from dltool.serving.limits import Limits, Refused
 from dltool.serving.served import Answer, Query
 
@@ -175,6 +178,44 @@ def test_a_value_that_fails_in_the_model_fails_its_own_request_alone(table_run: 
     assert isinstance(third, Answer)
     assert isinstance(second, Refused)
     assert "vocabulary" in second.reason
+
+
+def test_words_are_made_for_rows_and_not_for_tensors(table: Client) -> None:
+    host = table.service.hosts["flowers"]
+    (silent,) = host.model.answers([Query(1, inputs=inputs_of(host), in_words=False)])
+
+    assert isinstance(silent, Answer)
+    assert not silent.predictions
+    assert silent.outputs["output"].shape == (1, 2)
+
+
+def test_a_server_goes_on_following_after_an_error_that_nobody_foresaw(
+    table_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = client_of(table_run).service.hosts["flowers"]
+    before, after = host.model, replace(host.model)
+    found: list[object] = [ZeroDivisionError("x"), ZeroDivisionError("x"), None, after]
+    notes: list[str] = []
+
+    def newer() -> object:
+        each = found.pop(0) if found else None
+        if isinstance(each, Exception):
+            raise each
+        return each
+
+    async def followed() -> None:
+        following = asyncio.create_task(follow([host], notes.append))
+        while found or host.model is before:
+            await asyncio.sleep(0.01)
+        following.cancel()
+
+    monkeypatch.setattr(hosting, "LOOK_EVERY", 0.0)
+    monkeypatch.setattr(host, "newer", newer)
+    asyncio.run(asyncio.wait_for(followed(), 10))
+
+    assert host.model is after
+    path = before.run.path
+    assert notes == [f"{path} stays: ZeroDivisionError: x", f"{path} answers now, computed by tensorflow"]
 
 
 def inputs_of(host: Host) -> dict[str, Rows]:

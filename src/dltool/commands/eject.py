@@ -66,7 +66,7 @@ def eject(path: Path, out: Path, has_check: bool, progress: "Progress") -> Eject
     import_keras()
     from dltool.ejecting.ejected_run import EjectedRun
     from dltool.ejecting.script import example_targets, files_of, shortened_run
-    from dltool.ejecting.trial import REWRITTEN, ROUNDED, tried, words
+    from dltool.ejecting.trial import limit_of, tried, words
     from dltool.training.compile import compile_core
 
     progress.stage("writing the script")
@@ -79,8 +79,7 @@ def eject(path: Path, out: Path, has_check: bool, progress: "Progress") -> Eject
         if not lines:
             raise RunError(f"{run.path} has no epoch to compare with", "--no-check writes the script")
         progress.stage(f"running the script for {counted(len(lines), 'epoch')}")
-        is_exact = not record.strategy.rewrites and not config.training.precision.startswith("mixed_")
-        trial = tried(files_of(shortened_run(ejected, len(lines)), ""), lines, ROUNDED if is_exact else REWRITTEN)
+        trial = tried(files_of(shortened_run(ejected, len(lines)), ""), lines, limit_of(ejected))
         files = files_of(ejected, words(trial))
     with disk_errors(out, "make"):
         out.absolute().parent.mkdir(parents=True, exist_ok=True)
@@ -95,11 +94,10 @@ def listed_parts(run: Run, config: Config, progress: "Progress") -> Mapping["Par
     if config.data.windows is None and config.data.source.name not in FOLDER_SOURCES:
         return {}
     from dltool.data.dataset import load_sources
-    from dltool.data.split.divide import sizes_of
 
     progress.stage("reading the data")
     source = load_sources(config.data)
-    recorded_data(run, read=lambda _: source)
-    sizes = sizes_of(config.data, source)
-    taken = {"validation": sizes.taken_validation, "test": sizes.taken_test}
-    return {name: part for name, part in source.parts.items() if not taken.get(name, False)}
+    _, dataset = recorded_data(run, read=lambda _: source)
+    # A split that the config replaces is left out.
+    names = {name for _, name in dataset.starts}
+    return {name: part for name, part in source.parts.items() if part.name in names}

@@ -55,14 +55,9 @@ def search(
     if cluster is None:
         return continue_search(new_search(document, runs, workers, storage, keep_all, read), watch, read)
     with meeting_of(cluster) as meeting:
-        if cluster.is_chief:
-            folder = new_search(document, runs, workers, storage, keep_all, read)
-            meeting.of_chief(str(folder.path.absolute()))
-        else:
-            folder = SearchFolder(Path(str(meeting.of_chief()[0])))
-            if not folder.config.is_file():
-                message = f"{cluster.name_of(cluster.rank)} does not see {folder.path}"
-                raise MachineError(message, "the workers of a search share its folder: --runs /shared/runs")
+        chief = new_search(document, runs, workers, storage, keep_all, read) if cluster.is_chief else None
+        folder = SearchFolder(meeting.folder_of_chief(None if chief is None else chief.path, "search.json"))
+        if chief is None:
             meeting.wait_for_end()
     return continue_search(folder, watch, read)
 

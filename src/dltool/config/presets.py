@@ -30,7 +30,7 @@ def is_folder(preset: str) -> bool:
 def preset_problems(config: Config) -> list[Problem]:
     """Return the problems of preset folders; those of networks that a run has recorded are not read."""
     places = [((*LAYERS, index, *layer.steps, "preset"), layer) for index, layer in enumerate(config.model.layers)]
-    networks = [(place, layer.arguments.get("preset")) for place, layer in places if is_unread(layer)]
+    networks = [(place, str(layer.arguments["preset"])) for place, layer in places if is_unread(layer)]
     problems: list[Problem] = []
     for place, preset in (*networks, *tokenizers(config)):
         try:
@@ -87,7 +87,7 @@ def refuse_missing(folder: Path, names: list[str], place: ConfigPath, hint: str 
     missing = [name for name in names if not (folder / name).is_file()]
     if missing:
         message = f"{folder} has no {' and no '.join(missing)}" if folder.is_dir() else f"no such folder: {folder}"
-        raise ConfigError(Problem(place, message, hint))
+        raise ConfigError(Problem(place, message, hint if folder.is_dir() else EXPECTED))
 
 
 def read_preset(folder: Path, place: ConfigPath) -> dict[str, Any]:

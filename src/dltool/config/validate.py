@@ -77,6 +77,9 @@ def problems_of(details: Mapping[str, Any], root: Node) -> Iterator[Problem]:
                 hint = f'write ">= {written}"'
             elif path[-2:] in WITH_UNITS and kind == "string_type":
                 hint = PATTERNS[str(path[-1])][1]
+            there = find(root, problem.place) if isinstance(problem.place, tuple) else None
+            if path[:1] == ("search",) and there is not None and isinstance(there.value, str) and "$" in there.value:
+                hint = "variables have no values in this section: write the value itself"
             yield replace(problem, hint=hint)
 
 

@@ -8,10 +8,7 @@ import typer
 from typer import Option
 
 from dltool.config.cluster import Cluster, cluster_of
-from dltool.errors import ConfigError, MachineError
-
-MOST_FOR_A_CORE = 8
-"""Workers of a run that are started unasked."""
+from dltool.errors import ConfigError
 
 Workers = Annotated[
     str | None,
@@ -51,16 +48,12 @@ def place_of_run(path: Path, addresses: str | None, worker: int | None) -> Clust
     if cluster is not None:
         return cluster
     from dltool.commands.reproduce import workers_of
-    from dltool.machine import usable_cores
     from dltool.runs.directory import open_run
     from dltool.runs.records import read_record
 
     run = open_run(path)
-    count, has_gpus = workers_of(run), bool(read_record(run).pinned.get("gpus"))
-    if count > MOST_FOR_A_CORE * usable_cores():
-        message = f"{run.path} was trained by {count:,} workers, too many for this machine"
-        raise MachineError(message, f"on all machines: dltool reproduce {path} --cluster HOST:PORT,… --worker K")
-    return place_of(("gpus" if has_gpus else str(count)) if count > 1 else None, None, None)
+    count = workers_of(run)
+    return place_of(None if count == 1 else "gpus" if read_record(run).pinned.get("gpus") else str(count), None, None)
 
 
 def follows(cluster: Cluster | None) -> bool:

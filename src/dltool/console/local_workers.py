@@ -15,12 +15,17 @@ from typing import IO
 
 from dltool.console.consoles import data_text, stderr_console
 from dltool.errors import ConfigError, MachineError, WorkerLost
+from dltool.machine import usable_cores
+from dltool.meeting import RESUME
 
 PORTS = range(20_000, 32_000)
 """Below those that the system gives to connections that begin here."""
+MOST_FOR_A_CORE = 8
 SECONDS_TO_END = 60.0
 """After one worker failed; the others notice by themselves."""
 
+KILLED = {128 + number for number in signal.Signals} - {130, 143}
+"""Exit codes of processes that a signal has ended, but for those that end a run with its state saved."""
 MOST_SHOWN = 40
 """Lines of a worker's output."""
 
@@ -29,8 +34,10 @@ def run_workers(workers: str) -> int | None:
     """Run this process's command as so many workers, or one for each GPU (`gpus`); return the exit code. None: there
     would be one worker only, which is this process. Raises ConfigError, MachineError."""
     devices = gpus() if workers == "gpus" else None
-    if devices is None and not (workers.isdigit() and 0 < int(workers) <= len(PORTS) // 2):
-        raise ConfigError(f"--workers: expected a number of processes or gpus, got {workers}", "--workers 2")
+    most = MOST_FOR_A_CORE * usable_cores()
+    if devices is None and not (workers.isdigit() and 0 < int(workers) <= most):
+        message = f"--workers: expected a number of processes or gpus, got {workers}"
+        raise ConfigError(message, f"at most {most:,} here; on several machines, --cluster HOST:PORT,… --worker K")
     count = int(workers) if devices is None else len(devices)
     if not count:
         raise MachineError("--workers gpus: this machine shows no GPU", "dltool doctor; or --workers 2 on the CPU")
@@ -45,7 +52,13 @@ def run_workers(workers: str) -> int | None:
             own |= {} if devices is None else {"CUDA_VISIBLE_DEVICES": devices[rank]}
             processes.append(started(rank, count, own, None if rank == 0 else Path(folder) / str(rank)))
         codes = ended(processes)
-        for rank in range(1, count):
+        for rank, code in enumerate(codes):
+            if code in KILLED:
+                words = f"worker {rank} of {count} was ended by {signal.Signals(code - 128).name}\n  {RESUME}"
+                stderr_console().print(words, soft_wrap=True)
+                codes[rank] = WorkerLost.exit_code
+        # An error of the chief is that of all.
+        for rank in range(1, count) if codes[0] in (0, WorkerLost.exit_code) else ():
             show_failure(rank, codes[rank], Path(folder) / str(rank))
     bad = [code for code in codes if code]
     # The cause, not its consequences.

@@ -3,9 +3,11 @@
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from rich.cells import cell_len
 from rich.text import Text
 
 from dltool.config.text.tree import format_path, is_argument
+from dltool.console.consoles import stderr_console
 from dltool.errors import ConfigPath, DltoolError, Position, Problem, UnreadableConfig
 from dltool.text import printable as escaped
 from dltool.text import shortened
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from dltool.config.text.blocks import Uses
 
 WIDEST_LINE = 150
+GUTTER = len("  123 | ")
 MOST_CARETS = 60
 LONGEST = 2_000
 """Most characters of a message: names in it may have any length."""
@@ -86,20 +89,31 @@ def excerpt(position: Position, words: str, texts: Mapping[str, str], shows_file
     """Yield the line with its number, and below it carets and `words`."""
     lines = texts.get(position.file, "").splitlines()
     line = lines[position.line - 1] if position.line <= len(lines) else ""
-    start = max(0, position.column - 1 - WIDEST_LINE // 2)
-    before = printable(line[start : position.column - 1])
-    shown = printable(line[start : start + WIDEST_LINE])
-    width = max(1, min(position.width, len(shown) - len(before), MOST_CARETS))
+    before, mark, shown = around(line, position.column - 1, position.width)
     gutter = position.file.split(" ")[0].removeprefix("--") if is_argument(position) else str(position.line)
     if shows_file:
         yield Text(f"      {place_name(position)}")
     if shown.strip():
-        indent = "".join("\t" if character == "\t" else " " for character in before)
         yield Text(f"{gutter:>5} | {shown}", "dim")
         under = f" {printable(words)}" if words else ""
-        yield Text.assemble(f"      | {indent}", ("^" * width, "bold red"), under, style="dim")
+        yield Text.assemble(f"      | {' ' * before}", ("^" * mark, "bold red"), under, style="dim")
     elif words:
         yield Text(f"      | {printable(words)}", "dim")
+
+
+def around(line: str, start: int, width: int) -> tuple[int, int, str]:
+    """Return the part of a line around its `width` characters from `start` that a line of the terminal has room for,
+    and how many cells of it are before them, and are theirs."""
+    console = stderr_console()
+    room = max(20, console.width - GUTTER) if console.is_terminal else WIDEST_LINE
+    parts = line[max(0, start - room) : start], line[start:][: min(width, room)], line[start + width :][:room]
+    before, mark, after = (printable(each).replace("\t", "    ") for each in parts)
+    # It is cut at its beginning.
+    head = Text(before[::-1])
+    head.truncate(room - max(1, min(cell_len(mark + after), room // 2)), overflow="ellipsis")
+    shown = Text(head.plain[::-1] + mark + after)
+    shown.truncate(room, overflow="ellipsis")
+    return head.cell_len, max(1, min(cell_len(mark), room - head.cell_len, MOST_CARETS)), shown.plain
 
 
 def problems_as_json(error: DltoolError, document: "Document | None") -> list[dict[str, Any]]:

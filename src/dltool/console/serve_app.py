@@ -1,5 +1,6 @@
 """The signature of `dltool serve`, and its processes' work."""
 
+import contextlib
 import os
 from collections.abc import Callable
 from multiprocessing.synchronize import Semaphore
@@ -79,7 +80,9 @@ def serve_at(setup: "Setup", host: str, port: int, workers: int) -> None:
 
 
 def note(line: str) -> None:
-    typer.echo(line, err=True)
+    # A server goes on if nobody reads it any more.
+    with contextlib.suppress(OSError):
+        typer.echo(line, err=True)
 
 
 def serve_loaded(setup: "Setup", door: socket, ready: Callable[[], None]) -> None:

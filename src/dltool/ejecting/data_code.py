@@ -14,7 +14,7 @@ from dltool.data.arrays.npz import npz_headers
 from dltool.data.arrays.window_rows import Windowed
 from dltool.data.sources.arrays import ENDINGS, wanted_arrays
 from dltool.ejecting.column_functions import function
-from dltool.ejecting.ejected_run import Block, EjectedRun, identifier, is_sorted
+from dltool.ejecting.ejected_run import Block, EjectedRun, identifier, is_reordered
 from dltool.ejecting.file_code import file_blocks
 from dltool.ejecting.python_text import Code, call, flat, keras_object, laid_out, mapping, sequence, text, value
 from dltool.ejecting.table_code import column_blocks, column_file_blocks, files_of_column, read_blocks, target_values
@@ -48,12 +48,10 @@ def only_column(ejected: EjectedRun) -> list[Block]:
     """Return the code that makes the only column of a table `features`: texts, or files that it names."""
     (name,) = ejected.facts.inputs
     options = (ejected.config.data.inputs or {})[name].options
-    if not isinstance(options, FileColumn):
-        return [[f'features = table[{text(name)}].fillna("").to_numpy(object)']]
-    return [
-        *column_file_blocks(ejected.config.data, [options]),
-        laid_out(files_of_column(name, options), "features = "),
-    ]
+    if isinstance(options, FileColumn):
+        lines = laid_out(files_of_column(name, options), "features = ")
+        return [*column_file_blocks(ejected.config.data, [options]), lines]
+    return [[f'features = table[{text(name)}].fillna("").to_numpy(object)']]
 
 
 def window_flags(ejected: EjectedRun) -> set[str]:
@@ -69,14 +67,11 @@ def window_blocks(ejected: EjectedRun, windowed: Windowed) -> list[Block]:
     windows = ejected.config.data.windows
     assert windows is not None
     first, last = windows.steps[0], windows.steps[-1]
-    if len(windows.steps) == 1:
-        horizon: Code = str(first)
-    elif windows.steps == (*range(first, last + 1),):
-        horizon = f"np.arange({first}, {last + 1})"
-    else:
+    horizon: Code = f"np.arange({first}, {last + 1})" if len(windows.steps) > 1 else str(first)
+    if len(windows.steps) <= last - first:
         horizon = call("np.array", sequence(map(str, windows.steps)))
     lines = [f"LENGTH = {windows.length}  # rows of a window", "# Rows from the end of a window to its target."]
-    return [[*lines, *laid_out(horizon, "HORIZON = ")], function("split_windows", ["sorted"] * is_sorted(windowed))]
+    return [[*lines, *laid_out(horizon, "HORIZON = ")], function("split_windows", ["sorted"] * is_reordered(windowed))]
 
 
 def source_lines(ejected: EjectedRun) -> tuple[Block, dict[str, str]]:
@@ -193,11 +188,12 @@ def label_values(found: Any, labels: str, classes: str, is_index: bool) -> Code:
     """Return the targets of arrays: numbers, or class indices."""
     if found.kind == "number":
         return f'{labels}.astype("float32")'
-    shape = f".reshape(-1, {', '.join(map(str, found.shape))})" if found.shape else ""
-    if found.kind == "index" or is_index:
-        return f'{labels}{shape}.astype("int32")'
     if found.shape:
-        return f'np.unique({labels}, return_inverse=True)[1]{shape}.astype("int32")'
+        own = labels if found.kind == "index" or is_index else f"np.unique({labels}, return_inverse=True)[1]"
+        shaped = call("np.reshape", own, f"(-1, {', '.join(map(str, found.shape))})")
+        return call("np.asarray", shaped, dtype='"int32"')
+    if found.kind == "index" or is_index:
+        return f'{labels}.astype("int32")'
     return call("np.array", f"[{classes}.index(str(label)) for label in {labels}]", dtype='"int32"')
 
 

@@ -41,8 +41,10 @@ def decisions() -> Mapping[str, tuple[str, str]]:
 def decision(key: str) -> tuple[str, str, str]:
     """Return the decision for a key such as "training.epochs", and the nearest key at or above it that has one."""
     parts = key.split(".")
-    above = (".".join(parts[:depth]) for depth in range(len(parts), 0, -1))
-    found = next((each for each in above if each in decisions()), None)
+    above = [".".join(parts[:depth]) for depth in range(len(parts), 0, -1)]
+    # What is faithful is so by its own name: options may be added to a section.
+    kinds = {each: decisions()[each][0] for each in above if each in decisions()}
+    found = next((each for each, kind in kinds.items() if each == key or kind != "faithful"), None)
     return ("refused", "it is not known how", key) if found is None else (*decisions()[found], found)
 
 

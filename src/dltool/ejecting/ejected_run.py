@@ -87,7 +87,7 @@ class EjectedRun:
         return only.dtype == "string" or is_target or any(map(learns, layers[1:]))
 
 
-def is_sorted(windowed: Windowed) -> bool:
+def is_reordered(windowed: Windowed) -> bool:
     """Return whether the rows of the table are in another order than that of the file."""
     return bool((np.diff(windowed.rows) != 1).any())
 

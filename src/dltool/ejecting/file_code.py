@@ -11,7 +11,6 @@ from typing import Any
 from dltool.config.columns import ONE_TARGET
 from dltool.config.file_columns import AudioColumn
 from dltool.config.folder_sources import AudioSource, ImagesSource, TextSource
-from dltool.config.sources import Source
 from dltool.data.examples import Examples
 from dltool.data.files.class_folders import PartName
 from dltool.data.files.file_tree import open_members
@@ -32,7 +31,7 @@ def file_blocks(ejected: EjectedRun) -> tuple[list[Block], Block, dict[str, str]
     """Return the functions that read files, the code that reads all of them into `features`, and that of the labels by
     target: a column of texts, or masks."""
     data = ejected.config.data
-    options = data.source.options
+    options: Any = data.source.options
     refuse_other_options(options, filter(None, (data.validation, data.test)))
     kind = open_members(options.path, ()).kind.split()[-1]
     path = text(str(Path(options.path).absolute()))
@@ -75,11 +74,11 @@ def file_blocks(ejected: EjectedRun) -> tuple[list[Block], Block, dict[str, str]
     return reader, [*lines, "features = np.array(texts, dtype=object)"], {ONE_TARGET: labels}
 
 
-def refuse_other_options(options: Any, others: Iterable[Source]) -> None:
+def refuse_other_options(options: Any, others: Iterable[Any]) -> None:
     """Raise ConfigError if sources of further splits are archives, or their files are read otherwise."""
-    for each in others:
-        own = {key for key, given in each.options if given not in (None, getattr(options, key))}
-        if Path(each.options.path).is_file() or Path(options.path).is_file() or own - {"path", "pattern", "on_error"}:
+    for each in (other.options for other in others):
+        own = {key for key, given in each if given not in (None, getattr(options, key))}
+        if Path(each.path).is_file() or Path(options.path).is_file() or own - {"path", "pattern", "on_error"}:
             what = "they are archives, or read with other options than data.source"
             raise ConfigError(f"data.validation and data.test cannot be ejected: {what}")
 
@@ -118,28 +117,29 @@ def mask_blocks(ejected: EjectedRun, options: ImagesSource) -> list[Block]:
 def files_csv(ejected: EjectedRun) -> bytes:
     """Return files.csv: a row for each file, with its label, or the name of its mask."""
     data = ejected.config.data
-    first, masks = data.source, getattr(data.source.options, "masks", None)
+    first: Any = data.source.options
+    masks = getattr(first, "masks", None)
     content = io.StringIO()
     writer = csv.writer(content, lineterminator="\n")
     writer.writerow(["file", "label" if masks is None else "mask"])
     for name, part in ejected.parts.items():
-        source = getattr(data, part.place[1])
+        options = getattr(data, str(part.place[1])).options
         # The files of another folder are named from the first one.
-        above = "" if source is first else os.path.relpath(source.options.path, first.options.path)
-        for file, label in files_of_part(name, part, source):
+        above = "" if options is first else os.path.relpath(options.path, first.path)
+        for file, label in files_of_part(name, part, options):
             writer.writerow([os.path.join(above, file), label if masks is None else os.path.join(above, label)])
     return content.getvalue().encode()
 
 
-def files_of_part(name: PartName, part: Examples, source: Source) -> Iterable[tuple[str, str]]:
+def files_of_part(name: PartName, part: Examples, options: Any) -> Iterable[tuple[str, str]]:
     """Yield the files of a split, each with its label, or the name of its mask."""
     if not part.places:
-        found = class_files(open_members(source.options.path, part.place))
+        found = class_files(open_members(options.path, part.place))
         members = [each.name for each in found.get(name, found["training"])]
         return zip(members, class_names([PurePath(each).name for each in members]), strict=True)
     files = [str(each) for each in part.places["file"]]
-    if masks := getattr(source.options, "masks", None):
-        by_image = images_with_masks(open_members(source.options.path, part.place), masks)[1]
+    if masks := getattr(options, "masks", None):
+        by_image = images_with_masks(open_members(options.path, part.place), masks)[1]
         return [(file, by_image[file][0]) for file in files]
     labels = part.targets.get(ONE_TARGET, [""] * len(files))
     return zip(files, map(str, labels[:]), strict=True)

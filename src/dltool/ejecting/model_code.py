@@ -1,7 +1,6 @@
 """The part of an ejected script that builds its model: the function `build_model`."""
 
-from collections.abc import Sequence
-from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import keras
@@ -9,28 +8,18 @@ import keras
 from dltool.config.keras.objects import PUBLISHED, KerasObject
 from dltool.config.last_layer import LAYERS
 from dltool.config.text.blocks import INPUT
+from dltool.ejecting import python_text
 from dltool.ejecting.column_functions import function
 from dltool.ejecting.ejected_run import Block, EjectedRun, identifier
-from dltool.ejecting.python_text import (
-    WIDTH,
-    Bracketed,
-    Code,
-    call,
-    flat,
-    keras_object,
-    laid_out,
-    mapping,
-    sequence,
-    text,
-    value,
-)
+from dltool.ejecting.python_text import INNER_WIDTH, Code, applied, call, keras_object, mapping, sequence, text, value
 from dltool.keras_names import arguments
 from dltool.model.apply import Applied, taken_by
 from dltool.model.columns import categories
 from dltool.model.keras_objects import keras_class
 from dltool.model.preprocessing import learns
 
-RESERVED = ("x", "layers", "keras", "np", "pd", "tf", "os", "features", "targets", "inputs", "start", "network")
+laid_out = partial(python_text.laid_out, width=INNER_WIDTH)
+RESERVED = "x layers keras np pd tf os features targets inputs start network train images pixels preprocessed backbone"
 SEED = "keras.utils.set_random_seed(SEED)  # decides the initial weights"
 
 
@@ -38,16 +27,6 @@ def model_blocks(ejected: EjectedRun) -> list[Block]:
     """Return the function `build_model`, and the model made by it."""
     lines = [] if ejected.start is None else function("start")
     return [ModelFunction(ejected).lines(), ["model = build_model()", *lines]]
-
-
-def applied(layer: Code, arguments: Bracketed, before: str) -> Block:
-    """Return the lines of `before` and a layer that is applied to its arguments: those of it in lines of their own if
-    it has some, and the others otherwise."""
-    whole = replace(arguments, head=f"{flat(layer)}(")
-    after = flat(whole).removeprefix(flat(layer))
-    if isinstance(layer, Bracketed) and layer.items and len(after) < WIDTH:
-        return laid_out(layer, before, after)
-    return laid_out(whole, before)
 
 
 class ModelFunction:
@@ -152,7 +131,7 @@ class ModelFunction:
     # --- the layers of the model ---
 
     def variable(self, name: str) -> str:
-        return identifier(name, (*RESERVED, *self.variables.values(), *self.layer_variables.values()))
+        return identifier(name, (*RESERVED.split(), *self.variables.values(), *self.layer_variables.values()))
 
     def layers(self) -> Block:
         """Return the lines of each layer, with those that bring outputs into the units of their targets."""
@@ -178,7 +157,10 @@ class ModelFunction:
                 self.layer_variables[name] = own = self.variable(f"{name}_layer")
                 lines, layer = laid_out(layer, f"{own} = "), own
         self.previous = self.variable(name) if name in self.referenced else "x"
-        lines += applied(layer, self.taken(row, sources, entry), f"{self.previous} = ")
+        # Merging layers take one list.
+        takes_each = len(taken_by(row.layer)) > 1 or len(sources) == 1
+        named = {argument: value(each) for argument, each in entry.call_arguments.items()}
+        lines += applied(layer, f"{self.previous} = ", *(sources if takes_each else [sequence(sources)]), **named)
         if name in self.referenced:
             self.variables[name] = self.previous
         return lines
@@ -189,12 +171,6 @@ class ModelFunction:
         is_end = is_end or (not self.config.model.outputs and row.path[2] == len(self.config.model.layers) - 1)
         is_mixed = self.config.training.precision.startswith("mixed_") and "dtype" in arguments("layer", entry.name)
         return {"dtype": entry.arguments.get("dtype", "float32")} if is_end and is_mixed else {}
-
-    def taken(self, row: Applied, sources: Sequence[str], entry: KerasObject) -> Bracketed:
-        """Return the arguments of the call of a layer: merging layers take one list."""
-        takes_each = len(taken_by(row.layer)) > 1 or len(sources) == 1
-        items: Sequence[Code] = sources if takes_each else [sequence(sources)]
-        return call("", *items, **{name: value(each) for name, each in entry.call_arguments.items()})
 
     def in_units(self, row: Applied) -> Block:
         """Return the line of a layer that undoes the scale of the targets."""
@@ -211,15 +187,15 @@ class ModelFunction:
         module, shape = keras_class(entry, row.path).__module__.rsplit(".", 1)[-1], row.layer.input_shape[1:]
         more: dict[str, Code] = {
             "include_top": "False",
-            "input_tensor": f"keras.applications.{module}.preprocess_input(images)",
+            "input_tensor": f"keras.applications.{module}.preprocess_input(pixels)",
             "input_shape": value(shape),
         }
         network = call(f"keras.applications.{entry.name}", **more, **{key: value(each) for key, each in given.items()})
         own: dict[str, Code] = {"name": text(str(name))} if name is not None and self.keeps_names else {}
         lines = [
-            *laid_out(call("keras.Input", value(shape)), "images = "),
+            *laid_out(call("keras.Input", value(shape)), "pixels = "),
             *laid_out(network, "network = "),
-            *laid_out(call("keras.Model", "images", "network.output", **own), "backbone = "),
+            *laid_out(call("keras.Model", "pixels", "network.output", **own), "backbone = "),
         ]
         return [*lines, *([] if is_trainable else ["backbone.trainable = False"])], "backbone"
 

@@ -8,6 +8,8 @@ from dltool.config.keras.objects import KerasObject
 from dltool.keras_names import arguments, find
 
 WIDTH = 88
+INNER_WIDTH = WIDTH - 4
+"""That of lines which become those of a function."""
 MODULES: Mapping[str, str] = {
     "layer": "layers",
     "optimizer": "keras.optimizers",
@@ -45,15 +47,25 @@ def flat(code: Code) -> str:
     return f"{code.head}{inside}{comma}{code.tail}"
 
 
-def laid_out(code: Code, before: str = "", after: str = "", indent: int = 0) -> list[str]:
+def laid_out(code: Code, before: str = "", after: str = "", indent: int = 0, width: int = WIDTH) -> list[str]:
     """Return the lines of `before`, the code and `after`: one, if it fits, else one for each item."""
     line = " " * indent + before + flat(code) + after
-    if isinstance(code, str) or len(line) <= WIDTH or not code.items:
+    if isinstance(code, str) or len(line) <= width or not code.items:
         return [line]
     lines = [" " * indent + before + code.head]
     for prefix, item in code.items:
-        lines += laid_out(item, prefix, ",", indent + 4)
+        lines += laid_out(item, prefix, ",", indent + 4, width)
     return [*lines, " " * indent + code.tail + after]
+
+
+def applied(layer: Code, before: str, *items: Code, **named: Code) -> list[str]:
+    """Return the lines of `before` and a layer that is applied to its arguments: those of it in lines of their own if
+    it has some, and the others otherwise."""
+    whole = call(flat(layer), *items, **named)
+    after = flat(whole).removeprefix(flat(layer))
+    if isinstance(layer, Bracketed) and layer.items and len(after) < WIDTH:
+        return laid_out(layer, before, after, width=INNER_WIDTH)
+    return laid_out(whole, before, width=INNER_WIDTH)
 
 
 def call(function: str, *positional: Code, **named: Code) -> Bracketed:

@@ -17,7 +17,7 @@ from dltool.data.facts import Facts
 from dltool.durable_files import read_file
 from dltool.ejecting.data_code import data_blocks
 from dltool.ejecting.decisions import left_out
-from dltool.ejecting.ejected_run import Block, EjectedRun, is_sorted
+from dltool.ejecting.ejected_run import Block, EjectedRun, is_reordered
 from dltool.ejecting.file_code import files_csv
 from dltool.ejecting.model_code import model_blocks
 from dltool.ejecting.python_text import WIDTH, flat, value
@@ -206,7 +206,7 @@ def split_file(ejected: EjectedRun) -> bytes:
         return content
     with np.load(io.BytesIO(content)) as file:
         arrays = {name: windowed.starts[file[name]] for name in file.files}
-    return archived(**arrays, **({"order": windowed.rows} if is_sorted(windowed) else {}))
+    return archived(**arrays, **({"order": windowed.rows} if is_reordered(windowed) else {}))
 
 
 def archived(*arrays: np.ndarray, **named: np.ndarray) -> bytes:

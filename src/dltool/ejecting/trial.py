@@ -10,15 +10,33 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import tensorflow as tf
+
+from dltool.config.keras.objects import keras_objects_in
 from dltool.durable_files import write_tree
+from dltool.ejecting.ejected_run import EjectedRun
 from dltool.errors import ExpectationMissed
 from dltool.text import counted
 
+EXACT = 1e-6
+"""The largest relative difference of a loss of a run that a script computes in the same order; none was measured."""
 ROUNDED = 2e-4
-"""The largest relative difference of a loss that rounding explains. Most runs have none, or 1e-7, as NumPy and
-TensorFlow divide differently; a network of 20 layers with batch normalization had 9e-5."""
+"""That of a run with numbers in a table, which NumPy scales, and TensorFlow in the run (1e-7 was measured); with
+penalties of weights, which a graph adds in another order (9e-5 in 20 layers); with XLA, or on a GPU."""
 REWRITTEN = 2e-2
 """That of a run whose steps were computed in cheaper ways (`training.rewrites`), or with mixed precision."""
+
+
+def limit_of(ejected: EjectedRun) -> float:
+    """Return the largest relative difference of a loss that is explained for this run."""
+    config, strategy = ejected.config, ejected.record.strategy
+    assert strategy is not None
+    if strategy.rewrites or config.training.precision.startswith("mixed_"):
+        return REWRITTEN
+    objects = [each for _, each in keras_objects_in(config.model.layers, ())]
+    is_penalized = any(name.endswith("regularizer") for each in objects for name in each.arguments)
+    is_rounded = ejected.facts.has_columns or is_penalized or strategy.jit_compile
+    return ROUNDED if is_rounded or tf.config.list_physical_devices("GPU") else EXACT
 
 
 @dataclass(frozen=True)

@@ -38,14 +38,15 @@ def joined(meeting: Met, config: Config, dataset: Dataset, pinned: dict[str, Any
 
 
 @contextlib.contextmanager
-def stopped_when_lost(meeting: Meeting, stops: StopRequests) -> Iterator[None]:
+def stopped_when_lost(meeting: Met, stops: StopRequests) -> Iterator[None]:
     """Let the trainings of the block, which have no sums, save their state and stop when another worker is lost. Raises
     WorkerLost then."""
-    meeting.abort_with(lambda reason: stops.received.append(LOST))
+    if meeting is not None:
+        meeting.abort_with(lambda reason: stops.received.append(LOST))
     try:
         yield
     except (StopNow, Interrupted, WorkerLost) as error:
         # A signal may have come to all workers.
-        if not meeting.reason or any(stops.received):
+        if meeting is None or not meeting.reason or any(stops.received):
             raise
         raise WorkerLost(meeting.reason, RESUME) from error

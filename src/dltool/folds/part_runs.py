@@ -5,14 +5,13 @@ import contextlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dltool.config.load import Document
 from dltool.config.schema import Config
 from dltool.data.dataset import Dataset, Read
 from dltool.data.shared import SharedSource
-from dltool.errors import DltoolError, MachineError
+from dltool.errors import DltoolError
 from dltool.experiment.joining import Met, stopped_when_lost
 from dltool.experiment.new_training import Terms, train_until_stopped
 from dltool.experiment.opening import Experiment
@@ -26,6 +25,8 @@ from dltool.runs.records import read_results
 if TYPE_CHECKING:
     from dltool.evaluation.findings import Assessment
     from dltool.report.sections import ReportSection
+
+PARTS_RECORD = "parts.json"
 
 
 class TrainedParts:
@@ -41,7 +42,7 @@ class TrainedParts:
         found = {
             part.path: {"words": part.words, "config": part.text} for part in part_configs(document, config, dataset)
         }
-        return {"parts.json": (encode_json(found, indent=1) + "\n").encode()}
+        return {PARTS_RECORD: (encode_json(found, indent=1) + "\n").encode()}
 
     def carry_out(
         self, run: Run, experiment: Experiment, stages: Stages, results: Mapping[str, Any]
@@ -65,18 +66,14 @@ class TrainedParts:
 
     @contextlib.contextmanager
     def shared(self, run: Run, stages: Stages) -> Iterator[None]:
-        with contextlib.ExitStack() as stack:
-            if self.meeting is not None:
-                self.meeting.of_chief(str(run.path.absolute()))
-                stack.enter_context(stopped_when_lost(self.meeting, stages.stops))
+        if self.meeting is not None:
+            self.meeting.folder_of_chief(run.path, PARTS_RECORD)
+        with stopped_when_lost(self.meeting, stages.stops):
             yield
 
     def follow(self, experiment: Experiment, stages: Stages) -> None:
         assert self.meeting is not None
-        run, cluster = Run(Path(self.meeting.of_chief()[0])), self.meeting.cluster
-        if not os.path.lexists(run.parts_record):
-            message = f"{cluster.name_of(cluster.rank)} does not see {run.path}"
-            raise MachineError(message, "workers share the folder of folds and seeds: --runs /shared/runs")
+        run = Run(self.meeting.folder_of_chief(None, PARTS_RECORD))
         with stopped_when_lost(self.meeting, stages.stops):
             self.train_own(run, experiment, stages)
             self.meeting.gather(None)

@@ -1,10 +1,12 @@
 """What results.json holds of folds and seeds, as typed values; see :mod:`dltool.runs.records`."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 from pydantic import Field
 
+from dltool.errors import RunError
 from dltool.runs.records import Count, Lenient, Number, Results, Words
 from dltool.text import number
 
@@ -77,6 +79,13 @@ class PartResults(Lenient):
             return {"seed": seeds}
         outer = {"seed": seeds} if seeds else {}
         return {**outer, **({"repeat": repeats} if self.repeats > 1 else {}), "fold": range(1, self.count + 1)}
+
+    def values(self) -> dict[str, list[Number | None]]:
+        """Return the values of all parts by metric, in the order of `levels`. Raises RunError: some are missing."""
+        found = {name: metric.each for name, metric in self.metrics.items()}
+        if ({len(each) for each in found.values()} or {0}) != {math.prod(map(len, self.levels.values()))}:
+            raise RunError(f"results.json is damaged: not all metrics have the values of {self.words}")
+        return found
 
     def spread_words(self, metric: MetricSpread) -> str:
         """Return "0.05 over 5 folds", and how far the seeds of folds spread."""

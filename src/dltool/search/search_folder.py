@@ -206,10 +206,11 @@ def search_summary(path: Path) -> RunSummary:
 def unfinished_search(runs: Path, name: str, files: dict[str, bytes], **fields: Any) -> SearchFolder | None:
     """Return the newest search of `name` if it has this config and these settings and is not finished, so that the same
     command carries on with it; None otherwise. A search whose config as written has failed begins anew."""
-    paths = sorted(path for path in (runs / name).glob(f"{KIND}-*") if (path / GROUP_RECORDS[KIND]).is_file())
+    paths = [path for path in (runs / name).glob(f"{KIND}-*") if (path / GROUP_RECORDS[KIND]).is_file()]
     if not paths:
         return None
-    folder = SearchFolder(paths[-1])
+    # From the ten thousandth on, numbers have more digits.
+    folder = SearchFolder(max(paths, key=lambda path: (len(path.name), path.name)))
     with suppress(RunError, OSError):
         record, first = folder.record().model_dump(), folder.run(0)
         has_failed = first is not None and first.read_json(first.record).get("status") == "failed"

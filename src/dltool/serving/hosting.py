@@ -106,14 +106,14 @@ async def follow(hosts: Sequence[Host], note: Callable[[str], None]) -> None:
     while True:
         await asyncio.sleep(LOOK_EVERY)
         for host in hosts:
-            try:
-                found = await asyncio.to_thread(host.newer)
-            except (DltoolError, Refused) as error:
-                # The same sentence every two seconds helps nobody.
-                if refused.get(host) != str(error):
-                    refused[host] = str(error)
-                    note(f"{host.model.run.path} stays: {error}")
-                continue
-            if found is not None:
+            looked = asyncio.ensure_future(asyncio.to_thread(host.newer))
+            await asyncio.wait([looked])
+            if (error := looked.exception()) is not None:
+                # Whatever it is, the next run may be better. The same sentence every two seconds helps nobody.
+                why = str(error) if isinstance(error, DltoolError | Refused) else f"{type(error).__name__}: {error}"
+                if refused.get(host) != why:
+                    refused[host] = why
+                    note(f"{host.model.run.path} stays: {why}")
+            elif (found := looked.result()) is not None:
                 host.model = found
                 note(f"{found.run.path} answers now, computed by {found.predictor.engine}")

@@ -8,11 +8,9 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, TypeAdapter
 
-from dltool.data.arrays.rows import Rows
 from dltool.serving.limits import Refused
-from dltool.serving.protocol_v2 import fitted
-from dltool.serving.row_schema import parsed
 from dltool.serving.served import Answer, Query, Served
+from dltool.serving.tensors import query_of, request_of
 
 
 class PredictRequest(BaseModel):
@@ -26,10 +24,7 @@ REQUEST = TypeAdapter(PredictRequest)
 
 def question(model: Served, body: bytes) -> tuple[bool, Query]:
     """Return whether the answer is by row, and the question of a request. Raises Refused."""
-    try:
-        request: PredictRequest = parsed(REQUEST, body)
-    except Refused as refused:
-        raise Refused(400, "; ".join(each["message"] for each in refused.problems or ()) or refused.reason) from None
+    request: PredictRequest = request_of(REQUEST, body)
     names = [each.name for each in model.predictor.inputs]
     if (request.instances is None) == (request.inputs is None):
         raise Refused(400, "the request has either instances, by row, or inputs, by column")
@@ -41,15 +36,8 @@ def question(model: Served, body: bytes) -> tuple[bool, Query]:
         columns = dict(request.inputs)
     else:
         columns = dict.fromkeys(names[:1], request.inputs)
-    if set(columns) != set(names):
-        raise Refused(400, f"the model takes {', '.join(names)}; given are {', '.join(columns) or 'none'}")
-    given: dict[str, Rows] = {
-        each.name: fitted(each, array_of(each.name, columns[each.name])) for each in model.predictor.inputs
-    }
-    rows = {len(values) for values in given.values()}
-    if len(rows) > 1 or 0 in rows:
-        raise Refused(400, "each row needs all inputs, and there must be one")
-    return request.instances is not None, Query(rows.pop(), inputs=given)
+    tensors = {name: array_of(name, values) for name, values in columns.items()}
+    return request.instances is not None, query_of(model, tensors)
 
 
 def columns_of(instances: list[Any], names: list[str]) -> dict[str, list[Any]]:

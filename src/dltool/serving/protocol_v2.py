@@ -6,40 +6,18 @@ which the JSON is followed by the bytes of tensors, little-endian; a string is i
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Sequence
+from typing import Annotated, Any
 
 import numpy as np
 from pydantic import BaseModel, Field, TypeAdapter
 
-from dltool.data.arrays.rows import Rows, coded
 from dltool.serving.limits import Refused
-from dltool.serving.row_schema import parsed
 from dltool.serving.served import Answer, Query, Served
-from dltool.text import quoted
-
-if TYPE_CHECKING:
-    from dltool.evaluation.model_interface import InputSchema
+from dltool.serving.tensors import DATATYPES, NAMES, STRING, query_of, request_of
 
 LENGTH = "inference-header-content-length"
 """The header with the bytes of JSON before the bytes of tensors."""
-DATATYPES: Mapping[str, str] = {
-    "BOOL": "bool",
-    "UINT8": "uint8",
-    "UINT16": "uint16",
-    "UINT32": "uint32",
-    "UINT64": "uint64",
-    "INT8": "int8",
-    "INT16": "int16",
-    "INT32": "int32",
-    "INT64": "int64",
-    "FP16": "float16",
-    "FP32": "float32",
-    "FP64": "float64",
-}
-STRING = "BYTES"
-NAMES = {dtype: name for name, dtype in DATATYPES.items()} | {"string": STRING}
-
 Size = Annotated[int, Field(ge=0, le=2**40)]
 
 
@@ -99,26 +77,16 @@ def question(model: Served, body: bytes, length: str | None) -> tuple[InferenceR
     end = len(body) if length is None else int(length) if re.fullmatch("[0-9]{1,18}", length) else -1
     if not 0 <= end <= len(body):
         raise Refused(400, f"{LENGTH} is {str(length)[:20]}, and the body has {len(body)} bytes")
-    try:
-        request: InferenceRequest = parsed(REQUEST, body[:end])
-    except Refused as refused:
-        details = "; ".join(f"{each['field']}: {each['message']}" for each in refused.problems or ())
-        raise Refused(400, details or refused.reason) from None
-    wanted = {each.name: each for each in model.predictor.inputs}
-    if unknown := [each.name for each in request.inputs if each.name not in wanted]:
-        raise Refused(400, f"the model has no input {unknown[0]}; it has {', '.join(wanted)}")
-    given: dict[str, Rows] = {}
+    request: InferenceRequest = request_of(REQUEST, body[:end])
+    given = {}
     for each in request.inputs:
+        if each.name in given:
+            raise Refused(400, f"the input {each.name} is there twice")
         raw, end = taken(body, end, each)
-        given[each.name] = fitted(wanted[each.name], values(each, raw))
+        given[each.name] = values(each, raw)
     if end != len(body):
         raise Refused(400, f"{len(body) - end} bytes of the body belong to no tensor")
-    if missing := [name for name in wanted if name not in given]:
-        raise Refused(400, f"the inputs {', '.join(missing)} are missing")
-    lengths = {len(rows) for rows in given.values()}
-    if len(lengths) > 1 or 0 in lengths:
-        raise Refused(400, f"the inputs have {', '.join(map(str, sorted(lengths)))} rows; each row needs all inputs")
-    return request, Query(lengths.pop(), inputs={name: given[name] for name in wanted})
+    return request, query_of(model, given)
 
 
 def taken(body: bytes, start: int, each: RequestTensor) -> tuple[bytes | None, int]:
@@ -196,32 +164,6 @@ def flattened(name: str, data: Any, most: int) -> list[Any]:
             break
         level = [value for each in level for value in each]
     raise Refused(400, f"{name}: the data are no tensor of {most} values")
-
-
-def fitted(schema: "InputSchema", found: np.ndarray) -> Rows:
-    """Return values as the rows of an input. Raises Refused: they have another shape, lose by its dtype, or are no
-    categories of a column that takes no others."""
-    name, shape, dtype = schema.name, schema.shape, schema.dtype
-    if found.shape[1:] == (1,) and shape == ():
-        found = found[:, 0]
-    if found.shape[1:] != shape:
-        raise Refused(400, f"{name} has the shape {list(found.shape)}; the model takes {[-1, *shape]}")
-    is_text = found.dtype == object
-    if is_text != (dtype == "string"):
-        raise Refused(
-            400,
-            f"{name} has the datatype {STRING if is_text else NAMES[str(found.dtype)]}; the model takes {NAMES[dtype]}",
-        )
-    if is_text:
-        rows = coded(found)
-        unseen = [text for text in rows.values if schema.are_all and text not in (schema.categories or ())]
-        if unseen and (unseen[0] or not schema.may_be_missing):
-            raise Refused(400, f"{name}: training has not seen {quoted(unseen[0])}")
-        return rows
-    converted = found.astype(dtype)
-    if dtype not in ("float32", "float64") and not np.array_equal(converted, found):
-        raise Refused(400, f"{name}: the model takes {dtype}, and some values are none")
-    return converted
 
 
 def response(model: Served, request: InferenceRequest, answer: Answer) -> tuple[bytes, int | None]:

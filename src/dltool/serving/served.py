@@ -37,17 +37,18 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Query:
     """`rows` examples: the `cells` of a table's rows, or texts, still to be read; or the `inputs` of the model. What is
-    read may have `warnings` already."""
+    read may have `warnings` already. `in_words`: the predictions are wanted besides the outputs."""
 
     rows: int
     cells: Sequence[Any] | None = None
     inputs: Mapping[str, Rows] | None = None
     warnings: tuple[str, ...] = ()
+    in_words: bool = True
 
 
 @dataclass(frozen=True)
 class Answer:
-    """The `outputs` of the model by name, (rows, …); the same in words, a mapping for each row; and warnings."""
+    """The `outputs` of the model by name, (rows, …); the same in words, a mapping for each row, if wanted; warnings."""
 
     outputs: Mapping[str, np.ndarray]
     predictions: Sequence[Mapping[str, Any]]
@@ -82,7 +83,7 @@ class Served:
     @cached_property
     def explainable(self) -> "BuiltModel":
         """The same model once more, for explanations: their proofs change its weights for a while."""
-        built = best_predictor(self.run, self.predictor.config, self.predictor.facts).built
+        built = best_predictor(self.run, self.predictor.config, self.predictor.facts, is_beside=True).built
         return replace(built, heads=heads_of(self.predictor.config))
 
     def question(self, rows: list[Any]) -> Query:
@@ -155,7 +156,8 @@ class Served:
             outputs = self.predictor(inputs)
         except (ConfigError, DataError) as error:
             raise Refused(422, f"the model does not take one of the values: {error}") from None
-        words = records(self.predictor.columns(outputs))
+        is_said = any(each.in_words for each in asked.values())
+        words = records(self.predictor.columns(outputs)) if is_said else []
         found: dict[int, Answer] = {}
         first = 0
         for number, question in asked.items():

@@ -11,15 +11,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
+from tensorflow.compiler.xla.tsl.protobuf.coordination_config_pb2 import CoordinatedJob
 from tensorflow.python.eager import context
 
-from dltool.config.cluster import Cluster
+from dltool.config.cluster import Cluster, host_and_port
 from dltool.config.cluster_checks import cluster_problems
 from dltool.config.schema import Config
 from dltool.data.dataset import Dataset
 from dltool.errors import ConfigError, DataError, DltoolError, MachineError, WorkerLost
 from dltool.machine import describe_machine, usable_memory
-from dltool.meeting import RESUME, Meeting
+from dltool.meeting import RESUME, Meeting, listener
 from dltool.runs.recorded import MAY_CHANGE, differences, recorded_contents, values
 
 LOST = (
@@ -29,6 +30,8 @@ LOST = (
 """TensorFlow's errors when another worker is gone."""
 MILLISECONDS = 10_000
 """In which a silent worker has to answer."""
+SECONDS_TO_CONNECT = 120
+"""In which TensorFlow connects all workers, who have just met. Until then, it lets no other thread run."""
 SECONDS_TO_HEAR = 2.0
 """For the reason to arrive after TensorFlow's error."""
 OWN_VARIABLES = ("CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS")
@@ -95,7 +98,9 @@ def connected(meeting: Meeting, facts: Mapping[str, Any], gpus: Sequence[str]) -
     if len(gpus) > 1:
         hint = "one process for each GPU: --workers gpus on one machine, or CUDA_VISIBLE_DEVICES for each worker"
         raise MachineError(f"{cluster.name_of(cluster.rank)} sees {len(gpus)} GPUs", hint)
-    memory = agreed(meeting, facts)
+    # TensorFlow would stop this worker alone, in its own words.
+    listener(*host_and_port(cluster.addresses[cluster.rank])).close()
+    team = Team(meeting, None, agreed(meeting, facts))
     implementation = tf.distribute.experimental.CommunicationImplementation
     options = tf.distribute.experimental.CommunicationOptions(
         implementation=implementation.AUTO if gpus else implementation.RING
@@ -104,14 +109,24 @@ def connected(meeting: Meeting, facts: Mapping[str, Any], gpus: Sequence[str]) -
     resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
         workers, task_type="worker", task_id=cluster.rank, rpc_layer="grpc"
     )
-    strategy = tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver, communication_options=options)
+    context.context().configure_coordination_service(
+        "standalone",
+        "/job:worker/replica:0/task:0",
+        cluster_register_timeout_in_ms=SECONDS_TO_CONNECT * 1000,
+        coordinated_jobs=[CoordinatedJob(name="worker", num_tasks=cluster.size)],
+    )
+    try:
+        team.strategy = tf.distribute.MultiWorkerMirroredStrategy(resolver, communication_options=options)
+    except tf.errors.OpError as error:
+        lost = team.loss_of(error, "when TensorFlow connected the workers")
+        raise lost or MachineError(f"TensorFlow cannot connect the workers: {error.message}") from error
     if threading.current_thread() is threading.main_thread():
         # TensorFlow has taken this signal for itself.
         signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))
     # What waits for a lost worker ends at once, and not when TensorFlow notices.
     meeting.abort_with(lambda reason: context.context().abort_collective_ops(tf.errors.UNAVAILABLE, reason))
     meeting.answers = answers
-    return Team(meeting, strategy, memory)
+    return team
 
 
 def agreed(meeting: Meeting, facts: Mapping[str, Any]) -> int:

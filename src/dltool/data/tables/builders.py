@@ -79,7 +79,7 @@ class Builder(ABC):
         return (None, None) if self.ends is None else (self.shown(self.ends[0]), self.shown(self.ends[1]))
 
     def shown(self, value: Any) -> str:
-        raise NotImplementedError
+        return str(value)
 
     @property
     def present(self) -> int:
