@@ -6,7 +6,6 @@ writes `FOLDER/RANK.json`: of each case its history, digests of what all workers
 one. The chief also writes the weights."""
 
 import json
-import socket
 import sys
 from pathlib import Path
 from typing import Any
@@ -143,8 +142,8 @@ def main(folder: Path, addresses: str, rank: int) -> None:
 
     from dltool.training import team
 
-    # A process joins once; then TensorFlow has its port.
-    team.listener = lambda *_: socket.socket()
+    # A process joins once, and then its port is in use.
+    team.listener = once(team.listener)
     tf.distribute.MultiWorkerMirroredStrategy = once(tf.distribute.MultiWorkerMirroredStrategy)
     sizes = counted_sums()
     cluster = cluster_of(addresses, rank, {})
@@ -188,12 +187,12 @@ def counted_sums() -> list[int]:
 def once(make: Any) -> Any:
     made: list[Any] = []
 
-    def strategy(*arguments: Any, **options: Any) -> Any:
+    def first(*arguments: Any, **named: Any) -> Any:
         if not made:
-            made.append(make(*arguments, **options))
+            made.append(make(*arguments, **named))
         return made[0]
 
-    return strategy
+    return first
 
 
 if __name__ == "__main__":
