@@ -49,7 +49,7 @@ def file_blocks(ejected: EjectedRun) -> tuple[list[Block], Block, dict[str, str]
     reader += [function("multi_hot")] * any(each.kind == "multi_label" for each in ejected.facts.targets.values())
     if not isinstance(options, TextSource):
         endings = {splitext(name)[1].lower() for part in ejected.parts.values() for name in part.places["file"]}
-        blocks, made = media_blocks(options, endings), "image" if isinstance(options, ImagesSource) else "clip"
+        blocks, made = media_blocks(options, endings), "pixels" if isinstance(options, ImagesSource) else "clip"
         lines = [f'features = np.stack([{made}(read(name)) for name in files["file"]])']
         if getattr(options, "masks", None) is not None:
             blocks += mask_blocks(ejected, options)
@@ -98,7 +98,7 @@ def media_blocks(options: Any, endings: Iterable[str]) -> list[Block]:
         flags.add("deep")
         numbers.append(f"BRIGHTEST = {2**options.bits - 1}  # in grey images of more than 8 bits")
     fitted = [] if options.resize == "stretch" else [function("fitted", flags)]
-    return [numbers, *fitted, function("image", flags)]
+    return [numbers, *fitted, function("pixels", flags)]
 
 
 def mask_blocks(ejected: EjectedRun, options: ImagesSource) -> list[Block]:
