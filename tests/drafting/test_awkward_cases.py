@@ -20,7 +20,7 @@ from dltool.data.arrays.rows import Coded
 from dltool.data.dataset import Dataset, load_data
 
 ROWS = [pytest.param(group, case, id=f"{case.file}: {case.write}") for group in GROUPS for case in group.cases]
-OF_MODELS = {*"embedding parts max_tokens length preset output_mode ngrams standardize positive pieces".split()}
+OF_MODELS = {*["embedding", "parts", "max_tokens", "length", "preset", "output_mode", "ngrams", "standardize", "positive", "pieces"]}
 """Options that say what a model gets, not how a file is read."""
 OF_NEW_DATA = {"unknown"}
 REST = "model: {layers: [{Dense: $classes}]}\ntraining: {loss: mean_squared_error, optimizer: Adam, epochs: 1}\n"
