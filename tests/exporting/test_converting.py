@@ -1,5 +1,6 @@
 """What exports are made of: names, preprocessing and operations in ONNX, each against another computation."""
 
+import json
 from types import SimpleNamespace
 from typing import Any
 
