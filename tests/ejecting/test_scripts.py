@@ -97,9 +97,13 @@ def test_names_of_a_run_cannot_end_the_docstring(runs, tmp_path):
 
 def test_names_of_files_stand_in_a_table_alone(runs, scripts):
     rows = [*csv.DictReader(io.StringIO(files_csv(runs["pictures"]).decode(), newline=""))]
-    assert {f"a/{name}.png" for name in NAMES} < {row["file"] for row in rows if row["label"] == "a"}
+    assert {f"a/{name}.jpg" for name in NAMES} < {row["file"] for row in rows if row["label"] == "a"}
     assert [row["file"] for row in rows][-1] == "../test/c/29.jpg"
     assert not any(name in scripts["pictures"] for name in ("evil", "a, 'b'", "slash"))
+
+
+def test_images_are_decoded_by_their_contents_and_not_by_their_names(scripts):
+    assert all(line in scripts["pictures"] for line in ("picture.draft(", "BRIGHTEST =", "Image.alpha_composite("))
 
 
 def test_windows_begin_where_rows_of_one_series_follow_each_other(runs):
