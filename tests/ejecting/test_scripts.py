@@ -258,3 +258,17 @@ def test_own_code_goes_with_the_script(tmp_path, monkeypatch, dltool):
     assert ejected.code == 0, ejected.stderr
     assert (tmp_path / "script/own.py").read_text() == OWN
     assert "from own import Doubled" in (tmp_path / "script/train.py").read_text()
+
+
+@pytest.mark.slow
+def test_data_that_has_moved_is_found_at_its_new_place(tmp_path, monkeypatch, dltool):
+    monkeypatch.chdir(tmp_path)
+    write_data(tmp_path)
+    (tmp_path / "config.yaml").write_text(CASES["typed"], encoding="utf-8")
+    assert dltool("train", "config.yaml").code == 0
+    (tmp_path / "table.parquet").rename(tmp_path / "moved.parquet")
+    hint = "--set data.source.parquet.path="
+    assert hint in dltool("eject", "runs/typed", "--out", "script").stderr
+    ejected = dltool("eject", "runs/typed", "--out", "script", *f"{hint}moved.parquet".split())
+    assert ejected.code == 0, ejected.stderr
+    assert str(tmp_path / "moved.parquet") in (tmp_path / "script/train.py").read_text()
