@@ -82,6 +82,17 @@ model: {layers: [Dense: {units: 8, activation: relu}, Dense: 1]}
 training: {optimizer: {Adam: {learning_rate: 0.01}}, loss: mse, metrics: [mae], epochs: 2}
 """
 
+BOOLEAN = """\
+name: boolean
+data:
+  source: {parquet: table.parquet}
+  target: ok
+  inputs: {a: number, b: {number: {scale: log, pieces: 4, indicator: true}}, c: category, city: category}
+  split: {validation: 0.2, test: 0.2}
+model: {layers: [Dense: {units: 8, activation: relu}, Dense: {units: 1, activation: sigmoid}]}
+training: {optimizer: adam, loss: binary_crossentropy, metrics: [accuracy], epochs: 2}
+"""
+
 LABELS = """\
 name: labels
 data:
@@ -272,6 +283,7 @@ CASES = {
     "digits": DIGITS,
     "table": TABLE,
     "typed": TYPED,
+    "boolean": BOOLEAN,
     "labels": LABELS,
     "halves": HALVES,
     "texts": TEXTS,

@@ -20,6 +20,9 @@ from dltool.text import did_you_mean, listed, near, quoted
 if TYPE_CHECKING:
     from dltool.data.tables.shards import ShardedTable
 
+FILE_ROW = "file row"
+"""The place of an example in its file, if it is another than its "row": that among all examples in memory."""
+
 
 @dataclass(frozen=True)
 class Examples:
