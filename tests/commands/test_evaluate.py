@@ -308,7 +308,7 @@ def test_rows_that_are_left_out_move_no_other_row_of_the_test(finished, dltool, 
     table.to_csv(tmp_path / "own.csv", index=False)
     data = "source: {csv: own.csv}\n  target: {label: {category: {missing: drop}}}"
     run = finished(TINY.replace("source: iris", data).replace("  preprocessing: [Normalization]\n", ""))
-    stored = pd.read_csv(run / "evaluation/test/predictions.csv", index_col="row")
+    stored = pd.read_csv(run / "evaluation/test/predictions.csv", index_col="file row")
     assert stored.target.tolist() == table.label[stored.index - 1].tolist()
     dltool("predict", run, tmp_path / "own.csv", "--out", tmp_path / "all.csv")
     expected = pd.read_csv(tmp_path / "all.csv", index_col="row").loc[stored.index]

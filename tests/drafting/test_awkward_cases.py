@@ -21,7 +21,6 @@ from dltool.data.dataset import Dataset, load_data
 
 ROWS = [pytest.param(group, case, id=f"{case.file}: {case.write}") for group in GROUPS for case in group.cases]
 OF_MODELS = {"embedding", "parts", "max_tokens", "length", "output_mode", "ngrams", "standardize", "positive", "pieces"}
-OF_PRESETS = {"preset"}
 """Options that say what a model gets, not how a file is read."""
 OF_NEW_DATA = {"unknown"}
 REST = "model: {layers: [{Dense: $classes}]}\ntraining: {loss: mean_squared_error, optimizer: Adam, epochs: 1}\n"
@@ -113,7 +112,7 @@ def test_the_page_has_every_option_of_reading() -> None:
     sections += [*COLUMN_TYPES.values(), *TARGET_TYPES.values()]
     keys = {key for section in sections for key in section.model_fields}
     positional = {"separator", "classes", "path"}
-    assert keys - OF_MODELS - OF_PRESETS - OF_NEW_DATA - positional <= written
+    assert keys - OF_MODELS - {"preset"} - OF_NEW_DATA - positional <= written
 
 
 def test_what_is_written_is_yaml() -> None:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from dltool.data.tables.shards import ShardedTable
 
 NO_ROWS = np.empty(0, int)
+FILE_ROW = "file row"
+"""The place of an example in its file, if it is another than its "row": that among all examples in memory."""
 
 
 @dataclass(frozen=True)

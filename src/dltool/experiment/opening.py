@@ -84,9 +84,10 @@ def recorded_data(
     return config, dataset
 
 
-def recorded_kind(run: Run) -> tuple[Config, Facts]:
-    """Return the config and the facts of a run's data without reading the data."""
-    config = recorded_config(run)
+def recorded_kind(run: Run, settings: Sequence[str] = ()) -> tuple[Config, Facts]:
+    """Return the config and the facts of a run's data without reading the data. For `settings` see
+    :func:`dltool.runs.recorded.recorded_config`."""
+    config = recorded_config(run, settings=settings)
     return config, recorded_facts(read_record(run).data, config.data, str(run.record))
 
 
