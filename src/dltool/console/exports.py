@@ -21,8 +21,8 @@ def show_forecast(outcome: "ExportForecast", console: StreamConsole) -> None:
         console.print(Text(f"{each.format:<12} ") + verdict + data_text(each.description))
         if not each.why and each.missing_packages:
             console.print(Text(" " * 18) + data_text(install_extra(each.format)))
-    possible = next(each.format for each in outcome.forecasts if not each.why)
-    console.next_step(f"dltool export {shlex.quote(str(outcome.run))} {possible}")
+    for possible in [each.format for each in outcome.forecasts if not each.why][:1]:
+        console.next_step(f"dltool export {shlex.quote(str(outcome.run))} {possible}")
 
 
 def show_exports(outcome: "ExportOutcome", console: StreamConsole) -> None:

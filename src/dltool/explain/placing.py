@@ -8,6 +8,7 @@ from dltool.explain.asking import kind_of_array, kind_of_input, places_shape
 from dltool.explain.explained import Question
 from dltool.explain.proofs import Places
 from dltool.explain.scores import Arrays, Scores
+from dltool.report.examples import padding_of
 
 MOST_TRAINING_ROWS = 1_000
 TRAINING = "the mean number and the most common value of each column in the training rows"
@@ -29,9 +30,11 @@ def places_of(question: Question, noun: str = "places") -> Places:
         shapes |= {name: places_shape(shapes[name]) for name, kind in kinds.items() if kind == "maps"}
     typical = uninformed(question, scores, inputs) if "tabular" in kinds.values() else {}
 
+    padding = {name: padding_of(question.built, name) for name in shapes}
+
     def blank(given: Arrays, entrances: Arrays) -> Arrays:
         nothing = {
-            name: np.repeat(typical[name], len(each), axis=0) if kinds[name] == "tabular" else np.zeros_like(each)
+            name: np.repeat(typical[name], len(each), axis=0) if kinds[name] == "tabular" else np.full_like(each, padding[name])
             for name, each in given.items()
         }
         found = dict(scores.entrances(nothing))
@@ -42,7 +45,7 @@ def places_of(question: Question, noun: str = "places") -> Places:
         return found
 
     valid = [
-        inputs[name] != 0 if kinds[name] == "tokens" else np.ones((len(question.examples), math.prod(shape)), bool)
+        inputs[name] != padding[name] if kinds[name] == "tokens" else np.ones((len(question.examples), math.prod(shape)), bool)
         for name, shape in shapes.items()
     ]
     return Places(scores, inputs, scores.labels(inputs), np.concatenate(valid, axis=1), shapes, noun, blank)
