@@ -141,3 +141,28 @@ def test_other_inputs_than_tokens_are_refused_in_words(make_config, make_facts, 
     ):
         with pytest.raises(ConfigError, match=words):
             make_tokenizer({**files, **changed}, ())
+
+
+@pytest.mark.slow
+def test_each_token_is_explained_by_what_the_network_embeds_it_as(preset, make_config, make_facts) -> None:
+    import keras
+    from tests.explain.test_explanations import scores_of
+
+    from dltool.report.examples import padding_of, tokens, vocabulary_of
+
+    built = built_from(preset, make_config, make_facts)
+    prepared = np.array(built.preprocessors["input"](keras.ops.convert_to_tensor(np.array(TEXTS, object), "string")))
+    padding, known = padding_of(built, "input"), vocabulary_of(built, "input")
+    assert known is not None
+    assert known[padding] in ("[PAD]", "<pad>")
+    assert len(list(tokens(prepared[3], known, padding))) == (prepared[3] != padding).sum() < LENGTH
+
+    layers = [built.core.layers[1], keras.layers.GlobalAveragePooling1D(), keras.layers.Dense(2, "softmax")]
+    scores = scores_of(layers, (LENGTH,), ("a", "b"), "int32")
+    given, expected = {"input": prepared}, np.asarray(scores.core(prepared, training=False))
+    entrances, labels = scores.entrances(given), scores.labels(given)
+    assert [each.shape for each in entrances.values()] == [(len(TEXTS), LENGTH, 8)]
+    np.testing.assert_allclose(scores.sureness(given, entrances, labels), expected.max(1), atol=1e-6)
+    ((name, gradients),) = scores.gradients(given, entrances, labels).items()
+    assert scores.input_of == {name: "input"}
+    assert (np.abs(gradients).max(axis=2) > 0).tolist() == (prepared != padding).tolist()

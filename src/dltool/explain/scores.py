@@ -47,7 +47,8 @@ class Scores:
         self.indexed: dict[Call, str] = {}
         self.input_of: dict[str, str] = {}
         if at is not None:
-            self.indexed, self.input_of = {(0, id(at)): at.operation.name}, {at.operation.name: next(iter(self.symbols))}
+            self.indexed[0, id(at)] = at.operation.name
+            self.input_of[at.operation.name] = next(iter(self.symbols))
         for name, symbol in self.symbols.items() if at is None else ():
             by_index = indexing(self.core, symbol)
             if by_index:
@@ -232,13 +233,16 @@ def is_of_texts(operation: Any) -> bool:
 
 
 def indexing(core: keras.Model, symbol: Any, inside: int = 0) -> dict[Call, str]:
-    """Return the calls that turn an input of indices into vectors, and their layers; also inside a network for texts."""
+    """Return the calls that turn an input of indices into vectors, and their layers, also inside networks for texts."""
     found = {}
     for node in nodes_of(core) if symbol.dtype.startswith("int") else ():
         if [id(each) for each in node.input_tensors] != [id(symbol)]:
             continue
         if is_of_texts(node.operation):
             found |= indexing(node.operation, node.operation.inputs[0], id(node))
+        elif type(node.operation).__name__ == "ConvertToTensor":
+            # KerasHub's networks begin with it.
+            found |= indexing(core, node.outputs[0], inside)
         elif type(node.operation).__name__ in INDEXING:
             found[inside, id(node)] = node.operation.name
     return found
