@@ -1,15 +1,20 @@
 """How far an export may be from the model, and what its signature says of arrays."""
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
+from dltool.commands.export import ExportForecast
+from dltool.console.consoles import stdout_console
+from dltool.console.exports import show_forecast
 from dltool.data.facts import InputFacts
 from dltool.exporting.checking import CheckRows, compared
 from dltool.exporting.export_folder import triton_files
 from dltool.exporting.export_options import EXACT, ExportLimits
+from dltool.exporting.foreseen import PACKAGES, Forecast
 from dltool.exporting.signature import training_ranges
 
 
@@ -66,3 +71,9 @@ def test_triton_reads_its_configuration_with_any_names_and_types() -> None:
     read = text_format.Parse(written["triton/small/config.pbtxt"].decode(), model_config_pb2.ModelConfig())
     assert [(each.name, list(each.dims)) for each in read.input] == [(number["name"], [1]), ("text", [-1, 4])]
     assert read.output[0].data_type == model_config_pb2.TYPE_FP64
+
+
+def test_a_run_that_no_format_fits_has_no_next_step(capsys) -> None:
+    forecasts = tuple(Forecast(form, why="it has no form") for form in PACKAGES)
+    show_forecast(ExportForecast(Path("runs/a/0001"), forecasts), stdout_console())
+    assert capsys.readouterr().out.splitlines() == [f"{form:<12} no   it has no form" for form in PACKAGES]

@@ -76,8 +76,9 @@ def layers_of() -> dict[str, list[list[Any]]]:
 
 
 def own_names(kind: str) -> list[str]:
-    """Return the names of a kind without aliases."""
-    return [name for name in keras_names.names(kind) if keras_names.find_known(kind, name).means == name]
+    """Return Keras's own names of a kind, without aliases."""
+    names = [name for name in keras_names.names(kind) if name not in keras_names.OWN.get(kind, {})]
+    return [name for name in names if keras_names.find_known(kind, name).means == name]
 
 
 def rows(shape: tuple[int, ...], dtype: str) -> np.ndarray:

@@ -432,7 +432,8 @@ def test_an_operation_that_litert_lacks_is_named_if_it_is_not_foreseen(dltool, t
     (tmp_path / "cubes.yaml").write_text(text, "utf-8")
     assert dltool("train", tmp_path / "cubes.yaml", "--runs", tmp_path / "runs", "--quiet").code == 0
     refused = dltool("export", tmp_path / "runs/example/0001", "litert")
-    assert (refused.code, "LiteRT has no MaxPool3D" in refused.stderr) == (2, True)
+    assert refused.code == 2
+    assert "LiteRT has no MaxPooling3D" in " ".join(refused.stderr.split())
     monkeypatch.setattr(foreseen, "REFUSED", {**foreseen.REFUSED, "litert": ()})
     outcome = dltool("export", tmp_path / "runs/example/0001", "litert")
     assert outcome.code == 7

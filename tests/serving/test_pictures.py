@@ -20,7 +20,19 @@ def test_nested_lists_are_rows(pictures: Client) -> None:
 
 
 @pytest.mark.parametrize(
-    "row", [[[0] * 7] * 8, [[300] * 8] * 8, [["a"] * 8] * 8, [[True] * 8] * 8, [[None] * 8] * 8, 3, "x", {}, []]
+    "row",
+    [
+        [[0] * 7] * 8,
+        [[300] * 8] * 8,
+        [["a"] * 8] * 8,
+        [[True] * 8] * 8,
+        [[None] * 8] * 8,
+        [[1e39] * 8] * 8,
+        3,
+        "x",
+        {},
+        [],
+    ],
 )
 def test_rows_of_another_kind_are_refused(pictures: Client, row) -> None:
     answer = pictures.rows(row)

@@ -94,11 +94,15 @@ def test_json_and_binary_tensors_give_what_rows_give(table: Client) -> None:
         {"parameters": {"binary_data_size": -1}},
         {"name": "place", "datatype": "BYTES", "data": ["north", "moon"]},
         {"name": "place", "datatype": "BYTES", "data": ["north", ""]},
+        {"data": [None, 1.0]},
+        {"data": [1e300, 1.0]},
+        {"datatype": "FP64", "data": [1e39, 1.0]},
+        {"name": "seen", "datatype": "INT64", "data": [-(2**63), 0]},
     ],
 )
 def test_a_tensor_that_does_not_fit_is_refused_with_400(table: Client, change: dict[str, Any]) -> None:
-    inputs = tensors()
-    inputs[4] |= change
+    inputs = [each for each in tensors() if each["name"] != change.get("name", "size")]
+    inputs.append({**tensors()[4], **change})
 
     answer = table("POST", INFER, json={"inputs": inputs})
 

@@ -180,6 +180,18 @@ def test_a_value_that_fails_in_the_model_fails_its_own_request_alone(table_run: 
     assert "vocabulary" in second.reason
 
 
+@pytest.mark.parametrize(
+    "change", [{"seen": None}, {"place": None}, {"size": None}, {"size": 1e300}, {"age": -1e39}, {"colour": True}]
+)
+def test_what_a_cell_must_not_be_is_named_by_row_and_field(
+    table: Client, problems: Problems, change: dict[str, object]
+) -> None:
+    answer = table.rows(ROW, {**ROW, **change})
+
+    assert answer.status_code == 422
+    assert problems(answer) == {(1, next(iter(change)))}
+
+
 def test_words_are_made_for_rows_and_not_for_tensors(table: Client) -> None:
     host = table.service.hosts["flowers"]
     (silent,) = host.model.answers([Query(1, inputs=inputs_of(host), in_words=False)])

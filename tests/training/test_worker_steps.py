@@ -1,6 +1,7 @@
 """Several workers train one model: the same bits on all, and those of a process alone but for rounding."""
 
 import json
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -15,12 +16,13 @@ from tests.training.conftest import Recorder
 
 from dltool.config.cluster import Cluster
 from dltool.console.local_workers import free_ports
+from dltool.errors import MachineError
 from dltool.meeting import Meeting
 from dltool.model.build import build_model
 from dltool.training.fit import fit
 from dltool.training.loop import Pace
 from dltool.training.state import TrainingState
-from dltool.training.team import Team, verdict
+from dltool.training.team import Team, connected, verdict
 from dltool.training.worker_fit import prepare_worker_fit
 from dltool.training.worker_state import mixed_seed, packed, state_of_worker, unpacked
 from dltool.training.worker_steps import WorkerOrder
@@ -93,6 +95,15 @@ def test_a_worker_that_differs_is_named_with_the_difference(kind: str, changed: 
     assert verdict(cluster, [(FACTS, 9), (FACTS, 7), (FACTS, 8)]) == {"kind": "", "problems": "", "memory": 7}
     found = verdict(cluster, [(FACTS, 9), (FACTS, 7), ({**FACTS, kind: changed}, 8)])
     assert found == {"kind": kind, "problems": f"worker 2 of 3 {words}", "memory": 7}
+
+
+def test_a_port_in_use_is_named_before_tensorflow_connects():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        meeting = Meeting(Cluster((address, "127.0.0.1:1"), 0), {})
+        with pytest.raises(MachineError, match="of this machine cannot be used: address already in use"):
+            connected(meeting, {}, [])
+        meeting.is_over = True
 
 
 class Alone(Team):

@@ -140,7 +140,10 @@ def trained(meeting: Any, name: str, pace: int, start: Any = None) -> tuple[dict
 def main(folder: Path, addresses: str, rank: int) -> None:
     import tensorflow as tf
 
-    # A process joins once.
+    from dltool.training import team
+
+    # A process joins once, and then its port is in use.
+    team.listener = once(team.listener)
     tf.distribute.MultiWorkerMirroredStrategy = once(tf.distribute.MultiWorkerMirroredStrategy)
     sizes = counted_sums()
     cluster = cluster_of(addresses, rank, {})
@@ -184,12 +187,12 @@ def counted_sums() -> list[int]:
 def once(make: Any) -> Any:
     made: list[Any] = []
 
-    def strategy(**options: Any) -> Any:
+    def first(*arguments: Any, **named: Any) -> Any:
         if not made:
-            made.append(make(**options))
+            made.append(make(*arguments, **named))
         return made[0]
 
-    return strategy
+    return first
 
 
 if __name__ == "__main__":

@@ -63,9 +63,8 @@ def reproduce(
     """Train the completed run at `path` again, below `into` or in a temporary folder, and compare.
     `settings` are `--set` arguments with locations of the data. In a `cluster`, only the chief needs the run.
 
-    Raises ConfigError: `into` cannot hold runs, or the run had another number of workers; MachineError: it is not
-    writable; DataError: the data has changed; RunError: the run is not complete, or damaged; DltoolError: training
-    fails."""
+    Raises ConfigError: `into` cannot hold runs, or the run had other workers; MachineError: it is not writable;
+    DataError: the data has changed; RunError: the run is not complete, or damaged; DltoolError: training fails."""
     with stop_requests() as stops:
         if cluster is None:
             return reproduced(path, into, settings, progress, stops, None)

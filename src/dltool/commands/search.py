@@ -56,7 +56,7 @@ def search(
         return continue_search(new_search(document, runs, workers, storage, keep_all, read), watch, read)
     with meeting_of(cluster) as meeting:
         chief = new_search(document, runs, workers, storage, keep_all, read) if cluster.is_chief else None
-        folder = SearchFolder(meeting.folder_of_chief(chief and chief.path, "search.json"))
+        folder = SearchFolder(meeting.folder_of_chief(None if chief is None else chief.path, "search.json"))
         if chief is None:
             meeting.wait_for_end()
     return continue_search(folder, watch, read)

@@ -19,7 +19,7 @@ from dltool.imports import begin_own_process
 if TYPE_CHECKING:
     from dltool.serving.server import Setup
 
-MEGABYTE = 2**20
+MEGABYTE = 10**6
 
 
 def serve(

@@ -17,12 +17,7 @@ from dltool.errors import ConfigError, DltoolError
 from dltool.experiment.new_training import Terms
 from dltool.experiment.opening import Experiment, new_experiment, recorded_data, recorded_strategy
 from dltool.experiment.parts import Parts, PartsOf
-from dltool.experiment.resuming import (
-    finish_new_config,
-    recorded_experiment,
-    repeated_experiment,
-    with_epochs,
-)
+from dltool.experiment.resuming import finish_new_config, recorded_experiment, repeated_experiment, with_epochs
 from dltool.experiment.signals import StopNow
 from dltool.experiment.silent import Silent
 from dltool.experiment.stages import Stages
@@ -107,10 +102,8 @@ def follow_recorded_run(
             config, dataset = recorded_data(run, may_differ, settings, None if parts is None else parts.read)
             config = config if epochs is None else with_epochs(config, epochs, 0)
         with stages.building():
-            if is_again:
-                experiment = repeated_experiment(run, config, dataset, terms.meeting)
-            else:
-                experiment = recorded_experiment(run, config, dataset, False, terms)
+            again = repeated_experiment(run, config, dataset, terms.meeting) if is_again else None
+            experiment = again or recorded_experiment(run, config, dataset, False, terms)
             work = parts or prepared_steps(experiment, recorded_strategy(run))
         return followed(experiment, work, stages, terms.meeting)
 

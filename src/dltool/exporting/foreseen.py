@@ -36,14 +36,7 @@ LOOKUP = (("IntegerLookup",), "tf2onnx cannot convert {}")
 LOOPED = "OpenVINO cannot convert {} layers, which are loops in ONNX"
 LOOPS = ("GRU", "SimpleRNN", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D", "GRUCell", "SimpleRNNCell", "StackedRNNCells")
 """Layers that are loops in ONNX. LSTM, and RNN with LSTMCell, are so behind a mask alone."""
-POOLS = (
-    "AveragePooling3D",
-    "AvgPool3D",
-    "MaxPooling3D",
-    "MaxPool3D",
-    "AdaptiveAveragePooling3D",
-    "AdaptiveMaxPooling3D",
-)
+POOLS = ("AveragePooling3D", "MaxPooling3D", "AdaptiveAveragePooling3D", "AdaptiveMaxPooling3D")
 REFUSED: Mapping[str, tuple[tuple[Sequence[str], str], ...]] = {
     "onnx": (STRINGS, LOOKUP),
     "litert": (

@@ -17,7 +17,7 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Message, Receive, Send], Awaitable[None]]
 
 
-READ_BEYOND = 64 * 2**20
+READ_BEYOND = 64 * 10**6
 """Bytes."""
 
 
@@ -26,7 +26,7 @@ class Limits:
     """The most `body` bytes and `rows` of a request, `waiting` requests, `seconds` for a request to arrive and as many
     for its answer, and rows of one `batch`."""
 
-    body: int = 16 * 2**20
+    body: int = 16 * 10**6
     rows: int = 10_000
     waiting: int = 256
     seconds: float = 30.0

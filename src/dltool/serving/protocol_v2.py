@@ -145,7 +145,8 @@ def listed_values(each: RequestTensor, count: int) -> np.ndarray:
     kinds = (bool,) if each.datatype == "BOOL" else (int, float) if is_float else (int,)
     fits = all(type(value) in kinds or (value is None and is_float) for value in flat)
     try:
-        found = np.array([math.nan if value is None else value for value in flat], dtype=DATATYPES[each.datatype])
+        with np.errstate(over="ignore"):
+            found = np.array([math.nan if value is None else value for value in flat], dtype=DATATYPES[each.datatype])
     except (OverflowError, TypeError, ValueError):
         fits = False
     if not fits:

@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, NotRequired
 
+import numpy as np
 from pydantic import (
     AfterValidator,
     ConfigDict,
@@ -89,7 +90,8 @@ def field_of(schema: "InputSchema", column: ColumnType) -> Any:
         kind = Annotated[Any, AfterValidator(CategoryCheck(options, schema)), WithJsonSchema(form)]
     elif column.name == "number":
         limits: list[Any] = [] if schema.low is None else [schema.low, schema.high]
-        kind = Annotated[StrictFloat, Field(json_schema_extra={"x-range": limits})]
+        most = float(np.finfo(schema.dtype).max)
+        kind = Annotated[StrictFloat, Field(ge=-most, le=most, json_schema_extra={"x-range": limits})]
     else:
         kind = StrictBool if column.name == "boolean" else StrictStr
     return NotRequired[kind | None] if schema.may_be_missing else kind
@@ -103,7 +105,7 @@ class DateCheck:
 
     def __call__(self, value: Any) -> Any:
         is_cell = isinstance(value, int if self.written in UNIX else str) and not isinstance(value, bool)
-        if value is not None and not (is_cell and date_of(str(value).strip(), self.written) != NO_DATE):
+        if not (is_cell and date_of(str(value).strip(), self.written) != NO_DATE):
             wanted = "ISO 8601, such as 2026-01-31" if self.written is None else f"the format {self.written}"
             raise PydanticCustomError("date", "Input should be a date in {wanted}", {"wanted": wanted})
         return value
@@ -119,9 +121,9 @@ class CategoryCheck:
 
     def __call__(self, value: Any) -> Any:
         is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-        if value is not None and not is_number and not isinstance(value, str):
+        if not is_number and not isinstance(value, str):
             raise PydanticCustomError("category", "Input should be a string or a number")
-        if value is not None and self.known is not None and self.options is not None:
+        if self.known is not None and self.options is not None:
             text = tidied(str(value), self.options)
             if text not in self.known:
                 hint = did_you_mean(near(text, self.known)) or f"it has seen {listed(sorted(self.known), 10)}"
@@ -129,7 +131,7 @@ class CategoryCheck:
         return value
 
 
-ANY_CELL = Annotated[Any, AfterValidator(CategoryCheck()), WithJsonSchema({"type": ["string", "number"]})]
+ANY_CELL = Annotated[Any, AfterValidator(CategoryCheck()), WithJsonSchema({"type": ["string", "number"]})] | None
 
 
 def parsed(rows: TypeAdapter[Any], body: bytes) -> Any:

@@ -217,7 +217,9 @@ def numbers(rows: list[Any], name: str) -> np.ndarray:
         array = np.asarray(rows)
     except ValueError:
         raise Refused(422, f"{name}: the rows have different shapes") from None
-    if array.dtype.kind not in "iuf" or not np.isfinite(array).all():
+    with np.errstate(over="ignore"):
+        are_numbers = array.dtype.kind in "iuf" and np.isfinite(array.astype(np.float32)).all()
+    if not are_numbers:
         raise Refused(422, f"{name}: each row is a number, or a nested list of numbers, without null, true and NaN")
     return array
 

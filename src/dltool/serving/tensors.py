@@ -7,6 +7,7 @@ import numpy as np
 from pydantic import TypeAdapter
 
 from dltool.data.arrays.rows import Rows, coded
+from dltool.data.tables.cells import NO_DATE
 from dltool.serving.limits import Refused
 from dltool.serving.row_schema import parsed
 from dltool.serving.served import Query, Served
@@ -58,8 +59,8 @@ def query_of(model: Served, tensors: Mapping[str, np.ndarray]) -> Query:
 
 
 def fitted(schema: "InputSchema", found: np.ndarray) -> Rows:
-    """Return values as the rows of an input. Raises Refused: they have another shape, lose by its dtype, or are no
-    categories of a column that takes no others."""
+    """Return values as the rows of an input. Raises Refused: they have another shape, lose by its dtype, are no
+    categories of a column that takes no others, or are missing where they must not."""
     name, shape, dtype = schema.name, schema.shape, schema.dtype
     if found.shape[1:] == (1,) and shape == ():
         found = found[:, 0]
@@ -77,7 +78,13 @@ def fitted(schema: "InputSchema", found: np.ndarray) -> Rows:
         if unseen and (unseen[0] or not schema.may_be_missing):
             raise Refused(400, f"{name}: training has not seen {quoted(unseen[0])}")
         return rows
-    converted = found.astype(dtype)
+    with np.errstate(all="ignore"):
+        converted = found.astype(dtype)
     if dtype not in ("float32", "float64") and not np.array_equal(converted, found):
         raise Refused(400, f"{name}: the model takes {dtype}, and some values are none")
+    if np.isinf(converted).any():
+        raise Refused(400, f"{name}: some values are infinite, or too large for {dtype}")
+    is_missing = converted == NO_DATE if schema.type == "date" else np.isnan(converted)
+    if is_missing.any() and not schema.may_be_missing:
+        raise Refused(400, f"{name}: the model takes no missing values")
     return converted

@@ -184,5 +184,6 @@ def like_input(array: np.ndarray, wanted: InputFacts) -> np.ndarray:
         array = array[..., np.newaxis]
     if wanted.dtype == "string" or array.dtype.kind not in "iuf":
         return array
-    same = array.astype(wanted.dtype)
+    with np.errstate(invalid="ignore", over="ignore"):
+        same = array.astype(wanted.dtype)
     return same if wanted.dtype == "float32" or np.array_equal(same, array) else array
