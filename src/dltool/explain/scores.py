@@ -6,7 +6,7 @@ and Myers, "Towards Interpretable Semantic Segmentation via Gradient-Weighted Cl
 https://arxiv.org/abs/2002.11434."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -228,13 +228,13 @@ def nodes_of(core: keras.Model) -> list[Any]:
 
 def is_of_texts(operation: Any) -> bool:
     """Return whether a layer is a network that takes the tokens of a text."""
-    inputs = operation.inputs if hasattr(operation, "_nodes_by_depth") else ()
+    inputs: Sequence[Any] = operation.inputs if hasattr(operation, "_nodes_by_depth") else ()
     return len(inputs) == 1 and inputs[0].dtype.startswith("int") and len(operation.outputs) == 1
 
 
 def indexing(core: keras.Model, symbol: Any, inside: int = 0) -> dict[Call, str]:
     """Return the calls that turn an input of indices into vectors, and their layers, also inside networks for texts."""
-    found = {}
+    found: dict[Call, str] = {}
     for node in nodes_of(core) if symbol.dtype.startswith("int") else ():
         if [id(each) for each in node.input_tensors] != [id(symbol)]:
             continue
