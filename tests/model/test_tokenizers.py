@@ -60,13 +60,13 @@ def test_networks_are_read_before_workers_are_connected_and_padding_is_found_aft
     )
     # A tokenizer runs TensorFlow's operations, after which workers cannot be connected.
     monkeypatch.setattr(hub, "make_tokenizer", None)
-    read = hub.with_networks(config)
+    read = hub.with_networks(config, is_connected=False)
     assert read.model.layers[0].arguments["network"] == {"class": "BertBackbone", "config": BERT["config"]}
     monkeypatch.setattr(hub, "make_tokenizer", lambda files, place: SimpleNamespace(pad_token_id=len(files)))
-    padded = hub.with_padding(read)
+    padded = hub.with_networks(read)
     assert padded.model.layers[0].arguments["network"]["pad"] == 2
     monkeypatch.setattr(hub, "make_tokenizer", None)
-    assert hub.with_padding(hub.with_networks(padded)) == padded
+    assert hub.with_networks(padded) == padded
 
 
 def test_a_preset_in_a_column_decides_all_but_the_length_of_its_tokens() -> None:
@@ -89,12 +89,12 @@ def preset(request, tmp_path_factory) -> Path:
 
 def built_from(folder, make_config, make_facts, length=LENGTH, layers=(), **arguments):
     from dltool.model.build import build_model
-    from dltool.model.hub import with_networks, with_padding
+    from dltool.model.hub import with_networks
 
     layers = [*layers, {"backbone": {"KerasHub": {"preset": str(folder), **arguments}}}]
     layers += HEAD[1:] if arguments.get("output") else HEAD
     tokenizer = [{"KerasHubTokenizer": {"preset": str(folder), "sequence_length": length}}]
-    config = with_padding(with_networks(make_config(layers, tokenizer)))
+    config = with_networks(make_config(layers, tokenizer))
     return build_model(config, make_facts((), "string"), {"input": np.array(TEXTS)})
 
 

@@ -185,7 +185,7 @@ def built_plan(
     from dltool.model.build import build_model
     from dltool.model.calls import call_of
     from dltool.model.graph import boxes_of, dot_program, dot_text, draw
-    from dltool.model.hub import with_networks, with_padding
+    from dltool.model.hub import with_networks
     from dltool.model.output_checks import check_fit
     from dltool.model.streamed_columns import fitted_to
     from dltool.training.numerics import choose_threads, pin
@@ -195,7 +195,7 @@ def built_plan(
         dot_program()
     pin(config.seed, choose_threads(config, facts)[0])
     inputs, fitted = (dataset.examples("train").inputs, fitted_to(dataset)) if dataset else (None, None)
-    config = with_padding(with_networks(config))
+    config = with_networks(config)
     built = build_model(config, facts, inputs, fitted)
     check_fit(config, facts, built, dataset.inputs if dataset else None)
     refuse_unexplainable(config, facts, built)

@@ -48,16 +48,16 @@ def new_experiment(
     does not fit the data or the loss."""
     from dltool.explain.asking import refuse_unexplainable
     from dltool.model.build import build_model
-    from dltool.model.hub import with_networks, with_padding
+    from dltool.model.hub import with_networks
     from dltool.model.output_checks import check_fit
     from dltool.model.streamed_columns import fitted_to
     from dltool.training.numerics import choose_threads, pin
 
     threads, why = (threads, "as recorded") if threads else choose_threads(config, dataset.facts)
     pinned = pin(config.seed, threads) | {"why_threads": why}
-    config = with_networks(config)
+    config = with_networks(config, is_connected=False)
     prepare = joined(meeting, config, dataset, pinned)
-    config = with_padding(config)
+    config = with_networks(config)
     built = build_model(config, dataset.facts, dataset.examples("train").inputs, fitted_to(dataset), start=start)
     check_fit(config, dataset.facts, built, dataset.inputs)
     refuse_unexplainable(config, dataset.facts, built)

@@ -1,6 +1,6 @@
 """Networks of KerasHub used as a layer: images of 0 to 255 or tokens of texts in, features out."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,6 @@ from dltool.config.presets import (
     WEIGHTS,
     is_folder,
     is_for_texts,
-    is_unread,
     read_preset,
     read_tokenizer,
     refuse_other_networks,
@@ -43,44 +42,21 @@ from dltool.model.tokenizers import import_hub, make_tokenizer
 from dltool.text import Shape, did_you_mean, near, quoted, shape_text
 
 
-def with_networks(config: Config) -> Config:
+def with_networks(config: Config, is_connected: bool = True) -> Config:
     """Return the config with the network of each preset written into it, which a run then needs no preset for.
 
-    Raises ConfigError: a preset is unknown or damaged; MachineError: it cannot be downloaded."""
-
-    def described(preset: str, place: ConfigPath) -> dict[str, Any]:
-        network = read_preset(folder_of(preset, place), place)
-        refuse_untokenized(config, network, preset, place)
-        return network
-
-    return with_described(config, is_unread, described)
-
-
-def with_padding(config: Config) -> Config:
-    """Return the config with the token that texts are padded with in each of :func:`with_networks` that takes tokens.
-
-    It runs operations of TensorFlow, before which workers have to be connected. Raises as :func:`with_networks`."""
-
-    def lacks_padding(layer: KerasObject) -> bool:
-        network = layer.arguments.get("network") if layer.name == HUB else None
-        return network is not None and is_for_texts(network) and "pad" not in network
-
-    def padding(preset: str, place: ConfigPath) -> dict[str, Any]:
-        return {"pad": make_tokenizer(tokenizer_files(preset, place), place).pad_token_id}
-
-    return with_described(config, lacks_padding, padding)
-
-
-def with_described(
-    config: Config, lacks: Callable[[KerasObject], bool], describe: Callable[[str, ConfigPath], dict[str, Any]]
-) -> Config:
-    """Return the config in which the network of each layer that `lacks` something has what `describe` says of it."""
+    The token of padding is left out before workers are connected (`is_connected`), as tokenizers run operations of
+    TensorFlow. Raises ConfigError: a preset is unknown or damaged; MachineError: it cannot be downloaded."""
     layers = list(config.model.layers)
     for index, entry in enumerate(layers):
-        if lacks(entry):
-            known = entry.arguments.get("network") or {}
-            found = describe(entry.arguments["preset"], (*LAYERS, index, *entry.steps, "preset"))
-            layers[index] = replace(entry, arguments={**entry.arguments, "network": {**known, **found}})
+        if entry.name != HUB or not isinstance(entry.arguments.get("preset"), str):
+            continue
+        place, preset = (*LAYERS, index, *entry.steps, "preset"), entry.arguments["preset"]
+        network = entry.arguments.get("network") or read_preset(folder_of(preset, place), place)
+        refuse_untokenized(config, network, preset, place)
+        if is_connected and is_for_texts(network) and "pad" not in network:
+            network = {**network, "pad": make_tokenizer(tokenizer_files(preset, place), place).pad_token_id}
+        layers[index] = replace(entry, arguments={**entry.arguments, "network": network})
     return config.model_copy(update={"model": config.model.model_copy(update={"layers": tuple(layers)})})
 
 
