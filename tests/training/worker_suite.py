@@ -20,7 +20,7 @@ from dltool.config.schema import Config
 from dltool.data.dataset import Dataset
 from dltool.data.split.at_random import Split
 from dltool.errors import DltoolError
-from dltool.meeting import listener, meeting_of
+from dltool.meeting import meeting_of
 
 LAYERS = [{"Dense": {"units": 8, "activation": "relu"}}, {"Dense": {"units": 3, "activation": "softmax"}}]
 CLIPPED = {"Adam": {"learning_rate": 0.01, "global_clipnorm": 0.1, "weight_decay": 0.01}}
@@ -140,10 +140,11 @@ def trained(meeting: Any, name: str, pace: int, start: Any = None) -> tuple[dict
 def main(folder: Path, addresses: str, rank: int) -> None:
     import tensorflow as tf
 
+    from dltool.meeting import listener
     from dltool.training import team
 
     # A process joins once, and then its port is in use.
-    vars(team)["listener"] = once(listener)
+    team.listener = once(listener)
     tf.distribute.MultiWorkerMirroredStrategy = once(tf.distribute.MultiWorkerMirroredStrategy)
     sizes = counted_sums()
     cluster = cluster_of(addresses, rank, {})
