@@ -144,7 +144,7 @@ def main(folder: Path, addresses: str, rank: int) -> None:
     from dltool.training import team
 
     # A process joins once, and then its port is in use.
-    team.listener = once(listener)
+    vars(team)["listener"] = once(listener)
     tf.distribute.MultiWorkerMirroredStrategy = once(tf.distribute.MultiWorkerMirroredStrategy)
     sizes = counted_sums()
     cluster = cluster_of(addresses, rank, {})
