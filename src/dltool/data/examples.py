@@ -20,6 +20,7 @@ from dltool.text import did_you_mean, listed, near, quoted
 if TYPE_CHECKING:
     from dltool.data.tables.shards import ShardedTable
 
+NO_ROWS = np.empty(0, int)
 FILE_ROW = "file row"
 """The place of an example in its file, if it is another than its "row": that among all examples in memory."""
 
@@ -32,8 +33,8 @@ class Examples:
     raw labels of any kind, of which text may be str objects or coded; or int32 class indices, or float32. `columns` are
     further values by name, (rows,) each, by which rows may be divided or compared. `digests` (rows, 32) of uint8 by
     input are those of the files behind its rows, if they are faster to compare than the rows. `places` by name are
-    (rows,) that locate each example: its file, its row there. `weights` (rows,) of float32, if there are any, are those
-    of the examples in the loss."""
+    (rows,) that locate each example for a reader: its file, its row there. `weights` (rows,) of float32, if there are
+    any, are those of the examples in the loss. `rows` (rows,) are those of the dataset that they were taken from."""
 
     inputs: Mapping[str, Rows]
     targets: Mapping[str, Any] = field(default_factory=dict)
@@ -43,6 +44,7 @@ class Examples:
     digests: Mapping[str, np.ndarray] = field(default_factory=dict)
     places: Mapping[str, np.ndarray] = field(default_factory=dict)
     weights: np.ndarray | None = None
+    rows: np.ndarray = field(default_factory=lambda: NO_ROWS)
 
     def __len__(self) -> int:
         return len(next(iter(self.inputs.values())))
@@ -56,7 +58,8 @@ class Examples:
         inputs = {key: take(each, rows) for key, each in self.inputs.items()}
         weights = None if self.weights is None else self.weights[rows]
         columns, digests, places = map(taken, (self.columns, self.digests, self.places))
-        return Examples(inputs, taken(self.targets), "", self.place, columns, digests, places, weights)
+        of = self.rows[rows] if len(self.rows) else self.rows
+        return Examples(inputs, taken(self.targets), "", self.place, columns, digests, places, weights, of)
 
 
 def stacked(parts: Sequence[Examples], targets: Mapping[str, np.ndarray]) -> Examples:
@@ -147,6 +150,11 @@ def examples_of_items(inputs: Mapping[str, Rows], items: Sequence[Item], files: 
 def places_in(file: str, count: int, rows: np.ndarray | None = None) -> dict[str, np.ndarray]:
     """Return the places of that many examples in a file: its rows, from 1 on, or these."""
     return {"file": np.full(count, file, dtype=object), "row": np.arange(1, count + 1) if rows is None else rows}
+
+
+def places_left(file: str, rows: np.ndarray) -> dict[str, np.ndarray]:
+    """Return the places of these rows of a file, from 1 on, of which others are not among the examples."""
+    return {"file": np.full(len(rows), file, dtype=object), FILE_ROW: rows}
 
 
 def with_known_slices(data: Data, examples: Examples) -> Examples:

@@ -49,8 +49,7 @@ def file_blocks(ejected: EjectedRun) -> tuple[list[Block], Block, dict[str, str]
     if not isinstance(options, TextSource):
         is_image = isinstance(options, ImagesSource)
         blocks = media_blocks(options, first_bytes(ejected) if is_image else ())
-        made = "image" if is_image else "clip"
-        lines = [f'features = np.stack([{made}(read(name)) for name in files["file"]])']
+        lines = [f'features = np.stack([{"pixels" if is_image else "clip"}(read(name)) for name in files["file"]])']
         if getattr(options, "masks", None) is not None:
             blocks += mask_blocks(ejected, options)
             labels = 'np.stack([mask(read(name)) for name in files["mask"]])'
@@ -109,7 +108,7 @@ def media_blocks(options: Any, starts: Collection[bytes]) -> list[Block]:
         flags.add("deep")
         numbers.append(f"BRIGHTEST = {2**options.bits - 1}  # in grey images of more than 8 bits")
     fitted = [] if options.resize == "stretch" else [function("fitted", flags)]
-    return [numbers, *fitted, function("image", flags)]
+    return [numbers, *fitted, function("pixels", flags)]
 
 
 def mask_blocks(ejected: EjectedRun, options: ImagesSource) -> list[Block]:

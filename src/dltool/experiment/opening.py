@@ -55,8 +55,9 @@ def new_experiment(
 
     threads, why = (threads, "as recorded") if threads else choose_threads(config, dataset.facts)
     pinned = pin(config.seed, threads) | {"why_threads": why}
-    config = with_networks(config)
+    config = with_networks(config, is_connected=False)
     prepare = joined(meeting, config, dataset, pinned)
+    config = with_networks(config)
     built = build_model(config, dataset.facts, dataset.examples("train").inputs, fitted_to(dataset), start=start)
     check_fit(config, dataset.facts, built, dataset.inputs)
     refuse_unexplainable(config, dataset.facts, built)
