@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from dltool.commands.export import ExportForecast
+from dltool.config.columns import parse_column_type
 from dltool.console.consoles import stdout_console
 from dltool.console.exports import show_forecast
 from dltool.data.facts import InputFacts
-from dltool.exporting.checking import CheckRows, compared
+from dltool.exporting.checking import CheckRows, RawPredictor, compared
 from dltool.exporting.export_folder import triton_files
 from dltool.exporting.export_options import EXACT, ExportLimits
 from dltool.exporting.foreseen import PACKAGES, Forecast
@@ -77,3 +78,13 @@ def test_a_run_that_no_format_fits_has_no_next_step(capsys) -> None:
     forecasts = tuple(Forecast(form, why="it has no form") for form in PACKAGES)
     show_forecast(ExportForecast(Path("runs/a/0001"), forecasts), stdout_console())
     assert capsys.readouterr().out.splitlines() == [f"{form:<12} no   it has no form" for form in PACKAGES]
+
+
+@pytest.mark.parametrize(("privacy", "expected"), [(None, (-1.5, 7.0)), (SimpleNamespace(), (None, None))])
+def test_an_export_tells_no_ranges_of_columns_of_a_private_run(privacy, expected) -> None:
+    predictor: Any = object.__new__(RawPredictor)
+    number = InputFacts((), "float32", parse_column_type("number"))
+    predictor.facts, predictor.states = SimpleNamespace(inputs={"x": number}), {"x": {"low": -1.5, "high": 7.0}}
+    predictor.config = SimpleNamespace(training=SimpleNamespace(privacy=privacy))
+    (found,) = predictor.inputs
+    assert (found.low, found.high) == expected

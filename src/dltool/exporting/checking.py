@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from dltool.data.arrays.rows import Rows, stack
 from dltool.data.examples import Examples
 from dltool.durable_files import refuse_full_disk
 from dltool.errors import ExpectationMissed, Problem
+from dltool.evaluation.model_interface import InputSchema
 from dltool.evaluation.predictor import Predictor
 from dltool.evaluation.tasks import evaluators
 from dltool.evaluation.tasks.evaluator import Evaluator
@@ -35,7 +36,13 @@ ROUNDING = 0.1
 
 
 class RawPredictor(Predictor):
-    """A predictor whose outputs are those of the model, of an autoencoder too."""
+    """A predictor whose outputs are those of the model, of an autoencoder too. It tells no ranges of private rows."""
+
+    @property
+    def inputs(self) -> tuple[InputSchema, ...]:
+        found = super().inputs
+        is_private = self.config.training.privacy is not None
+        return tuple(replace(each, low=None, high=None) for each in found) if is_private else found
 
     def value(self, head: OutputSpec, target: Any, output: Any) -> Any:
         return output
