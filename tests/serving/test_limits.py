@@ -65,7 +65,10 @@ def test_a_slow_client_is_told_so(guarded: Client) -> None:
 
 
 def test_a_client_that_goes_gets_no_answer(guarded: Client) -> None:
+    before = guarded.service.counters.text()
     assert sent(guarded, part(b" "), {"type": "http.disconnect"}) is None
+    counted = set(guarded.service.counters.text().splitlines()) - set(before.splitlines())
+    assert 'dltool_requests_total{route="other",status="499"} 1.0' in {line.decode() for line in counted}
 
 
 def test_an_answer_that_takes_too_long_is_given_up(table_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:

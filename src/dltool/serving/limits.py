@@ -19,6 +19,8 @@ App = Callable[[Message, Receive, Send], Awaitable[None]]
 
 READ_BEYOND = 64 * 10**6
 """Bytes."""
+GONE = 499
+"""The status, in the counts, of a request whose client went before its end: nothing of the server's has failed."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,7 @@ class Guard:
         except Refused as refused:
             await respond(counted_send, refused)
         except ConnectionResetError:
-            return
+            status = GONE
         else:
             await self.app(scope, once(body, receive), counted_send)
         finally:

@@ -213,15 +213,23 @@ def drawing(figure: Figure) -> dict[str, str]:
 
 def numbers(rows: list[Any], name: str) -> np.ndarray:
     """Return nested lists of numbers as an array. Raises Refused: they are none, or have different lengths."""
-    try:
-        array = np.asarray(rows)
-    except ValueError:
-        raise Refused(422, f"{name}: the rows have different shapes") from None
+    _, kinds = nested(rows)
+    if list in kinds:
+        raise Refused(422, f"{name}: the rows have different shapes")
+    array = np.asarray(rows if kinds <= {int, float} else None)
     with np.errstate(over="ignore"):
         are_numbers = array.dtype.kind in "iuf" and np.isfinite(array.astype(np.float32)).all()
     if not are_numbers:
         raise Refused(422, f"{name}: each row is a number, or a nested list of numbers, without null, true and NaN")
     return array
+
+
+def nested(values: Any) -> tuple[np.ndarray, set[type]]:
+    """Return nested lists as an array of their objects, and the types of these; list is one if their lengths differ.
+
+    NumPy's own strings are all as long as the longest: one long string among many would fill the memory."""
+    found = np.asarray(values, dtype=object)
+    return found, set(map(type, found.ravel().tolist()))
 
 
 def unreadable(error: DataError) -> Refused:
