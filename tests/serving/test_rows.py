@@ -100,7 +100,7 @@ def test_of_too_many_problems_the_number_is_said(table: Client, monkeypatch: pyt
 
 
 def test_a_problem_shows_its_value_as_json_has_it(table: Client) -> None:
-    for value, shown in ((True, "true"), ([1] * 7, "7 values"), ({"a": 1}, "1 field"), ("a\nb", "a b")):
+    for value, shown in ((True, "true"), ([1] * 7, "7 values"), ({"a": 1}, "1 value"), ("a\nb", "a b")):
         assert table.rows({**ROW, "size": value}).json()["problems"][0]["given"] == shown
     assert table.rows({**ROW, "size": None}).json()["problems"][0]["given"] == "null"
 
@@ -221,7 +221,7 @@ def test_a_server_goes_on_following_after_an_error_that_nobody_foresaw(
     table_run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     host = client_of(table_run).service.hosts["flowers"]
-    before, after = host.model, replace(host.model)
+    before, after = host.model, replace(host.model, why="it has no export")
     found: list[object] = [ZeroDivisionError("x"), ZeroDivisionError("x"), None, after]
     notes: list[str] = []
 
@@ -243,7 +243,10 @@ def test_a_server_goes_on_following_after_an_error_that_nobody_foresaw(
 
     assert host.model is after
     path = before.run.path
-    assert notes == [f"{path} stays: ZeroDivisionError: x", f"{path} answers now, computed by tensorflow"]
+    assert notes == [
+        f"{path} stays: ZeroDivisionError: x",
+        f"{path} answers now, computed by tensorflow: it has no export",
+    ]
 
 
 def inputs_of(host: Host) -> dict[str, Rows]:

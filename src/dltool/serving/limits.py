@@ -19,8 +19,6 @@ App = Callable[[Message, Receive, Send], Awaitable[None]]
 
 READ_BEYOND = 64 * 10**6
 """Bytes."""
-GONE = 499
-"""The status, in the counts, of a request whose client went before its end: nothing of the server's has failed."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +83,7 @@ class Guard:
         except Refused as refused:
             await respond(counted_send, refused)
         except ConnectionResetError:
-            status = GONE
+            status = 499  # The client has failed, not the server.
         else:
             await self.app(scope, once(body, receive), counted_send)
         finally:

@@ -55,8 +55,7 @@ def columns_of(instances: list[Any], names: list[str]) -> dict[str, list[Any]]:
 
 
 def array_of(name: str, values: Any) -> np.ndarray:
-    """Return nested lists as an array of numbers, of which null is NaN, or of str objects. Raises Refused: they are
-    neither."""
+    """Return nested lists as an array of numbers, null as NaN, or of str objects. Raises Refused: they are neither."""
     found, kinds = nested(values)
     if list in kinds:
         raise Refused(400, f"{name}: the rows have different shapes")

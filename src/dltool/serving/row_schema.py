@@ -168,12 +168,9 @@ def problem_of(error: Any, known: list[str]) -> dict[str, Any]:
     if error["type"] == UNKNOWN_FIELD:
         hint = did_you_mean(near(str(field), known)) or f"the model takes {listed(known, MOST_SHOWN)}"
         message = f"Unknown field; {hint}"
-    shown = {} if error["type"] == "missing" else {"given": written(error["input"])[:LONGEST]}
+    given = error["input"]
+    # A list or an object may be as large as the request.
+    text = counted(len(given), "value") if isinstance(given, list | dict) else json.dumps(given, ensure_ascii=False)
+    text = " ".join((given if isinstance(given, str) else text).split())
+    shown = {} if error["type"] == "missing" else {"given": text[:LONGEST]}
     return {"row": row, "field": field, "message": message, **shown}
-
-
-def written(value: Any) -> str:
-    """Return a value of a request as JSON has it, on one line; a list or an object, which may be large, by its size."""
-    if isinstance(value, list | dict):
-        return counted(len(value), "value") if isinstance(value, list) else counted(len(value), "field")
-    return " ".join((value if isinstance(value, str) else json.dumps(value)).split())

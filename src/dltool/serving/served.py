@@ -59,12 +59,14 @@ class Answer:
 class Served:
     """The best model of a run, ready to answer.
 
-    `ranges` are those of what describes its arrays, in training; `request` is the type of what it takes as JSON."""
+    `ranges` are those of what describes its arrays, in training; `request` is the type of what it takes as JSON; `why`
+    says why TensorFlow computes it, unless it was asked to."""
 
     run: Run
     predictor: ModelInterface
     ranges: Mapping[str, tuple[float, float]]
     request: TypeAdapter[Any]
+    why: str = ""
 
     @property
     def name(self) -> str:
@@ -244,7 +246,7 @@ def served(path: Path, limits: Limits, engine: Engine = "auto", *, is_beside: bo
     run = open_run(path)
     require_code(run, f"serve {run.path}")
     config, facts = recorded_kind(run)
-    files, _ = export_for(run, config, facts, engine)
+    files, why = export_for(run, config, facts, engine)
     predictor: ModelInterface
     if files is None:
         predictor = best_predictor(run, config, facts, is_beside)
@@ -252,7 +254,7 @@ def served(path: Path, limits: Limits, engine: Engine = "auto", *, is_beside: bo
         predictor = OnnxPredictor(run, config, facts, files)
     request = request_type(predictor.inputs, predictor.types, config.data, limits.rows)
     ranges = {} if predictor.types else ranges_of(run)
-    return Served(run, predictor, ranges, request)
+    return Served(run, predictor, ranges, request, why)
 
 
 def ranges_of(run: Run) -> dict[str, tuple[float, float]]:
