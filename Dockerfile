@@ -7,6 +7,7 @@ WORKDIR /dltool
 COPY requirements-serve.lock ./
 RUN pip install --no-cache-dir --require-hashes -r requirements-serve.lock
 COPY pyproject.toml README.md LICENSE ./
+COPY configs configs
 COPY src src
 RUN pip install --no-cache-dir --no-build-isolation --no-deps .
 

@@ -5,12 +5,12 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 
-from dltool import meeting
+from dltool import __version__, meeting
 from dltool.config.cluster import Cluster
 from dltool.console.capture import captured_chatter
 from dltool.console.local_workers import free_ports
@@ -31,13 +31,13 @@ def clusters(size: int) -> list[Cluster]:
     return [Cluster(addresses, rank) for rank in range(size)]
 
 
-def all_of(members: list[Cluster], works: list[Work], wait: float = 5) -> list[Any]:
-    """Return what each member's work returns, or its error; each is a thread."""
+def all_of(members: list[Cluster], works: list[Work], wait: float = 5, tasks: Sequence[str] = ()) -> list[Any]:
+    """Return what each member's work returns, or its error; each is a thread. All train unless they have `tasks`."""
     results: list[Any] = [None] * len(members)
 
     def run(number: int) -> None:
         try:
-            with meeting_of(members[number], wait) as met:
+            with meeting_of(members[number], wait, tasks[number] if tasks else "train") as met:
                 results[number] = works[number](met)
         except DltoolError as error:
             results[number] = error
@@ -83,6 +83,14 @@ def test_other_addresses_are_refused_on_both_sides():
     found = all_of([chief, other], [lambda met: None] * 2)
     assert [type(each) for each in found] == [ConfigError, MachineError]
     assert all("other addresses, as worker 1" in str(each) for each in found)
+
+
+@pytest.mark.parametrize("tasks", [("train", "search"), ("try the network", "train")])
+def test_another_task_is_refused_on_both_sides(tasks: tuple[str, str]):
+    chief, own = (f"{task} with dltool {__version__}" for task in tasks)
+    found = all_of(clusters(2), [waiting] * 2, tasks=tasks)
+    assert [type(each) for each in found] == [ConfigError, MachineError]
+    assert {str(each) for each in found} == {f"worker 1 of 2 was started to {own}, and the chief to {chief}"}
 
 
 def test_a_second_worker_of_the_same_rank_takes_the_place_of_the_first():

@@ -15,9 +15,9 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any, TextIO
 
+from dltool import __version__
 from dltool.config.cluster import Cluster, host_and_port
 from dltool.environment import concealed
 from dltool.errors import ConfigError, MachineError, WorkerLost
@@ -205,14 +205,6 @@ class Meeting:
             self.send(rank, value, data)
         return value, data
 
-    def folder_of_chief(self, path: Path | None, file: str) -> Path:
-        """Return the folder that the chief gives, which has this file. Raises MachineError: it is not seen here."""
-        folder = Path(str(self.of_chief(None if path is None else str(path.absolute()))[0]))
-        if not (folder / file).is_file():
-            message = f"{self.cluster.name_of(self.cluster.rank)} does not see {folder}"
-            raise MachineError(message, "all workers share the folder of runs: --runs /shared/runs")
-        return folder
-
     def decide(self, value: Any, decision: Callable[[list[Any]], Any]) -> Any:
         """Return on every worker what the chief decides from what all of them give. Raises WorkerLost."""
         values = [each for each, _ in self.gather(value)]
@@ -225,12 +217,14 @@ class Meeting:
 
 
 @contextlib.contextmanager
-def meeting_of(cluster: Cluster, wait: float = WAIT) -> Iterator[Meeting]:
-    """Meet the other workers, and tell them how the block ends.
+def meeting_of(cluster: Cluster, wait: float = WAIT, task: str = "train") -> Iterator[Meeting]:
+    """Meet the other workers for a task, and tell them how the block ends.
 
-    Raises MachineError: not all have come after `wait` seconds; ConfigError: one has other addresses or the same rank;
+    Raises MachineError: not all have come after `wait` seconds; ConfigError: one has other addresses or another task;
     WorkerLost: another worker ended before."""
-    meeting = Meeting(cluster, welcome(cluster, wait) if cluster.is_chief else {0: arrive(cluster, wait)})
+    task += f" with dltool {__version__}"
+    peers = welcome(cluster, wait, task) if cluster.is_chief else {0: arrive(cluster, wait, task)}
+    meeting = Meeting(cluster, peers)
     name = cluster.name_of(cluster.rank)
     try:
         yield meeting
@@ -252,7 +246,7 @@ def meeting_of(cluster: Cluster, wait: float = WAIT) -> Iterator[Meeting]:
             peer.end()
 
 
-def welcome(cluster: Cluster, wait: float) -> dict[int, Peer]:
+def welcome(cluster: Cluster, wait: float, task: str) -> dict[int, Peer]:
     """Return the connections of the chief by rank, when all have come."""
     host, port = host_and_port(cluster.addresses[0])
     peers: dict[int, Peer] = {}
@@ -262,7 +256,7 @@ def welcome(cluster: Cluster, wait: float) -> dict[int, Peer]:
             while len(peers) < cluster.size - 1:
                 server.settimeout(max(0.01, deadline - time.monotonic()))
                 connection, _ = server.accept()
-                greet(cluster, Peer(connection), peers)
+                greet(cluster, Peer(connection), peers, task)
     except TimeoutError as error:
         missing = [rank for rank in range(1, cluster.size) if rank not in peers]
         name, address = cluster.name_of(missing[0]), cluster.addresses[missing[0]]
@@ -277,13 +271,13 @@ def welcome(cluster: Cluster, wait: float) -> dict[int, Peer]:
     return peers
 
 
-def greet(cluster: Cluster, peer: Peer, peers: dict[int, Peer]) -> None:
-    """Take in a worker that comes. Raises ConfigError: it belongs to another cluster."""
+def greet(cluster: Cluster, peer: Peer, peers: dict[int, Peer], task: str) -> None:
+    """Take in a worker that comes. Raises ConfigError: it belongs to another cluster, or has another task."""
     try:
         peer.connection.settimeout(PATIENCE)
         value, _ = peer.receive(MOST_BEFORE)
         peer.connection.settimeout(None)
-        rank, addresses = value["rank"], value["addresses"]
+        rank, addresses, own = value["rank"], value["addresses"], value.get("task")
         is_known = isinstance(rank, int) and 0 < rank < cluster.size
     except (OSError, KeyError, TypeError):
         # A stranger, or a worker that has left.
@@ -293,6 +287,11 @@ def greet(cluster: Cluster, peer: Peer, peers: dict[int, Peer]) -> None:
         message = f"a worker was started with other addresses, as worker {rank!r}: {str(addresses)[:300]}"
         refuse({**peers, -1: peer}, message)
         raise ConfigError(message, f"start all with --cluster {','.join(cluster.addresses)}")
+    if own != task:
+        # They would wait for each other in vain.
+        message = f"{cluster.name_of(rank)} was started to {str(own)[:100]}, and the chief to {task}"
+        refuse({**peers, -1: peer}, message)
+        raise ConfigError(message, "start all with the same command and version")
     if rank in peers:
         # It may have been restarted.
         refuse({rank: peers[rank]}, f"another process has come as {cluster.name_of(rank)}")
@@ -320,7 +319,7 @@ def listener(host: str, port: int) -> socket.socket:
         raise MachineError(message, "end what uses it, or give all workers a list with another port") from error
 
 
-def arrive(cluster: Cluster, wait: float) -> Peer:
+def arrive(cluster: Cluster, wait: float, task: str) -> Peer:
     """Return the connection with the chief, when all workers have come."""
     deadline, why = time.monotonic() + wait, "it does not answer"
     while (left := deadline - time.monotonic()) > 0:
@@ -332,7 +331,7 @@ def arrive(cluster: Cluster, wait: float) -> Peer:
             continue
         peer, value = Peer(connection), None
         with contextlib.suppress(OSError):
-            peer.send({"rank": cluster.rank, "addresses": list(cluster.addresses)})
+            peer.send({"rank": cluster.rank, "addresses": list(cluster.addresses), "task": task})
             # The chief says when it gives up.
             connection.settimeout(max(1.0, deadline - time.monotonic() + PATIENCE))
             value, _ = peer.receive(MOST_BEFORE)
@@ -340,7 +339,9 @@ def arrive(cluster: Cluster, wait: float) -> Peer:
         if value == "welcome":
             return peer
         if isinstance(value, dict) and "refused" in value:
-            raise MachineError(str(value["refused"])[:1000], "start each worker once, all with the same addresses")
+            raise MachineError(
+                str(value["refused"])[:1000], "start each worker once, all with the same command and addresses"
+            )
         # Something else listens there, such as the last run that is ending.
         peer.end()
         time.sleep(RETRY)

@@ -301,6 +301,21 @@ ROWS = [
 HEAD = "age,household,day,part,kind"
 
 
+def test_rows_that_are_left_out_move_no_other_row_of_the_test(finished, dltool, tmp_path) -> None:
+    random = np.random.default_rng(0)
+    table = pd.DataFrame({"x": random.normal(size=90), "z": random.normal(size=90)})
+    table["label"] = np.where(np.arange(90) % 3 == 0, None, np.where(table.x > 0, "a", "b"))
+    table.to_csv(tmp_path / "own.csv", index=False)
+    data = "source: {csv: own.csv}\n  target: {label: {category: {missing: drop}}}"
+    run = finished(TINY.replace("source: iris", data).replace("  preprocessing: [Normalization]\n", ""))
+    stored = pd.read_csv(run / "evaluation/test/predictions.csv", index_col="file row")
+    assert stored.target.tolist() == table.label[stored.index - 1].tolist()
+    dltool("predict", run, tmp_path / "own.csv", "--out", tmp_path / "all.csv")
+    expected = pd.read_csv(tmp_path / "all.csv", index_col="row").loc[stored.index]
+    np.testing.assert_allclose(stored["probability of a"], expected["probability of a"], rtol=1e-6)
+    assert results(run)["test"]["accuracy"] == pytest.approx((stored.target == stored.prediction).mean())
+
+
 @pytest.fixture
 def divided(finished, tmp_path) -> Path:
     (tmp_path / "rows.csv").write_text("\n".join([HEAD, *ROWS]), "utf-8")

@@ -49,6 +49,9 @@ def test_in_tf_config_the_chief_comes_first(kind, index, rank):
         (tf_config("worker", -1, worker=["a:1", "b:1"]), "there is no worker -1"),
         (tf_config("worker", 0, worker=["a:1", "b"]), "expected host:port"),
         (tf_config("worker", 0, worker=["a:1", 7]), "expected host:port"),
+        (tf_config("worker", float("inf"), worker=["a:1", "b:1"]), "expected TensorFlow's JSON"),
+        (tf_config("worker", 0.7, worker=["a:1", "b:1"]), "expected TensorFlow's JSON"),
+        ({"TF_CONFIG": '{"cluster": {"chief": ["a:1"], "worker": ["b:1"]}}'}, "Its task has no index"),
     ],
 )
 def test_a_wrong_tf_config_is_refused(environment, words):
@@ -103,6 +106,14 @@ def test_slurm_tasks_lie_in_blocks_on_its_nodes():
         (slurm(SLURM_STEP_TASKS_PER_NODE="2"), "2 places on node09, node10, login for 5 tasks"),
         (slurm(SLURM_STEP_TASKS_PER_NODE="two"), "cannot read Slurm's variables"),
         (slurm(SLURM_STEP_NODELIST="node[1-99999999]"), "more than 10,000 nodes"),
+        (slurm(SLURM_STEP_NODELIST="node[09-10"), r"variables: nodes: 'node\[09-10'"),
+        (slurm(SLURM_STEP_NODELIST="node[10-09],login"), "variables: nodes: '10-09'"),
+        (slurm(SLURM_STEP_NODELIST="node[-5],login"), "variables: nodes: '-5'"),
+        (slurm(SLURM_STEP_NODELIST="a,,b"), "variables: nodes: 'a,,b'"),
+        (slurm(SLURM_STEP_NUM_TASKS="-1"), "variables: tasks: '-1'"),
+        (slurm(SLURM_STEP_NUM_TASKS="0"), "0 tasks"),
+        (slurm(SLURM_PROCID="1.5"), "variables: rank: '1.5'"),
+        (slurm(SLURM_JOB_ID="abc"), "variables: job: 'abc'"),
         (slurm(1, SLURMD_NODENAME="node10"), "task 1 runs on node10, not on node09"),
     ],
 )

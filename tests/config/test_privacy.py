@@ -147,12 +147,19 @@ def test_the_noise_follows_from_rows_batch_size_and_epochs():
         ({"data": {"split": {"group": "person"}}}, "the unit of epsilon is an example, and a group has several"),
         ({"seeds": 3}, "each of the seeds spends an epsilon of its own"),
         ({"model": {"start": {"run": "runs/x/0001"}}}, "may tell of the examples that they were trained on"),
+        ({"layers": [{"backbone": {"ResNet50": {"weights": "a.weights.h5"}}}]}, "may tell of the examples"),
+        ({"layers": [{"backbone": {"KerasHub": "./preset"}}]}, "may tell of the examples"),
     ],
 )
 def test_what_the_guarantee_does_not_cover_is_said(changes, words):
     (text, _), *others = uncovered(private(**changes))
     assert words in text
     assert not others
+
+
+@pytest.mark.parametrize("backbone", [{"ResNet50": {}}, {"KerasHub": "a"}, {"ResNet50": {"weights": None}}])
+def test_published_weights_and_random_ones_tell_of_nobody(backbone):
+    assert not [*uncovered(private(layers=[{"backbone": backbone}]))]
 
 
 def test_declared_statistics_are_not_fitted():

@@ -1,7 +1,11 @@
+from pathlib import Path
+
 import pytest
 from rich.cells import cell_len
 
-from dltool.console.results import best_words, metric_lines
+from dltool.commands.export import ExportForecast
+from dltool.console.results import best_words, metric_lines, show
+from dltool.exporting.foreseen import Forecast
 
 RESULTS = {
     "test": {"loss": 0.03041, "accuracy": 0.99164, "f1_score": 0.98},
@@ -38,3 +42,13 @@ def test_the_best_epoch_is_named_or_that_there_is_none() -> None:
     assert best_words({**unfitted, "ensemble": 15}) == "the mean of 15 models"
     none = {"epoch": None, "monitor": "val_loss", "value": None}
     assert best_words({"epochs": 3, "best": none}) == "no best epoch of 3: val_loss was never a number"
+
+
+def test_a_run_that_no_format_fits_says_why_of_each(capsys) -> None:
+    show(
+        ExportForecast(Path("runs/a/0001"), (Forecast("onnx", why="no form"), Forecast("litert", why="no form"))),
+        as_json=False,
+    )
+    assert capsys.readouterr().out.splitlines() == ["onnx         no   no form", "litert       no   no form"]
+    show(ExportForecast(Path("runs/a/0001"), (Forecast("onnx", why="no form"), Forecast("saved_model"))), as_json=False)
+    assert capsys.readouterr().out.splitlines()[-1] == "next  dltool export runs/a/0001 saved_model"

@@ -299,3 +299,15 @@ def test_a_column_of_class_indices_keeps_its_integers(tmp_path):
     assert dataset.facts.targets["target"].class_names == tuple(map(str, range(20)))
     with pytest.raises(DataError, match="expected integers from 0 to 9, got 10 in 10 labels"):
         load({**data, "target": {"token": {"index": 10}}})
+
+
+def test_the_rows_of_a_table_without_some_targets_are_those_of_its_splits(tmp_path):
+    lines = ["x,y", *(f"{row},{'' if row % 3 == 0 else row % 2}" for row in range(30))]
+    (tmp_path / "table.csv").write_text("\n".join(lines))
+    target = {"y": {"category": {"missing": "drop"}}}
+    dataset = load({"source": {"csv": str(tmp_path / "table.csv")}, "target": target, "split": {"test": 0.3}})
+    assert sum(sizes(dataset)) == 20
+    for name in ("train", "validation", "test"):
+        examples = dataset.examples(name)
+        np.testing.assert_array_equal(examples.places["row"], getattr(dataset.split, name))
+        np.testing.assert_array_equal(examples.places["file row"] - 1, values(examples.inputs["x"]))

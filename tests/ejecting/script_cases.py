@@ -82,6 +82,17 @@ model: {layers: [Dense: {units: 8, activation: relu}, Dense: 1]}
 training: {optimizer: {Adam: {learning_rate: 0.01}}, loss: mse, metrics: [mae], epochs: 2}
 """
 
+BOOLEAN = """\
+name: boolean
+data:
+  source: {parquet: table.parquet}
+  target: ok
+  inputs: {a: number, b: {number: {scale: log, pieces: 4, indicator: true}}, c: category, city: category}
+  split: {validation: 0.2, test: 0.2}
+model: {layers: [Dense: {units: 8, activation: relu}, Dense: {units: 1, activation: sigmoid}]}
+training: {optimizer: adam, loss: binary_crossentropy, metrics: [accuracy], epochs: 2}
+"""
+
 LABELS = """\
 name: labels
 data:
@@ -272,6 +283,7 @@ CASES = {
     "digits": DIGITS,
     "table": TABLE,
     "typed": TYPED,
+    "boolean": BOOLEAN,
     "labels": LABELS,
     "halves": HALVES,
     "texts": TEXTS,
@@ -324,7 +336,7 @@ def write_data(folder: Path, rows: int = 200) -> None:
     np.savez(folder / "halves.npz", left=left, right=right, digit=digit, even=digit % 2)
 
 
-NAMES = ('"""', "line\nevil()", "a, 'b'", "back\\slash")
+NAMES = ('"""', "line\nevil()", "a, 'b'", "back\\slash", "carriage\rreturn")
 """Names of images that a script must not take for code."""
 
 
@@ -333,7 +345,7 @@ def write_files(folder: Path) -> None:
     names = []
     for name in NAMES:
         (folder / "pictures/train/a").mkdir(parents=True, exist_ok=True)
-        (folder / f"pictures/train/a/{name}.png").write_bytes(encoded(pixels(16, 20, seed=len(name))))
+        (folder / f"pictures/train/a/{name}.jpg").write_bytes(encoded(pixels(16, 20, seed=len(name))))
     for number in range(30):
         values = pixels(15 + number % 2, 20, 3, seed=number)
         deep, palette = values[..., 0].astype(np.uint16) * 257, Image.fromarray(values).convert("P")
@@ -341,11 +353,9 @@ def write_files(folder: Path) -> None:
         turned[274] = 6
         kinds = [encoded(values), encoded(np.dstack([values, values[..., :1]])), encoded(deep), encoded(palette)]
         kinds += [encoded(large, "JPEG"), encoded(Image.fromarray(values).convert("CMYK"), "JPEG", exif=turned)]
-        kind = number % len(kinds)
-        names.append(
-            f"{'train' if number < 24 else 'test'}/{'abc'[number % 3]}/{number}.{'jpg' if kind > 3 else 'png'}"
-        )
-        path, content = folder / "pictures" / names[-1], kinds[kind]
+        # The names say nothing of the contents.
+        names.append(f"{'train' if number < 24 else 'test'}/{'abc'[number % 3]}/{number}.jpg")
+        path, content = folder / "pictures" / names[-1], kinds[number % len(kinds)]
         for each, written in ((path, content), (folder / f"masked/images/{number}.png", encoded(values))):
             each.parent.mkdir(parents=True, exist_ok=True)
             each.write_bytes(written)

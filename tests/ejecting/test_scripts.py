@@ -97,9 +97,13 @@ def test_names_of_a_run_cannot_end_the_docstring(runs, tmp_path):
 
 def test_names_of_files_stand_in_a_table_alone(runs, scripts):
     rows = [*csv.DictReader(io.StringIO(files_csv(runs["pictures"]).decode(), newline=""))]
-    assert {f"a/{name}.png" for name in NAMES} < {row["file"] for row in rows if row["label"] == "a"}
+    assert {f"a/{name}.jpg" for name in NAMES} < {row["file"] for row in rows if row["label"] == "a"}
     assert [row["file"] for row in rows][-1] == "../test/c/29.jpg"
     assert not any(name in scripts["pictures"] for name in ("evil", "a, 'b'", "slash"))
+
+
+def test_images_are_decoded_by_their_contents_and_not_by_their_names(scripts):
+    assert all(line in scripts["pictures"] for line in ("picture.draft(", "BRIGHTEST =", "Image.alpha_composite("))
 
 
 def test_windows_begin_where_rows_of_one_series_follow_each_other(runs):
@@ -254,3 +258,17 @@ def test_own_code_goes_with_the_script(tmp_path, monkeypatch, dltool):
     assert ejected.code == 0, ejected.stderr
     assert (tmp_path / "script/own.py").read_text() == OWN
     assert "from own import Doubled" in (tmp_path / "script/train.py").read_text()
+
+
+@pytest.mark.slow
+def test_data_that_has_moved_is_found_at_its_new_place(tmp_path, monkeypatch, dltool):
+    monkeypatch.chdir(tmp_path)
+    write_data(tmp_path)
+    (tmp_path / "config.yaml").write_text(CASES["typed"], encoding="utf-8")
+    assert dltool("train", "config.yaml").code == 0
+    (tmp_path / "table.parquet").rename(tmp_path / "moved.parquet")
+    hint = "--set data.source.parquet.path="
+    assert hint in dltool("eject", "runs/typed", "--out", "script").stderr
+    ejected = dltool("eject", "runs/typed", "--out", "script", *f"{hint}moved.parquet".split())
+    assert ejected.code == 0, ejected.stderr
+    assert str(tmp_path / "moved.parquet") in (tmp_path / "script/train.py").read_text()

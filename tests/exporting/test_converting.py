@@ -1,5 +1,6 @@
 """What exports are made of: names, preprocessing and operations in ONNX, each against another computation."""
 
+import json
 from types import SimpleNamespace
 from typing import Any
 
@@ -48,6 +49,14 @@ def test_the_program_splits_texts_byte_for_byte_as_keras_does(options) -> None:
     new = [*TEXTS, "good unknown words 漢字"]
     expected = np.asarray(layer(keras.ops.convert_to_tensor(np.array(new, object), "string")))
     np.testing.assert_allclose(np.array(preprocessed(state, new), float), expected, rtol=1e-6)
+
+
+def test_the_state_of_every_input_is_written_whatever_its_name(tmp_path) -> None:
+    from dltool.exporting.export_folder import write_programs
+
+    states = {name: {"kind": "category", "indices": {"a": 1}, "unknown": 0} for name in ("table", "kind", "values")}
+    write_programs(tmp_path, "litert", states)
+    assert json.loads((tmp_path / "preprocess.json").read_text("utf-8")) == states
 
 
 def test_words_of_a_text_are_not_those_of_python() -> None:

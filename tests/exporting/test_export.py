@@ -234,7 +234,9 @@ def test_a_conversion_without_own_handlers_is_found_out(handler, message, export
         (["saved_model", "--batch", "2"], 2, "--batch does nothing for saved_model"),
         (["litert", "--batch", "0"], 2, "--batch: expected at least 1, got 0"),
         (["onnx", "--layout", "seldon"], 2, '--layout: unknown layout "seldon"'),
-        (["onnx", "--tolerance", "-1"], 2, "--tolerance: expected a number above 0"),
+        (["onnx", "--tolerance", "-1"], 2, "--tolerance: expected a share above 0"),
+        # Every file would agree.
+        (["onnx", "--tolerance", "inf"], 2, "and at most 1, got inf"),
         (["onnx", "--out", "."], 0, ""),
     ],
 )

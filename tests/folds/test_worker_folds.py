@@ -11,6 +11,7 @@ from tests.worker_runs import workers
 
 from dltool.config.cluster import Cluster
 from dltool.errors import Interrupted, MachineError, WorkerLost
+from dltool.experiment.following import followed
 from dltool.experiment.joining import LOST, stopped_when_lost
 from dltool.experiment.signals import StopNow, StopRequests
 from dltool.experiment.silent import Silent
@@ -106,6 +107,18 @@ def test_a_lost_worker_stops_the_trainings_of_the_others(error: BaseException):
 def test_a_signal_to_all_workers_stays_a_signal():
     with pytest.raises(StopNow):
         losing("worker 2 of 3 ended: stopped", StopRequests(), StopNow(15), 15)
+
+
+def test_a_worker_that_is_stopped_names_no_run_to_resume():
+    class Stopped:
+        def follow(self, *_: object) -> None:
+            stop = StopNow(15)
+            stop.kept, stop.can_resume = "runs/x/0001/folds/1", True
+            raise stop
+
+    with pytest.raises(StopNow) as caught:
+        followed(None, Stopped(), Stages(Silent()), meeting_of_rank(1))  # type: ignore[arg-type]
+    assert (caught.value.kept, caught.value.can_resume) == ("the run of worker 0", False)
 
 
 def test_workers_create_parts_at_the_same_time(run: Run):

@@ -114,7 +114,11 @@ COSTLY = ("AugMix", "RandAugment")
 
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(n, marks=pytest.mark.slow) if n in COSTLY else n for n in keras_names.names("layer")],
+    [
+        pytest.param(n, marks=pytest.mark.slow) if n in COSTLY else n
+        for n in keras_names.names("layer")
+        if n not in keras_names.OWN["layer"]
+    ],
 )
 def test_a_layer_is_built_from_a_config(name, make_config, make_facts) -> None:
     assert is_built(name, make_config, make_facts)

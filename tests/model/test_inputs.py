@@ -1,5 +1,6 @@
 """From the columns of a table to the first layer."""
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -41,3 +42,16 @@ def test_a_date_and_a_layer_that_is_called_like_one_of_its_operations_go_togethe
     training = {"day": np.arange(4) * 86_400}
     built = build_model(make_config(layers), facts, training)
     assert built.full({"day": training["day"]}).shape == (4, 3)
+
+
+@pytest.mark.parametrize("layer", ["Concatenate", "Subtract"])
+def test_a_number_in_pieces_and_a_layer_that_is_called_like_one_of_its_operations_go_together(
+    make_config, make_facts, layer
+) -> None:
+    kind = parse_column_type({"number": {"pieces": 2, "indicator": True}})
+    layers = [{"Dense": {"units": 3, "name": "a"}}, {"Dense": {"units": 3, "name": "b"}}, {layer: {"from": ["a", "b"]}}]
+    training = {"size": np.arange(4, dtype=np.float32)}
+    # As in a new process: Keras counts the names that it gives.
+    keras.utils.clear_session()
+    built = build_model(make_config(layers), make_facts(inputs={"size": InputFacts((), "float32", kind)}), training)
+    assert built.full({"size": training["size"]}).shape[0] == 4

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -48,6 +49,24 @@ def test_a_network_for_texts_needs_the_tokens_of_its_own_preset(tmp_path) -> Non
     assert problems(bert) == []
     assert problems(None) == ["BertBackbone takes the tokens that its own preset makes of texts"]
     assert problems(other) == [problems(None)[0], f"{other} has no tokenizer.json"]
+
+
+def test_networks_are_read_before_workers_are_connected_and_padding_is_found_after(tmp_path, monkeypatch) -> None:
+    from dltool.model import hub
+
+    config = config_of(
+        [{"backbone": {"KerasHub": str(write_bert(tmp_path / "bert"))}}, *HEAD],
+        [{"KerasHubTokenizer": {"preset": str(tmp_path / "bert"), "sequence_length": 8}}],
+    )
+    # A tokenizer runs TensorFlow's operations, after which workers cannot be connected.
+    monkeypatch.setattr(hub, "make_tokenizer", None)
+    read = hub.with_networks(config, is_connected=False)
+    assert read.model.layers[0].arguments["network"] == {"class": "BertBackbone", "config": BERT["config"]}
+    monkeypatch.setattr(hub, "make_tokenizer", lambda files, place: SimpleNamespace(pad_token_id=len(files)))
+    padded = hub.with_networks(read)
+    assert padded.model.layers[0].arguments["network"]["pad"] == 2
+    monkeypatch.setattr(hub, "make_tokenizer", None)
+    assert hub.with_networks(padded) == padded
 
 
 def test_a_preset_in_a_column_decides_all_but_the_length_of_its_tokens() -> None:
@@ -141,3 +160,28 @@ def test_other_inputs_than_tokens_are_refused_in_words(make_config, make_facts, 
     ):
         with pytest.raises(ConfigError, match=words):
             make_tokenizer({**files, **changed}, ())
+
+
+@pytest.mark.slow
+def test_each_token_is_explained_by_what_the_network_embeds_it_as(preset, make_config, make_facts) -> None:
+    import keras
+    from tests.explain.test_explanations import scores_of
+
+    from dltool.report.examples import padding_of, tokens, vocabulary_of
+
+    built = built_from(preset, make_config, make_facts)
+    prepared = np.array(built.preprocessors["input"](keras.ops.convert_to_tensor(np.array(TEXTS, object), "string")))
+    padding, known = padding_of(built, "input"), vocabulary_of(built, "input")
+    assert known is not None
+    assert known[padding] in ("[PAD]", "<pad>")
+    assert len(list(tokens(prepared[3], known, padding))) == (prepared[3] != padding).sum() < LENGTH
+
+    layers = [built.core.layers[1], keras.layers.GlobalAveragePooling1D(), keras.layers.Dense(2, "softmax")]
+    scores = scores_of(layers, (LENGTH,), ("a", "b"), "int32")
+    given, expected = {"input": prepared}, np.asarray(scores.core(prepared, training=False))
+    entrances, labels = scores.entrances(given), scores.labels(given)
+    assert [each.shape for each in entrances.values()] == [(len(TEXTS), LENGTH, 8)]
+    np.testing.assert_allclose(scores.sureness(given, entrances, labels), expected.max(1), atol=1e-6)
+    ((name, gradients),) = scores.gradients(given, entrances, labels).items()
+    assert scores.input_of == {name: "input"}
+    assert (np.abs(gradients).max(axis=2) > 0).tolist() == (prepared != padding).tolist()

@@ -47,7 +47,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def best_of(folder: Path, text: str, *settings: str) -> str:
+def best_of(folder: Path, text: str, *settings: str, values: dict[str, Any] = VALUES) -> str:
     """Write the best config of a search, check that it is the trial's experiment, and return its text."""
     (folder / "flats.yaml").write_text(text)
     document = read_document(folder / "flats.yaml", settings)
@@ -55,7 +55,7 @@ def best_of(folder: Path, text: str, *settings: str) -> str:
     whole.write_bytes(whole_config(document))
     again = read_document(whole)
     refuse_another(document, again)
-    trial = with_option(read_space(again).applied(again, VALUES), "name", "flats")
+    trial = with_option(read_space(again).applied(again, values), "name", "flats")
     best = folder / "runs/x/best.yaml"
     write_best(best, document.content, document.path, trial, "The best")
     assert plain_config(build_config(read_document(best))) == plain_config(build_config(trial))
@@ -93,6 +93,18 @@ def test_a_text_that_cannot_be_edited_is_written_anew(folder):
     )) + "}\n")  # fmt: skip
     assert "units: 16" in found
     assert os.path.isabs(str(folder))
+
+
+def test_a_value_of_a_list_in_a_base_is_written_with_the_whole_config(folder):
+    layers = "model: {layers: [{Dense: $units}, {Dense: {units: $classes, activation: softmax}}]}\nvars: {units: 8}\n"
+    base = BASE.replace("target: price", "target: {price: category}")
+    (folder / "base.yaml").write_text(base.replace("loss: mse", "loss: sparse_categorical_crossentropy") + layers)
+    space = "{'model.layers[0].Dense': {integer: [2, 32]}, training.optimizer.Adam.learning_rate: {log: [1e-4, 1]}}"
+    values = {"model.layers[0].Dense": 16, "training.optimizer.Adam.learning_rate": 0.01}
+    found = best_of(folder, f"extends: base.yaml\nsearch: {{space: {space}}}\n", values=values)
+    assert "units: $classes" in found
+    assert "Dense: 16" in found
+    assert "search" not in found.removeprefix("# The best")
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import urllib.request
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,20 @@ def test_what_is_copied_exists_and_is_not_ignored() -> None:
 
     assert all((ROOT / each).exists() and f"!{each}" in sent for each in copied)
     assert sent[0] == "*"
+
+
+def test_what_is_copied_is_all_that_the_package_is_built_from(tmp_path: Path) -> None:
+    pytest.importorskip("hatchling")
+    for words in (rest.split() for name, rest in instructions() if name == "COPY"):
+        for each in words[:-1]:
+            (tmp_path / each).symlink_to(ROOT / each, target_is_directory=(ROOT / each).is_dir())
+
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path / "wheel")]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert not done.returncode, done.stderr
+    (wheel,) = (tmp_path / "wheel").iterdir()
+    with zipfile.ZipFile(wheel) as file:
+        assert {"dltool/cli.py", "dltool/templates/digits.yaml"} <= {*file.namelist()}
 
 
 def test_the_container_has_no_rights_and_a_fixed_version_of_python() -> None:

@@ -17,6 +17,7 @@ from tests.serving.test_protocols import INFER, INPUTS, raw, tensors
 
 from dltool.commands.serve import setup_for
 from dltool.errors import RunError
+from dltool.exporting.foreseen import Forecast
 from dltool.serving.limits import Limits
 
 TEXTS = """\
@@ -61,6 +62,13 @@ def test_a_run_without_a_verified_export_is_computed_by_tensorflow_and_the_reaso
         f"flowers is computed by TensorFlow: {folder} was verified with other weights than the run has now; {again}",
     ]
     assert not setup_for([run], Limits(), "tensorflow").notes
+
+
+def test_an_export_that_is_impossible_is_not_recommended(table_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = [Forecast("onnx", why="its layers have no form there")]
+    monkeypatch.setattr("dltool.exporting.onnx_predictor.forecasts", lambda *_: found)
+    (note,) = setup_for([table_run], Limits()).notes
+    assert note.endswith(f"{table_run} has no ONNX export; its layers have no form there")
 
 
 @pytest.fixture(scope="module")

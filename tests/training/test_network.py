@@ -1,6 +1,5 @@
 """`dltool doctor` for several workers: ports that are not reached, and what a sum costs."""
 
-import contextlib
 import socket
 
 import pytest
@@ -16,8 +15,26 @@ def test_workers_that_reach_each_other_have_no_problem():
     assert all_of(clusters(3), [refuse_closed_ports] * 3) == [None] * 3
 
 
+def elsewhere(*_: object) -> socket.socket:
+    """Return a socket at another port than that of the worker."""
+    return socket.create_server(("127.0.0.1", 0))
+
+
+def test_an_address_that_leads_to_another_program_is_named(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(network, "listener", elsewhere)
+    monkeypatch.setattr(network, "SECONDS_TO_ANSWER", 0.2)
+    members = clusters(2)
+    address = members[0].addresses[1]
+    with socket.create_server(("127.0.0.1", int(address.rpartition(":")[2]))):
+        found = all_of(members, [refuse_closed_ports] * 2)
+    for each in found:
+        assert type(each) is MachineError
+        assert f"worker 0 of 2 cannot reach worker 1 at {address}: something else answers there" in str(each)
+
+
 def test_a_closed_port_is_named_on_all_workers(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(network, "listener", lambda *_: contextlib.nullcontext())
+    monkeypatch.setattr(network, "listener", elsewhere)
+    monkeypatch.setattr(network, "SECONDS_TO_ANSWER", 0.2)
     members = clusters(2)
     found = all_of(members, [refuse_closed_ports] * 2)
     for each in found:

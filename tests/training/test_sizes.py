@@ -23,7 +23,8 @@ BOXES = {"MaxNumBoundingBoxes"}
 
 def image_layers() -> list[str]:
     """Those that prepare or augment images."""
-    classes = {name: getattr(kl, keras_names.find("layer", name).means) for name in keras_names.names("layer")}  # type: ignore[union-attr]
+    known = [name for name in keras_names.names("layer") if name not in keras_names.OWN["layer"]]
+    classes = {name: getattr(kl, keras_names.find("layer", name).means) for name in known}  # type: ignore[union-attr]
     return [name for name, each in classes.items() if "Image" in str(each.__mro__) and name not in BOXES]
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.training import worker_suite
@@ -19,6 +20,7 @@ from dltool.console.local_workers import free_ports
 from dltool.errors import MachineError
 from dltool.meeting import Meeting
 from dltool.model.build import build_model
+from dltool.training import team
 from dltool.training.fit import fit
 from dltool.training.loop import Pace
 from dltool.training.state import TrainingState
@@ -116,13 +118,23 @@ class Alone(Team):
         return list(tensors)
 
 
+def test_what_is_no_worker_at_the_address_of_one_is_a_lost_worker(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(team, "SECONDS_TO_HEAR", 0.0)
+    members = Team(Meeting(Cluster(("a:1", "b:1"), 0), {}), None, 1)
+    members.meeting.is_over = True
+    words = "HTTP status 404; from remote target /job:worker/replica:0/task:1 while calling /tensorflow.WorkerService"
+    found = members.loss_of(tf.errors.UnimplementedError(None, None, words), "in epoch 1")
+    assert str(found) == "worker 1 of 2 was lost; this was in epoch 1"
+    assert members.loss_of(tf.errors.UnimplementedError(None, None, "no such kernel"), "in epoch 1") is None
+
+
 @pytest.mark.parametrize("name", ["embedded", "noisy"])
 def test_one_worker_trains_as_a_process_alone(train: Any, name: str):
     config, dataset = worker_suite.config_for(name), worker_suite.dataset_for(name)
     alone = train(config, dataset)
-    team, recorder = Alone(), Recorder()
+    alone_team, recorder = Alone(), Recorder()
     built = build_model(config, dataset.facts, dataset.examples("train").inputs)
-    fitting = prepare_worker_fit(team, built, config, dataset, pace=Pace(4, is_fixed=True))
+    fitting = prepare_worker_fit(alone_team, built, config, dataset, pace=Pace(4, is_fixed=True))
     states = recorder.states
     fit(
         fitting,
@@ -130,7 +142,7 @@ def test_one_worker_trains_as_a_process_alone(train: Any, name: str):
         save_state=lambda step, arrays, state: states.append(TrainingState(arrays, state)),
         save_best=lambda core: None,
     )
-    team.meeting.is_over = True
+    alone_team.meeting.is_over = True
     for own, other in zip(alone.weights, built.core.get_weights(), strict=True):
         np.testing.assert_allclose(own, other, rtol=0, atol=1e-6)
     assert [record.logs for record in recorder.records] == [

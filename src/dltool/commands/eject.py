@@ -1,6 +1,6 @@
 """`dltool eject RUN`: a plain Keras script that repeats a run without dltool."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,10 +43,11 @@ class EjectionOutcome:
         return {**found, "loss_difference": self.difference_of_losses, "checked": self.checked}
 
 
-def eject(path: Path, out: Path, has_check: bool, progress: "Progress") -> EjectionOutcome:
+def eject(path: Path, out: Path, has_check: bool, settings: Sequence[str], progress: "Progress") -> EjectionOutcome:
     """Write the run at `path` as a plain Keras script into the new folder `out`.
 
     Unless `has_check` is false, the script is first run for two epochs, whose losses must be those of the run.
+    `settings` are `--set` arguments with locations of the data.
 
     Raises ConfigError: the run has something that no script could do faithfully, or `out` exists; DataError: the data
     is missing; RunError: the run is damaged; ExpectationMissed: the script disagrees with the run. Nothing is written
@@ -56,10 +57,10 @@ def eject(path: Path, out: Path, has_check: bool, progress: "Progress") -> Eject
     if out.exists():
         raise ConfigError(f"--out {out} exists already", "name a new folder")
     record = read_record(run)
-    config, facts = recorded_kind(run)
+    config, facts = recorded_kind(run, settings)
     refuse_unfaithful(run, record, config)
     refuse_missing_data(config)
-    parts = listed_parts(run, config, progress)
+    parts = listed_parts(run, config, settings, progress)
     if record.strategy is None:
         raise RunError(f"{run.record}: the strategy of the steps is missing", "train a new run")
     progress.stage("importing TensorFlow")
@@ -88,7 +89,9 @@ def eject(path: Path, out: Path, has_check: bool, progress: "Progress") -> Eject
     return EjectionOutcome(run.path, out, tuple(files), checked, None if trial is None else trial.loss)
 
 
-def listed_parts(run: Run, config: Config, progress: "Progress") -> Mapping["PartName", "Examples"]:
+def listed_parts(
+    run: Run, config: Config, settings: Sequence[str], progress: "Progress"
+) -> Mapping["PartName", "Examples"]:
     """Return the splits of the source, in the order of their rows, of data whose files or windows a script lists; else
     nothing. Raises DataError: the data cannot be read, or has changed."""
     if config.data.windows is None and config.data.source.name not in FOLDER_SOURCES:
@@ -97,7 +100,7 @@ def listed_parts(run: Run, config: Config, progress: "Progress") -> Mapping["Par
 
     progress.stage("reading the data")
     source = load_sources(config.data)
-    _, dataset = recorded_data(run, read=lambda _: source)
+    _, dataset = recorded_data(run, settings=settings, read=lambda _: source)
     # A split that the config replaces is left out.
     names = {name for _, name in dataset.starts}
     return {name: part for name, part in source.parts.items() if part.name in names}

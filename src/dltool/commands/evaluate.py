@@ -157,4 +157,5 @@ def new_examples(config: Config, file: Path) -> Examples:
     examples = load_labelled(config.data, config.seed, file).examples("test")
     name = file_word(file.name.partition(".")[0])
     name = f"data-{name}" if name in PARTS else name
-    return replace(examples, name=name, places={**examples.places, "row": np.arange(len(examples))})
+    rows = np.arange(len(examples))
+    return replace(examples, name=name, rows=rows, places={**examples.places, "row": rows})

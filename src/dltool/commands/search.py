@@ -16,6 +16,7 @@ from dltool.data.dataset import load_data
 from dltool.data.facts import Facts
 from dltool.data.shared import SharedSource
 from dltool.errors import ConfigError, ConfigPath, DltoolError, MachineError, Problem
+from dltool.experiment.joining import folder_of_chief
 from dltool.experiment.parts import refuse_parts
 from dltool.experiment.signals import StopNow, stop_requests
 from dltool.machine import usable_cores
@@ -54,9 +55,9 @@ def search(
     read = SharedSource()
     if cluster is None:
         return continue_search(new_search(document, runs, workers, storage, keep_all, read), watch, read)
-    with meeting_of(cluster) as meeting:
+    with meeting_of(cluster, task="search") as meeting:
         chief = new_search(document, runs, workers, storage, keep_all, read) if cluster.is_chief else None
-        folder = SearchFolder(meeting.folder_of_chief(None if chief is None else chief.path, "search.json"))
+        folder = SearchFolder(folder_of_chief(meeting, None if chief is None else chief.path, "search.json"))
         if chief is None:
             meeting.wait_for_end()
     return continue_search(folder, watch, read)

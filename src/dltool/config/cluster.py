@@ -12,8 +12,9 @@ from dltool.text import listed
 MOST_WORKERS = 10_000
 ADDRESS = re.compile(r"(?P<host>\[[0-9A-Fa-f:.%]+\]|[A-Za-z0-9_.-]+):(?P<port>\d{1,5})")
 EXAMPLE = "for example --cluster a:2222,b:2222 --worker 0"
-HOSTS = re.compile(r"(?:[^,\[\]]|\[[^\]]*\])+")
+HOSTS = re.compile(r"(?:[^,\[\]]|\[[^\[\]]*\])+(?:,|$)")
 """One entry of Slurm's list of nodes: `login` or `node[01-03,07]`."""
+RANGE = re.compile(r"(\d{1,18})(?:-(\d{1,18}))?", re.ASCII)
 SLURM = {
     "tasks": ("SLURM_STEP_NUM_TASKS", "SLURM_NTASKS"),
     "rank": ("SLURM_PROCID",),
@@ -91,7 +92,7 @@ def cluster_of_tf_config(text: str) -> Cluster | None:
         found = json.loads(text)
         jobs, task = found.get("cluster", {}), found.get("task", {})
         hosts = {str(job): list(addresses) for job, addresses in jobs.items()}
-        kind, index = str(task.get("type", "worker")), int(task.get("index", 0))
+        kind, index = str(task.get("type", "worker")), int(str(task.get("index", 0)))
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise ConfigError("TF_CONFIG: expected TensorFlow's JSON of a cluster and a task", hint) from error
     others = [job for job in (*hosts, kind) if job not in ("chief", "master", "worker")]
@@ -102,6 +103,8 @@ def cluster_of_tf_config(text: str) -> Cluster | None:
     addresses = [*chiefs, *hosts.get("worker", ())]
     if not addresses:
         return None
+    if len(addresses) > 1 and "index" not in task:
+        raise ConfigError("TF_CONFIG: which of these workers is this process? Its task has no index", hint)
     if index < 0 or index >= len(chiefs if kind != "worker" else hosts.get("worker", ())):
         raise ConfigError(f"TF_CONFIG: there is no {kind} {index}", hint)
     return checked_cluster(addresses, index + (len(chiefs) if kind == "worker" else 0), "TF_CONFIG")
@@ -118,18 +121,18 @@ def slurm_cluster(environment: Mapping[str, str]) -> Cluster | None:
         raise ConfigError(message, "begin it with srun: srun --ntasks=8 dltool train … --cluster slurm")
     values = {name: value or "" for name, value in given.items()}
     try:
-        tasks, rank = int(values["tasks"]), int(values["rank"])
+        tasks, rank, job = (whole_number(name, values[name]) for name in ("tasks", "rank", "job"))
         nodes, counts = slurm_hosts(values["nodes"]), slurm_counts(values["tasks of each node"])
-        number = int(values["job"]) * 31 + int(environment.get("SLURM_STEP_ID") or 0)
+        number = job * 31 + whole_number("step", environment.get("SLURM_STEP_ID") or "0")
     except ValueError as error:
         raise ConfigError(f"--cluster slurm: cannot read Slurm's variables: {error}") from error
     first = FIRST_PORT + number * 64 % PORTS
     pairs = zip(nodes, counts, strict=False)
-    addresses = [f"{node}:{first + place}" for node, count in pairs for place in range(count)][:tasks]
-    if len(addresses) < tasks:
+    addresses = [f"{node}:{first + place}" for node, count in pairs for place in range(count)]
+    if not 0 < tasks <= len(addresses):
         message = f"--cluster slurm: {len(addresses)} places on {listed(nodes, 4)} for {tasks} tasks"
         raise ConfigError(message, "the nodes and SLURM_STEP_TASKS_PER_NODE do not fit")
-    cluster = checked_cluster(addresses, rank, "--cluster slurm")
+    cluster = checked_cluster(addresses[:tasks], rank, "--cluster slurm")
     here = environment.get("SLURMD_NODENAME")
     if cluster is not None and here is not None and here != host_and_port(cluster.addresses[rank])[0]:
         message = f"--cluster slurm: task {rank} runs on {here}, not on {host_and_port(cluster.addresses[rank])[0]}"
@@ -137,12 +140,21 @@ def slurm_cluster(environment: Mapping[str, str]) -> Cluster | None:
     return cluster
 
 
+def whole_number(name: str, text: str) -> int:
+    if re.fullmatch(r"\d{1,18}", text, re.ASCII) is None:
+        raise ValueError(f"{name}: {text[:100]!r}")
+    return int(text)
+
+
 def slurm_hosts(text: str) -> list[str]:
     """Return the names in a list of nodes: `node[01-03,07],login` → node01, node02, node03, node07, login."""
     hosts: list[str] = []
-    for entry in HOSTS.findall(text):
+    entries = HOSTS.findall(text)
+    if "".join(entries) != text:
+        raise ValueError(f"nodes: {text[:100]!r}")
+    for entry in entries:
         names = [""]
-        for fixed, ranges in re.findall(r"([^\[\]]+)|\[([^\]]*)\]", entry):
+        for fixed, ranges in re.findall(r"([^\[\]]+)|\[([^\]]*)\]", entry.removesuffix(",")):
             ends = [fixed] if fixed else [number for each in ranges.split(",") for number in numbers_in(each)]
             names = [name + end for name in names for end in ends]
             if len(names) + len(hosts) > MOST_WORKERS:
@@ -153,11 +165,13 @@ def slurm_hosts(text: str) -> list[str]:
 
 def numbers_in(text: str) -> list[str]:
     """Return the numbers of a range with the zeros in front: 08-10 → 08, 09, 10."""
-    first, _, last = text.partition("-")
-    begin, end = int(first), int(last or first)
+    found = RANGE.fullmatch(text)
+    begin, end = (int(found[1]), int(found[2] or found[1])) if found else (0, -1)
+    if found is None or begin > end:
+        raise ValueError(f"nodes: {text[:100]!r}")
     if end - begin >= MOST_WORKERS:
         raise ValueError(f"more than {MOST_WORKERS:,} nodes")
-    return [str(number).zfill(len(first)) for number in range(begin, end + 1)]
+    return [str(number).zfill(len(found[1])) for number in range(begin, end + 1)]
 
 
 def slurm_counts(text: str) -> list[int]:

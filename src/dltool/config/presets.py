@@ -59,7 +59,7 @@ def tokenizers(config: Config) -> Iterator[tuple[ConfigPath, str]]:
 
 
 def is_for_texts(network: Mapping[str, Any]) -> bool:
-    return "image_shape" not in network["config"]
+    return "image_shape" not in (network.get("config") or ())
 
 
 def refuse_untokenized(config: Config, network: Mapping[str, Any], preset: str, place: ConfigPath) -> None:

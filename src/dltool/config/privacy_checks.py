@@ -4,10 +4,11 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from dltool.accountant import Spending, noise_for
-from dltool.config.keras.objects import UNKNOWN
+from dltool.config.keras.objects import BACKBONE, HUB, PUBLISHED, UNKNOWN, KerasObject
 from dltool.config.last_layer import LAYERS
 from dltool.config.losses import EMBEDDINGS, OVERLAP, family_of
 from dltool.config.outputs import OutputSpec
+from dltool.config.presets import is_folder
 from dltool.config.schema import Config
 from dltool.config.sources import kind_of
 from dltool.config.tasks import DataFacts
@@ -147,7 +148,7 @@ def uncovered(config: Config) -> Iterator[tuple[str, str]]:
     if data.split.validation or data.validation is not None:
         text = "the best epoch is chosen by the validation examples, which no noise protects"
         yield text, "validate on public examples, or not at all"
-    if config.model.start is not None:
+    if config.model.start is not None or any(map(has_own_weights, config.model.layers)):
         text = "the weights that the model starts with may tell of the examples that they were trained on"
         yield text, "start with weights of public examples, or add the epsilon of their training"
     if data.windows is not None or data.split.group is not None:
@@ -157,6 +158,13 @@ def uncovered(config: Config) -> Iterator[tuple[str, str]]:
     if several:
         text = f"each of the {several} spends an epsilon of its own, and all together spend their sum"
         yield text, "count them all, or train a single model"
+
+
+def has_own_weights(layer: KerasObject) -> bool:
+    """Return whether a layer is a backbone with weights of a file or folder, which nobody has published."""
+    weights, preset = layer.arguments.get("weights", PUBLISHED), str(layer.arguments.get("preset"))
+    is_own = is_folder(preset) if layer.name == HUB else weights != PUBLISHED
+    return layer.kind == BACKBONE and isinstance(weights, str) and is_own
 
 
 def privacy_warnings(config: Config) -> tuple[str, ...]:

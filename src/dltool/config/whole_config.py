@@ -25,9 +25,9 @@ def absolute_paths(document: Document) -> dict[ConfigPath, str]:
     return found
 
 
-def whole_config(document: Document) -> bytes:
+def whole_config(document: Document, *without: str) -> bytes:
     """Return the config as one YAML file that means the same in any folder: with its bases and arguments, with
-    absolute paths, without comments.
+    absolute paths, without comments and without some sections.
 
     Raises ConfigError: a path within a block cannot be made absolute."""
     root = document.root
@@ -36,7 +36,8 @@ def whole_config(document: Document) -> bytes:
         if there is not None:
             root = replaced(root, place, replace(there, value=text))
     plain: dict[str, Any] = {"name": document.path.stem, **to_plain(root)}
-    plain.pop("extends", None)
+    for key in ("extends", *without):
+        plain.pop(key, None)
     return raw_yaml(plain).encode()
 
 

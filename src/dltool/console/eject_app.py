@@ -7,7 +7,7 @@ from typing import Annotated
 from typer import Option
 
 from dltool.console.frame import frame
-from dltool.console.options import AllowedCode, Json, RunFolder
+from dltool.console.options import AllowedCode, Json, MovedData, RunFolder
 
 
 def eject(
@@ -16,6 +16,7 @@ def eject(
     check: Annotated[
         bool, Option("--check/--no-check", help="Run the script for two epochs, and compare its losses with the run's.")
     ] = True,
+    moved: MovedData = None,
     allow_code: AllowedCode = None,
     as_json: Json = False,
 ) -> None:
@@ -23,4 +24,4 @@ def eject(
     with frame(as_json, allow_code) as within:
         from dltool.commands.eject import eject as run_eject
 
-        within.carry_out(partial(run_eject, run, out, check), is_silent=as_json)
+        within.carry_out(partial(run_eject, run, out, check, moved or ()), is_silent=as_json)

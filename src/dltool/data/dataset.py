@@ -88,11 +88,10 @@ class Dataset:
         return f"row {row - start:,}" + (f" of {part}" if len(self.starts) > 1 else "")
 
     def examples(self, name: SplitName) -> Examples:
-        """Return the examples of one split, in ascending order of rows, which is the first of their `places`."""
+        """Return the examples of one split, in ascending order of rows."""
         rows: np.ndarray = getattr(self.split, name)
         found = self.all.take(rows)
-        assert "row" not in found.places
-        return replace(found, name=name, places={"row": rows, **found.places})
+        return replace(found, name=name, rows=rows, places={"row": rows, **found.places})
 
 
 Read = Callable[[Data], SourceExamples]

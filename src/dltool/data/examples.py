@@ -20,6 +20,10 @@ from dltool.text import did_you_mean, listed, near, quoted
 if TYPE_CHECKING:
     from dltool.data.tables.shards import ShardedTable
 
+NO_ROWS = np.empty(0, int)
+FILE_ROW = "file row"
+"""The place of an example in its file, if it is another than its "row": that among all examples in memory."""
+
 
 @dataclass(frozen=True)
 class Examples:
@@ -29,8 +33,8 @@ class Examples:
     raw labels of any kind, of which text may be str objects or coded; or int32 class indices, or float32. `columns` are
     further values by name, (rows,) each, by which rows may be divided or compared. `digests` (rows, 32) of uint8 by
     input are those of the files behind its rows, if they are faster to compare than the rows. `places` by name are
-    (rows,) that locate each example: its file, its row there. `weights` (rows,) of float32, if there are any, are those
-    of the examples in the loss."""
+    (rows,) that locate each example for a reader: its file, its row there. `weights` (rows,) of float32, if there are
+    any, are those of the examples in the loss. `rows` (rows,) are those of the dataset that they were taken from."""
 
     inputs: Mapping[str, Rows]
     targets: Mapping[str, Any] = field(default_factory=dict)
@@ -40,6 +44,7 @@ class Examples:
     digests: Mapping[str, np.ndarray] = field(default_factory=dict)
     places: Mapping[str, np.ndarray] = field(default_factory=dict)
     weights: np.ndarray | None = None
+    rows: np.ndarray = field(default_factory=lambda: NO_ROWS)
 
     def __len__(self) -> int:
         return len(next(iter(self.inputs.values())))
@@ -53,7 +58,8 @@ class Examples:
         inputs = {key: take(each, rows) for key, each in self.inputs.items()}
         weights = None if self.weights is None else self.weights[rows]
         columns, digests, places = map(taken, (self.columns, self.digests, self.places))
-        return Examples(inputs, taken(self.targets), "", self.place, columns, digests, places, weights)
+        of = self.rows[rows] if len(self.rows) else self.rows
+        return Examples(inputs, taken(self.targets), "", self.place, columns, digests, places, weights, of)
 
 
 def stacked(parts: Sequence[Examples], targets: Mapping[str, np.ndarray]) -> Examples:

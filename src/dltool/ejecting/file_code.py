@@ -3,8 +3,7 @@
 import csv
 import io
 import os
-from collections.abc import Iterable
-from os.path import splitext
+from collections.abc import Collection, Iterable
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -14,7 +13,6 @@ from dltool.config.folder_sources import AudioSource, ImagesSource, TextSource
 from dltool.data.examples import Examples
 from dltool.data.files.class_folders import PartName
 from dltool.data.files.file_tree import open_members
-from dltool.data.media.image_decode import FORMATS
 from dltool.data.media.masks import images_with_masks
 from dltool.data.sources.folders import class_files, class_names
 from dltool.ejecting.column_functions import function
@@ -22,9 +20,10 @@ from dltool.ejecting.ejected_run import Block, EjectedRun
 from dltool.ejecting.python_text import laid_out, sequence, text
 from dltool.errors import ConfigError
 
-DEEP = {".png", ".tif", ".tiff", ".jp2", ".j2k", ".jpx", ".pgm", ".pnm"}
-"""Endings of images that may have more than 8 bits."""
-OPAQUE = {ending for ending, kind in FORMATS.items() if kind in ("JPEG", "BMP", "PPM")}
+JPEG = b"\xff\xd8"
+DEEP = {b"\x89P", b"II", b"MM", b"\0\0", b"\xffO", b"P2", b"P5"}
+"""The first bytes of PNG, TIFF, JPEG 2000 and PGM, which may have more than 8 bits."""
+OPAQUE = {JPEG, *(b"P%d" % kind for kind in range(1, 7))}
 
 
 def file_blocks(ejected: EjectedRun) -> tuple[list[Block], Block, dict[str, str]]:
@@ -48,8 +47,9 @@ def file_blocks(ejected: EjectedRun) -> tuple[list[Block], Block, dict[str, str]
     labels = 'files["label"]'
     reader += [function("multi_hot")] * any(each.kind == "multi_label" for each in ejected.facts.targets.values())
     if not isinstance(options, TextSource):
-        endings = {splitext(name)[1].lower() for part in ejected.parts.values() for name in part.places["file"]}
-        blocks, made = media_blocks(options, endings), "image" if isinstance(options, ImagesSource) else "clip"
+        is_image = isinstance(options, ImagesSource)
+        blocks = media_blocks(options, first_bytes(ejected) if is_image else ())
+        made = "pixels" if is_image else "clip"
         lines = [f'features = np.stack([{made}(read(name)) for name in files["file"]])']
         if getattr(options, "masks", None) is not None:
             blocks += mask_blocks(ejected, options)
@@ -83,22 +83,33 @@ def refuse_other_options(options: Any, others: Iterable[Any]) -> None:
             raise ConfigError(f"data.validation and data.test cannot be ejected: {what}")
 
 
-def media_blocks(options: Any, endings: Iterable[str]) -> list[Block]:
-    """Return the code that decodes an image or an audio clip. Without `endings`, files may be of all kinds."""
+def first_bytes(ejected: EjectedRun) -> set[bytes]:
+    """Return how the images begin, which says what they are: their names need not."""
+    found: set[bytes] = set()
+    for part in ejected.parts.values():
+        files = open_members(getattr(ejected.config.data, str(part.place[1])).options.path, part.place)
+        named = {*part.places["file"]}
+        found |= {files.reader.read_start(each, 2) for each in files.members if each.name in named}
+    return found
+
+
+def media_blocks(options: Any, starts: Collection[bytes]) -> list[Block]:
+    """Return the code that decodes an image or an audio clip. Without `starts`, their first bytes, files may be of all
+    kinds."""
     if isinstance(options, AudioSource | AudioColumn):
         seconds: Any = options.seconds
         samples = round(seconds * options.rate)
         return [[f"RATE, SAMPLES = {options.rate}, {samples}  # of every clip"], function("clip")]
-    (height, width), found = options.size, {*endings} or {*FORMATS}
+    (height, width), found = options.size, {*starts} or {JPEG, *DEEP}
     flags = {options.resize, options.background, {1: "grey", 3: "colour", 4: "alpha"}[options.channels]}
-    flags |= {"jpeg"} if any(FORMATS.get(each) == "JPEG" for each in found) else set()
+    flags |= {"jpeg"} if JPEG in found else set()
     flags |= {"transparent"} if found - OPAQUE else set()
     numbers = [f"HEIGHT, WIDTH = {height}, {width}"]
     if found & DEEP:
         flags.add("deep")
         numbers.append(f"BRIGHTEST = {2**options.bits - 1}  # in grey images of more than 8 bits")
     fitted = [] if options.resize == "stretch" else [function("fitted", flags)]
-    return [numbers, *fitted, function("image", flags)]
+    return [numbers, *fitted, function("pixels", flags)]
 
 
 def mask_blocks(ejected: EjectedRun, options: ImagesSource) -> list[Block]:
@@ -120,7 +131,8 @@ def files_csv(ejected: EjectedRun) -> bytes:
     first: Any = data.source.options
     masks = getattr(first, "masks", None)
     content = io.StringIO()
-    writer = csv.writer(content, lineterminator="\n")
+    # Not every Python quotes a carriage return by itself.
+    writer = csv.writer(content, lineterminator="\n", quoting=csv.QUOTE_ALL)
     writer.writerow(["file", "label" if masks is None else "mask"])
     for name, part in ejected.parts.items():
         options = getattr(data, str(part.place[1])).options

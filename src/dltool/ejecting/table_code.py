@@ -178,7 +178,7 @@ def files_of_column(name: str, options: FileColumn) -> Code:
     """Return the code that reads the files of a column."""
     removed = f".removeprefix({text(options.remove)})" if options.remove else ""
     path = f"name{removed}" + (f" + {text(options.ending)}" if options.ending else "")
-    made = "image" if isinstance(options, ImageColumn) else "clip"
+    made = "pixels" if isinstance(options, ImageColumn) else "clip"
     return call("np.stack", f"[{made}(read({path})) for name in table[{text(name)}]]")
 
 

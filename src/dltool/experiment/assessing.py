@@ -10,7 +10,7 @@ from dltool.config.explain_options import asked_of
 from dltool.config.outputs import heads_of
 from dltool.config.schema import Config
 from dltool.data.dataset import Dataset
-from dltool.data.examples import Examples
+from dltool.data.examples import NO_ROWS, Examples
 from dltool.errors import ConfigError
 from dltool.experiment.opening import Experiment
 from dltool.experiment.stages import Stages
@@ -19,8 +19,6 @@ from dltool.runs.files import Run
 if TYPE_CHECKING:
     from dltool.evaluation.findings import Assessment
     from dltool.model.build import BuiltModel
-
-NO_ROWS = np.empty(0, int)
 
 
 def assessed(
@@ -53,21 +51,21 @@ def assessed(
     is_whole = warn is not None and not is_part
     is_test = is_whole and examples.name == "test"
     members = member_rows(dataset) if is_test or (is_part and config.data.split.folds) else NO_ROWS
-    together = dataset.all.take(np.concatenate([examples.places["row"], members])) if len(members) else examples
+    together = dataset.all.take(np.concatenate([examples.rows, members])) if len(members) else examples
     found = measure(built, config, together, tables.measured_on if tables else None, len(members))
     baselines = baselines_of(config, dataset, examples, found, tables) if tables else ()
     intervals = metric_intervals(built, found, examples.targets, config.seed)
     shown = examples.take(found.kept)
     places, targets = shown.places, shown.targets
-    outputs = assessed_outputs(config, dataset.facts, targets, found.outputs, places["row"], None if is_part else warn)
+    outputs = assessed_outputs(config, dataset.facts, targets, found.outputs, shown.rows, None if is_part else warn)
     groups = tuple(comparisons(config, dataset.facts, shown, found.outputs)) if is_whole else ()
     audited = audit(found.beyond, found.values["loss"], config.seed) if is_test else None
     assessment = Assessment(examples.name, len(examples), intervals, outputs, baselines, groups, audited)
-    values = ExampleValues(examples.places["row"], found.values, digest_of(examples.targets))
+    values = ExampleValues(examples.rows, found.values, digest_of(examples.targets))
     table = prediction_table(config, dataset.facts, targets, found.outputs, places)
     files = evaluation_files(assessment, values, table)
     files |= distributions_file(config, dataset, found.outputs) if is_test else {}
-    return assessment, files | ({OUTPUTS: pack_outputs(examples.places["row"], found)} if keeps_outputs else {})
+    return assessment, files | ({OUTPUTS: pack_outputs(examples.rows, found)} if keeps_outputs else {})
 
 
 def explain_test(run: Run, experiment: Experiment, results: Mapping[str, Any], stages: Stages) -> None:

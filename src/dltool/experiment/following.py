@@ -133,6 +133,6 @@ def followed(experiment: Experiment, work: "Parts | Fitting", stages: Stages, me
             fit(work, observer=Silent(), save_state=nothing, save_best=nothing, should_stop=stages.stops.asked)
             meeting.wait_for_end()
     except (DltoolError, StopNow) as error:
-        error.kept = "the run of worker 0"
+        error.kept, error.can_resume = "the run of worker 0", False
         raise
     return Followed(meeting.cluster.rank, meeting.cluster.size)

@@ -3,11 +3,12 @@
 import contextlib
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dltool.config.schema import Config
 from dltool.data.dataset import Dataset
-from dltool.errors import Interrupted, WorkerLost
+from dltool.errors import Interrupted, MachineError, WorkerLost
 from dltool.experiment.signals import StopNow, StopRequests
 from dltool.meeting import RESUME, Meeting
 
@@ -35,6 +36,15 @@ def joined(meeting: Met, config: Config, dataset: Dataset, pinned: dict[str, Any
     team = join_team(meeting, config, dataset, pinned)
     pinned["workers"] = meeting.cluster.size
     return partial(prepare_worker_fit, team)
+
+
+def folder_of_chief(meeting: Meeting, path: Path | None, file: str) -> Path:
+    """Return the folder that the chief gives, which has this file. Raises MachineError: it is not seen here."""
+    folder = Path(str(meeting.of_chief(None if path is None else str(path.absolute()))[0]))
+    if not (folder / file).is_file():
+        message = f"{meeting.cluster.name_of(meeting.cluster.rank)} does not see {folder}"
+        raise MachineError(message, "all workers share the folder of runs: --runs /shared/runs")
+    return folder
 
 
 @contextlib.contextmanager

@@ -55,8 +55,9 @@ def new_experiment(
 
     threads, why = (threads, "as recorded") if threads else choose_threads(config, dataset.facts)
     pinned = pin(config.seed, threads) | {"why_threads": why}
-    config = with_networks(config)
+    config = with_networks(config, is_connected=False)
     prepare = joined(meeting, config, dataset, pinned)
+    config = with_networks(config)
     built = build_model(config, dataset.facts, dataset.examples("train").inputs, fitted_to(dataset), start=start)
     check_fit(config, dataset.facts, built, dataset.inputs)
     refuse_unexplainable(config, dataset.facts, built)
@@ -84,9 +85,10 @@ def recorded_data(
     return config, dataset
 
 
-def recorded_kind(run: Run) -> tuple[Config, Facts]:
-    """Return the config and the facts of a run's data without reading the data."""
-    config = recorded_config(run)
+def recorded_kind(run: Run, settings: Sequence[str] = ()) -> tuple[Config, Facts]:
+    """Return the config and the facts of a run's data without reading the data. For `settings` see
+    :func:`dltool.runs.recorded.recorded_config`."""
+    config = recorded_config(run, settings=settings)
     return config, recorded_facts(read_record(run).data, config.data, str(run.record))
 
 

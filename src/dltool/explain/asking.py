@@ -9,7 +9,6 @@ import numpy as np
 from dltool.config.checks import target_of
 from dltool.config.explain_options import Asked, asked_of
 from dltool.config.outputs import OutputSpec, heads_of
-from dltool.config.presets import tokenizers
 from dltool.config.schema import Config
 from dltool.config.tasks import TargetFacts
 from dltool.data.dataset import Dataset, SplitName
@@ -97,9 +96,6 @@ def methods_of(config: Config, facts: Facts, built: BuiltModel, asked: Asked) ->
 def kind_of_input(config: Config, facts: Facts, built: BuiltModel) -> str:
     """Return "tabular" for columns, windows and vectors of numbers, "tokens" for indices of words, "maps" for all with
     places: images, audio, sequences of numbers; "arrays" for several of them. Raises ConfigError: none of these."""
-    if any(tokenizers(config)):
-        message = "texts whose tokens KerasHub makes cannot be explained"
-        raise ConfigError(message, "explain a model of words: TextVectorization and Embedding")
     if facts.has_columns or config.data.windows is not None:
         return "tabular"
     kinds = {symbol.name: kind_of_array(config, built, symbol) for symbol in built.core.inputs}

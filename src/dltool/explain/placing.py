@@ -8,6 +8,7 @@ from dltool.explain.asking import kind_of_array, kind_of_input, places_shape
 from dltool.explain.explained import Question
 from dltool.explain.proofs import Places
 from dltool.explain.scores import Arrays, Scores
+from dltool.report.examples import padding_of
 
 MOST_TRAINING_ROWS = 1_000
 TRAINING = "the mean number and the most common value of each column in the training rows"
@@ -27,13 +28,12 @@ def places_of(question: Question, noun: str = "places") -> Places:
     else:
         kinds = {name: kind_of_array(config, question.built, symbols[name]) for name in shapes}
         shapes |= {name: places_shape(shapes[name]) for name, kind in kinds.items() if kind == "maps"}
-    typical = uninformed(question, scores, inputs) if "tabular" in kinds.values() else {}
+    typical = {name: np.full_like(each[:1], padding_of(question.built, name)) for name, each in inputs.items()}
+    if "tabular" in kinds.values():
+        typical |= {n: each for n, each in uninformed(question, scores, inputs).items() if kinds[n] == "tabular"}
 
     def blank(given: Arrays, entrances: Arrays) -> Arrays:
-        nothing = {
-            name: np.repeat(typical[name], len(each), axis=0) if kinds[name] == "tabular" else np.zeros_like(each)
-            for name, each in given.items()
-        }
+        nothing = {name: np.repeat(typical[name], len(each), axis=0) for name, each in given.items()}
         found = dict(scores.entrances(nothing))
         for name, each in entrances.items():
             if kinds.get(name) == "maps":
@@ -41,10 +41,8 @@ def places_of(question: Question, noun: str = "places") -> Places:
                 found[name] = np.broadcast_to(each.mean(axis=axes, keepdims=True), each.shape)
         return found
 
-    valid = [
-        inputs[name] != 0 if kinds[name] == "tokens" else np.ones((len(question.examples), math.prod(shape)), bool)
-        for name, shape in shapes.items()
-    ]
+    everywhere = {name: np.ones((len(question.examples), math.prod(shape)), bool) for name, shape in shapes.items()}
+    valid = [inputs[name] != typical[name] if kinds[name] == "tokens" else everywhere[name] for name in shapes]
     return Places(scores, inputs, scores.labels(inputs), np.concatenate(valid, axis=1), shapes, noun, blank)
 
 

@@ -6,7 +6,7 @@ and Myers, "Towards Interpretable Semantic Segmentation via Gradient-Weighted Cl
 https://arxiv.org/abs/2002.11434."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -22,8 +22,11 @@ from dltool.training.state import evaluating
 
 Arrays = Mapping[str, np.ndarray]
 Tensors = dict[str, Any]
-INDEXING = ("Embedding", "OneHot", "CategoryEncoding")
-"""Operations that turn indices into vectors, through which no gradient flows to the indices."""
+Call = tuple[int, int]
+"""The identity of a node of Keras, behind that of the node of the network it is inside, 0 if it is in none."""
+INDEXING = ("Embedding", "OneHot", "CategoryEncoding", "ReversibleEmbedding", "TokenAndPositionEmbedding")
+"""Operations that turn indices into vectors, through which no gradient flows to the indices. The last two are those of
+KerasHub's networks for texts."""
 MOST_ROWS = 256
 
 
@@ -41,15 +44,16 @@ class Scores:
         # Keras sorts the inputs of a dict.
         given = self.core.input
         self.symbols = given if isinstance(given, dict) else {next(iter(question.facts.inputs)): self.core.inputs[0]}
-        self.indexed: dict[int, str] = {}
+        self.indexed: dict[Call, str] = {}
         self.input_of: dict[str, str] = {}
         if at is not None:
-            self.indexed, self.input_of = {id(at): at.operation.name}, {at.operation.name: next(iter(self.symbols))}
+            self.indexed[0, id(at)] = at.operation.name
+            self.input_of[at.operation.name] = next(iter(self.symbols))
         for name, symbol in self.symbols.items() if at is None else ():
             by_index = indexing(self.core, symbol)
             if by_index:
-                self.indexed |= {id(node): f"{name}/{node.operation.name}" for node in by_index}
-                self.input_of |= {f"{name}/{node.operation.name}": name for node in by_index}
+                self.indexed |= {call: f"{name}/{layer}" for call, layer in by_index.items()}
+                self.input_of |= {f"{name}/{layer}": name for layer in by_index.values()}
             else:
                 self.input_of[name] = name
         self.size = min(MOST_ROWS, evaluation_batch(question.built, question.config.training.batch_size))
@@ -67,19 +71,30 @@ class Scores:
             if name in self.input_of:
                 made[name] = tf.cast(inputs[name], tf.float32) if entrances is None else entrances[name]
                 values[id(symbol)] = made[name]
-        for node in self.nodes:
+        self.compute(self.nodes, values, made, entrances)
+        heads = self.core.output
+        head = heads[self.question.head.name] if isinstance(heads, dict) else heads
+        return values[id(head)], made
+
+    def compute(
+        self, nodes: list[Any], values: dict[int, Any], made: Tensors, entrances: Tensors | None, inside: int = 0
+    ) -> None:
+        """Add to `values` what each call gives, and to `made` the entrances. The calls are `inside` a network."""
+        for node in nodes:
             if node.is_input:
                 continue
             arguments, options = node.arguments.fill_in(values)
-            outputs = node.operation(*arguments, **evaluation_options(node.operation, options))
-            key = self.indexed.get(id(node))
+            if is_of_texts(node.operation):
+                within = {id(node.operation.inputs[0]): arguments[0]}
+                self.compute(nodes_of(node.operation), within, made, entrances, id(node))
+                outputs = within[id(node.operation.outputs[0])]
+            else:
+                outputs = node.operation(*arguments, **evaluation_options(node.operation, options))
+            key = self.indexed.get((inside, id(node)))
             if key is not None:
                 made[key] = tf.cast(outputs, tf.float32) if entrances is None else entrances[key]
                 outputs = like_masked(tf.cast(made[key], outputs.dtype), outputs)
             values |= {id(symbol): each for symbol, each in zip(node.outputs, tf.nest.flatten(outputs), strict=True)}
-        heads = self.core.output
-        head = heads[self.question.head.name] if isinstance(heads, dict) else heads
-        return values[id(head)], made
 
     def entrances_of(self, inputs: Tensors) -> Tensors:
         return self.run(inputs, None)[1]
@@ -211,10 +226,26 @@ def nodes_of(core: keras.Model) -> list[Any]:
     return [node for depth in sorted(core._nodes_by_depth, reverse=True) for node in core._nodes_by_depth[depth]]
 
 
-def indexing(core: keras.Model, symbol: Any) -> list[Any]:
-    """Return the nodes that turn an input of indices into vectors."""
-    takers = [node for node in nodes_of(core) if [id(each) for each in node.input_tensors] == [id(symbol)]]
-    return [node for node in takers if symbol.dtype.startswith("int") and type(node.operation).__name__ in INDEXING]
+def is_of_texts(operation: Any) -> bool:
+    """Return whether a layer is a network that takes the tokens of a text."""
+    inputs: Sequence[Any] = operation.inputs if hasattr(operation, "_nodes_by_depth") else ()
+    return len(inputs) == 1 and inputs[0].dtype.startswith("int") and len(operation.outputs) == 1
+
+
+def indexing(core: keras.Model, symbol: Any, inside: int = 0) -> dict[Call, str]:
+    """Return the calls that turn an input of indices into vectors, and their layers, also inside networks for texts."""
+    found: dict[Call, str] = {}
+    for node in nodes_of(core) if symbol.dtype.startswith("int") else ():
+        if [id(each) for each in node.input_tensors] != [id(symbol)]:
+            continue
+        if is_of_texts(node.operation):
+            found |= indexing(node.operation, node.operation.inputs[0], id(node))
+        elif type(node.operation).__name__ == "ConvertToTensor":
+            # KerasHub's networks begin with it.
+            found |= indexing(core, node.outputs[0], inside)
+        elif type(node.operation).__name__ in INDEXING:
+            found[inside, id(node)] = node.operation.name
+    return found
 
 
 def evaluation_options(operation: Any, options: Mapping[str, Any]) -> dict[str, Any]:

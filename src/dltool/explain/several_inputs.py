@@ -23,16 +23,18 @@ LEAST_SHARE = 0.05
 """Inputs with a smaller share have no figure of their own, which would show noise."""
 HOW = {
     "IntegratedGradients": "How much each place of each input adds to the score of {}, compared with inputs that say "
-    "nothing: images and sounds of the same mean, texts of padding; other numbers are ",
+    "nothing: images and sounds of the same mean, texts of padding",
     "Occlusion": "How much the score of {} falls if a part of one input says nothing: it has the mean of the image or "
-    "sound, or is padding; other numbers are ",
+    "sound, or is padding",
 }
 
 
 def explain_arrays(question: Question) -> tuple[Explained, ...]:
     """Explain the examples by each method."""
     places = places_of(question)
-    how = {name: f"{words}{TRAINING if question.dataset else ZEROS}." for name, words in HOW.items()}
+    kinds = [kind_of_array(question.config, question.built, symbol) for symbol in places.scores.symbols.values()]
+    others = f"; other numbers are {TRAINING if question.dataset else ZEROS}" if "tabular" in kinds else ""
+    how = {name: f"{words}{others}." for name, words in HOW.items()}
     return tuple(explained_inputs(places, attribution(places, name), how) for name in question.methods or USUAL)
 
 

@@ -159,7 +159,7 @@ def write_programs(folder: Path, form: str, states: Mapping[str, Any]) -> None:
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
-    path.write_text(encode_json({key: each for key, each in value.items() if key != "table"}, indent=1) + "\n", "utf-8")
+    path.write_text(encode_json(value, indent=1) + "\n", "utf-8")
 
 
 def surroundings(form: str, files: Mapping[str, bytes]) -> dict[str, Any]:

@@ -70,8 +70,8 @@ class ExportOptions:
         for option, value in (("--batch", self.batch), ("--calibration", self.calibration)):
             if value is not None and value < 1:
                 raise ConfigError(f"{option}: expected at least 1, got {value}")
-        if self.tolerance is not None and not self.tolerance > 0:
-            raise ConfigError(f"--tolerance: expected a number above 0, got {self.tolerance:g}")
+        if self.tolerance is not None and not 0 < self.tolerance <= 1:
+            raise ConfigError(f"--tolerance: expected a share above 0 and at most 1, got {self.tolerance:g}")
 
 
 def share_of(text: str | None) -> float | None:

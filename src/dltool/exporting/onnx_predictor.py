@@ -18,7 +18,7 @@ from dltool.evaluation.model_interface import ModelInterface
 from dltool.evaluation.thresholds import recorded_decision
 from dltool.experiment.refusals import refuse_other_preprocessing
 from dltool.exporting.export_options import EXACT, Engine
-from dltool.exporting.foreseen import CHECK, FILES
+from dltool.exporting.foreseen import CHECK, FILES, forecasts
 from dltool.exporting.kept_exports import CheckRecord
 from dltool.exporting.preprocess import preprocessed
 from dltool.installation import install_extra
@@ -91,7 +91,8 @@ def verified_export(run: Run, config: Config, facts: Facts) -> dict[str, bytes]:
     Raises RunError: it does not, or cannot be proved to; MachineError: ONNX Runtime is missing."""
     folder, again = run.exports / FORMAT, f"dltool export {run.path} onnx"
     if not folder.is_dir():
-        raise RunError(f"{run.path} has no ONNX export", again)
+        (forecast,) = (each for each in forecasts(config, facts) if each.format == FORMAT)
+        raise RunError(f"{run.path} has no ONNX export", forecast.why or again)
     record = read(run, folder / CHECK, CheckRecord)
     if record.weights is None:
         raise RunError(f"{folder} does not say with which weights it was verified", again)

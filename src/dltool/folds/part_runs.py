@@ -12,7 +12,7 @@ from dltool.config.schema import Config
 from dltool.data.dataset import Dataset, Read
 from dltool.data.shared import SharedSource
 from dltool.errors import DltoolError
-from dltool.experiment.joining import Met, stopped_when_lost
+from dltool.experiment.joining import Met, folder_of_chief, stopped_when_lost
 from dltool.experiment.new_training import Terms, train_until_stopped
 from dltool.experiment.opening import Experiment
 from dltool.experiment.stages import Stages
@@ -67,13 +67,13 @@ class TrainedParts:
     @contextlib.contextmanager
     def shared(self, run: Run, stages: Stages) -> Iterator[None]:
         if self.meeting is not None:
-            self.meeting.folder_of_chief(run.path, PARTS_RECORD)
+            folder_of_chief(self.meeting, run.path, PARTS_RECORD)
         with stopped_when_lost(self.meeting, stages.stops):
             yield
 
     def follow(self, experiment: Experiment, stages: Stages) -> None:
         assert self.meeting is not None
-        run = Run(self.meeting.folder_of_chief(None, PARTS_RECORD))
+        run = Run(folder_of_chief(self.meeting, None, PARTS_RECORD))
         with stopped_when_lost(self.meeting, stages.stops):
             self.train_own(run, experiment, stages)
             self.meeting.gather(None)

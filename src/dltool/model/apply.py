@@ -60,10 +60,26 @@ class Names:
     def name_operations(self, inputs: Any, outputs: Any, prefix: str = "") -> None:
         """Name the keras.ops functions between tensors, which a model saves, unless they are named. Keras numbers them
         through the process, and names the sum of two tensors like the layer Add, although names must be unique."""
+        for operation in operations_before(outputs):
+            if not isinstance(operation, keras.Layer) and id(operation) not in self.operations:
+                # Keras refuses two of one name before it tells their order.
+                operation.name = f"operation_{id(operation)}"
         for operation in keras.Function(inputs, outputs).operations:
             if not isinstance(operation, keras.Layer) and id(operation) not in self.operations:
                 self.operations[id(operation)] = operation
                 operation.name = prefix + self.next(type(operation).__name__)
+
+
+def operations_before(outputs: Any) -> list[Any]:
+    """Return the layers and keras.ops functions that made these tensors, a shared one as often as it is used."""
+    found: dict[tuple[int, int], Any] = {}
+    tensors = keras.tree.flatten(outputs)
+    while tensors:
+        operation, use, _ = tensors.pop()._keras_history
+        if (id(operation), use) not in found:
+            found[id(operation), use] = operation
+            tensors += operation._inbound_nodes[use].input_tensors
+    return [*found.values()]
 
 
 @dataclass

@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from dltool.config.keras.objects import PUBLISHED, KerasObject
+from dltool.config.keras.objects import HUB, PUBLISHED, KerasObject
 from dltool.config.last_layer import LAYERS
 from dltool.config.presets import (
     ASSETS,
@@ -19,7 +19,6 @@ from dltool.config.presets import (
     WEIGHTS,
     is_folder,
     is_for_texts,
-    is_unread,
     read_preset,
     read_tokenizer,
     refuse_other_networks,
@@ -43,20 +42,21 @@ from dltool.model.tokenizers import import_hub, make_tokenizer
 from dltool.text import Shape, did_you_mean, near, quoted, shape_text
 
 
-def with_networks(config: Config) -> Config:
+def with_networks(config: Config, is_connected: bool = True) -> Config:
     """Return the config with the network of each preset written into it, which a run then needs no preset for.
 
-    Raises ConfigError: a preset is unknown or damaged; MachineError: it cannot be downloaded."""
+    The token of padding is left out before workers are connected (`is_connected`), as tokenizers run operations of
+    TensorFlow. Raises ConfigError: a preset is unknown or damaged; MachineError: it cannot be downloaded."""
     layers = list(config.model.layers)
     for index, entry in enumerate(layers):
-        if is_unread(entry):
-            place = (*LAYERS, index, *entry.steps, "preset")
-            preset = entry.arguments["preset"]
-            network = read_preset(folder_of(preset, place), place)
-            if is_for_texts(network):
-                refuse_untokenized(config, network, preset, place)
-                network["pad"] = make_tokenizer(tokenizer_files(preset, place), place).pad_token_id
-            layers[index] = replace(entry, arguments={**entry.arguments, "network": network})
+        if entry.name != HUB or not isinstance(entry.arguments.get("preset"), str):
+            continue
+        place, preset = (*LAYERS, index, *entry.steps, "preset"), entry.arguments["preset"]
+        network = entry.arguments.get("network") or read_preset(folder_of(preset, place), place)
+        refuse_untokenized(config, network, preset, place)
+        if is_connected and is_for_texts(network) and "pad" not in network:
+            network = {**network, "pad": make_tokenizer(tokenizer_files(preset, place), place).pad_token_id}
+        layers[index] = replace(entry, arguments={**entry.arguments, "network": network})
     return config.model_copy(update={"model": config.model.model_copy(update={"layers": tuple(layers)})})
 
 

@@ -257,13 +257,15 @@ def preprocessed_looks(built: BuiltModel, facts: Facts, prepared: Arrays, title:
         words = vocabulary_of(built, name) if values.dtype.kind == "i" else None
         limits = limits_of(values) if values.dtype.kind in "fu" else (0.0, 1.0)
         for example, value in zip(looks, values, strict=True):
-            example.append(preprocessed_look(own, value, limits, words))
+            example.append(preprocessed_look(own, value, limits, words, padding_of(built, name)))
     return looks
 
 
-def preprocessed_look(title: str, value: np.ndarray, limits: tuple[float, float], words: Sequence[str] | None) -> Look:
+def preprocessed_look(
+    title: str, value: np.ndarray, limits: tuple[float, float], words: Sequence[str] | None, padding: int = 0
+) -> Look:
     if words is not None:
-        return Look(title, text=shortened(" ".join(tokens(value.ravel(), words)), LONGEST_TEXT))
+        return Look(title, text=shortened(" ".join(tokens(value.ravel(), words, padding)), LONGEST_TEXT))
     if value.ndim in (2, 3) and value.dtype.kind in "fu":
         says = f"{title}: {' to '.join(data_number(limit, 3) for limit in limits)}"
         return Look(says, thumbnail_of(value, *limits, is_heat=value.ndim == 2))
@@ -280,9 +282,15 @@ def vocabulary_of(built: BuiltModel, name: str) -> Sequence[str] | None:
     return None if found is None else [str(word) for word in found.get_vocabulary()]
 
 
-def tokens(values: np.ndarray, words: Sequence[str]) -> Iterator[str]:
+def padding_of(built: BuiltModel, name: str) -> int:
+    """Return the token that fills up the texts of an input: 0, or that of a preset."""
+    layers = built.preprocessors[name].layers if name in built.preprocessors else []
+    return next((int(layer.pad_token_id) for layer in layers if hasattr(layer, "pad_token_id")), 0)
+
+
+def tokens(values: np.ndarray, words: Sequence[str], padding: int = 0) -> Iterator[str]:
     """Yield the words of token numbers, without the padding at the end."""
-    used = np.flatnonzero(values)
+    used = np.flatnonzero(values != padding)
     for index in values[: used[-1] + 1 if len(used) else 0].tolist():
         yield words[index] if 0 <= index < len(words) and words[index] else "·"
 

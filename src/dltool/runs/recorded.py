@@ -31,7 +31,8 @@ from dltool.text import listed, os_words, plural
 LOCATION = r"data\.(source|validation|test)\.([a-z0-9_]+\.path(\[\d+\])?|sql\.url|arrays\.[xy])"
 SOURCE_PATH = re.compile(LOCATION)
 WEIGHTS_PATH = r"model\.(start\.(run|weights)|layers\[\d+\]\.backbone\.\w+\.(weights|preset))|training\.teacher\.run"
-MAY_CHANGE = re.compile(rf"(expect|cost)\..*|{LOCATION}|training\.callbacks\[.*|{WEIGHTS_PATH}")
+TOKENIZER_PATH = r"data\.(preprocessing\[\d+\]\.KerasHubTokenizer|inputs\..+\.text)\.preset"
+MAY_CHANGE = re.compile(rf"(expect|cost)\..*|{LOCATION}|training\.callbacks\[.*|{WEIGHTS_PATH}|{TOKENIZER_PATH}")
 """Values that leave the training alone."""
 MOST_SHOWN = 10
 """Most problems shown: an untrusted file may have any number."""

@@ -7,19 +7,19 @@ from pathlib import Path
 from typing import Any
 
 from dltool.config.load import Document, build_config, read_document, read_with_bases
-from dltool.config.text.dump import dump_yaml, plain_config
+from dltool.config.text.dump import plain_config
 from dltool.config.text.edit import NotEditable, edited
 from dltool.config.text.resolve import replaced
 from dltool.config.text.tree import find, to_plain
 from dltool.config.text.yaml_reader import decode, parse_yaml
-from dltool.config.whole_config import absolute_paths
+from dltool.config.whole_config import absolute_paths, whole_config
 from dltool.errors import ConfigError, ConfigPath
 
 
 def write_best(best: Path, original: bytes, source: Path, trial: Document, title: str) -> None:
     """Write the config of `trial` to `best`, in the text of `original`, which was read at `source`.
 
-    Where that text cannot be changed so, all values in force are written instead, without its comments."""
+    If that text cannot be changed so, the whole config is written instead, with its bases and without comments."""
     expected = build_config(trial)
     try:
         differing = changes(original, source, trial, best.parent)
@@ -29,7 +29,7 @@ def write_best(best: Path, original: bytes, source: Path, trial: Document, title
             return
     except (NotEditable, ConfigError):
         pass
-    best.write_text(f"# {title}\n{dump_yaml(expected)}", encoding="utf-8")
+    best.write_bytes(f"# {title}\n".encode() + whole_config(trial, "search"))
 
 
 def changes(original: bytes, source: Path, trial: Document, folder: Path) -> Iterator[tuple[ConfigPath, Any]]:

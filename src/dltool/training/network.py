@@ -1,7 +1,10 @@
 """The network between the workers of a cluster, tried without training: open ports, and what sums cost."""
 
+import contextlib
 import socket
 import time
+from collections.abc import Sequence
+from functools import partial
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
 WAIT = 120.0
 """Seconds until all workers must have come."""
 SECONDS_TO_ANSWER = 5.0
+STRANGER = "something else answers there"
 SIZES = (1, 1_000, 1_000_000)
 """Numbers of the sums that are timed."""
 TIMES = 10
@@ -30,7 +34,7 @@ def tried(cluster: Cluster) -> tuple[list[Any], list[float]]:
 
     Raises MachineError: some have not come, a port is closed, or the workers differ; ConfigError: the addresses differ;
     WorkerLost: another worker failed."""
-    with meeting_of(cluster, WAIT) as meeting:
+    with meeting_of(cluster, WAIT, "try the network") as meeting:
         refuse_closed_ports(meeting)
         import_keras()
         from dltool.training.numerics import pin
@@ -50,24 +54,48 @@ def refuse_closed_ports(meeting: Meeting) -> None:
     chief is reached by all: they have met there."""
     cluster = meeting.cluster
     neighbours = {(cluster.rank + step) % cluster.size for step in (-1, 1)}
-    with listener(*host_and_port(cluster.addresses[cluster.rank])):
+    with listener(*host_and_port(cluster.addresses[cluster.rank])) as server:
         # All listen before any tries.
         meeting.decide(None, len)
-        own = [problem for rank in sorted(neighbours) if (problem := why_unreachable(cluster, rank))]
-        problems = meeting.decide(own, lambda all_: [problem for each in all_ for problem in each])
+        own = [(other, why_unreachable(cluster, other)) for other in sorted(neighbours)]
+        meeting.decide(None, len)
+        problems = meeting.decide([own, arrivals(server, neighbours)], partial(unreached, cluster))
     if problems:
         hint = "open these ports between the machines, or give addresses that all of them reach"
         raise MachineError("; ".join(problems[:4]), hint)
 
 
 def why_unreachable(cluster: Cluster, rank: int) -> str:
-    """Return why this worker does not reach another at its port; empty if it does."""
-    address = cluster.addresses[rank]
+    """Return why this worker does not reach another at its port; empty if something answers there."""
     try:
-        socket.create_connection(host_and_port(address), SECONDS_TO_ANSWER).close()
+        with socket.create_connection(host_and_port(cluster.addresses[rank]), SECONDS_TO_ANSWER) as connection:
+            connection.sendall(cluster.rank.to_bytes(4))
     except OSError as error:
-        return f"{cluster.name_of(cluster.rank)} cannot reach worker {rank} at {address}: {os_words(error)}"
+        return os_words(error)
     return ""
+
+
+def arrivals(server: socket.socket, neighbours: set[int]) -> list[int]:
+    """Return the ranks of the neighbours that have reached this worker, and not another program at its address."""
+    found: set[int] = set()
+    server.settimeout(SECONDS_TO_ANSWER)
+    with contextlib.suppress(OSError):
+        while not neighbours <= found:
+            connection, _ = server.accept()
+            with connection:
+                connection.settimeout(SECONDS_TO_ANSWER)
+                found.add(int.from_bytes(connection.recv(4)))
+    return sorted(found)
+
+
+def unreached(cluster: Cluster, all_: Sequence[Any]) -> list[str]:
+    """Return which worker does not reach which other, from what each tried and which ranks reached it."""
+    return [
+        f"{cluster.name_of(rank)} cannot reach worker {other} at {cluster.addresses[other]}: {why or STRANGER}"
+        for rank, (tried, _) in enumerate(all_)
+        for other, why in tried
+        if why or rank not in all_[other][1]
+    ]
 
 
 def timed_sums(team: "Team") -> list[float]:
@@ -91,6 +119,6 @@ def timed_sums(team: "Team") -> list[float]:
                 times.append(time.perf_counter() - begin)
             seconds.append(median(times))
     except tf.errors.OpError as error:
-        lost = team.loss_of(error, "while sums were timed")
+        lost = team.loss_of(error, "while sums were timed", "start dltool doctor again on all workers")
         raise lost or MachineError(f"TensorFlow cannot sum over the workers: {error.message}") from error
     return seconds

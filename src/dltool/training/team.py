@@ -28,6 +28,8 @@ LOST = (
     *(tf.errors.DeadlineExceededError, tf.errors.InternalError),
 )
 """TensorFlow's errors when another worker is gone."""
+REMOTE = "remote target /job:worker"
+"""In an error of any kind: what answers at a worker's address is no worker."""
 MILLISECONDS = 10_000
 """In which a silent worker has to answer."""
 SECONDS_TO_CONNECT = 120
@@ -60,18 +62,19 @@ class Team:
         parts = tf.split(self.strategy.experimental_local_results(sums)[0], sizes)
         return [tf.cast(tf.reshape(part, each.shape), each.dtype) for part, each in zip(parts, tensors, strict=True)]
 
-    def loss_of(self, error: BaseException, where: str) -> WorkerLost | None:
+    def loss_of(self, error: BaseException, where: str, hint: str = RESUME) -> WorkerLost | None:
         """Return what an error of TensorFlow means if another worker is gone; None if none is."""
-        if isinstance(error, LOST):
+        is_lost = isinstance(error, LOST) or (isinstance(error, tf.errors.OpError) and REMOTE in str(error))
+        if is_lost:
             end = time.monotonic() + SECONDS_TO_HEAR
             while not self.meeting.reason and time.monotonic() < end:
                 time.sleep(0.01)
         if self.meeting.reason or isinstance(error, WorkerLost):
-            return WorkerLost(f"{self.meeting.reason or error}; this was {where}", RESUME)
-        if isinstance(error, LOST) and not isinstance(error, tf.errors.InternalError):
+            return WorkerLost(f"{self.meeting.reason or error}; this was {where}", hint)
+        if is_lost and not isinstance(error, tf.errors.InternalError):
             tasks = [int(task) for task in re.findall(r"/task:(\d+)", str(error))]
             others = [self.cluster.name_of(task) for task in tasks if task != self.cluster.rank]
-            return WorkerLost(f"{others[0] if others else 'another worker'} was lost; this was {where}", RESUME)
+            return WorkerLost(f"{others[0] if others else 'another worker'} was lost; this was {where}", hint)
         return None
 
 

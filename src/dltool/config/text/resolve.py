@@ -242,8 +242,8 @@ def weight_paths(root: Node) -> Iterator[tuple[ConfigPath, Node]]:
             yield ("model", "layers", *path), node
     data = find(root, ("data",))
     for path, node in scalars(data) if data is not None else ():
-        is_layer = path[0] == "preprocessing" and path[2:] in ((TOKENIZER,), (TOKENIZER, "preset"))
-        is_preset = is_layer or (path[0] == "inputs" and path[2:] == ("text", "preset"))
+        is_layer = path[:1] == ("preprocessing",) and path[2:] in ((TOKENIZER,), (TOKENIZER, "preset"))
+        is_preset = is_layer or (path[:1] == ("inputs",) and path[2:] == ("text", "preset"))
         if is_preset and isinstance(node.value, str) and "/" in node.value:
             yield ("data", *path), node
 
