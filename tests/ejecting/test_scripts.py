@@ -103,7 +103,7 @@ def test_names_of_files_stand_in_a_table_alone(runs, scripts):
 
 
 def test_images_are_decoded_by_their_contents_and_not_by_their_names(scripts):
-    assert all(line in scripts["pictures"] for line in ("picture.draft(", "BRIGHTEST =", "Image.alpha_composite("))
+    assert all(line in scripts["pictures"] for line in ("image.draft(", "BRIGHTEST =", "Image.alpha_composite("))
 
 
 def test_windows_begin_where_rows_of_one_series_follow_each_other(runs):

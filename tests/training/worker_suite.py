@@ -140,10 +140,11 @@ def trained(meeting: Any, name: str, pace: int, start: Any = None) -> tuple[dict
 def main(folder: Path, addresses: str, rank: int) -> None:
     import tensorflow as tf
 
+    from dltool.meeting import listener
     from dltool.training import team
 
     # A process joins once, and then its port is in use.
-    team.listener = once(team.listener)
+    vars(team)["listener"] = once(listener)
     tf.distribute.MultiWorkerMirroredStrategy = once(tf.distribute.MultiWorkerMirroredStrategy)
     sizes = counted_sums()
     cluster = cluster_of(addresses, rank, {})

@@ -148,8 +148,7 @@ def whole_number(name: str, text: str) -> int:
 
 def slurm_hosts(text: str) -> list[str]:
     """Return the names in a list of nodes: `node[01-03,07],login` → node01, node02, node03, node07, login."""
-    hosts: list[str] = []
-    entries = HOSTS.findall(text)
+    hosts, entries = list[str](), HOSTS.findall(text)
     if "".join(entries) != text:
         raise ValueError(f"nodes: {text[:100]!r}")
     for entry in entries:

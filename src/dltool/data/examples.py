@@ -152,6 +152,11 @@ def places_in(file: str, count: int, rows: np.ndarray | None = None) -> dict[str
     return {"file": np.full(count, file, dtype=object), "row": np.arange(1, count + 1) if rows is None else rows}
 
 
+def places_left(file: str, rows: np.ndarray) -> dict[str, np.ndarray]:
+    """Return the places of these rows of a file, from 1 on, of which others are not among the examples."""
+    return {"file": np.full(len(rows), file, dtype=object), FILE_ROW: rows}
+
+
 def with_known_slices(data: Data, examples: Examples) -> Examples:
     """Return the examples. Raises ConfigError for slices by what is no column with one value for each example."""
     values = {**examples.inputs, **examples.columns}

@@ -49,8 +49,7 @@ def file_blocks(ejected: EjectedRun) -> tuple[list[Block], Block, dict[str, str]
     if not isinstance(options, TextSource):
         is_image = isinstance(options, ImagesSource)
         blocks = media_blocks(options, first_bytes(ejected) if is_image else ())
-        made = "pixels" if is_image else "clip"
-        lines = [f'features = np.stack([{made}(read(name)) for name in files["file"]])']
+        lines = [f'features = np.stack([{"pixels" if is_image else "clip"}(read(name)) for name in files["file"]])']
         if getattr(options, "masks", None) is not None:
             blocks += mask_blocks(ejected, options)
             labels = 'np.stack([mask(read(name)) for name in files["mask"]])'

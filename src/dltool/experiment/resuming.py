@@ -167,12 +167,10 @@ def refuse_changes(
 ) -> list[Change]:
     """Raise MachineError if something that can change result bits differs; if that is allowed, warn."""
     changes = machine_changes(record, pinned)
-    hint, as_before = "--allow-change resumes anyway; the result may not be bit-identical", ""
-    if not allow_change and any(change.name == "workers" for change in changes):
-        as_before = (
-            f"resume in as many processes as before: --workers {record.pinned.get('workers', 1)} on one machine; "
-        )
-    MachineError.refuse(Problem(None, str(change), as_before + hint) for change in changes if not allow_change)
+    hint = "--allow-change resumes anyway; the result may not be bit-identical"
+    as_before = f"resume in as many processes as before: --workers {record.pinned.get('workers', 1)} on one machine; "
+    problems = (Problem(None, str(each), as_before * (each.name == "workers") + hint) for each in changes)
+    MachineError.refuse(() if allow_change else problems)
     for change in changes:
         progress.warn(f"{change}: the result may not be bit-identical to an uninterrupted run")
     return changes

@@ -10,7 +10,7 @@ from dltool.config.schema import Data
 from dltool.config.shuffle_options import STREAMABLE
 from dltool.config.sources import Source
 from dltool.data.arrays.rows import Coded
-from dltool.data.examples import FILE_ROW, SourceExamples
+from dltool.data.examples import FILE_ROW, SourceExamples, places_left
 from dltool.data.media.cache import cache_folder
 from dltool.data.sources.tables import MEMORY_SHARE, load_table_examples, table_in_reach
 from dltool.data.split.at_random import PART_NAMES, TRAINING, split_of
@@ -67,9 +67,7 @@ def load_sharded_examples(data: Data, seed: int) -> SourceExamples:
             raise DataError(Problem(SPLIT, message, "write another fraction, or another seed"))
     files, rows = zip(*kept.file.places_of(range(kept.rows)), strict=True)
     named = {
-        name: replace(
-            part, places={"file": np.full(len(part), part.name, object), FILE_ROW: np.arange(1, len(part) + 1)}
-        )
+        name: replace(part, places=places_left(part.name, np.arange(1, len(part) + 1)))
         for name, part in examples.parts.items()
     }
     places = {"file": np.array([path.name for path in files], object), FILE_ROW: np.array(rows)}

@@ -27,7 +27,7 @@ from dltool.config.sources import Source
 from dltool.config.window_options import columns_in
 from dltool.data.arrays.cleaning import WEIGHTS_ARE, weight_problem
 from dltool.data.arrays.rows import Coded, Rows
-from dltool.data.examples import FILE_ROW, Examples, SourceExamples
+from dltool.data.examples import Examples, SourceExamples, places_left
 from dltool.data.facts import is_for_layers
 from dltool.data.files.class_folders import PartName
 from dltool.data.labels import index_problem, not_indices
@@ -207,8 +207,7 @@ def with_targets(examples: Examples, targets: Mapping[str, Target], table: Table
     if absent.any():
         named = " or ".join(f'"{name}"' for name in columns)
         warnings.append(f"{named} is missing in {rows_named(table, np.flatnonzero(absent))}, left out")
-    places = {"file": np.full(len(rows), table.path.name, dtype=object), FILE_ROW: rows + 1}
-    return replace(examples.take(rows), name=examples.name, places=places)
+    return replace(examples.take(rows), name=examples.name, places=places_left(table.path.name, rows + 1))
 
 
 def input_types(data: Data, table: Table) -> dict[str, ColumnType]:
