@@ -61,12 +61,11 @@ def array_of(name: str, values: Any) -> np.ndarray:
         raise Refused(400, f"{name}: the rows have different shapes")
     if kinds == {str} and found.ndim:
         return found
-    if NoneType in kinds:
-        found = np.where(np.equal(found, None), math.nan, found)
-    numbers = np.array(found.tolist() if kinds <= {bool, int, float, NoneType} else None)
-    if numbers.ndim == 0 or numbers.dtype == object:
+    flat = [math.nan if value is None else value for value in found.ravel().tolist()]
+    numbers = np.array(flat if kinds <= {bool, int, float, NoneType} else None)
+    if found.ndim == 0 or numbers.dtype == object:
         raise Refused(400, f"{name}: a list of numbers or strings is expected")
-    return numbers
+    return numbers.reshape(found.shape)
 
 
 def response(by_row: bool, answer: Answer) -> dict[str, Any]:
