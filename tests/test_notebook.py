@@ -146,7 +146,7 @@ def test_rows_that_do_not_fit_are_refused(penguins, rows, message) -> None:
 
 
 def test_arrays_that_do_not_fit_are_refused(trained) -> None:
-    with pytest.raises(DataError, match=r"the rows gives float32 of shape \(3,\) for the input input"):
+    with pytest.raises(DataError, match=r"the rows: float32 of shape \(3,\) for the input input"):
         trained.predict(np.zeros((2, 3)))
     with pytest.raises(DataError, match="different shapes"):
         trained.predict([[1, 2], [3]])

@@ -32,8 +32,10 @@ const steps = {
       await tab.waitForSelector("#key:not([hidden])");
       await tab.fill("#secret", given);
       await tab.click("#key button");
+      if (given === "wrong") await tab.waitForSelector("#error:not(:empty)");
     }
     await tab.waitForSelector("#fields label");
+    if (await tab.textContent("#error")) problems.push("a key that fits is complained of");
   },
   async row(tab) {
     const values = { place: "north", colour: "red", seen: "2026-01-31", size: "1.5", age: "3" };

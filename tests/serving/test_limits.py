@@ -27,10 +27,12 @@ def test_all_but_health_and_page_needs_the_key(guarded: Client) -> None:
         assert guarded("POST", "/predict", json={"rows": [ROW]}, headers={"authorization": wrong}).status_code == 401
 
 
-def sent(client: Client, *messages: dict[str, Any], pause: float = 0.0, headers: Any = ()) -> int | None:
+def sent(
+    client: Client, *messages: dict[str, Any], pause: float = 0.0, headers: Any = (), unread: Any = None
+) -> int | None:
     """Return the status of a request whose body comes in these messages; None if there was no answer."""
     statuses: list[int] = []
-    left = list(messages)
+    left = list(messages) if unread is None else unread
 
     async def receive() -> dict[str, Any]:
         await asyncio.sleep(pause)
@@ -57,7 +59,10 @@ def test_a_body_is_counted_as_it_arrives(guarded: Client) -> None:
 
 
 def test_a_compressed_body_is_refused(guarded: Client) -> None:
-    assert sent(guarded, headers=[(b"content-encoding", b"gzip")]) == 415
+    # A client that is still sending reads no answer, so all of it is received.
+    left = [part(b" "), part(b" "), part(b" ", False)]
+    assert sent(guarded, *left, headers=[(b"content-encoding", b"gzip")], unread=left) == 415
+    assert not left
 
 
 def test_a_slow_client_is_told_so(guarded: Client) -> None:
@@ -65,7 +70,10 @@ def test_a_slow_client_is_told_so(guarded: Client) -> None:
 
 
 def test_a_client_that_goes_gets_no_answer(guarded: Client) -> None:
+    before = guarded.service.counters.text()
     assert sent(guarded, part(b" "), {"type": "http.disconnect"}) is None
+    counted = set(guarded.service.counters.text().splitlines()) - set(before.splitlines())
+    assert 'dltool_requests_total{route="other",status="499"} 1.0' in {line.decode() for line in counted}
 
 
 def test_an_answer_that_takes_too_long_is_given_up(table_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:

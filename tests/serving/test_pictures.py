@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from tests.serving.conftest import Client, png
 
+from dltool.serving import uploads
+
 
 def upload(client: Client, *files: tuple[str, bytes]):
     return client("POST", "/predict/files", files=[("files", file) for file in files])
@@ -72,6 +74,19 @@ def test_what_is_no_image_is_refused_by_name(pictures: Client, content: bytes) -
 
     assert answer.status_code == 422
     assert answer.json()["problems"][0]["message"].startswith("../<b>cat</b>.png: ")
+
+
+def test_images_that_are_large_together_are_refused_by_their_headers(
+    pictures: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(uploads, "MOST_PIXELS_TOGETHER", 128)
+
+    assert upload(pictures, *[("a.png", png((8, 8)))] * 2).status_code == 200
+    answer = upload(pictures, *[("a.png", png((8, 8)))] * 3)
+    assert (answer.status_code, answer.json()) == (
+        413,
+        {"error": "the images have 192 pixels together; a request may have 128"},
+    )
 
 
 def test_a_form_without_files_or_with_too_many_is_refused(pictures: Client) -> None:

@@ -111,6 +111,20 @@ def test_a_worker_that_is_killed_is_replaced_and_the_others_answer(table_run: Pa
         assert f"process {workers[0]} ended with -9; another one begins" in process.stderr.read()
 
 
+def test_workers_end_when_the_process_that_watches_over_them_is_killed(table_run: Path) -> None:
+    with server(table_run, "--workers", "2") as (process, port):
+        assert ask(port)[0] == 200
+        process.kill()
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            time.sleep(0.2)
+            try:
+                socket.create_connection(("127.0.0.1", port)).close()
+            except ConnectionRefusedError:
+                return
+        raise AssertionError("the workers still listen")
+
+
 def test_workers_that_are_told_to_end_before_they_have_begun_have_not_failed(table_run: Path) -> None:
     command = [sys.executable, "-m", "dltool", "serve", str(table_run), "--port", "0", "--workers", "2"]
     with subprocess.Popen(command, stderr=subprocess.PIPE) as process:

@@ -1,6 +1,7 @@
 """The Open Inference Protocol and TensorFlow Serving's REST interface."""
 
 import json
+import tracemalloc
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -9,8 +10,10 @@ import pytest
 from tests.serving.conftest import ROW, Client
 
 from dltool.evaluation.model_interface import OutputSchema
+from dltool.serving.limits import Refused
+from dltool.serving.protocol_v1 import array_of
 from dltool.serving.protocol_v2 import metadata
-from dltool.serving.served import Served
+from dltool.serving.served import Served, numbers
 
 INPUTS: dict[str, tuple[str, list[Any]]] = {
     "place": ("BYTES", ["north", "south"]),
@@ -86,6 +89,7 @@ def test_json_and_binary_tensors_give_what_rows_give(table: Client) -> None:
         {"shape": [2, 1, 1]},
         {"shape": [-2]},
         {"shape": [2**62, 2**62]},
+        {"shape": [0, 2**40, 2**40], "data": []},
         {"data": ["a", "b"]},
         {"data": [[1.0], 2.0]},
         {"data": {}},
@@ -159,6 +163,39 @@ def test_tensorflow_serving_s_two_forms_give_the_same(table: Client) -> None:
 
     assert by_row.json()["predictions"] == by_column.json()["outputs"]
     assert np.shape(by_row.json()["predictions"]) == (2, 2)
+
+
+def test_tensorflow_serving_s_null_is_a_missing_number_and_strings_stay_as_they_are(table: Client) -> None:
+    columns = {name: data for name, (_, data) in INPUTS.items()}
+    for colour in ("red", "red\x00"):
+        found = [
+            table("POST", "/v1/models/flowers:predict", json={"inputs": columns | {"colour": [colour, ""]}}),
+            table("POST", INFER, json={"inputs": [each | changed(each, colour) for each in tensors()]}),
+        ]
+        assert [each.status_code for each in found] == [200, 200]
+        assert np.ravel(found[0].json()["outputs"]).tolist() == found[1].json()["outputs"][0]["data"]
+    mixed = table("POST", "/v1/models/flowers:predict", json={"inputs": columns | {"colour": ["red", 1]}})
+    assert (mixed.status_code, mixed.json()) == (400, {"error": "colour: a list of numbers or strings is expected"})
+
+
+def changed(tensor: dict[str, Any], colour: str) -> dict[str, Any]:
+    return {"data": [colour, ""]} if tensor["name"] == "colour" else {}
+
+
+def test_one_long_string_among_many_takes_no_more_memory_than_it_has() -> None:
+    values = ["x" * 100_000, *["red"] * 1_000]
+    tracemalloc.start()
+    array_of("colour", values)
+    with pytest.raises(Refused):
+        numbers(values, "pixels")
+    assert tracemalloc.get_traced_memory()[1] < 10**6
+    tracemalloc.stop()
+
+
+def test_a_million_tensors_that_are_none_are_refused_at_once(table: Client) -> None:
+    for name in ("inputs", "outputs"):
+        answer = table("POST", INFER, content=f'{{"{name}": [{"{}," * 10_001}{{}}]}}')
+        assert "at most 10000 items" in answer.json()["error"]
 
 
 def test_instances_of_a_model_with_one_input_need_no_name(pictures: Client) -> None:

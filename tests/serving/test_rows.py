@@ -12,7 +12,7 @@ from tests.serving.conftest import ROW, Client, Problems, client_of
 
 import dltool
 from dltool.data.arrays.rows import Rows, coded
-from dltool.serving import hosting
+from dltool.serving import hosting, row_schema
 from dltool.serving.hosting import EXPLAINING, Host, blank, follow
 from dltool.serving.limits import Limits, Refused
 from dltool.serving.served import Answer, Query
@@ -87,6 +87,22 @@ def test_what_is_no_request_gets_its_own_status(table: Client, body: str, status
 
     assert answer.status_code == status
     assert answer.json()["error"]
+
+
+def test_of_too_many_problems_the_number_is_said(table: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(row_schema, "MOST_NAMED", 9)
+    answer = table.rows({**ROW, **{f"x{number}": 1 for number in range(10)}})
+
+    assert (answer.status_code, answer.json()) == (
+        422,
+        {"error": "the request is not what the model takes: 10 problems"},
+    )
+
+
+def test_a_problem_shows_its_value_as_json_has_it(table: Client) -> None:
+    for value, shown in ((True, "true"), ([1] * 7, "7 values"), ({"a": 1}, "1 value"), ("a\nb", "a b")):
+        assert table.rows({**ROW, "size": value}).json()["problems"][0]["given"] == shown
+    assert table.rows({**ROW, "size": None}).json()["problems"][0]["given"] == "null"
 
 
 def test_another_content_type_is_refused(table: Client) -> None:
@@ -205,7 +221,7 @@ def test_a_server_goes_on_following_after_an_error_that_nobody_foresaw(
     table_run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     host = client_of(table_run).service.hosts["flowers"]
-    before, after = host.model, replace(host.model)
+    before, after = host.model, replace(host.model, why="it has no export")
     found: list[object] = [ZeroDivisionError("x"), ZeroDivisionError("x"), None, after]
     notes: list[str] = []
 
@@ -227,7 +243,10 @@ def test_a_server_goes_on_following_after_an_error_that_nobody_foresaw(
 
     assert host.model is after
     path = before.run.path
-    assert notes == [f"{path} stays: ZeroDivisionError: x", f"{path} answers now, computed by tensorflow"]
+    assert notes == [
+        f"{path} stays: ZeroDivisionError: x",
+        f"{path} answers now, computed by tensorflow: it has no export",
+    ]
 
 
 def inputs_of(host: Host) -> dict[str, Rows]:

@@ -1,7 +1,10 @@
 """The signature of `dltool serve`, and its processes' work."""
 
 import contextlib
+import multiprocessing
 import os
+import signal
+import threading
 from collections.abc import Callable
 from multiprocessing.synchronize import Semaphore
 from pathlib import Path
@@ -96,9 +99,16 @@ def serve_loaded(setup: "Setup", door: socket, ready: Callable[[], None]) -> Non
     serve_here(setup, service, door, ready)
 
 
+def end_with_parent() -> None:
+    if (parent := multiprocessing.parent_process()) is not None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
 def work(setup: "Setup", door: socket, is_ready: Semaphore) -> None:
-    """Serve in a process of its own."""
+    """Serve in a process of its own, until the one that watches over it ends, however that happens."""
     begin_own_process()
+    threading.Thread(target=end_with_parent, daemon=True).start()
     with frame(allow_code=setup.allow_code):
         serve_loaded(setup, door, is_ready.release)
     # The end of an interpreter with TensorFlow takes seconds.

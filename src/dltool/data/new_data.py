@@ -204,7 +204,7 @@ def checked(facts: Facts, new: NewExamples) -> NewExamples:
         rows = new.examples.inputs.get(name)
         if rows is None or rows.shape[1:] != found.shape or dtype_name(rows) != found.dtype:
             given = "nothing" if rows is None else f"{dtype_name(rows)} of shape {rows.shape[1:]}"
-            message = f"{new.examples.places['file'][0]} gives {given} for the input {name}, and the model takes "
+            message = f"{new.examples.places['file'][0]}: {given} for the input {name}, and the model takes "
             problems.append(Problem(None, f"{message}{found.dtype} of shape {found.shape}"))
     DataError.refuse(problems)
     inputs = {name: new.examples.inputs[name] for name in facts.inputs}

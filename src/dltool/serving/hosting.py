@@ -116,4 +116,5 @@ async def follow(hosts: Sequence[Host], note: Callable[[str], None]) -> None:
                     note(f"{host.model.run.path} stays: {why}")
             elif (found := looked.result()) is not None:
                 host.model = found
-                note(f"{found.run.path} answers now, computed by {found.predictor.engine}")
+                why = found.why and f": {found.why}"
+                note(f"{found.run.path} answers now, computed by {found.predictor.engine}{why}")

@@ -77,13 +77,14 @@ class Guard:
             await send(message)
 
         try:
-            self.authorize(scope)
-            refuse_encoded(scope)
-            body = await self.body(scope, receive)
+            refusal = self.refusal(scope)
+            body = await self.body(scope, receive, 0 if refusal else self.limits.body)
+            if refusal:
+                raise refusal
         except Refused as refused:
             await respond(counted_send, refused)
         except ConnectionResetError:
-            return
+            status = 499  # The client has failed, not the server.
         else:
             await self.app(scope, once(body, receive), counted_send)
         finally:
@@ -91,17 +92,24 @@ class Guard:
             route = getattr(scope.get("route"), "path", "other")
             self.counters.count(route, status, time.perf_counter() - began)
 
-    def authorize(self, scope: Message) -> None:
-        """Raise Refused: the request lacks the key."""
-        if self.authorization is None or scope["path"] in self.open_paths:
-            return
-        given = dict(scope["headers"]).get(b"authorization", b"")
-        if not hmac.compare_digest(given, self.authorization):
-            raise Refused(401, "the request needs the header Authorization: Bearer KEY, with the key of this server")
+    def refusal(self, scope: Message) -> Refused | None:
+        """Return why the head of a request is refused: it lacks the key, or the body is compressed."""
+        headers = dict(scope["headers"])
+        if self.authorization is not None and scope["path"] not in self.open_paths:
+            given = headers.get(b"authorization", b"")
+            if not hmac.compare_digest(given, self.authorization):
+                return Refused(
+                    401, "the request needs the header Authorization: Bearer KEY, with the key of this server"
+                )
+        # What a compressed body becomes is bounded by nothing.
+        encoding = headers.get(b"content-encoding", b"identity").decode("latin-1").strip().lower()
+        if encoding in ("identity", ""):
+            return None
+        return Refused(415, f"the body has the content encoding {encoding[:20]}; send it uncompressed")
 
-    async def body(self, scope: Message, receive: Receive) -> bytes:
-        """Return the body as it arrives, at most `limits.body` bytes. Raises Refused: it is larger, or too slow;
-        ConnectionResetError: the client is gone."""
+    async def body(self, scope: Message, receive: Receive, kept: int) -> bytes:
+        """Return the body as it arrives, unless it has more than `kept` bytes. Raises Refused: it has more than
+        `limits.body`, or is too slow; ConnectionResetError: the client is gone."""
         length = dict(scope["headers"]).get(b"content-length", b"")
         declared = int(length[:20]) if length.isdigit() else 0
         parts, received = [], 0
@@ -113,7 +121,7 @@ class Guard:
                     if message["type"] == "http.disconnect":
                         raise ConnectionResetError
                     received += len(message.get("body", b""))
-                    if received <= self.limits.body:
+                    if received <= kept:
                         parts.append(message.get("body", b""))
                     if not message.get("more_body", False):
                         break
@@ -122,13 +130,6 @@ class Guard:
         if max(declared, received) > self.limits.body:
             raise Refused(413, f"a request may have {size_text(self.limits.body)}")
         return b"".join(parts)
-
-
-def refuse_encoded(scope: Message) -> None:
-    """Raise Refused: the body is compressed; what it becomes is bounded by nothing."""
-    encoding = dict(scope["headers"]).get(b"content-encoding", b"identity").decode("latin-1").strip().lower()
-    if encoding not in ("identity", ""):
-        raise Refused(415, f"the body has the content encoding {encoding[:20]}; send it uncompressed")
 
 
 def once(body: bytes, receive: Receive) -> Receive:

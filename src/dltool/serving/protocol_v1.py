@@ -2,14 +2,16 @@
 
 Source: tensorflow.org/tfx/serving/api_rest."""
 
+import math
 from collections.abc import Mapping
+from types import NoneType
 from typing import Any
 
 import numpy as np
 from pydantic import BaseModel, TypeAdapter
 
 from dltool.serving.limits import Refused
-from dltool.serving.served import Answer, Query, Served
+from dltool.serving.served import Answer, Query, Served, nested
 from dltool.serving.tensors import query_of, request_of
 
 
@@ -53,14 +55,17 @@ def columns_of(instances: list[Any], names: list[str]) -> dict[str, list[Any]]:
 
 
 def array_of(name: str, values: Any) -> np.ndarray:
-    """Return nested lists as an array of numbers, or of str objects. Raises Refused: they are neither."""
-    try:
-        found = np.asarray(values)
-    except ValueError:
-        raise Refused(400, f"{name}: the rows have different shapes") from None
-    if found.ndim == 0 or found.dtype.kind not in "iufbU":
+    """Return nested lists as an array of numbers, null as NaN, or of str objects. Raises Refused: they are neither."""
+    found, kinds = nested(values)
+    if list in kinds:
+        raise Refused(400, f"{name}: the rows have different shapes")
+    if kinds == {str} and found.ndim:
+        return found
+    flat = [math.nan if value is None else value for value in found.ravel().tolist()]
+    numbers = np.array(flat if kinds <= {bool, int, float, NoneType} else None)
+    if found.ndim == 0 or numbers.dtype == object:
         raise Refused(400, f"{name}: a list of numbers or strings is expected")
-    return found.astype(object) if found.dtype.kind == "U" else found
+    return numbers.reshape(found.shape)
 
 
 def response(by_row: bool, answer: Answer) -> dict[str, Any]:

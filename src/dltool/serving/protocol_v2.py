@@ -18,7 +18,9 @@ from dltool.serving.tensors import DATATYPES, NAMES, STRING, query_of, request_o
 
 LENGTH = "inference-header-content-length"
 """The header with the bytes of JSON before the bytes of tensors."""
-Size = Annotated[int, Field(ge=0, le=2**40)]
+Size = Annotated[int, Field(ge=1, le=2**40)]
+MOST_TENSORS = 10_000
+"""Tensors of a request: of a million that are none, naming the problems alone takes minutes."""
 
 
 class TensorParameters(BaseModel):
@@ -45,8 +47,8 @@ class RequestParameters(BaseModel):
 
 class InferenceRequest(BaseModel):
     id: str | None = None
-    inputs: Annotated[list[RequestTensor], Field(min_length=1)]
-    outputs: list[RequestOutput] = []
+    inputs: Annotated[list[RequestTensor], Field(min_length=1, max_length=MOST_TENSORS)]
+    outputs: Annotated[list[RequestOutput], Field(max_length=MOST_TENSORS)] = []
     parameters: RequestParameters = RequestParameters()
 
 

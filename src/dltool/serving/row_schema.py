@@ -1,5 +1,6 @@
 """The rows that a model takes, as a pydantic type made from its run: what is wrong is named by row and field."""
 
+import json
 import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, NotRequired
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
 MOST_SHOWN = 50
 """Problems of one request, and names in a message."""
+MOST_NAMED = 100_000
+"""Problems of one request, of which the first are named: of a million, that takes seconds."""
 MOST_KNOWN = 1_000
 """Categories in the schema."""
 LONGEST = 80
@@ -139,6 +142,8 @@ def parsed(rows: TypeAdapter[Any], body: bytes) -> Any:
     try:
         return rows.validate_json(body)
     except ValidationError as error:
+        if (count := error.error_count()) > MOST_NAMED:
+            raise Refused(422, f"the request is not what the model takes: {count:,} problems") from None
         found = error.errors(include_url=False, include_context=False)
     if found[0]["type"] == "json_invalid":
         raise Refused(400, f"the body is no JSON: {found[0]['msg'].partition(': ')[2]}")
@@ -163,6 +168,9 @@ def problem_of(error: Any, known: list[str]) -> dict[str, Any]:
     if error["type"] == UNKNOWN_FIELD:
         hint = did_you_mean(near(str(field), known)) or f"the model takes {listed(known, MOST_SHOWN)}"
         message = f"Unknown field; {hint}"
-    text = " ".join((error["input"] if isinstance(error["input"], str) else repr(error["input"])).split())
+    given = error["input"]
+    # A list or an object may be as large as the request.
+    text = counted(len(given), "value") if isinstance(given, list | dict) else json.dumps(given, ensure_ascii=False)
+    text = " ".join((given if isinstance(given, str) else text).split())
     shown = {} if error["type"] == "missing" else {"given": text[:LONGEST]}
     return {"row": row, "field": field, "message": message, **shown}

@@ -59,12 +59,14 @@ class Answer:
 class Served:
     """The best model of a run, ready to answer.
 
-    `ranges` are those of what describes its arrays, in training; `request` is the type of what it takes as JSON."""
+    `ranges` are those of what describes its arrays, in training; `request` is the type of what it takes as JSON; `why`
+    says why TensorFlow computes it, unless it was asked to."""
 
     run: Run
     predictor: ModelInterface
     ranges: Mapping[str, tuple[float, float]]
     request: TypeAdapter[Any]
+    why: str = ""
 
     @property
     def name(self) -> str:
@@ -213,15 +215,23 @@ def drawing(figure: Figure) -> dict[str, str]:
 
 def numbers(rows: list[Any], name: str) -> np.ndarray:
     """Return nested lists of numbers as an array. Raises Refused: they are none, or have different lengths."""
-    try:
-        array = np.asarray(rows)
-    except ValueError:
-        raise Refused(422, f"{name}: the rows have different shapes") from None
+    _, kinds = nested(rows)
+    if list in kinds:
+        raise Refused(422, f"{name}: the rows have different shapes")
+    array = np.asarray(rows if kinds <= {int, float} else None)
     with np.errstate(over="ignore"):
         are_numbers = array.dtype.kind in "iuf" and np.isfinite(array.astype(np.float32)).all()
     if not are_numbers:
         raise Refused(422, f"{name}: each row is a number, or a nested list of numbers, without null, true and NaN")
     return array
+
+
+def nested(values: Any) -> tuple[np.ndarray, set[type]]:
+    """Return nested lists as an array of their objects, and the types of these; list is one if their lengths differ.
+
+    NumPy's own strings are all as long as the longest: one long string among many would fill the memory."""
+    found = np.asarray(values, dtype=object)
+    return found, set(map(type, found.ravel().tolist()))
 
 
 def unreadable(error: DataError) -> Refused:
@@ -236,7 +246,7 @@ def served(path: Path, limits: Limits, engine: Engine = "auto", *, is_beside: bo
     run = open_run(path)
     require_code(run, f"serve {run.path}")
     config, facts = recorded_kind(run)
-    files, _ = export_for(run, config, facts, engine)
+    files, why = export_for(run, config, facts, engine)
     predictor: ModelInterface
     if files is None:
         predictor = best_predictor(run, config, facts, is_beside)
@@ -244,7 +254,7 @@ def served(path: Path, limits: Limits, engine: Engine = "auto", *, is_beside: bo
         predictor = OnnxPredictor(run, config, facts, files)
     request = request_type(predictor.inputs, predictor.types, config.data, limits.rows)
     ranges = {} if predictor.types else ranges_of(run)
-    return Served(run, predictor, ranges, request)
+    return Served(run, predictor, ranges, request, why)
 
 
 def ranges_of(run: Run) -> dict[str, tuple[float, float]]:

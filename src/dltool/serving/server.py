@@ -136,7 +136,7 @@ def serve_here(setup: Setup, service: "Service", door: socket.socket, ready: Cal
         access_log=False,
         server_header=False,
         limit_concurrency=OPEN_CONNECTIONS,
-        timeout_graceful_shutdown=int(setup.limits.seconds) + 1,
+        timeout_graceful_shutdown=int(2 * setup.limits.seconds) + 1,  # to arrive, and for the answer
     )
     service.when_ready = ready
     asyncio.run(Server(config, guard).serve(sockets=[door]))

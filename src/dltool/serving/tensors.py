@@ -41,7 +41,7 @@ def request_of(adapter: TypeAdapter[Any], body: bytes) -> Any:
     except Refused as refused:
         problems = refused.problems or ()
         texts = [f"{each['field']}: {each['message']}" if each["field"] else each["message"] for each in problems]
-        raise Refused(400, "; ".join(texts) or refused.reason) from None
+        raise Refused(400, "; ".join(dict.fromkeys(texts)) or refused.reason) from None
 
 
 def query_of(model: Served, tensors: Mapping[str, np.ndarray]) -> Query:

@@ -1,5 +1,6 @@
 """Files of a request, read as the model's data was: images, and audio clips."""
 
+import math
 import re
 import tempfile
 from collections.abc import Sequence
@@ -11,13 +12,13 @@ from typing import Any, Literal
 import numpy as np
 
 from dltool.config.folder_sources import AudioSource, ImagesSource
-from dltool.data.media.image_decode import BadImage, ImageForm, decode
+from dltool.data.media.image_decode import MOST_PIXELS, BadImage, ImageForm, decode, size_of
 from dltool.data.sources.folders import MEDIA
 from dltool.serving.limits import Refused
 from dltool.serving.served import Query, Served
 from dltool.text import listed, printable
 
-MOST_FILES = 64
+MOST_FILES, MOST_PIXELS_TOGETHER = 64, 4 * MOST_PIXELS
 GREY, COLOURS, TRANSPARENT = 1, 3, 4
 """Channels of images."""
 
@@ -46,9 +47,19 @@ def question(model: Served, files: Sequence[Upload]) -> Query:
         raise Refused(415, "the model takes no files; POST its rows as JSON")
     if not 0 < len(files) <= MOST_FILES:
         raise Refused(422, f"the form needs 1 to {MOST_FILES} files, each in a field named files")
+    if (pixels := sum(pixels_of(each.content) for each in files)) > MOST_PIXELS_TOGETHER:
+        raise Refused(413, f"the images have {pixels:,} pixels together; a request may have {MOST_PIXELS_TOGETHER:,}")
     if isinstance(model.predictor.config.data.source.options, ImagesSource | AudioSource):
         return decoded_as_trained(model, files)
     return decoded_to_shape(model, files)
+
+
+def pixels_of(content: bytes) -> int:
+    """Return the pixels that an image's header declares; 0 if it is none."""
+    try:
+        return math.prod(size_of(content))
+    except BadImage:
+        return 0
 
 
 def decoded_as_trained(model: Served, files: Sequence[Upload]) -> Query:

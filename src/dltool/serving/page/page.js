@@ -23,7 +23,8 @@ async function ask(path, options = {}) {
 
 async function load() {
   const response = await ask("models");
-  if (!response.ok) return response.status === 401 || complain(await response.json());
+  if (response.status === 401) return complain(secret && { error: "this is not the key of the server" });
+  if (!response.ok) return complain(await read(response));
   complain({});
   models = (await response.json()).models;
   find("models").replaceChildren(...models.map((model) => make("option", model.name)));
