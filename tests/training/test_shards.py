@@ -84,7 +84,7 @@ def test_the_rows_in_shards_are_those_in_memory(in_memory, in_shards) -> None:
         np.testing.assert_array_equal(ours.places["row"], getattr(shards.split, name))
         np.testing.assert_array_equal(ours.targets["target"], theirs.targets["target"])
         np.testing.assert_array_equal(ours.inputs["gaps"][:], theirs.inputs["gaps"][:])
-    assert shards.place_of(95) == "file part-1.parquet, file row 6"
+    assert shards.place_of(95) == "file part-1.parquet, row 6"
 
 
 def test_columns_are_fitted_in_shards_as_in_memory(in_memory, in_shards) -> None:

@@ -83,7 +83,9 @@ class Dataset:
         """Describe the origin of an example: its file and row, or its row in the source of its split."""
         if self.all.places:
             found = ((name, values[row]) for name, values in self.all.places.items())
-            return ", ".join(f"{name} {value:{',' * isinstance(value, INTEGERS)}}" for name, value in found)
+            # Beside the file, its row needs no name of its own.
+            numbers = ((name.removeprefix("file "), value, "," * isinstance(value, INTEGERS)) for name, value in found)
+            return ", ".join(f"{name} {value:{form}}" for name, value, form in numbers)
         start, part = next(((start, name) for start, name in reversed(self.starts) if start <= row), (0, ""))
         return f"row {row - start:,}" + (f" of {part}" if len(self.starts) > 1 else "")
 

@@ -22,6 +22,7 @@ from dltool.errors import ConfigError, DataError, DltoolError, MachineError, Wor
 from dltool.machine import describe_machine, usable_memory
 from dltool.meeting import RESUME, Meeting, listener
 from dltool.runs.recorded import MAY_CHANGE, differences, recorded_contents, values
+from dltool.training.time_limit import ended_after
 
 LOST = (
     *(tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError),
@@ -118,8 +119,11 @@ def connected(meeting: Meeting, facts: Mapping[str, Any], gpus: Sequence[str]) -
         cluster_register_timeout_in_ms=SECONDS_TO_CONNECT * 1000,
         coordinated_jobs=[CoordinatedJob(name="worker", num_tasks=cluster.size)],
     )
+    limit = SECONDS_TO_CONNECT + SECONDS_TO_HEAR
+    stuck = f"\nerror: a worker was lost: not all were connected within {limit:.0f} seconds\n  {RESUME}"
     try:
-        team.strategy = tf.distribute.MultiWorkerMirroredStrategy(resolver, communication_options=options)
+        with ended_after(limit, stuck):
+            team.strategy = tf.distribute.MultiWorkerMirroredStrategy(resolver, communication_options=options)
     except tf.errors.OpError as error:
         lost = team.loss_of(error, "when TensorFlow connected the workers")
         raise lost or MachineError(f"TensorFlow cannot connect the workers: {error.message}") from error
