@@ -62,6 +62,15 @@ def test_a_number_far_outside_the_training_range_is_named() -> None:
     assert warned("number", numbers(np.nan), numbers(5)) == []
 
 
+def test_a_date_far_outside_those_of_training_is_named() -> None:
+    training = np.array(["2025-01-01", "2025-12-31"], "datetime64[s]").astype(np.int64)
+    near, far = (np.array([day, "NaT"], "datetime64[s]").astype(np.int64) for day in ("2026-06-01", "1900-05-06"))
+    assert len(warned("date", np.append(training, NO_DATE), near)) == 0
+    (warning,) = warned("date", np.append(training, NO_DATE), far)
+    expected = "1 row has a value far outside the training range, 2025-01-01 to 2025-12-31: 1900-05-06"
+    assert warning == f'"x": {expected}'
+
+
 def test_a_row_of_many_windows_counts_once() -> None:
     series = coded(["a", "b", "c", "b"])
     order = np.arange(4)

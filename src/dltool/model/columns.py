@@ -103,7 +103,8 @@ def learn_date(options: DateColumn, seconds: np.ndarray) -> ColumnState:
     filled = np.where(seconds // SECONDS_A_DAY > BEFORE_ALL_DATES, seconds, fill)
     scales = [scale_of("standard", np.asarray(DATE_PARTS[part](filled), np.float64)) for part in options.parts]
     center, spread = [center for center, _ in scales], [spread for _, spread in scales]
-    return {"fill": fill, "center": center, "spread": spread, "missing": len(seconds) - len(present)}
+    ends = {"first": int(present.min()), "last": int(present.max())} if len(present) else {}
+    return {"fill": fill, "center": center, "spread": spread, "missing": len(seconds) - len(present), **ends}
 
 
 def learn_text(options: TextColumn, rows: Rows) -> ColumnState:

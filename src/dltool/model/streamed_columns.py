@@ -187,11 +187,15 @@ class DateFit:
     def __init__(self, options: DateColumn, rows: Rows) -> None:
         self.parts = {part: Moments() for part in options.parts}
         self.ranks, self.count, self.missing, self.is_done = Ranks(np.int64), 0, 0, False
+        self.ends: dict[str, int] = {}
 
     def add(self, values: np.ndarray) -> None:
         present = values[values // SECONDS_A_DAY > BEFORE_ALL_DATES]
         self.ranks.add(present)
         if not self.ranks.prefixes:
+            if len(present):
+                known = [*present[[present.argmin(), present.argmax()]].tolist(), *self.ends.values()]
+                self.ends = {"first": min(known), "last": max(known)}
             self.count, self.missing = self.count + len(present), self.missing + len(values) - len(present)
             for part, moments in self.parts.items():
                 moments.add(np.asarray(DATE_PARTS[part](present), np.float64))
@@ -207,7 +211,7 @@ class DateFit:
         filled = {part: float(DATE_PARTS[part](np.array([fill]))[0]) for part in self.parts}
         scales = [moments.scale(filled[part], self.missing) for part, moments in self.parts.items()]
         center, spread = ([scale[index] for scale in scales] for index in (0, 1))
-        return {"fill": fill, "center": center, "spread": spread, "missing": self.missing}
+        return {"fill": fill, "center": center, "spread": spread, "missing": self.missing, **self.ends}
 
 
 FITS: dict[Any, Any] = {

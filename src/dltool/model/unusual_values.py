@@ -1,10 +1,10 @@
-"""Values of new data that training has not seen: unknown categories, missing values, numbers far out of range."""
+"""Values of new data that training has not seen: unknown categories, missing values, numbers and dates out of range."""
 
 from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from dltool.config.columns import CategoryColumn, ColumnType, NumberColumn
+from dltool.config.columns import CategoryColumn, ColumnType, DateColumn, NumberColumn
 from dltool.data.arrays.rows import Coded, Rows
 from dltool.data.arrays.window_rows import values_once
 from dltool.data.split.by_column import is_missing
@@ -13,7 +13,7 @@ from dltool.text import and_more, number, plural, quoted
 
 SHOWN = 5
 FAR = 1.0
-"""A number is far out of the training range if it is further outside than this multiple of its width."""
+"""A number or a date is far out of the training range if it is further outside than this multiple of its width."""
 
 
 def unusual_values(
@@ -34,14 +34,19 @@ def unusual_values(
             is_number = isinstance(options, NumberColumn)
             fill = number(state["fill"]) if is_number else "what stands for missing values"
             yield f'"{name}": {rows_have(lacking)} no value, unlike all training rows; the model gets {fill}'
-        low, high = state.get("low"), state.get("high")
-        if isinstance(low, float) and isinstance(high, float):
+        is_date = isinstance(options, DateColumn)
+        low, high = (state.get(end) for end in (("first", "last") if is_date else ("low", "high")))
+        if isinstance(low, float | int) and isinstance(high, float | int):
             new, margin = values_once(rows), FAR * (high - low)
-            far = new[(new < low - margin) | (new > high + margin)]
+            far = new[~is_missing(new) & ((new < low - margin) | (new > high + margin))]
             if len(far):
-                shown = and_more([number(float(value)) for value in np.unique(far)], SHOWN)
-                training = f"{number(low)} to {number(high)}"
-                yield f'"{name}": {rows_have(len(far))} a value far outside the training range, {training}: {shown}'
+                first, last, *others = (day_or_number(each, is_date) for each in (low, high, *np.unique(far).tolist()))
+                training = f"the training range, {first} to {last}: {and_more(others, SHOWN)}"
+                yield f'"{name}": {rows_have(len(far))} a value far outside {training}'
+
+
+def day_or_number(value: float, is_date: bool) -> str:
+    return str(np.datetime64(int(value), "s").astype("datetime64[D]")) if is_date else number(value)
 
 
 def rows_have(count: int) -> str:
