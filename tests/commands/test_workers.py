@@ -25,15 +25,15 @@ def test_a_run_disturbed_in_every_way_ends_with_the_bits_of_one_that_was_not(und
     train = ["train", "small.yaml", "--name", "disturbed"]
     run = Path("runs/disturbed/0001")
     killed = workers(train, {1: ("SIGKILL", 12)})
-    assert [each.code for each in killed] == [8, -9]
+    assert [each.code for each in killed] == [8, -9], [each.output for each in killed]
     assert "worker 1 of 2" in killed[0].output
     assert "was lost; this was in epoch 1 of 3, after step 13 of 25" in killed[0].output
     assert f"next  dltool resume {run}" in killed[0].output
     orphaned = workers(["resume", run], {0: ("SIGKILL", 30)})
-    assert [each.code for each in orphaned] == [-9, 8]
+    assert [each.code for each in orphaned] == [-9, 8], [each.output for each in orphaned]
     assert "worker 0 of 2" in orphaned[1].output
     stopped = workers(["resume", run], {1: ("SIGTERM", 40)})
-    assert [each.code for each in stopped] == [143, 143]
+    assert [each.code for each in stopped] == [143, 143], [each.output for each in stopped]
     assert all("stopped in epoch 2 of 3, after step" in each.output for each in stopped)
     assert "completed work is kept in the run of worker 0" in stopped[1].output
     both = workers(["resume", run], {0: ("SIGKILL", 55), 1: ("SIGKILL", 58)})
@@ -42,7 +42,7 @@ def test_a_run_disturbed_in_every_way_ends_with_the_bits_of_one_that_was_not(und
     assert [each.code for each in ended] == [0, 0], [each.output for each in ended]
     assert content(run) == undisturbed
     again = workers(["train", "small.yaml", "--run-or-resume", "disturbed"])
-    assert [each.code for each in again] == [0, 0]
+    assert [each.code for each in again] == [0, 0], [each.output for each in again]
     assert "is complete: nothing to do" in again[0].output
 
 
@@ -52,7 +52,7 @@ def test_a_run_of_two_workers_is_reproduced_by_two(undisturbed: Any):
     assert done.returncode == 0, done.stderr
     assert "identical  3 epochs, all weights and metrics" in done.stdout
     ended = workers(["reproduce", "runs/small/0001"], size=3)
-    assert [each.code for each in ended] == [2, 8, 8]
+    assert [each.code for each in ended] == [2, 8, 8], [each.output for each in ended]
     assert "was trained by 2 workers, and this cluster has 3" in ended[0].output
     assert "dltool starts as many on this machine" in ended[0].output
 
@@ -103,7 +103,7 @@ def test_a_worker_that_differs_is_named_before_training(folder: Path, arguments:
 
 def test_a_batch_that_cannot_be_shared_is_refused_at_its_line():
     (ended,) = [workers(["train", "small.yaml", "--set", "training.batch_size=47"])]
-    assert [each.code for each in ended] == [2, 2]
+    assert [each.code for each in ended] == [2, 2], [each.output for each in ended]
     assert "47 examples cannot be shared by 2 workers" in ended[0].output
     assert "batch_size: 46 or 48" in ended[0].output
 

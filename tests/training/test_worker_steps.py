@@ -156,10 +156,8 @@ COMPARED = ("loss", "accuracy", "val_loss", "val_accuracy")
 Results = list[dict[str, Any]]
 
 
-@pytest.fixture(scope="module", params=[2, 3])
-def results(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Results, Path]:
-    """What the workers of a cluster found, by rank, and the folder of the chief's weights."""
-    folder, size = tmp_path_factory.mktemp("workers"), request.param
+def results_of(size: int, folder: Path) -> Results:
+    """What the workers of a cluster found, by rank; the chief's weights are in the folder."""
     addresses = ",".join(f"127.0.0.1:{port}" for port in free_ports(size))
     command = [sys.executable, "-m", "tests.training.worker_suite", str(folder), addresses]
     outputs = [(folder / f"{rank}.txt").open("w+") for rank in range(size)]
@@ -173,12 +171,11 @@ def results(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         for worker in workers:
             worker.kill()
     assert codes == [0] * size, [(folder / f"{rank}.txt").read_text()[-3000:] for rank in range(size)]
-    return [json.loads((folder / f"{rank}.json").read_text()) for rank in range(size)], folder
+    return [json.loads((folder / f"{rank}.json").read_text()) for rank in range(size)]
 
 
-@pytest.mark.slow
-def test_all_workers_have_the_same_bits_and_metrics(results: tuple[Results, Path]):
-    chief, *others = results[0]
+def all_workers_have_the_same_bits_and_metrics(results: Results) -> None:
+    chief, *others = results
     for other in others:
         for name in chief.keys() - {"seeds"}:
             assert other[name] == chief[name], name
@@ -187,18 +184,16 @@ def test_all_workers_have_the_same_bits_and_metrics(results: tuple[Results, Path
         assert len(chief[name]["history"]) >= (0 if name == "diverged" else 2)
 
 
-@pytest.mark.slow
-def test_a_step_sums_one_vector_of_gradients_statistics_and_the_loss(results: tuple[Results, Path]):
+def a_step_sums_one_vector_of_gradients_statistics_and_the_loss(results: Results) -> None:
     weights, normalized = 4 * 8 + 8 + 8 * 3 + 3, 4 * 8
-    assert results[0][0]["fewer than workers"]["numbers"] == [weights + 1]
-    assert results[0][0]["noisy"]["numbers"] == [weights + normalized + 1]
-    if "embedded" in results[0][0]:
-        assert results[0][0]["embedded"]["numbers"] == [20 * 4 + 4 * 3 + 3 + 1]
+    assert results[0]["fewer than workers"]["numbers"] == [weights + 1]
+    assert results[0]["noisy"]["numbers"] == [weights + normalized + 1]
+    if "embedded" in results[0]:
+        assert results[0]["embedded"]["numbers"] == [20 * 4 + 4 * 3 + 3 + 1]
 
 
-@pytest.mark.slow
-def test_neither_pace_nor_resuming_changes_a_bit(results: tuple[Results, Path]):
-    chief = results[0][0]
+def neither_pace_nor_resuming_changes_a_bit(results: Results) -> None:
+    chief = results[0]
     if "streamed" in chief:
         assert chief["streamed"]["digests"] == chief["plain"]["digests"]
         assert chief["at another pace"]["history"] == chief["noisy"]["history"]
@@ -207,28 +202,38 @@ def test_neither_pace_nor_resuming_changes_a_bit(results: tuple[Results, Path]):
     assert chief["resumed"]["history"] == chief["noisy"]["history"][1:]
 
 
-@pytest.mark.slow
-def test_each_worker_draws_masks_of_its_own(results: tuple[Results, Path]):
-    states = [state for by_rank in results[0][0]["seeds"].values() for state in by_rank]
+def each_worker_draws_masks_of_its_own(results: Results) -> None:
+    states = [state for by_rank in results[0]["seeds"].values() for state in by_rank]
     assert states
     assert len({tuple(state) for state in states}) == len(states)
 
 
-@pytest.mark.slow
-def test_a_loss_that_is_not_finite_has_one_cause_on_all_workers(results: tuple[Results, Path]):
-    if "diverged" in results[0][0]:
-        assert "loss" in results[0][0]["diverged"]["error"]
+def a_loss_that_is_not_finite_has_one_cause_on_all_workers(results: Results) -> None:
+    if "diverged" in results[0]:
+        assert "loss" in results[0]["diverged"]["error"]
 
 
-@pytest.mark.slow
-def test_a_process_alone_trains_the_same_but_for_rounding(results: tuple[Results, Path], train: Any):
-    for name in set(worker_suite.COMPARABLE).intersection(worker_suite.cases_of(len(results[0]))):
+def a_process_alone_trains_the_same_but_for_rounding(results: Results, folder: Path, train: Any) -> None:
+    for name in set(worker_suite.COMPARABLE).intersection(worker_suite.cases_of(len(results))):
         alone = train(worker_suite.config_for(name), worker_suite.dataset_for(name))
-        with np.load(results[1] / f"{name}.npz") as kept:
+        with np.load(folder / f"{name}.npz") as kept:
             weights = [kept[key] for key in kept.files]
         for own, other in zip(alone.weights, weights, strict=True):
             np.testing.assert_allclose(own, other, rtol=0, atol=1e-6, err_msg=name)
-        for record, logs in zip(alone.recorder.records, results[0][0][name]["history"], strict=True):
+        for record, logs in zip(alone.recorder.records, results[0][name]["history"], strict=True):
             # Keras averages the losses of single outputs over batches, whatever their size.
             both = {key: (value, logs[key]) for key, value in record.logs.items() if key in COMPARED}
             assert all(own == pytest.approx(other, rel=1e-6, abs=1e-5) for own, other in both.values()), (name, both)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [2, 3])
+def test_workers_train_as_one(size: int, tmp_path: Path, train: Any):
+    # One test: the processes of the tests share no fixtures, and each would train the whole suite.
+    results = results_of(size, tmp_path)
+    all_workers_have_the_same_bits_and_metrics(results)
+    a_step_sums_one_vector_of_gradients_statistics_and_the_loss(results)
+    neither_pace_nor_resuming_changes_a_bit(results)
+    each_worker_draws_masks_of_its_own(results)
+    a_loss_that_is_not_finite_has_one_cause_on_all_workers(results)
+    a_process_alone_trains_the_same_but_for_rounding(results, tmp_path, train)
