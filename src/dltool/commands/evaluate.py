@@ -114,8 +114,9 @@ def sliced_data(run: Run, settings: Sequence[str], slices: str | None, is_own: b
     `own`, need not have those that the config names."""
     if slices is None:
         config, dataset = recorded_data(run, settings=settings)
-        others = config.model_copy(update={"data": config.data.model_copy(update={"slices": None})})
-        return config if is_own else others, dataset
+        if not is_own:
+            config = config.model_copy(update={"data": config.data.model_copy(update={"slices": None})})
+        return config, dataset
     config = recorded_config(run, settings=settings)
     chosen = with_slices(config, slices)
     both = {"slices": (*(config.data.slices or ()), *(chosen.data.slices or ()))}

@@ -112,8 +112,8 @@ def preprocessing_of(column: ColumnType | None, built: BuiltModel, name: str) ->
         unknown = 0 if first else len(vocabulary)
         fill = {"": indices[state["fill"]]} if state.get("fill") else {}
         return {"kind": "category", "indices": {**indices, **fill}, "unknown": unknown}
-    learnt = {name: each for name, each in state.items() if name in ("fill", "center", "spread")}
-    return {"kind": column.name, **options.model_dump(mode="json"), **learnt}
+    fitted = {name: each for name, each in state.items() if name in ("fill", "center", "spread")}
+    return {"kind": column.name, **options.model_dump(mode="json"), **fitted}
 
 
 def text_state(built: BuiltModel, name: str) -> dict[str, Any]:
